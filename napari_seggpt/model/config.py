@@ -1,0 +1,151 @@
+"""The architecture of a SegGPT: its geometry, stored with the weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+Decoder = Literal["paint", "readout"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegGPTConfig:
+    """Geometry of a SegGPT; the defaults are the published ViT-L (paper, section 4.1).
+
+    Attributes
+    ----------
+    image_size : tuple of int
+        Height and width in pixels of one picture. The paper stitches prompt and
+        query along the height, so its network sees twice this height.
+    patch_size : int
+        Side of a patch in pixels.
+    embed_dim, depth, num_heads, mlp_ratio
+        The plain ViT.
+    merge_index : int
+        The image and mask streams are averaged after this block; -1 merges them
+        in the embedding.
+    tap_indices : tuple of int
+        Blocks whose normalised outputs the decoder reads, in this order.
+    decoder : {"paint", "readout"}
+        "paint" regresses colours from the taps, as published. "readout" copies
+        the colours of the prompts' matching pixels and refines them.
+    decoder_dim : int
+        Channels of the decoder's convolutions.
+    pretrain_grid : int
+        Side of the stored grid of absolute positions (224 / 16 in the paper).
+    drop_path : float
+        Stochastic depth of the last block in training; blocks before it have less.
+    isolated_prompts : bool
+        Prompt tokens attend to their own prompt only, so that a prompt is encoded
+        once and used for every query. False in the published network.
+    stem_dim : int
+        Channels of the convolutional stem (stride 4) before the image patches;
+        0 embeds the pixels directly. The readout needs a stem.
+    match_dim : int
+        Length of the features that the readout matches.
+    """
+
+    image_size: tuple[int, int] = (448, 448)
+    patch_size: int = 16
+    embed_dim: int = 1024
+    depth: int = 24
+    num_heads: int = 16
+    mlp_ratio: float = 4.0
+    merge_index: int = 2
+    tap_indices: tuple[int, ...] = (5, 11, 17, 23)
+    decoder: Decoder = "paint"
+    decoder_dim: int = 64
+    pretrain_grid: int = 14
+    drop_path: float = 0.1
+    isolated_prompts: bool = False
+    stem_dim: int = 0
+    match_dim: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a geometry that no network can have."""
+        problems = [
+            (any(side % self.patch_size for side in self.image_size), "image_size"),
+            (self.embed_dim % self.num_heads != 0, "embed_dim"),
+            (not -1 <= self.merge_index < self.depth, "merge_index"),
+            (not self._taps_are_valid(), "tap_indices"),
+            (self.decoder not in ("paint", "readout"), "decoder"),
+            (self.decoder == "readout" and not self._can_read_out(), "decoder"),
+        ]
+        wrong = [name for is_wrong, name in problems if is_wrong]
+        if wrong:
+            got = {name: getattr(self, name) for name in wrong}
+            raise ValueError(f"Expected a consistent SegGPT geometry, got {got}.")
+
+    def _taps_are_valid(self) -> bool:
+        # Before the merge there are two streams, and the decoder reads one.
+        taps = self.tap_indices
+        return bool(taps) and all(self.merge_index <= i < self.depth for i in taps)
+
+    def _can_read_out(self) -> bool:
+        return self.isolated_prompts and self.stem_dim > 0 and self.match_dim > 0
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches of one picture."""
+        height, width = self.image_size
+        return height // self.patch_size, width // self.patch_size
+
+    def to_json(self) -> str:
+        """Return the config as a JSON text, for the weights' metadata."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> SegGPTConfig:
+        """Read a config that `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the text is no JSON object, or names unknown or impossible values.
+        """
+        values: Any = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError(f"Expected a JSON object as config, got {text[:80]!r}.")
+        unknown = set(values) - {field.name for field in fields(cls)}
+        if unknown:
+            raise ValueError(f"Expected a SegGPT config, got unknown {sorted(unknown)}.")
+        lists = {key: tuple(v) for key, v in values.items() if isinstance(v, list)}
+        try:
+            return cls(**{**values, **lists})
+        except TypeError as error:
+            raise ValueError(f"Expected a SegGPT config: {error}.") from error
+
+
+VIT_LARGE = SegGPTConfig()
+
+SMALL = SegGPTConfig(
+    image_size=(256, 256),
+    embed_dim=192,
+    depth=5,
+    num_heads=6,
+    merge_index=-1,
+    tap_indices=(4,),
+    decoder="readout",
+    decoder_dim=64,
+    pretrain_grid=16,
+    drop_path=0.0,
+    isolated_prompts=True,
+    stem_dim=64,
+    match_dim=32,
+)
+
+TINY = SegGPTConfig(
+    image_size=(32, 32),
+    patch_size=8,
+    embed_dim=32,
+    depth=4,
+    num_heads=4,
+    merge_index=1,
+    tap_indices=(1, 2, 3),
+    decoder_dim=8,
+    pretrain_grid=3,
+    drop_path=0.0,
+)
+
+NAMED_CONFIGS = {"vit_large": VIT_LARGE, "small": SMALL, "tiny": TINY}

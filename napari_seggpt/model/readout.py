@@ -1,0 +1,147 @@
+"""The colour readout: a decoder that copies the colours of matching prompt pixels.
+
+A small network learns to copy colours an order of magnitude sooner than to paint
+them. Every fine query pixel attends to the fine pixels of all prompts; the values
+are the prompts' colours themselves. What was read is then refined and upsampled
+with the query's own features, so that edges follow the image.
+
+Axes: B batch, K prompts, C channels, M fine pixels (stride 4) of one picture.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from napari_seggpt.model.layers import LayerNorm2d
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_seggpt.model.config import SegGPTConfig
+
+STEM_STRIDE = 4
+NEIGHBOURS = 9  # a 3 x 3 window
+
+
+class ResidualConv(nn.Module):
+    """A residual pair of 3 x 3 convolutions."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = LayerNorm2d(channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to the same shape."""
+        return x + self.conv2(F.gelu(self.conv1(self.norm(x))))
+
+
+class ConvStem(nn.Sequential):
+    """Fine image features at stride 4: (B, 3, H, W) to (B, C, H/4, W/4)."""
+
+    def __init__(self, channels: int) -> None:
+        half = channels // 2
+        super().__init__(
+            nn.Conv2d(3, half, 3, stride=2, padding=1),
+            LayerNorm2d(half),
+            nn.GELU(),
+            nn.Conv2d(half, channels, 3, stride=2, padding=1),
+            ResidualConv(channels),
+        )
+
+
+class ReadoutDecoder(nn.Module):
+    """Reads the prompts' colours by matching fine features, and refines them."""
+
+    def __init__(self, config: SegGPTConfig) -> None:
+        super().__init__()
+        channels = config.stem_dim
+        self.match_dim = config.match_dim
+        self.from_tokens = nn.Linear(config.embed_dim, channels)
+        self.fuse = ResidualConv(channels)
+        self.norm = LayerNorm2d(channels)
+        self.match = nn.Conv2d(channels, config.match_dim, 1)
+        self.value = nn.Conv2d(channels, config.match_dim - 3, 1)
+        self.log_scale = nn.Parameter(torch.tensor(10.0).log())
+        self.refine = nn.Sequential(
+            nn.Conv2d(channels + config.match_dim, config.decoder_dim, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(config.decoder_dim, config.decoder_dim, 3, padding=1),
+            nn.GELU(),
+        )
+        self.correction = nn.Conv2d(config.decoder_dim, 3, 1)
+        self.blend = nn.Conv2d(config.decoder_dim, NEIGHBOURS * STEM_STRIDE**2, 1)
+        for last in (self.correction, self.blend):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def fine_features(self, stem: Tensor, tokens: Tensor) -> Tensor:
+        """Join stem features (B, C, H/4, W/4) and normalised tokens (B, D, h, w)."""
+        context = self.from_tokens(tokens.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        size = stem.shape[-2:]
+        context = F.interpolate(context, size=size, mode="bilinear")
+        return self.norm(self.fuse(stem + context))
+
+    def keys_values(self, fine: Tensor, colors: Tensor) -> tuple[Tensor, Tensor]:
+        """Make what a prompt offers to be read.
+
+        Parameters
+        ----------
+        fine : Tensor
+            (B, C, H/4, W/4), the prompt's fine features.
+        colors : Tensor
+            (B, 3, H, W), its colours.
+
+        Returns
+        -------
+        tuple of Tensor
+            Keys and values, both (B, M, match_dim); the first three of a value are
+            the mean colour of the fine pixel.
+        """
+        coarse = F.avg_pool2d(colors, STEM_STRIDE)
+        values = torch.cat([coarse, self.value(fine)], dim=1)
+        return self._features(fine), values.flatten(2).transpose(1, 2)
+
+    def forward(self, fine: Tensor, keys: Tensor, values: Tensor) -> list[Tensor]:
+        """Read colours for the query.
+
+        Parameters
+        ----------
+        fine : Tensor
+            (B, C, H/4, W/4), the query's fine features.
+        keys, values : Tensor
+            (B, K, M, match_dim), of all prompts.
+
+        Returns
+        -------
+        list of Tensor
+            The colours as read (B, 3, H/4, W/4) and as refined (B, 3, H, W).
+        """
+        query = self._features(fine)
+        query = query * self.log_scale.exp().clamp(max=100.0).to(query.dtype)
+        read = F.scaled_dot_product_attention(
+            query[:, None], keys.flatten(1, 2)[:, None], values.flatten(1, 2)[:, None],
+            scale=1.0,
+        )[:, 0]  # fmt: skip
+        read = read.transpose(1, 2).unflatten(2, fine.shape[-2:])
+        hidden = self.refine(torch.cat([fine, read], dim=1))
+        colors = read[:, :3] + self.correction(hidden)
+        return [read[:, :3], self._upsample(colors, self.blend(hidden))]
+
+    def _features(self, fine: Tensor) -> Tensor:
+        return F.normalize(self.match(fine).flatten(2).transpose(1, 2), dim=-1)
+
+    def _upsample(self, colors: Tensor, blend: Tensor) -> Tensor:
+        """Blend, for each output pixel, the colours of 3 x 3 fine pixels."""
+        height, width = colors.shape[-2:]
+        padded = F.pad(colors, (1, 1, 1, 1), mode="replicate")
+        windows = F.unfold(padded, 3).unflatten(1, (3, NEIGHBOURS, 1))
+        weights = blend.flatten(2).unflatten(1, (1, NEIGHBOURS, -1)).softmax(dim=2)
+        pixels = (windows * weights).sum(2)  # (B, 3, 16, H/4 * W/4)
+        pixels = pixels.flatten(1, 2).unflatten(2, (height, width))
+        return F.pixel_shuffle(pixels, STEM_STRIDE)

@@ -1,0 +1,425 @@
+"""SegGPT: prompts and query go through one ViT as separate tensors.
+
+The published network stitches prompt and query into one picture and repeats the query
+for every prompt. Here the query's tokens exist once, which is the same function: in the
+feature ensemble they are equal for all prompts after every layer.
+
+Axes: B batch of queries, K prompts of each, S streams (image and mask; one after the
+merge), N tokens of one picture, D width, H W pixels, h w patches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from napari_seggpt.model.layers import (
+    LAYER_NORM_EPS,
+    Block,
+    LayerNorm2d,
+    PatchEmbed,
+    Rows,
+)
+from napari_seggpt.model.readout import STEM_STRIDE, ConvStem, ReadoutDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+
+    from napari_seggpt.model.config import SegGPTConfig
+
+SEMANTIC, INSTANCE = 0, 1  # the paper's two type embeddings, by number
+SEG_TYPES = {"semantic": SEMANTIC, "instance": INSTANCE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedPrompts:
+    """All that the network keeps of prompts, ready for any number of queries.
+
+    Every tensor begins with (B, K). Which of them exist depends on the config:
+    with isolated prompts the keys and values of all blocks, else the embeddings.
+
+    Attributes
+    ----------
+    seg_type : Tensor
+        (B, K), 0 for semantic and 1 for instance.
+    tokens : Tensor or None
+        (B, K, S, N, D), embeddings of prompts that attend to the query.
+    keys, values : tuple of Tensor
+        Of each block, (B, K, S, heads, N, d), of isolated prompts.
+    seam : Tensor or None
+        (B, K, w, taps * D), the taps of the lowest patch row of isolated prompts.
+    match_keys, match_values : Tensor or None
+        (B, K, M, match_dim), for the colour readout.
+    """
+
+    seg_type: Tensor
+    tokens: Tensor | None = None
+    keys: tuple[Tensor, ...] = ()
+    values: tuple[Tensor, ...] = ()
+    seam: Tensor | None = None
+    match_keys: Tensor | None = None
+    match_values: Tensor | None = None
+
+    @property
+    def num_prompts(self) -> int:
+        """K, the number of prompts of each query."""
+        return self.seg_type.shape[1]
+
+    def select(self, prompts: Sequence[int]) -> EncodedPrompts:
+        """Keep the prompts with these indices, in this order."""
+        chosen = list(prompts)
+        return self._map(lambda x: x[:, chosen])
+
+    def expand(self, batch: int) -> EncodedPrompts:
+        """Offer the same prompts (B is 1) to a batch of queries, without a copy."""
+        return self._map(lambda x: x.expand(batch, *x.shape[1:]))
+
+    @staticmethod
+    def join(parts: Sequence[EncodedPrompts], *, dim: int = 1) -> EncodedPrompts:
+        """Join prompts: of one query (dim 1), or those of several queries (dim 0)."""
+        return _combine(parts, lambda xs: torch.cat(xs, dim=dim))
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> EncodedPrompts:
+        return _combine([self], lambda xs: function(xs[0]))
+
+
+def _combine(
+    parts: Sequence[EncodedPrompts], function: Callable[[list[Tensor]], Tensor]
+) -> EncodedPrompts:
+    def combine(values: list[Tensor | tuple[Tensor, ...] | None]) -> object:
+        if isinstance(values[0], tuple):
+            return tuple(function(list(xs)) for xs in zip(*values, strict=True))
+        return None if values[0] is None else function(values)
+
+    names = [field.name for field in fields(EncodedPrompts)]
+    return EncodedPrompts(
+        **{name: combine([getattr(part, name) for part in parts]) for name in names}
+    )
+
+
+class SegGPT(nn.Module):
+    """The network of the paper, and with other configs our own of the same kind.
+
+    Parameter names are those of the official checkpoint.
+    """
+
+    def __init__(self, config: SegGPTConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim = config.embed_dim
+        self._build_embedding(config)
+        self.blocks = nn.ModuleList(
+            Block(dim, config.num_heads, config.mlp_ratio, self._table_size(), rate)
+            for rate in np.linspace(0.0, config.drop_path, config.depth)
+        )
+        self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        if config.decoder == "readout":
+            self.readout = ReadoutDecoder(config)
+        else:
+            self._build_painter(config)
+        self._initialise()
+
+    def _build_embedding(self, config: SegGPTConfig) -> None:
+        dim, patch = config.embed_dim, config.patch_size
+        if config.stem_dim:
+            self.stem = ConvStem(config.stem_dim)
+            self.patch_embed = PatchEmbed(patch // STEM_STRIDE, config.stem_dim, dim)
+            self.mask_embed = PatchEmbed(patch, 3, dim)
+        else:
+            self.patch_embed = PatchEmbed(patch, 3, dim)
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, 1, dim))
+        self.segment_token_x = nn.Parameter(torch.zeros(1, 1, 1, dim))
+        self.segment_token_y = nn.Parameter(torch.zeros(1, 1, 1, dim))
+        self.type_token_cls = nn.Parameter(torch.zeros(1, 1, 1, dim))
+        self.type_token_ins = nn.Parameter(torch.zeros(1, 1, 1, dim))
+        self.pos_embed = nn.Parameter(torch.zeros(1, config.pretrain_grid**2 + 1, dim))
+
+    def _build_painter(self, config: SegGPTConfig) -> None:
+        taps, width = len(config.tap_indices), config.decoder_dim
+        self.decoder_embed = nn.Linear(
+            taps * config.embed_dim, config.patch_size**2 * width
+        )
+        self.decoder_pred = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1),
+            LayerNorm2d(width),
+            nn.GELU(),
+            nn.Conv2d(width, 3, 1),
+        )
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+        for name, parameter in self.named_parameters():
+            if "_token" in name:
+                nn.init.normal_(parameter, std=0.02)
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+
+    # -- geometry ----------------------------------------------------------------
+
+    def _table_size(self) -> tuple[int, int]:
+        rows, columns = self.config.grid
+        return (rows if self.config.isolated_prompts else 2 * rows), columns
+
+    def _rows(self, rows: int) -> tuple[Rows, Rows]:
+        """Where a prompt's rows and the query's rows lie.
+
+        Stitched as published, the query lies below the prompt. Isolated prompts lie
+        where the query lies, so that equal places have equal positions.
+        """
+        if self.config.isolated_prompts:
+            return Rows(rows, range(rows)), Rows(rows, range(rows))
+        top, bottom = range(rows), range(rows, 2 * rows)
+        return Rows(2 * rows, top), Rows(2 * rows, bottom)
+
+    def _positions(self, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Absolute positions (N, D) of prompt tokens and of query tokens."""
+        rows, columns = grid
+        side = self.config.pretrain_grid
+        table = self.pos_embed[:, 1:].unflatten(1, (side, side)).permute(0, 3, 1, 2)
+        height = rows if self.config.isolated_prompts else 2 * rows
+        if (height, columns) != (side, side):
+            table = F.interpolate(table, size=(height, columns), mode="bicubic")
+        table = table[0].permute(1, 2, 0)  # (height, columns, D)
+        return table[:rows].flatten(0, 1), table[-rows:].flatten(0, 1)
+
+    # -- embedding ---------------------------------------------------------------
+
+    def _embed(
+        self, image: Tensor, colors: Tensor | None, seg_type: Tensor, position: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Embed pictures (B, 3, H, W) as tokens (B, S, N, D), and their stem.
+
+        Without colours every patch of the mask stream is the mask token.
+        """
+        stem = self.stem(image) if self.config.stem_dim else None
+        x = self.patch_embed(image if stem is None else stem)
+        if colors is None:
+            y = self.mask_token[0].expand_as(x)
+        else:
+            embed = self.mask_embed if self.config.stem_dim else self.patch_embed
+            y = embed(colors)
+        types = torch.cat([self.type_token_cls, self.type_token_ins])[:, 0, 0]
+        common = position + types[seg_type][:, None]  # (B, N, D)
+        x = x + self.segment_token_x[0] + common
+        y = y + self.segment_token_y[0] + common
+        streams = torch.stack([x, y], dim=1)
+        if self.config.merge_index < 0:
+            streams = streams.mean(1, keepdim=True)
+        return streams, stem
+
+    # -- prompts -----------------------------------------------------------------
+
+    def encode_prompts(
+        self, images: Tensor, colors: Tensor, seg_type: Tensor
+    ) -> EncodedPrompts:
+        """Encode K prompts for each of B queries.
+
+        Parameters
+        ----------
+        images, colors : Tensor
+            (B, K, 3, H, W), normalised; H and W are multiples of the patch size.
+        seg_type : Tensor
+            (B,), 0 for semantic and 1 for instance.
+
+        Returns
+        -------
+        EncodedPrompts
+            To be given to `forward` with any queries of the same H and W.
+        """
+        batch, prompts = images.shape[:2]
+        grid = self._grid(images)
+        position, _ = self._positions(grid)
+        types = seg_type[:, None].expand(batch, prompts)
+        flat_colors = colors.flatten(0, 1)
+        tokens, stem = self._embed(
+            images.flatten(0, 1), flat_colors, types.flatten(), position
+        )
+        if self.config.isolated_prompts:
+            encoded = self._encode_isolated(tokens, stem, flat_colors, grid)
+        else:
+            encoded = {"tokens": tokens}
+        split = {name: _unflatten(x, (batch, prompts)) for name, x in encoded.items()}
+        return EncodedPrompts(seg_type=types, **split)
+
+    def _encode_isolated(
+        self,
+        tokens: Tensor,
+        stem: Tensor | None,
+        colors: Tensor,
+        grid: tuple[int, int],
+    ) -> dict[str, Tensor | tuple[Tensor, ...]]:
+        """Run prompts (B, S, N, D) through the blocks by themselves."""
+        rows, _ = self._rows(grid[0])
+        keys, values, taps = [], [], []
+        for index, block in enumerate(self.blocks):
+            streams = tokens.shape[:2]
+            flat = tokens.flatten(0, 1)
+            k, v = block.keys_values(flat)
+            keys.append(k.unflatten(0, streams))
+            values.append(v.unflatten(0, streams))
+            flat = block(flat, k[:, None], v[:, None], rows, rows)
+            tokens = self._merge(flat.unflatten(0, streams), index)
+            if index in self.config.tap_indices:
+                taps.append(self.norm(tokens[:, 0]))
+        encoded = {"keys": tuple(keys), "values": tuple(values)}
+        if self.config.decoder == "paint":
+            return encoded | {"seam": torch.cat(taps, dim=-1)[:, -grid[1] :]}
+        fine = self._fine(stem, taps[-1], grid)
+        match_keys, match_values = self.readout.keys_values(fine, colors)
+        return encoded | {"match_keys": match_keys, "match_values": match_values}
+
+    # -- query -------------------------------------------------------------------
+
+    def forward(self, query: Tensor, prompts: EncodedPrompts) -> Tensor:
+        """Predict the colours of queries (B, 3, H, W); the result has their shape.
+
+        Several prompts make the paper's feature ensemble (section 3.2).
+        """
+        return self.stages(query, prompts)[-1]
+
+    def stages(self, query: Tensor, prompts: EncodedPrompts) -> list[Tensor]:
+        """Predict as `forward` does, and keep the coarser colours before the last.
+
+        The loss of the readout is taken on each of them.
+        """
+        grid = self._grid(query)
+        _, position = self._positions(grid)
+        tokens, stem = self._embed(query, None, prompts.seg_type[:, 0], position)
+        if self.config.isolated_prompts:
+            taps = self._run_isolated(tokens, prompts, grid)
+            seam = None if prompts.seam is None else prompts.seam[:, 0]
+        else:
+            taps, seam = self._run_joint(tokens, prompts, grid)
+        if self.config.decoder == "paint":
+            return [self._paint(torch.cat(taps, dim=-1), seam, grid)]
+        fine = self._fine(stem, taps[-1], grid)
+        return self.readout(fine, prompts.match_keys, prompts.match_values)
+
+    def _run_isolated(
+        self, query: Tensor, prompts: EncodedPrompts, grid: tuple[int, int]
+    ) -> list[Tensor]:
+        """Run queries (B, S, N, D) against encoded prompts; return the taps."""
+        prompt_rows, query_rows = self._rows(grid[0])
+        key_rows = Rows(query_rows.height, *prompt_rows.ranges, *query_rows.ranges)
+        taps = []
+        for index, block in enumerate(self.blocks):
+            streams = query.shape[:2]
+            flat = query.flatten(0, 1)
+            k = prompts.keys[index].transpose(1, 2).flatten(0, 1)
+            v = prompts.values[index].transpose(1, 2).flatten(0, 1)
+            k, v = _append(k, v, *block.keys_values(flat))
+            flat = block(flat, k, v, query_rows, key_rows)
+            query = self._merge(flat.unflatten(0, streams), index)
+            if index in self.config.tap_indices:
+                taps.append(self.norm(query[:, 0]))
+        return taps
+
+    def _run_joint(
+        self, query: Tensor, prompts: EncodedPrompts, grid: tuple[int, int]
+    ) -> tuple[list[Tensor], Tensor]:
+        """Run queries (B, S, N, D) and prompts that see them; return taps and seam."""
+        prompt_rows, query_rows = self._rows(grid[0])
+        key_rows = Rows(query_rows.height, *prompt_rows.ranges, *query_rows.ranges)
+        prompt = prompts.tokens.transpose(1, 2)  # (B, S, K, N, D)
+        taps, seam = [], []
+        for index, block in enumerate(self.blocks):
+            streams = query.shape[:2]
+            q, p = query.flatten(0, 1), prompt.flatten(0, 1)
+            pk, pv = block.keys_values(p.flatten(0, 1))
+            k, v = _append(
+                pk.unflatten(0, p.shape[:2]), pv.unflatten(0, p.shape[:2]),
+                *block.keys_values(q),
+            )  # fmt: skip
+            q = block(q, k, v, query_rows, key_rows)
+            if index == self.config.depth - 1:
+                # Of the prompts, only the seam row of the first is still needed.
+                p, prompt_rows = _lowest_row(p[:, :1], grid)
+                k, v = k[:, :1], v[:, :1]
+            updated = block(
+                p.flatten(0, 1), k.flatten(0, 1)[:, None], v.flatten(0, 1)[:, None],
+                prompt_rows, key_rows,
+            )  # fmt: skip
+            query = self._merge(q.unflatten(0, streams), index)
+            prompt = self._merge(
+                updated.unflatten(0, p.shape[:2]).unflatten(0, streams), index
+            )
+            if index in self.config.tap_indices:
+                taps.append(self.norm(query[:, 0]))
+                seam.append(self.norm(prompt[:, 0, 0, -grid[1] :]))
+        return taps, torch.cat(seam, dim=-1)
+
+    def _merge(self, tokens: Tensor, index: int) -> Tensor:
+        """Average the streams (B, S, ...) after the merge block."""
+        if index != self.config.merge_index:
+            return tokens
+        return tokens.mean(1, keepdim=True)
+
+    # -- decoding ----------------------------------------------------------------
+
+    def _paint(self, taps: Tensor, seam: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Regress colours (B, 3, H, W) from the query's taps (B, N, taps * D).
+
+        The published decoder convolves the stitched picture, so the query's first
+        pixel row sees the last pixel row of the prompt above it: `seam`
+        (B, w, taps * D) are the taps it is made of.
+        """
+        patch, width = self.config.patch_size, self.config.decoder_dim
+        pixels = self.decoder_embed(taps).unflatten(-1, (patch, patch, width))
+        pixels = pixels.unflatten(1, grid).permute(0, 5, 1, 3, 2, 4)  # (B, c, h p w p)
+        pixels = pixels.flatten(4, 5).flatten(2, 3)
+        last = patch * width  # the outputs of a patch's last pixel row
+        above = F.linear(
+            seam, self.decoder_embed.weight[-last:], self.decoder_embed.bias[-last:]
+        )
+        above = above.unflatten(-1, (patch, width)).permute(0, 3, 1, 2).flatten(2, 3)
+        conv, *rest = self.decoder_pred
+        hidden = conv(torch.cat([above[:, :, None], pixels], dim=2))[:, :, 1:]
+        for layer in rest:
+            hidden = layer(hidden)
+        return hidden
+
+    def _fine(self, stem: Tensor, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        return self.readout.fine_features(
+            stem, tokens.transpose(1, 2).unflatten(2, grid)
+        )
+
+    def _grid(self, pictures: Tensor) -> tuple[int, int]:
+        height, width = pictures.shape[-2:]
+        patch = self.config.patch_size
+        if height % patch or width % patch:
+            raise ValueError(
+                f"Expected sides that are multiples of {patch} px, "
+                f"got {height} x {width}."
+            )
+        return height // patch, width // patch
+
+
+def _unflatten(
+    x: Tensor | tuple[Tensor, ...], sizes: tuple[int, int]
+) -> Tensor | tuple[Tensor, ...]:
+    if isinstance(x, tuple):
+        return tuple(part.unflatten(0, sizes) for part in x)
+    return x.unflatten(0, sizes)
+
+
+def _append(
+    k: Tensor, v: Tensor, own_k: Tensor, own_v: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Append the query's own keys (B, heads, N, d) to those of each of K prompts."""
+    shape = (-1, k.shape[1], -1, -1, -1)
+    own_k, own_v = own_k[:, None].expand(shape), own_v[:, None].expand(shape)
+    return torch.cat([k, own_k], dim=3), torch.cat([v, own_v], dim=3)
+
+
+def _lowest_row(tokens: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Rows]:
+    rows, columns = grid
+    return tokens[:, :, -columns:], Rows(2 * rows, range(rows - 1, rows))

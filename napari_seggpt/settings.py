@@ -1,0 +1,207 @@
+"""Every default that a user can change, as frozen dataclasses; the only such place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+SegType = Literal["instance", "semantic"]
+Ensemble = Literal["feature", "spatial"]
+Direction = Literal["both", "forward", "backward"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+MAX_MEMORY = 16
+MAX_LABELS_PER_PASS = 26
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContrastSettings:
+    """How the values of frames become the brightness of pictures.
+
+    Attributes
+    ----------
+    limits : tuple of float, optional
+        Values shown black and white. Without it the percentiles decide.
+    percentiles : tuple of float
+        Percentiles of the stack that are shown black and white. 8-bit RGB is
+        shown as it is.
+    """
+
+    limits: tuple[float, float] | None = None
+    percentiles: tuple[float, float] = (0.5, 99.5)
+
+    def __post_init__(self) -> None:
+        """Refuse limits in the wrong order."""
+        low, high = self.percentiles
+        if not 0 <= low < high <= 100:
+            raise ValueError(f"Expected percentiles 0 <= low < high <= 100, got {low}, {high}.")
+        if self.limits is not None and not self.limits[0] < self.limits[1]:
+            raise ValueError(f"Expected contrast limits low < high, got {self.limits}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TilingSettings:
+    """Overlapping tiles, for objects too small for a squeezed frame.
+
+    Attributes
+    ----------
+    enabled : bool
+        Whether frames are cut into tiles.
+    scale : float
+        Model pixels per frame pixel: 1 shows the model the frame's own pixels.
+    overlap : float
+        Share of a tile that it has in common with its neighbour, 0 to 0.5.
+    """
+
+    enabled: bool = False
+    scale: float = 1.0
+    overlap: float = 0.25
+
+    def __post_init__(self) -> None:
+        """Refuse tiles that could not cover a frame."""
+        if self.scale <= 0:
+            raise ValueError(f"Expected a tile scale above 0, got {self.scale}.")
+        if not 0 <= self.overlap <= 0.5:
+            raise ValueError(f"Expected an overlap of 0 to 0.5, got {self.overlap}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionSettings:
+    """How a predictor uses its model and prompts.
+
+    Attributes
+    ----------
+    seg_type : {"semantic", "instance"}
+        Which of the paper's two type embeddings is used.
+    ensemble : {"feature", "spatial"}
+        Which of the paper's two ways to use several prompts (section 3.2).
+    max_prompts : int
+        At most so many prompts are used for a frame: the nearest and most similar.
+    labels_per_pass : int
+        At most so many labels are coloured in one picture; more take more passes.
+    device, precision
+        Where and how precisely the network computes; "auto" takes what is good there.
+    """
+
+    seg_type: SegType = "semantic"
+    ensemble: Ensemble = "feature"
+    max_prompts: int = 8
+    labels_per_pass: int = 7
+    device: Device = "auto"
+    precision: Precision = "auto"
+    tiling: TilingSettings = field(default_factory=TilingSettings)
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that leave nothing to predict with."""
+        if self.seg_type not in ("instance", "semantic"):
+            raise ValueError(f"Expected 'instance' or 'semantic', got {self.seg_type!r}.")
+        if self.ensemble not in ("feature", "spatial"):
+            raise ValueError(f"Expected 'feature' or 'spatial', got {self.ensemble!r}.")
+        if self.max_prompts < 1:
+            raise ValueError(f"Expected max_prompts of 1 or more, got {self.max_prompts}.")
+        if not 1 <= self.labels_per_pass <= MAX_LABELS_PER_PASS:
+            raise ValueError(
+                f"Expected labels_per_pass of 1 to {MAX_LABELS_PER_PASS}, "
+                f"got {self.labels_per_pass}."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PropagationSettings:
+    """Which frames of a stack are predicted, and what they remember.
+
+    Attributes
+    ----------
+    memory : int
+        How many of the last predicted frames serve as further prompts (0 to 16). The
+        paper's best is 8 examples in all (Table 4b). 0 predicts frames independently.
+    start, stop : int, optional
+        The range of frames, as in ``range``; the whole stack without them.
+    step : int
+        Every how many frames one is predicted.
+    direction : {"both", "forward", "backward"}
+        Where to go from a reference.
+    batch : int
+        How many independent frames are predicted at once.
+    """
+
+    memory: int = 4
+    start: int = 0
+    stop: int | None = None
+    step: int = 1
+    direction: Direction = "both"
+    batch: int = 4
+
+    def __post_init__(self) -> None:
+        """Refuse a memory or range that makes no sense."""
+        if not 0 <= self.memory <= MAX_MEMORY:
+            raise ValueError(f"Expected a memory of 0 to {MAX_MEMORY}, got {self.memory}.")
+        if self.step < 1 or self.batch < 1:
+            raise ValueError(
+                f"Expected step and batch of 1 or more, got {self.step}, {self.batch}."
+            )
+        if self.direction not in ("both", "forward", "backward"):
+            raise ValueError(
+                f"Expected 'both', 'forward' or 'backward', got {self.direction!r}."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Hyper-parameters of a training run.
+
+    Attributes
+    ----------
+    config : str
+        Name of the geometry in `model.config.NAMED_CONFIGS`.
+    image_size : int
+        Side of the square training pictures in pixels.
+    steps, batch_size : int
+        How many updates, of how many samples each.
+    learning_rate, weight_decay, warmup, clip_norm
+        AdamW with linear warm-up over a share of the steps and a cosine to zero.
+    average : float
+        Decay of the averaged weights, which are the ones that are kept.
+    max_prompts : int
+        A batch has 1 to so many prompts a query, mostly one.
+    simulated : float
+        Share of samples that come from simulated images.
+    simulated_groups : int
+        How many simulated pairs are made at the start, to be drawn from.
+    same_image : float
+        Probability that a pair of semantic data is two views of one image (0.5 in the
+        paper, section 3.1); chosen objects always are.
+    near_views : float
+        Share of those that are only slightly moved, as neighbouring frames are.
+    coloured_background : float
+        Share of samples with a random colour as background instead of black.
+    foreground_weight : float
+        Rare coloured pixels count up to so many times more.
+    beta : float
+        Where the smooth L1 loss turns from square to linear (paper: 0.01).
+    seed : int
+        The run is a function of it.
+    save_every : int
+        A checkpoint is written every so many steps.
+    """
+
+    config: str = "small"
+    image_size: int = 128
+    steps: int = 4000
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    warmup: float = 0.03
+    clip_norm: float = 1.0
+    average: float = 0.998
+    max_prompts: int = 3
+    simulated: float = 0.35
+    simulated_groups: int = 1000
+    same_image: float = 0.5
+    near_views: float = 0.3
+    coloured_background: float = 0.2
+    foreground_weight: float = 5.0
+    beta: float = 0.01
+    seed: int = 0
+    save_every: int = 200

@@ -1,0 +1,152 @@
+"""Crops, flips and looks, drawn once and applied to any number of pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SMALLEST_CROP = 0.25  # share of an image's area
+NEAR_SHIFT, NEAR_ZOOM = 0.06, 0.08  # of a neighbouring frame, in shares of a side
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A crop of an image, flipped and turned by quarters.
+
+    Attributes
+    ----------
+    box : tuple of float
+        Left, top, right and bottom, in shares of the image's sides.
+    """
+
+    box: tuple[float, float, float, float]
+    flip: bool = False
+    quarter_turns: int = 0
+
+    def image(self, image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+        """Show (H, W) or (H, W, 3) as a picture (size, size, 3)."""
+        height, width = image.shape[:2]
+        left, top, right, bottom = self.box
+        box = (left * width, top * height, right * width, bottom * height)
+        picture = Image.fromarray(image).resize(
+            (size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=2.0
+        )
+        return self._turn(np.asarray(picture.convert("RGB")))
+
+    def labels(
+        self, labels: NDArray[np.integer[Any]], size: int
+    ) -> NDArray[np.integer[Any]]:
+        """Show labels (H, W) as (size, size), each pixel the nearest one's label."""
+        left, top, right, bottom = self.box
+        place = (np.arange(size) + 0.5) / size
+        rows = ((top + place * (bottom - top)) * labels.shape[0]).astype(np.intp)
+        columns = ((left + place * (right - left)) * labels.shape[1]).astype(np.intp)
+        return self._turn(labels[rows[:, None], columns])
+
+    def _turn(self, picture: NDArray[Any]) -> NDArray[Any]:
+        return np.rot90(picture[:, ::-1] if self.flip else picture, self.quarter_turns)
+
+
+def draw_views(count: int, *, near: bool, rng: np.random.Generator) -> list[View]:
+    """Draw views; near ones are slightly moved copies of each other."""
+    if not near:
+        turned = rng.random() < 0.5
+        return [_draw_view(rng, turned=turned) for _ in range(count)]
+    first = _draw_view(rng, turned=True)
+    return [_move(first, rng) for _ in range(count)]
+
+
+def _draw_view(rng: np.random.Generator, *, turned: bool) -> View:
+    area = rng.uniform(SMALLEST_CROP, 1.0)
+    ratio = np.exp(rng.uniform(-0.25, 0.25))
+    width, height = min(1.0, (area * ratio) ** 0.5), min(1.0, (area / ratio) ** 0.5)
+    left, top = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
+    return View(
+        box=(left, top, left + width, top + height),
+        flip=turned and bool(rng.random() < 0.5),
+        quarter_turns=int(rng.integers(4)) if turned else 0,
+    )
+
+
+def _move(view: View, rng: np.random.Generator) -> View:
+    left, top, right, bottom = view.box
+    width, height = right - left, bottom - top
+    zoom = 1 + rng.uniform(-NEAR_ZOOM, 0)
+    width, height = width * zoom, height * zoom
+    left += rng.uniform(-NEAR_SHIFT, NEAR_SHIFT) * width
+    top += rng.uniform(-NEAR_SHIFT, NEAR_SHIFT) * height
+    left, top = np.clip(left, 0, 1 - width), np.clip(top, 0, 1 - height)
+    return replace(view, box=(left, top, left + width, top + height))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Photometric:
+    """How a picture's colours are changed: shared by an example, a little varied.
+
+    Attributes
+    ----------
+    brightness, contrast, log_gamma : float
+        Of the grey values from 0 to 1.
+    inverted : bool
+        Whether bright and dark change places.
+    channels : tuple of int
+        Order of the colour channels.
+    noise, blur : float
+        Deviation in grey levels, and radius in pixels.
+    """
+
+    brightness: float
+    contrast: float
+    log_gamma: float
+    inverted: bool
+    channels: tuple[int, ...]
+    noise: float
+    blur: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Photometric:
+        """Draw a look."""
+        noisy, blurred, shuffled = rng.random(3) < (0.2, 0.1, 0.2)
+        return cls(
+            brightness=rng.normal(0, 0.08),
+            contrast=float(np.exp(rng.normal(0, 0.2))),
+            log_gamma=rng.normal(0, 0.25),
+            inverted=bool(rng.random() < 0.15),
+            channels=tuple(rng.permutation(3)) if shuffled else (0, 1, 2),
+            noise=rng.uniform(2, 16) if noisy else 0.0,
+            blur=rng.uniform(0.4, 1.2) if blurred else 0.0,
+        )
+
+    def vary(self, rng: np.random.Generator) -> Photometric:
+        """Draw a look near this one, as that of another frame."""
+        return replace(
+            self,
+            brightness=self.brightness + rng.normal(0, 0.03),
+            contrast=self.contrast * float(np.exp(rng.normal(0, 0.07))),
+            log_gamma=self.log_gamma + rng.normal(0, 0.08),
+        )
+
+    def apply(
+        self, picture: NDArray[np.uint8], rng: np.random.Generator
+    ) -> NDArray[np.uint8]:
+        """Change a picture (H, W, 3)."""
+        changed = self._table()[picture][..., list(self.channels)]
+        if self.blur:
+            radius = ImageFilter.GaussianBlur(self.blur)
+            changed = np.asarray(Image.fromarray(changed).filter(radius))
+        if self.noise:
+            grain = rng.normal(0, self.noise, changed.shape[:2])[..., None]
+            changed = np.clip(changed + grain, 0, 255).astype(np.uint8)
+        return changed
+
+    def _table(self) -> NDArray[np.uint8]:
+        grey = np.linspace(0, 1, 256) ** np.exp(self.log_gamma)
+        grey = (grey - 0.5) * self.contrast + 0.5 + self.brightness
+        table = np.rint(np.clip(grey, 0, 1) * 255).astype(np.uint8)
+        return 255 - table if self.inverted else table

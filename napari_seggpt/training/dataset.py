@@ -1,0 +1,225 @@
+"""In-context pairs from labelled images: two views of one image, or two of a kind."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from napari_seggpt.training.augmentation import Photometric, View, draw_views
+from napari_seggpt.training.coloring import Task, draw_task
+from napari_seggpt.training.synthesis import simulate_pair
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_seggpt.settings import Recipe
+
+LONGEST_SIDE = 384  # larger images are shrunk once, when they are read
+CANDIDATES = 4  # of so many images, the one most alike becomes the partner
+
+
+class DataError(ValueError):
+    """A folder that is no data set: what was expected and what came."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledImage:
+    """An 8-bit image (H, W) or (H, W, 3) and its labels (H, W)."""
+
+    image: NDArray[np.uint8]
+    labels: NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSet:
+    """Labelled images of one kind: equal ids mean equal things, unless instances.
+
+    Attributes
+    ----------
+    label_kind : str
+        "semantic", "instance" or "binary".
+    weight : float
+        How often it is drawn, against the other sets.
+    """
+
+    name: str
+    label_kind: str
+    images: tuple[LabelledImage, ...]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """K prompts and one query (the last), coloured alike.
+
+    Attributes
+    ----------
+    images : NDArray[np.uint8]
+        (K + 1, S, S, 3).
+    colors : NDArray[np.float32]
+        (K + 1, S, S, 3), 0 to 1.
+    foreground : NDArray[np.bool_]
+        (S, S), where the query is coloured otherwise than its background.
+    is_instance : bool
+        Which type embedding it trains.
+    """
+
+    images: NDArray[np.uint8]
+    colors: NDArray[np.float32]
+    foreground: NDArray[np.bool_]
+    is_instance: bool
+
+
+def read_datasets(root: Path) -> list[DataSet]:
+    """Read a folder with `images/` and `labels/`, or one of such folders.
+
+    A `datasets.json` beside the folders tells each one's `label_kind`; without it a
+    set with more than 16 ids in an image counts as instances.
+
+    Raises
+    ------
+    DataError
+        If there is no pair of images and labels.
+    """
+    folders = [root] if (root / "images").is_dir() else sorted(root.glob("*/"))
+    manifest = root / "datasets.json"
+    kinds = json.loads(manifest.read_text()) if manifest.is_file() else {}
+    sets = [_read_set(folder, kinds.get(folder.name, {})) for folder in folders]
+    found = [one for one in sets if one.images]
+    if not found:
+        raise DataError(f"Expected images/ and labels/ with equal names in {root}, got none.")
+    return found
+
+
+def _read_set(folder: Path, facts: dict[str, Any]) -> DataSet:
+    images = tuple(_read_pair(image, label) for image, label in pair_files(folder))
+    many = any(len(np.unique(pair.labels)) > 16 for pair in images)
+    kind = facts.get("label_kind", "instance" if many else "semantic")
+    # A set of 400 images teaches more than one of 20, but not 20 times more.
+    weight = len(images) ** 0.5
+    return DataSet(name=folder.name, label_kind=kind, images=images, weight=weight)
+
+
+def pair_files(folder: Path) -> list[tuple[Path, Path]]:
+    """List the images of a data set that have labels of the same name."""
+    labels = {path.stem: path for path in sorted((folder / "labels").glob("*.*"))}
+    images = sorted((folder / "images").glob("*.*"))
+    return [(path, labels[path.stem]) for path in images if path.stem in labels]
+
+
+def _read_pair(image_path: Path, label_path: Path) -> LabelledImage:
+    with Image.open(image_path) as file:
+        image = file.convert("L" if file.mode in ("1", "L", "I", "I;16") else "RGB")
+    with Image.open(label_path) as file:
+        labels = np.asarray(file)
+    scale = LONGEST_SIDE / max(image.size)
+    if scale < 1:
+        size = (round(image.width * scale), round(image.height * scale))
+        image = image.resize(size, Image.Resampling.BICUBIC)
+        labels = np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
+    return LabelledImage(image=np.asarray(image), labels=labels)
+
+
+def simulated_datasets(count: int, *, size: int, seed: int) -> list[DataSet]:
+    """Simulate pairs of images; each pair is a data set of its own look."""
+    sets = []
+    for index in range(count):
+        pair = simulate_pair(np.random.default_rng((seed, index)), size=size)
+        images = tuple(LabelledImage(image=one.image, labels=one.labels) for one in pair)
+        sets.append(
+            DataSet(name=pair[0].kind, label_kind=pair[0].label_kind, images=images)
+        )
+    return sets
+
+
+class ExampleSampler:
+    """Draws examples for training from real and simulated data sets."""
+
+    def __init__(
+        self, real: Sequence[DataSet], simulated: Sequence[DataSet], recipe: Recipe
+    ) -> None:
+        if not real and not simulated:
+            raise DataError("Expected real or simulated data sets to train on, got none.")
+        self._real = list(real)
+        self._simulated = list(simulated)
+        self._recipe = recipe
+        weights = np.array([one.weight for one in self._real])
+        self._weights = weights / weights.sum() if self._real else weights
+
+    def draw(self, rng: np.random.Generator, *, prompts: int) -> Example:
+        """Draw one example with so many prompts; a function of the generator alone."""
+        while True:
+            data = self._draw_set(rng)
+            example = self._try_draw(data, prompts, rng)
+            if example is not None:
+                return example
+
+    def _draw_set(self, rng: np.random.Generator) -> DataSet:
+        simulate = rng.random() < self._recipe.simulated
+        if self._simulated and (simulate or not self._real):
+            return self._simulated[rng.integers(len(self._simulated))]
+        return self._real[rng.choice(len(self._real), p=self._weights)]
+
+    def _try_draw(
+        self, data: DataSet, prompts: int, rng: np.random.Generator
+    ) -> Example | None:
+        """Draw from one set; None where prompt or query would be left uncoloured."""
+        query = data.images[rng.integers(len(data.images))]
+        alone = len(data.images) == 1 or rng.random() < self._recipe.same_image
+        task = draw_task(query.labels, data.label_kind, same_image=alone, rng=rng)
+        if alone:
+            near = rng.random() < self._recipe.near_views
+            sources = [query] * (prompts + 1)
+            views = draw_views(prompts + 1, near=near, rng=rng)
+        else:
+            sources = [_partner(query, data, rng) for _ in range(prompts)] + [query]
+            views = draw_views(prompts + 1, near=False, rng=rng)
+        return self._render(sources, views, task, rng)
+
+    def _render(
+        self,
+        sources: list[LabelledImage],
+        views: list[View],
+        task: Task,
+        rng: np.random.Generator,
+    ) -> Example | None:
+        size = self._recipe.image_size
+        look = Photometric.draw(rng)
+        coloured = rng.random() < self._recipe.coloured_background
+        palette = task.palette(rng, coloured_background=coloured)
+        images, colors, shown = [], [], []
+        for source, view in zip(sources, views, strict=True):
+            regions = task.regions(view.labels(source.labels, size))
+            images.append(look.vary(rng).apply(view.image(source.image, size), rng))
+            colors.append(palette[regions])
+            shown.append(regions > 0)
+        if not shown[-1].any() or not any(part.any() for part in shown[:-1]):
+            return None
+        return Example(
+            images=np.stack(images),
+            colors=np.stack(colors),
+            foreground=shown[-1],
+            is_instance=task.is_instance,
+        )
+
+
+def _partner(
+    query: LabelledImage, data: DataSet, rng: np.random.Generator
+) -> LabelledImage:
+    """Draw another image of the set that looks rather like the query.
+
+    Some sets mix stains and microscopes; a person's references would match.
+    """
+    indices = rng.integers(len(data.images), size=CANDIDATES)
+    others = [data.images[i] for i in indices if data.images[i] is not query]
+    if not others:
+        return next(one for one in data.images if one is not query)
+    mean = query.image.mean()
+    return min(others, key=lambda one: abs(float(one.image.mean() - mean)))

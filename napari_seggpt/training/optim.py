@@ -1,0 +1,47 @@
+"""Parameter groups, the learning rate's course, and averaged weights."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from napari_seggpt.settings import Recipe
+
+UNDECAYED = ("pos_embed", "rel_pos", "log_scale")
+
+
+def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
+    """Make AdamW; biases, norms, tokens and positions are not decayed."""
+    decayed, kept = [], []
+    for name, parameter in model.named_parameters():
+        is_kept = parameter.squeeze().ndim < 2 or any(x in name for x in UNDECAYED)
+        (kept if is_kept else decayed).append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": recipe.weight_decay},
+        {"params": kept, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+
+
+def learning_rate(step: int, recipe: Recipe) -> float:
+    """Return the rate at a step: linear warm-up, then a cosine to zero."""
+    warmup = max(1, round(recipe.warmup * recipe.steps))
+    if step < warmup:
+        return recipe.learning_rate * (step + 1) / warmup
+    progress = (step - warmup) / max(1, recipe.steps - warmup)
+    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@torch.no_grad()
+def update_average(
+    average: dict[str, torch.Tensor], model: nn.Module, decay: float, step: int
+) -> None:
+    """Move averaged weights towards the model's; early steps count for more."""
+    decay = min(decay, (1 + step) / (10 + step))
+    for name, value in model.state_dict().items():
+        average[name].lerp_(value, 1 - decay)
