@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
+from skimage.measure import label, regionprops_table
 
 from napari_seggpt.settings import ContrastSettings
 
@@ -85,7 +86,9 @@ def measure_limits(
             return Limits(low=np.zeros(1), high=np.array([top]))
         samples.append(_sample(frame))
     if not samples:
-        raise FrameError("Expected at least one frame to measure contrast on, got none.")
+        raise FrameError(
+            "Expected at least one frame to measure contrast on, got none."
+        )
     return _percentile_limits(np.concatenate(samples), settings.percentiles)
 
 
@@ -220,27 +223,17 @@ def denormalise(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.clip(values, 0.0, 1.0)
 
 
-def smallest_object(labels: NDArray[np.integer[Any]], size: tuple[int, int]) -> float:
-    """Return how large the smallest labelled object is once a frame is resized.
+def object_side(labels: NDArray[np.integer[Any]]) -> float:
+    """Return the side of the smallest labelled objects, in pixels of the frame.
 
-    Parameters
-    ----------
-    labels : NDArray
-        (H, W). An object is a connected region of one id.
-    size : tuple of int
-        (h, w) of the model's input.
-
-    Returns
-    -------
-    float
-        The side in model pixels of a square of the object's area, at the tenth
-        percentile of the objects (specks count little); infinity without objects.
+    An object is a connected region of one id. Its side is that of a square of its
+    area, or its thickness where it is long and thin. The tenth percentile over the
+    objects is taken, so that specks count little; infinity without objects.
     """
-    from skimage.measure import label, regionprops_table
-
     regions = label(labels, connectivity=2)
     if regions.max() == 0:
         return float("inf")
-    areas = regionprops_table(regions, properties=("area",))["area"]
-    scale = size[0] * size[1] / labels.size
-    return float(np.sqrt(np.percentile(areas, 10) * scale))
+    names = ("area", "axis_minor_length")
+    table = regionprops_table(regions, properties=names)
+    sides = np.minimum(np.sqrt(table["area"]), table["axis_minor_length"] + 1)
+    return float(np.percentile(sides, 10))

@@ -40,7 +40,9 @@ class Prompt:
                 f"Expected labels of the image's shape {self.image.shape[:2]}, "
                 f"got {self.labels.shape}."
             )
-        if not (np.issubdtype(self.labels.dtype, np.integer) or self.labels.dtype == bool):
+        if not (
+            np.issubdtype(self.labels.dtype, np.integer) or self.labels.dtype == bool
+        ):
             raise ValueError(
                 f"Expected labels of an integer type, got {self.labels.dtype}."
             )

@@ -35,7 +35,9 @@ class ContrastSettings:
         """Refuse limits in the wrong order."""
         low, high = self.percentiles
         if not 0 <= low < high <= 100:
-            raise ValueError(f"Expected percentiles 0 <= low < high <= 100, got {low}, {high}.")
+            raise ValueError(
+                f"Expected percentiles 0 <= low < high <= 100, got {low}, {high}."
+            )
         if self.limits is not None and not self.limits[0] < self.limits[1]:
             raise ValueError(f"Expected contrast limits low < high, got {self.limits}.")
 
@@ -77,17 +79,23 @@ class PredictionSettings:
     ensemble : {"feature", "spatial"}
         Which of the paper's two ways to use several prompts (section 3.2).
     max_prompts : int
-        At most so many prompts are used for a frame: the nearest and most similar.
+        At most so many labelled prompts are used for a frame, the nearest and most
+        similar; frames in memory come on top.
     labels_per_pass : int
         At most so many labels are coloured in one picture; more take more passes.
+    batch : int
+        How many pictures are predicted at once where they do not wait for each other.
     device, precision
         Where and how precisely the network computes; "auto" takes what is good there.
+    tiling : TilingSettings
+        Whether frames are cut into tiles.
     """
 
     seg_type: SegType = "semantic"
     ensemble: Ensemble = "feature"
     max_prompts: int = 8
     labels_per_pass: int = 7
+    batch: int = 4
     device: Device = "auto"
     precision: Precision = "auto"
     tiling: TilingSettings = field(default_factory=TilingSettings)
@@ -95,11 +103,16 @@ class PredictionSettings:
     def __post_init__(self) -> None:
         """Refuse numbers that leave nothing to predict with."""
         if self.seg_type not in ("instance", "semantic"):
-            raise ValueError(f"Expected 'instance' or 'semantic', got {self.seg_type!r}.")
+            raise ValueError(
+                f"Expected 'instance' or 'semantic', got {self.seg_type!r}."
+            )
         if self.ensemble not in ("feature", "spatial"):
             raise ValueError(f"Expected 'feature' or 'spatial', got {self.ensemble!r}.")
-        if self.max_prompts < 1:
-            raise ValueError(f"Expected max_prompts of 1 or more, got {self.max_prompts}.")
+        if self.max_prompts < 1 or self.batch < 1:
+            raise ValueError(
+                "Expected max_prompts and batch of 1 or more, "
+                f"got {self.max_prompts} and {self.batch}."
+            )
         if not 1 <= self.labels_per_pass <= MAX_LABELS_PER_PASS:
             raise ValueError(
                 f"Expected labels_per_pass of 1 to {MAX_LABELS_PER_PASS}, "
@@ -122,8 +135,6 @@ class PropagationSettings:
         Every how many frames one is predicted.
     direction : {"both", "forward", "backward"}
         Where to go from a reference.
-    batch : int
-        How many independent frames are predicted at once.
     """
 
     memory: int = 4
@@ -131,16 +142,15 @@ class PropagationSettings:
     stop: int | None = None
     step: int = 1
     direction: Direction = "both"
-    batch: int = 4
 
     def __post_init__(self) -> None:
         """Refuse a memory or range that makes no sense."""
         if not 0 <= self.memory <= MAX_MEMORY:
-            raise ValueError(f"Expected a memory of 0 to {MAX_MEMORY}, got {self.memory}.")
-        if self.step < 1 or self.batch < 1:
             raise ValueError(
-                f"Expected step and batch of 1 or more, got {self.step}, {self.batch}."
+                f"Expected a memory of 0 to {MAX_MEMORY}, got {self.memory}."
             )
+        if self.step < 1:
+            raise ValueError(f"Expected a step of 1 or more, got {self.step}.")
         if self.direction not in ("both", "forward", "backward"):
             raise ValueError(
                 f"Expected 'both', 'forward' or 'backward', got {self.direction!r}."

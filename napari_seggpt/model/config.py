@@ -109,7 +109,9 @@ class SegGPTConfig:
             raise ValueError(f"Expected a JSON object as config, got {text[:80]!r}.")
         unknown = set(values) - {field.name for field in fields(cls)}
         if unknown:
-            raise ValueError(f"Expected a SegGPT config, got unknown {sorted(unknown)}.")
+            raise ValueError(
+                f"Expected a SegGPT config, got unknown {sorted(unknown)}."
+            )
         lists = {key: tuple(v) for key, v in values.items() if isinstance(v, list)}
         try:
             return cls(**{**values, **lists})

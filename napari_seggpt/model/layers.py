@@ -121,8 +121,7 @@ class Attention(nn.Module):
         dim = x.shape[-1]
         q = self._split_heads(F.linear(x, self.qkv.weight[:dim], self.qkv.bias[:dim]))
         bias_h, bias_w = self._relative_position(q, rows, key_rows)
-        mean = _attend(q, k, v, bias_h, bias_w).mean(1)  # (B, heads, N, d)
-        return self.proj(mean.transpose(1, 2).flatten(2))
+        return self.proj(_attend(q, k, v, bias_h, bias_w))
 
     def _split_heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
@@ -169,7 +168,7 @@ def _resize_table(table: Tensor, length: int) -> Tensor:
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Tensor) -> Tensor:
-    """Attend from q (B, heads, N, d) to k, v (B, K, heads, M, d) with a bias.
+    """Attend from q (B, heads, N, d) to k, v (B, K, heads, M, d) and average over K.
 
     The bias of a query does not depend on the keys, so all K sets share it. It is
     made for a few heads at a time: written whole it would be 157 MB a picture.
@@ -177,34 +176,36 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Tensor) -> 
     Returns
     -------
     Tensor
-        (B, K, heads, N, d).
+        (B, N, heads * d).
     """
-    count = q.shape[2] * k.shape[3]
+    batch, heads, count = q.shape[:3]
+    pairs = count * k.shape[3]
     limit = CPU_BIAS_NUMEL if q.device.type == "cpu" else GPU_BIAS_NUMEL
-    if torch.is_grad_enabled() or q.shape[0] * q.shape[1] * count <= limit:
-        return _attend_heads(q, k, v, bias_h, bias_w)
-    step = max(1, limit // count)
-    heads = [slice(i, i + step) for i in range(0, q.shape[1], step)]
-    out = q.new_empty(*k.shape[:3], *q.shape[2:])
-    for b in range(q.shape[0]):
+    if torch.is_grad_enabled() or batch * heads * pairs <= limit:
+        return _attend_heads(q, k, v, bias_h, bias_w).transpose(1, 2).flatten(2)
+    step = max(1, limit // pairs)
+    out = q.new_empty(batch, count, heads, q.shape[3])
+    for b in range(batch):
         one = slice(b, b + 1)
-        for part in heads:
+        for first in range(0, heads, step):
+            part = slice(first, first + step)
             out[one, :, part] = _attend_heads(
                 q[one, part], k[one, :, part], v[one, :, part],
                 bias_h[one, part], bias_w[one, part],
-            )  # fmt: skip
-    return out
+            ).transpose(1, 2)  # fmt: skip
+    return out.flatten(2)
 
 
 def _attend_heads(
     q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Tensor
 ) -> Tensor:
-    bias = (bias_h[..., :, None] + bias_w[..., None, :]).flatten(3)  # (B, heads, N, M)
-    results = [
-        F.scaled_dot_product_attention(q, k[:, i], v[:, i], attn_mask=bias.to(q.dtype))
-        for i in range(k.shape[1])
-    ]
-    return torch.stack(results, dim=1)
+    bias = (bias_h[..., :, None] + bias_w[..., None, :]).flatten(3).to(q.dtype)
+    total = F.scaled_dot_product_attention(q, k[:, 0], v[:, 0], attn_mask=bias)
+    for i in range(1, k.shape[1]):
+        total = total + F.scaled_dot_product_attention(
+            q, k[:, i], v[:, i], attn_mask=bias
+        )
+    return total / k.shape[1] if k.shape[1] > 1 else total
 
 
 class Block(nn.Module):

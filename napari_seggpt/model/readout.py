@@ -77,8 +77,8 @@ class ReadoutDecoder(nn.Module):
         self.correction = nn.Conv2d(config.decoder_dim, 3, 1)
         self.blend = nn.Conv2d(config.decoder_dim, NEIGHBOURS * STEM_STRIDE**2, 1)
         for last in (self.correction, self.blend):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+            for parameter in last.parameters():
+                nn.init.zeros_(parameter)
 
     def fine_features(self, stem: Tensor, tokens: Tensor) -> Tensor:
         """Join stem features (B, C, H/4, W/4) and normalised tokens (B, D, h, w)."""
@@ -107,7 +107,7 @@ class ReadoutDecoder(nn.Module):
         values = torch.cat([coarse, self.value(fine)], dim=1)
         return self._features(fine), values.flatten(2).transpose(1, 2)
 
-    def forward(self, fine: Tensor, keys: Tensor, values: Tensor) -> list[Tensor]:
+    def read(self, fine: Tensor, keys: Tensor, values: Tensor) -> list[Tensor]:
         """Read colours for the query.
 
         Parameters

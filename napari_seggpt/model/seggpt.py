@@ -10,8 +10,8 @@ merge), N tokens of one picture, D width, H W pixels, h w patches.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from napari_seggpt.model.layers import (
 from napari_seggpt.model.readout import STEM_STRIDE, ConvStem, ReadoutDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from torch import Tensor
 
@@ -75,25 +75,26 @@ class EncodedPrompts:
     def select(self, prompts: Sequence[int]) -> EncodedPrompts:
         """Keep the prompts with these indices, in this order."""
         chosen = list(prompts)
-        return self._map(lambda x: x[:, chosen])
+        return self.map(lambda x: x[:, chosen])
 
     def expand(self, batch: int) -> EncodedPrompts:
         """Offer the same prompts (B is 1) to a batch of queries, without a copy."""
-        return self._map(lambda x: x.expand(batch, *x.shape[1:]))
+        return self.map(lambda x: x.expand(batch, *x.shape[1:]))
 
     @staticmethod
     def join(parts: Sequence[EncodedPrompts], *, dim: int = 1) -> EncodedPrompts:
         """Join prompts: of one query (dim 1), or those of several queries (dim 0)."""
         return _combine(parts, lambda xs: torch.cat(xs, dim=dim))
 
-    def _map(self, function: Callable[[Tensor], Tensor]) -> EncodedPrompts:
+    def map(self, function: Callable[[Tensor], Tensor]) -> EncodedPrompts:
+        """Apply a function to every tensor there is."""
         return _combine([self], lambda xs: function(xs[0]))
 
 
 def _combine(
     parts: Sequence[EncodedPrompts], function: Callable[[list[Tensor]], Tensor]
 ) -> EncodedPrompts:
-    def combine(values: list[Tensor | tuple[Tensor, ...] | None]) -> object:
+    def combine(values: list[Any]) -> Any:
         if isinstance(values[0], tuple):
             return tuple(function(list(xs)) for xs in zip(*values, strict=True))
         return None if values[0] is None else function(values)
@@ -235,32 +236,33 @@ class SegGPT(nn.Module):
         EncodedPrompts
             To be given to `forward` with any queries of the same H and W.
         """
-        batch, prompts = images.shape[:2]
+        batch = images.shape[:2]
         grid = self._grid(images)
         position, _ = self._positions(grid)
-        types = seg_type[:, None].expand(batch, prompts)
+        types = seg_type[:, None].expand(batch).flatten()
         flat_colors = colors.flatten(0, 1)
-        tokens, stem = self._embed(
-            images.flatten(0, 1), flat_colors, types.flatten(), position
-        )
+        tokens, stem = self._embed(images.flatten(0, 1), flat_colors, types, position)
         if self.config.isolated_prompts:
-            encoded = self._encode_isolated(tokens, stem, flat_colors, grid)
+            encoded = self._encode_isolated(tokens, stem, flat_colors, types, grid)
         else:
-            encoded = {"tokens": tokens}
-        split = {name: _unflatten(x, (batch, prompts)) for name, x in encoded.items()}
-        return EncodedPrompts(seg_type=types, **split)
+            encoded = EncodedPrompts(seg_type=types, tokens=tokens)
+        return encoded.map(lambda x: x.unflatten(0, batch))
 
     def _encode_isolated(
         self,
         tokens: Tensor,
         stem: Tensor | None,
         colors: Tensor,
+        seg_type: Tensor,
         grid: tuple[int, int],
-    ) -> dict[str, Tensor | tuple[Tensor, ...]]:
-        """Run prompts (B, S, N, D) through the blocks by themselves."""
+    ) -> EncodedPrompts:
+        """Run prompts (B, S, N, D) through the blocks by themselves.
+
+        The tensors of the result begin with B alone.
+        """
         rows, _ = self._rows(grid[0])
         keys, values, taps = [], [], []
-        for index, block in enumerate(self.blocks):
+        for index, block in self._numbered_blocks():
             streams = tokens.shape[:2]
             flat = tokens.flatten(0, 1)
             k, v = block.keys_values(flat)
@@ -270,12 +272,14 @@ class SegGPT(nn.Module):
             tokens = self._merge(flat.unflatten(0, streams), index)
             if index in self.config.tap_indices:
                 taps.append(self.norm(tokens[:, 0]))
-        encoded = {"keys": tuple(keys), "values": tuple(values)}
+        encoded = EncodedPrompts(
+            seg_type=seg_type, keys=tuple(keys), values=tuple(values)
+        )
         if self.config.decoder == "paint":
-            return encoded | {"seam": torch.cat(taps, dim=-1)[:, -grid[1] :]}
+            return replace(encoded, seam=torch.cat(taps, dim=-1)[:, -grid[1] :])
         fine = self._fine(stem, taps[-1], grid)
         match_keys, match_values = self.readout.keys_values(fine, colors)
-        return encoded | {"match_keys": match_keys, "match_values": match_values}
+        return replace(encoded, match_keys=match_keys, match_values=match_values)
 
     # -- query -------------------------------------------------------------------
 
@@ -300,9 +304,12 @@ class SegGPT(nn.Module):
         else:
             taps, seam = self._run_joint(tokens, prompts, grid)
         if self.config.decoder == "paint":
+            assert seam is not None  # every painting network encodes it
             return [self._paint(torch.cat(taps, dim=-1), seam, grid)]
+        assert prompts.match_keys is not None  # every readout encodes them
+        assert prompts.match_values is not None
         fine = self._fine(stem, taps[-1], grid)
-        return self.readout(fine, prompts.match_keys, prompts.match_values)
+        return self.readout.read(fine, prompts.match_keys, prompts.match_values)
 
     def _run_isolated(
         self, query: Tensor, prompts: EncodedPrompts, grid: tuple[int, int]
@@ -311,7 +318,7 @@ class SegGPT(nn.Module):
         prompt_rows, query_rows = self._rows(grid[0])
         key_rows = Rows(query_rows.height, *prompt_rows.ranges, *query_rows.ranges)
         taps = []
-        for index, block in enumerate(self.blocks):
+        for index, block in self._numbered_blocks():
             streams = query.shape[:2]
             flat = query.flatten(0, 1)
             k = prompts.keys[index].transpose(1, 2).flatten(0, 1)
@@ -329,9 +336,10 @@ class SegGPT(nn.Module):
         """Run queries (B, S, N, D) and prompts that see them; return taps and seam."""
         prompt_rows, query_rows = self._rows(grid[0])
         key_rows = Rows(query_rows.height, *prompt_rows.ranges, *query_rows.ranges)
+        assert prompts.tokens is not None  # these prompts were encoded jointly
         prompt = prompts.tokens.transpose(1, 2)  # (B, S, K, N, D)
         taps, seam = [], []
-        for index, block in enumerate(self.blocks):
+        for index, block in self._numbered_blocks():
             streams = query.shape[:2]
             q, p = query.flatten(0, 1), prompt.flatten(0, 1)
             pk, pv = block.keys_values(p.flatten(0, 1))
@@ -387,10 +395,17 @@ class SegGPT(nn.Module):
             hidden = layer(hidden)
         return hidden
 
-    def _fine(self, stem: Tensor, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+    def _fine(
+        self, stem: Tensor | None, tokens: Tensor, grid: tuple[int, int]
+    ) -> Tensor:
+        assert stem is not None  # the config demands a stem of every readout
         return self.readout.fine_features(
             stem, tokens.transpose(1, 2).unflatten(2, grid)
         )
+
+    def _numbered_blocks(self) -> Iterator[tuple[int, Block]]:
+        # A ModuleList does not tell the type of what it holds.
+        yield from enumerate(cast("Iterable[Block]", self.blocks))
 
     def _grid(self, pictures: Tensor) -> tuple[int, int]:
         height, width = pictures.shape[-2:]
@@ -401,14 +416,6 @@ class SegGPT(nn.Module):
                 f"got {height} x {width}."
             )
         return height // patch, width // patch
-
-
-def _unflatten(
-    x: Tensor | tuple[Tensor, ...], sizes: tuple[int, int]
-) -> Tensor | tuple[Tensor, ...]:
-    if isinstance(x, tuple):
-        return tuple(part.unflatten(0, sizes) for part in x)
-    return x.unflatten(0, sizes)
 
 
 def _append(

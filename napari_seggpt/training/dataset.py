@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
+from napari_seggpt.io import read_frame
+from napari_seggpt.preprocessing import (
+    measure_limits,
+    resize_labels,
+    resize_rgb,
+    to_rgb,
+)
 from napari_seggpt.training.augmentation import Photometric, View, draw_views
 from napari_seggpt.training.coloring import Task, draw_task
 from napari_seggpt.training.synthesis import simulate_pair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -94,7 +100,9 @@ def read_datasets(root: Path) -> list[DataSet]:
     sets = [_read_set(folder, kinds.get(folder.name, {})) for folder in folders]
     found = [one for one in sets if one.images]
     if not found:
-        raise DataError(f"Expected images/ and labels/ with equal names in {root}, got none.")
+        raise DataError(
+            f"Expected images/ and labels/ with equal names in {root}, got none."
+        )
     return found
 
 
@@ -115,16 +123,21 @@ def pair_files(folder: Path) -> list[tuple[Path, Path]]:
 
 
 def _read_pair(image_path: Path, label_path: Path) -> LabelledImage:
-    with Image.open(image_path) as file:
-        image = file.convert("L" if file.mode in ("1", "L", "I", "I;16") else "RGB")
-    with Image.open(label_path) as file:
-        labels = np.asarray(file)
-    scale = LONGEST_SIDE / max(image.size)
+    frame = read_frame(image_path)
+    # Grey stays one channel: all images of a run are kept in memory.
+    is_shown = frame.dtype == np.uint8 and frame.ndim == 2
+    image = frame if is_shown else to_rgb(frame, measure_limits([frame]))
+    labels = read_frame(label_path, labels=True)
+    if labels.shape != image.shape[:2]:
+        raise DataError(
+            f"Expected labels of shape {image.shape[:2]} in {label_path}, "
+            f"got {labels.shape}."
+        )
+    scale = LONGEST_SIDE / max(labels.shape)
     if scale < 1:
-        size = (round(image.width * scale), round(image.height * scale))
-        image = image.resize(size, Image.Resampling.BICUBIC)
-        labels = np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
-    return LabelledImage(image=np.asarray(image), labels=labels)
+        size = (round(labels.shape[0] * scale), round(labels.shape[1] * scale))
+        image, labels = resize_rgb(image, size), resize_labels(labels, size)
+    return LabelledImage(image=image, labels=labels)
 
 
 def simulated_datasets(count: int, *, size: int, seed: int) -> list[DataSet]:
@@ -132,7 +145,9 @@ def simulated_datasets(count: int, *, size: int, seed: int) -> list[DataSet]:
     sets = []
     for index in range(count):
         pair = simulate_pair(np.random.default_rng((seed, index)), size=size)
-        images = tuple(LabelledImage(image=one.image, labels=one.labels) for one in pair)
+        images = tuple(
+            LabelledImage(image=one.image, labels=one.labels) for one in pair
+        )
         sets.append(
             DataSet(name=pair[0].kind, label_kind=pair[0].label_kind, images=images)
         )
@@ -146,7 +161,9 @@ class ExampleSampler:
         self, real: Sequence[DataSet], simulated: Sequence[DataSet], recipe: Recipe
     ) -> None:
         if not real and not simulated:
-            raise DataError("Expected real or simulated data sets to train on, got none.")
+            raise DataError(
+                "Expected real or simulated data sets to train on, got none."
+            )
         self._real = list(real)
         self._simulated = list(simulated)
         self._recipe = recipe

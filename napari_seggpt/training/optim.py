@@ -17,7 +17,8 @@ UNDECAYED = ("pos_embed", "rel_pos", "log_scale")
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
     """Make AdamW; biases, norms, tokens and positions are not decayed."""
-    decayed, kept = [], []
+    decayed: list[nn.Parameter] = []
+    kept: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         is_kept = parameter.squeeze().ndim < 2 or any(x in name for x in UNDECAYED)
         (kept if is_kept else decayed).append(parameter)

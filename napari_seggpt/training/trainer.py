@@ -14,7 +14,7 @@ from napari_seggpt.preprocessing import normalise
 from napari_seggpt.training.optim import build_optimizer, learning_rate, update_average
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
     from torch import Tensor
@@ -88,8 +88,8 @@ def coloring_loss(model: SegGPT, batch: Batch, beta: float) -> Tensor:
 
 
 def _stage_loss(stage: Tensor, target: Tensor, weight: Tensor, beta: float) -> Tensor:
-    size = stage.shape[-2:]
-    if size != target.shape[-2:]:
+    size = (stage.shape[-2], stage.shape[-1])
+    if stage.shape != target.shape:
         target = F.adaptive_avg_pool2d(target, size)
         weight = F.adaptive_avg_pool2d(weight, size)
     loss = F.smooth_l1_loss(stage.float(), target, beta=beta, reduction="none")
@@ -98,7 +98,7 @@ def _stage_loss(stage: Tensor, target: Tensor, weight: Tensor, beta: float) -> T
 
 def train(
     model: SegGPT, sampler: ExampleSampler, recipe: Recipe, *, checkpoint: Path
-) -> Iterator[TrainStep]:
+) -> Generator[TrainStep]:
     """Train a model and yield after every update.
 
     A run that was stopped goes on where its checkpoint was written, with the same

@@ -1,0 +1,57 @@
+"""napari-seggpt: label a few frames; SegGPT labels the rest of the stack in context.
+
+The public names are loaded when they are first used, so that importing the package
+loads neither torch nor napari nor Qt.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_seggpt.inference.predictor import Prediction, Predictor
+    from napari_seggpt.inference.propagation import predict_stack
+    from napari_seggpt.io import create_labels, open_stack
+    from napari_seggpt.model.zoo import load_model
+    from napari_seggpt.palette import Palette
+    from napari_seggpt.prompts import Prompt
+    from napari_seggpt.settings import PredictionSettings, PropagationSettings
+
+__all__ = [
+    "Palette",
+    "Prediction",
+    "PredictionSettings",
+    "Predictor",
+    "Prompt",
+    "PropagationSettings",
+    "create_labels",
+    "load_model",
+    "open_stack",
+    "predict_stack",
+]
+
+_HOMES = {
+    "Palette": "palette",
+    "Prediction": "inference.predictor",
+    "PredictionSettings": "settings",
+    "Predictor": "inference.predictor",
+    "Prompt": "prompts",
+    "PropagationSettings": "settings",
+    "create_labels": "io",
+    "load_model": "model.zoo",
+    "open_stack": "io",
+    "predict_stack": "inference.propagation",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return metadata.version("napari-seggpt")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__, "__version__"])

@@ -1,0 +1,54 @@
+"""The command line: predict, train, evaluate, benchmark, info."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+from napari_seggpt.cli import benchmark, evaluate, info, predict, train
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS = (predict, train, evaluate, benchmark, info)
+USER_ERROR, INTERRUPTED = 2, 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="napari-seggpt",
+        description="Label a few frames; SegGPT labels the rest of the stack.",
+    )
+    parser.add_argument(
+        "--debug", action="store_true", help="show where an error came from"
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+    for command in COMMANDS:
+        command.add_parser(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code.
+
+    A mistake of the user is one line on the standard error stream, and code 2.
+    """
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    args = build_parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return INTERRUPTED
+    except (ValueError, OSError, RuntimeError) as error:
+        if args.debug:
+            raise
+        print(f"napari-seggpt: {_one_line(error)}", file=sys.stderr)
+        return USER_ERROR
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

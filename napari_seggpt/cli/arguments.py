@@ -1,0 +1,173 @@
+"""Flags that several commands share; their defaults are those of settings.py."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING, get_args
+
+from napari_seggpt.settings import (
+    ContrastSettings,
+    Device,
+    Direction,
+    Ensemble,
+    Precision,
+    PredictionSettings,
+    PropagationSettings,
+    SegType,
+    TilingSettings,
+)
+
+if TYPE_CHECKING:
+    from napari_seggpt.model.seggpt import SegGPT
+
+PREDICTION = PredictionSettings()
+PROPAGATION = PropagationSettings()
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add which model is used, and where it computes."""
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--model",
+        default="builtin",
+        help="builtin, a published model (see info), or a file (default: builtin)",
+    )
+    group.add_argument("--device", choices=get_args(Device), default=PREDICTION.device)
+    group.add_argument(
+        "--precision", choices=get_args(Precision), default=PREDICTION.precision
+    )
+
+
+def add_prediction(parser: argparse.ArgumentParser) -> None:
+    """Add how a frame is predicted."""
+    group = parser.add_argument_group("prediction")
+    group.add_argument(
+        "--seg-type",
+        choices=get_args(SegType),
+        default=PREDICTION.seg_type,
+        help="are labels classes or single objects (default: %(default)s)",
+    )
+    group.add_argument(
+        "--ensemble",
+        choices=get_args(Ensemble),
+        default=PREDICTION.ensemble,
+        help="how several prompts are used (default: %(default)s)",
+    )
+    group.add_argument(
+        "--max-prompts",
+        type=int,
+        metavar="N",
+        default=PREDICTION.max_prompts,
+        help="use the N nearest and most similar references (default: %(default)s)",
+    )
+    group.add_argument(
+        "--labels-per-pass",
+        type=int,
+        metavar="N",
+        default=PREDICTION.labels_per_pass,
+        help="colour at most N labels in one picture (default: %(default)s)",
+    )
+    group.add_argument(
+        "--batch",
+        type=int,
+        metavar="N",
+        default=PREDICTION.batch,
+        help="predict N independent pictures at once (default: %(default)s)",
+    )
+    group.add_argument(
+        "--tiles",
+        type=_tiles,
+        default="off",
+        metavar="SCALE",
+        help="for small objects: cut frames into tiles of so many model pixels a "
+        "frame pixel, or 'auto' (default: off)",
+    )
+    group.add_argument(
+        "--memory",
+        type=int,
+        metavar="N",
+        default=PROPAGATION.memory,
+        help="the last N predicted frames are prompts, too (default: %(default)s)",
+    )
+
+
+def add_range(parser: argparse.ArgumentParser) -> None:
+    """Add which frames are predicted."""
+    group = parser.add_argument_group("frames")
+    group.add_argument("--start", type=int, default=PROPAGATION.start, metavar="FRAME")
+    group.add_argument("--stop", type=int, default=PROPAGATION.stop, metavar="FRAME")
+    group.add_argument("--step", type=int, default=PROPAGATION.step, metavar="N")
+    group.add_argument(
+        "--direction",
+        choices=get_args(Direction),
+        default=PROPAGATION.direction,
+        help="where to go from a reference (default: %(default)s)",
+    )
+    group.add_argument(
+        "--contrast",
+        type=float,
+        nargs=2,
+        metavar=("BLACK", "WHITE"),
+        help="values shown black and white (default: percentiles of the stack)",
+    )
+
+
+def _tiles(text: str) -> str | float:
+    if text in ("off", "auto"):
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        message = f"expected off, auto or a scale, got {text!r}"
+        raise argparse.ArgumentTypeError(message) from None
+
+
+def prediction_settings(args: argparse.Namespace) -> PredictionSettings:
+    """Return the settings that the flags of a prediction say; 'auto' tiles are off."""
+    tiling = TilingSettings()
+    if isinstance(args.tiles, float):
+        tiling = replace(tiling, enabled=True, scale=args.tiles)
+    return PredictionSettings(
+        seg_type=args.seg_type,
+        ensemble=args.ensemble,
+        max_prompts=args.max_prompts,
+        labels_per_pass=args.labels_per_pass,
+        batch=args.batch,
+        device=args.device,
+        precision=args.precision,
+        tiling=tiling,
+    )
+
+
+def propagation_settings(args: argparse.Namespace) -> PropagationSettings:
+    """Return the settings that the flags of a propagation say."""
+    return PropagationSettings(
+        memory=args.memory,
+        start=args.start,
+        stop=args.stop,
+        step=args.step,
+        direction=args.direction,
+    )
+
+
+def contrast_settings(args: argparse.Namespace) -> ContrastSettings:
+    """Return the settings that the contrast flag says."""
+    limits = None if args.contrast is None else (args.contrast[0], args.contrast[1])
+    return ContrastSettings(limits=limits)
+
+
+def load_named_model(name: str) -> SegGPT:
+    """Load a model by name or file, with a progress bar where it is downloaded."""
+    from tqdm import tqdm
+
+    from napari_seggpt.model.zoo import load_model
+
+    with tqdm(unit="B", unit_scale=True, desc=name, disable=True) as bar:
+
+        def report(done: int, total: int) -> None:
+            bar.disable = False
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return load_model(name, progress=report)

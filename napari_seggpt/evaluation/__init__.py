@@ -1,0 +1,1 @@
+"""Evaluation: metrics, protocols and benchmarks; where published figures come from."""

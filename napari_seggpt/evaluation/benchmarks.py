@@ -1,0 +1,183 @@
+"""Performance claims, measured as ratios side by side in one run."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from napari_seggpt.model.config import VIT_LARGE, SegGPTConfig
+from napari_seggpt.model.layouts import rename
+from napari_seggpt.model.seggpt import INSTANCE, SegGPT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor, nn
+
+PRODUCT_SIDE = 4096
+
+
+def benchmark_ensemble(
+    prompts: Sequence[int],
+    *,
+    runs: int = 3,
+    threads: int | None = None,
+    config: SegGPTConfig = VIT_LARGE,
+) -> dict[str, Any]:
+    """Time our feature ensemble against transformers' with the same random weights.
+
+    Parameters
+    ----------
+    prompts : sequence of int
+        Numbers of prompts to measure.
+    runs : int
+        How often each is run, in turn with the other; medians are compared.
+    threads : int, optional
+        Threads of torch.
+    config : SegGPTConfig
+        The geometry; a joint one.
+
+    Returns
+    -------
+    dict
+        Seconds, ratio, achieved GFLOP/s of both and, as a ceiling, of a large matrix
+        product; the largest difference from the official rule, beside the standard
+        deviation of the output.
+
+    Raises
+    ------
+    ValueError
+        If transformers is not installed.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    reference = _transformers_model(config)
+    ours = _same_weights(reference, config)
+    _apply_official_rule(reference, config.merge_index)
+    with torch.inference_mode():
+        rows = [_measure(ours, reference, count, runs) for count in prompts]
+        ceiling = _product_gflops()
+    return {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "matmul_gflops": ceiling,
+        "rows": rows,
+    }
+
+
+def _transformers_model(config: SegGPTConfig) -> nn.Module:
+    try:
+        from transformers import SegGptConfig, SegGptForImageSegmentation
+    except ImportError:
+        raise ValueError(
+            "Expected transformers to compare with, got none: pip install transformers."
+        ) from None
+    height, width = config.image_size
+    torch.manual_seed(0)
+    model: nn.Module = SegGptForImageSegmentation(
+        SegGptConfig(
+            image_size=(2 * height, width),
+            patch_size=config.patch_size,
+            hidden_size=config.embed_dim,
+            num_hidden_layers=config.depth,
+            num_attention_heads=config.num_heads,
+            mlp_dim=int(config.embed_dim * config.mlp_ratio),
+            merge_index=config.merge_index,
+            intermediate_hidden_state_indices=list(config.tap_indices),
+            decoder_hidden_size=config.decoder_dim,
+            pretrain_image_size=config.pretrain_grid * config.patch_size,
+        )
+    )
+    for parameter in model.parameters():
+        # As transformers leaves them, the relative positions would be zero.
+        torch.nn.init.normal_(parameter, std=0.02)
+    return model.eval()
+
+
+def _same_weights(reference: nn.Module, config: SegGPTConfig) -> SegGPT:
+    """Make our network on the very tensors of transformers' (1.5 GB, once)."""
+    with torch.device("meta"):
+        model = SegGPT(config)
+    tensors = {rename(name): x for name, x in reference.state_dict().items()}
+    model.load_state_dict(tensors, assign=True)
+    return model.eval()
+
+
+def _apply_official_rule(reference: nn.Module, merge_index: int) -> None:
+    """Make transformers average the streams apart in the merge layer, too.
+
+    It averages both streams together there, unlike the official code.
+    """
+
+    def keep_streams_apart(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (args[0], 2, *args[2:])
+
+    layers: Any = reference.get_submodule("model.encoder.layers")
+    layers[merge_index].register_forward_pre_hook(keep_streams_apart)
+
+
+def _measure(
+    ours: SegGPT, reference: nn.Module, count: int, runs: int
+) -> dict[str, Any]:
+    height, width = ours.config.image_size
+    generator = torch.Generator().manual_seed(count)
+    query, images, colors = (
+        torch.randn(n, 3, height, width, generator=generator) for n in (1, count, count)
+    )
+
+    def run_ours() -> Tensor:
+        seg_type = torch.tensor([INSTANCE])
+        return ours(query, ours.encode_prompts(images[None], colors[None], seg_type))
+
+    def run_reference() -> Tensor:
+        result: Tensor = reference(
+            pixel_values=query.expand(count, -1, -1, -1),
+            prompt_pixel_values=images,
+            prompt_masks=colors,
+            embedding_type="instance",
+            feature_ensemble=count > 1,
+        ).pred_masks[:1, :, height:]
+        return result
+
+    times: dict[str, list[float]] = {"ours": [], "reference": []}
+    for _ in range(runs):
+        seconds, predicted = _timed(run_ours)
+        times["ours"].append(seconds)
+        seconds, expected = _timed(run_reference)
+        times["reference"].append(seconds)
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    return {
+        "prompts": count,
+        "seconds": medians["ours"],
+        "transformers_seconds": medians["reference"],
+        "ratio": medians["reference"] / medians["ours"],
+        "gflops": _count_flops(run_ours) / medians["ours"] / 1e9,
+        "transformers_gflops": _count_flops(run_reference) / medians["reference"] / 1e9,
+        "largest_difference": (predicted - expected).abs().max().item(),
+        "output_deviation": expected.std().item(),
+        "all_seconds": times["ours"],
+        "all_transformers_seconds": times["reference"],
+    }
+
+
+def _timed(function: Callable[[], Tensor]) -> tuple[float, Tensor]:
+    start = time.perf_counter()
+    result = function()
+    return time.perf_counter() - start, result
+
+
+def _count_flops(function: Callable[[], Tensor]) -> int:
+    with FlopCounterMode(display=False) as counter:
+        function()
+    return counter.get_total_flops()
+
+
+def _product_gflops() -> float:
+    """Return the GFLOP/s of a large matrix product: what the machine can reach."""
+    one = torch.randn(PRODUCT_SIDE, PRODUCT_SIDE)
+    times = [_timed(lambda: one @ one)[0] for _ in range(3)]
+    return 2 * PRODUCT_SIDE**3 / statistics.median(times) / 1e9

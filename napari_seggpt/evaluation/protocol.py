@@ -1,0 +1,218 @@
+"""Protocols: some reference frames are given, the rest is predicted and compared."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from skimage.segmentation import find_boundaries
+
+from napari_seggpt.evaluation.metrics import mean_dice
+from napari_seggpt.inference.predictor import Predictor
+from napari_seggpt.inference.propagation import predict_stack, sample_frames
+from napari_seggpt.inference.tiling import with_advised_tiles
+from napari_seggpt.io import read_frame
+from napari_seggpt.preprocessing import measure_limits, resize_labels
+from napari_seggpt.prompts import Prompt
+from napari_seggpt.training.dataset import DataError, pair_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_seggpt.model.seggpt import SegGPT
+    from napari_seggpt.settings import PredictionSettings, PropagationSettings
+
+# Where less than this is background, objects fill the frame: the task is their border.
+TILED_BACKGROUND = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledSequence:
+    """Frames with true labels, in order: a stack, a time series or a set of images.
+
+    Attributes
+    ----------
+    dataset, name : str
+        The data set and the sequence in it.
+    task : {"semantic", "objects", "border"}
+        What is to be segmented: the classes, all objects, or where objects meet.
+    files : tuple of (Path, Path)
+        Image and labels of each frame.
+    """
+
+    dataset: str
+    name: str
+    task: str
+    files: tuple[tuple[Path, Path], ...]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        return read_frame(self.files[index][0])
+
+    def labels(self, index: int) -> NDArray[np.integer[Any]]:
+        """Return the true labels (H, W) of the task."""
+        return _of_task(read_frame(self.files[index][1], labels=True), self.task)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameScore:
+    """Mean Dice over the classes of one predicted frame.
+
+    Attributes
+    ----------
+    dice : float
+        Of the prediction.
+    copied : float
+        Of the nearest reference's labels, copied.
+    """
+
+    dataset: str
+    sequence: str
+    index: int
+    dice: float
+    copied: float
+
+
+def find_sequences(root: Path) -> list[LabelledSequence]:
+    """Find the sequences of a folder of data sets, or of one data set.
+
+    A data set has `images/` and `labels/`. A `datasets.json` beside data sets tells
+    `label_kind` and `sequences`; a set without sequences is one sequence.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    folders = [root] if (root / "images").is_dir() else sorted(root.glob("*/"))
+    manifest = root / "datasets.json"
+    facts = json.loads(manifest.read_text()) if manifest.is_file() else {}
+    found = [
+        sequence
+        for folder in folders
+        for sequence in _sequences_of(folder, facts.get(folder.name, {}))
+    ]
+    if not found:
+        raise DataError(
+            f"Expected images/ and labels/ with equal names in {root}, got none."
+        )
+    return found
+
+
+def _sequences_of(folder: Path, facts: dict[str, Any]) -> list[LabelledSequence]:
+    pairs = {image.name: (image, labels) for image, labels in pair_files(folder)}
+    if len(pairs) < 2:
+        return []
+    first = next(iter(pairs.values()))[1]
+    task = _task(read_frame(first, labels=True), facts.get("label_kind"))
+    named = facts.get("sequences") or {folder.name: list(pairs)}
+    return [
+        LabelledSequence(
+            dataset=folder.name,
+            name=name,
+            task=task,
+            files=tuple(pairs[file] for file in files if file in pairs),
+        )
+        for name, files in named.items()
+        if len(files) > 1
+    ]
+
+
+def _task(labels: NDArray[np.integer[Any]], kind: str | None) -> str:
+    is_instance = kind == "instance" if kind else len(np.unique(labels)) > 16
+    if not is_instance:
+        return "semantic"
+    return "border" if (labels == 0).mean() < TILED_BACKGROUND else "objects"
+
+
+def _of_task(labels: NDArray[np.integer[Any]], task: str) -> NDArray[np.integer[Any]]:
+    if task == "objects":
+        return (labels > 0).astype(np.uint8)
+    if task == "border":
+        return find_boundaries(labels, mode="thick").astype(np.uint8)
+    return labels
+
+
+def spread_references(length: int, count: int) -> list[int]:
+    """Choose reference frames evenly: the middle one, the quarters, and so on."""
+    places = (np.arange(count) + 0.5) / count * length
+    return sorted({int(place) for place in places})
+
+
+def evaluate_sequence(
+    sequence: LabelledSequence,
+    model: SegGPT,
+    *,
+    references: int,
+    prediction: PredictionSettings,
+    propagation: PropagationSettings,
+    auto_tiles: bool = False,
+) -> Iterator[FrameScore]:
+    """Give some frames as references, predict the others, and score each.
+
+    With `auto_tiles` the frames are cut into tiles where the references' objects are
+    too small for the model, as `suggest_scale` advises. Frames in which no class
+    occurs, truly or as predicted, have a NaN score.
+    """
+    given = spread_references(len(sequence), references)
+    prompts = [
+        Prompt(image=sequence[i], labels=sequence.labels(i), index=i) for i in given
+    ]
+    if auto_tiles:
+        prediction = with_advised_tiles(prompts, prediction, model.config.image_size)
+    predictor = Predictor(
+        model,
+        prompts,
+        settings=prediction,
+        limits=measure_limits(sample_frames(sequence)),
+    )
+    ids = sorted({int(i) for prompt in prompts for i in prompt.ids})
+    if not ids:
+        return
+    for step in predict_stack(sequence, predictor, settings=propagation):
+        true = sequence.labels(step.index)
+        nearest = min(prompts, key=lambda p: abs((p.index or 0) - step.index))
+        copied = resize_labels(nearest.labels, true.shape[:2])
+        yield FrameScore(
+            dataset=sequence.dataset,
+            sequence=sequence.name,
+            index=step.index,
+            dice=mean_dice(step.prediction.labels, true, ids),
+            copied=mean_dice(copied, true, ids),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSetScore:
+    """Mean over the frames of a data set, each counting once."""
+
+    dataset: str
+    frames: int
+    dice: float
+    copied: float
+
+
+def summarise(scores: Sequence[FrameScore]) -> list[DataSetScore]:
+    """Average frame scores by data set, in order of appearance; NaN is left out."""
+    names = list(dict.fromkeys(score.dataset for score in scores))
+    return [
+        _summarise_one(name, [score for score in scores if score.dataset == name])
+        for name in names
+    ]
+
+
+def _summarise_one(name: str, scores: list[FrameScore]) -> DataSetScore:
+    valid = [score for score in scores if not np.isnan(score.dice)]
+    return DataSetScore(
+        dataset=name,
+        frames=len(valid),
+        dice=float(np.mean([score.dice for score in valid])),
+        copied=float(np.mean(np.nan_to_num([score.copied for score in valid]))),
+    )

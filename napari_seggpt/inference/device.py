@@ -1,0 +1,50 @@
+"""Where and how precisely to compute: what the user asked for, if the machine has it."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+logger = logging.getLogger(__name__)
+
+
+def pick_device(wanted: str) -> torch.device:
+    """Return the wanted device, or the best there is for "auto".
+
+    A device that the machine does not have is replaced by the CPU, and said.
+    """
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if wanted == "auto":
+        return torch.device(next(name for name, there in available.items() if there))
+    if not available.get(wanted, False):
+        logger.warning(
+            "Expected a %s device, found none: computing on the CPU.", wanted
+        )
+        return torch.device("cpu")
+    return torch.device(wanted)
+
+
+def pick_dtype(wanted: str, device: torch.device) -> torch.dtype:
+    """Return the precision of matrix products; "auto" is fast where that is safe."""
+    if wanted != "auto":
+        return {
+            "float32": torch.float32,
+            "bfloat16": torch.bfloat16,
+            "float16": torch.float16,
+        }[wanted]
+    if device.type != "cuda":  # bfloat16 is slower than float32 on most CPUs
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[None]:
+    """Return the context in which the network computes in `dtype`."""
+    if dtype == torch.float32:
+        return nullcontext()
+    return torch.autocast(device.type, dtype=dtype)

@@ -1,0 +1,131 @@
+"""Memory: the permanent prompts and the FIFO of the last predicted frames."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_seggpt.preprocessing import resize_rgb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_seggpt.inference.tiling import Tile
+    from napari_seggpt.model.seggpt import EncodedPrompts
+
+THUMBNAIL = (8, 8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Example:
+    """A tile of a prompt, cut, resized and encoded for the model.
+
+    Attributes
+    ----------
+    picture, labels
+        (h, w, 3) and (h, w), at the model's size.
+    center : tuple of float
+        Where the tile lies in its frame, in shares of the frame's sides.
+    index : int or None
+        The frame of the stack that it comes from, if any.
+    encoded : tuple of EncodedPrompts
+        One for each palette (pass); K is 1.
+    """
+
+    picture: NDArray[np.uint8]
+    labels: NDArray[np.integer[Any]]
+    center: tuple[float, float]
+    index: int | None
+    encoded: tuple[EncodedPrompts, ...]
+    thumbnail: NDArray[np.float32]
+    is_labelled: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A tile of a frame that is to be predicted."""
+
+    picture: NDArray[np.uint8]
+    tile: Tile
+    index: int | None
+
+
+def thumbnail(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Describe a picture (h, w, 3) by its coarse colours, from 0 to 1."""
+    return resize_rgb(picture, THUMBNAIL).astype(np.float32) / 255
+
+
+class Memory:
+    """The last predicted frames of one chain, oldest out first.
+
+    Parameters
+    ----------
+    size : int
+        How many frames are kept.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._frames: deque[list[Example]] = deque(maxlen=size)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def add(self, examples: Iterable[Example]) -> None:
+        """Remember a predicted frame, given as its tiles.
+
+        A frame without any label is not remembered: it would teach the next frame
+        that there is nothing, and an object lost once would stay lost.
+        """
+        tiles = list(examples)
+        if any(tile.is_labelled for tile in tiles):
+            self._frames.append(tiles)
+
+    def recall(self, query: Query) -> list[Example]:
+        """Return, of every frame in memory, the tile at the query's place."""
+        return [
+            min(tiles, key=lambda tile: _distance(tile.center, query.tile.center))
+            for tiles in self._frames
+        ]
+
+
+def choose(query: Query, examples: Sequence[Example], limit: int) -> list[Example]:
+    """Choose the examples that are nearest to a query and most like it.
+
+    Examples with labels come before those without. Among tiles, the one at the
+    query's place in the nearest frame is always taken, labelled or not: it shows
+    what is background here.
+    """
+    if len(examples) <= limit:
+        return list(examples)
+    look = thumbnail(query.picture)
+    here = min(examples, key=lambda one: _place_cost(one, query))
+    ranked = sorted(
+        (one for one in examples if one is not here),
+        key=lambda one: (not one.is_labelled, _cost(one, query, look)),
+    )
+    return [here, *ranked[: limit - 1]]
+
+
+def _cost(example: Example, query: Query, look: NDArray[np.float32]) -> float:
+    unlike = float(np.abs(example.thumbnail - look).mean())
+    return unlike * (1.0 + 0.1 * np.log1p(_frames_away(example, query)))
+
+
+def _place_cost(example: Example, query: Query) -> tuple[float, float]:
+    place = _distance(example.center, query.tile.center)
+    return round(place, 3), _frames_away(example, query)
+
+
+def _frames_away(example: Example, query: Query) -> float:
+    if example.index is None or query.index is None:
+        return 100.0  # another image: as far as a distant frame
+    return abs(example.index - query.index)
+
+
+def _distance(one: tuple[float, float], other: tuple[float, float]) -> float:
+    return float(np.hypot(one[0] - other[0], one[1] - other[1]))

@@ -1,0 +1,299 @@
+"""Predictor: a model, a device and prompts; it predicts the labels of frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from napari_seggpt.inference.device import autocast, pick_device, pick_dtype
+from napari_seggpt.inference.ensemble import spatial_grid
+from napari_seggpt.inference.memory import Example, Memory, Query, choose, thumbnail
+from napari_seggpt.inference.tiling import blend, make_tiles
+from napari_seggpt.model.seggpt import SEG_TYPES, EncodedPrompts
+from napari_seggpt.palette import Palette
+from napari_seggpt.preprocessing import denormalise, measure_limits, normalise, to_rgb
+from napari_seggpt.settings import PredictionSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_seggpt.model.seggpt import SegGPT
+    from napari_seggpt.preprocessing import Limits
+    from napari_seggpt.prompts import Prompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What was predicted for one frame.
+
+    Attributes
+    ----------
+    labels : NDArray[np.int64]
+        (H, W), ids that occur in the prompts, or 0.
+    confidence : NDArray[np.float32]
+        (H, W), from 0 (between two labels) to 1.
+    colors : tuple of NDArray[np.float32]
+        (H, W, 3) from 0 to 1, what the model painted, of each pass.
+    """
+
+    labels: NDArray[np.int64]
+    confidence: NDArray[np.float32]
+    colors: tuple[NDArray[np.float32], ...]
+
+
+class Predictor:
+    """Predicts frames in the manner of its prompts.
+
+    Parameters
+    ----------
+    model : SegGPT
+        It is moved to the device that the settings choose.
+    prompts : iterable of Prompt
+        The labelled examples; see `set_prompts`.
+    settings : PredictionSettings, optional
+        How the model and the prompts are used.
+    limits : Limits, optional
+        The contrast of prompts and frames; without them the prompts' own.
+    """
+
+    def __init__(
+        self,
+        model: SegGPT,
+        prompts: Iterable[Prompt] = (),
+        *,
+        settings: PredictionSettings | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.settings = settings or PredictionSettings()
+        self.device = pick_device(self.settings.device)
+        self.dtype = pick_dtype(self.settings.precision, self.device)
+        self.model = model.to(self.device).eval()
+        self._given_limits = limits
+        self.set_prompts(prompts)
+
+    def set_prompts(self, prompts: Iterable[Prompt]) -> None:
+        """Replace the prompts; they are encoded once.
+
+        Raises
+        ------
+        FrameError
+            If the image of a prompt is no picture.
+        """
+        self.prompts = tuple(prompts)
+        images = [prompt.image for prompt in self.prompts]
+        self.limits = self._given_limits
+        if self.limits is None and images:
+            self.limits = measure_limits(images)
+        ids = {int(i) for prompt in self.prompts for i in prompt.ids}
+        self.palettes = Palette.of(ids).split(self.settings.labels_per_pass)
+        self.examples = [x for prompt in self.prompts for x in self.prepare(prompt)]
+
+    def prepare(self, prompt: Prompt) -> list[Example]:
+        """Cut, resize and encode a prompt; one example a tile."""
+        rgb = self._rgb(prompt.image)
+        size = self.model.config.image_size
+        tiles = make_tiles(rgb.shape[:2], size, self.settings.tiling)
+        return [
+            self._example(
+                tile.picture(rgb, size),
+                tile.labels(prompt.labels, size),
+                center=tile.center,
+                index=prompt.index,
+            )
+            for tile in tiles
+        ]
+
+    def predict(self, frame: NDArray[Any], *, index: int | None = None) -> Prediction:
+        """Predict the labels of one frame; see `predict_batch`."""
+        return self.predict_batch([frame], indices=[index])[0]
+
+    def predict_batch(
+        self,
+        frames: Sequence[NDArray[Any]],
+        *,
+        indices: Sequence[int | None] | None = None,
+        memory: Memory | None = None,
+    ) -> list[Prediction]:
+        """Predict the labels of frames that do not wait for each other.
+
+        Parameters
+        ----------
+        frames : sequence of NDArray
+            (H, W) or (H, W, C), of any dtype that `preprocessing.to_rgb` takes.
+        indices : sequence of int, optional
+            Where in the stack they are, to choose the nearest of many prompts.
+        memory : Memory, optional
+            Predicted frames that serve as further prompts.
+
+        Raises
+        ------
+        FrameError
+            If a frame is no picture.
+        ValueError
+            If the predictor has no prompts.
+        """
+        if not self.examples:
+            raise ValueError("Expected at least one prompt, got none.")
+        indices = indices or [None] * len(frames)
+        size = self.model.config.image_size
+        queries, shapes = [], []
+        for frame, index in zip(frames, indices, strict=True):
+            rgb = self._rgb(frame)
+            tiles = make_tiles(rgb.shape[:2], size, self.settings.tiling)
+            queries.append(
+                [
+                    Query(picture=t.picture(rgb, size), tile=t, index=index)
+                    for t in tiles
+                ]
+            )
+            shapes.append(rgb.shape[:2])
+        painted = iter(self._paint([q for part in queries for q in part], memory))
+        return [
+            self._decode([next(painted) for _ in part], part, shape)
+            for part, shape in zip(queries, shapes, strict=True)
+        ]
+
+    # -- one example, one query --------------------------------------------------
+
+    def _rgb(self, frame: NDArray[Any]) -> NDArray[np.uint8]:
+        limits = self.limits or measure_limits([frame])
+        return to_rgb(frame, limits)
+
+    def _example(
+        self,
+        picture: NDArray[np.uint8],
+        labels: NDArray[np.integer[Any]],
+        *,
+        center: tuple[float, float] = (0.5, 0.5),
+        index: int | None = None,
+    ) -> Example:
+        return Example(
+            picture=picture,
+            labels=labels,
+            center=center,
+            index=index,
+            encoded=tuple(self._encode(picture, labels, p) for p in self.palettes),
+            thumbnail=thumbnail(picture),
+            is_labelled=bool(labels.any()),
+        )
+
+    def _encode(
+        self,
+        picture: NDArray[np.uint8],
+        labels: NDArray[np.integer[Any]],
+        palette: Palette,
+    ) -> EncodedPrompts:
+        image = self._tensor(picture[None, None])
+        colors = self._tensor(palette.encode(labels)[None, None])
+        seg_type = torch.tensor([SEG_TYPES[self.settings.seg_type]], device=self.device)
+        with torch.inference_mode(), autocast(self.device, self.dtype):
+            return self.model.encode_prompts(image, colors, seg_type)
+
+    def _tensor(self, pictures: NDArray[Any]) -> torch.Tensor:
+        return torch.from_numpy(normalise(pictures)).to(self.device)
+
+    def _decode(
+        self,
+        painted: list[list[NDArray[np.float32]]],
+        queries: list[Query],
+        shape: tuple[int, int],
+    ) -> Prediction:
+        """Join the tiles of a frame (tile, pass, h, w, 3) and read their labels."""
+        tiles = [query.tile for query in queries]
+        colors = tuple(
+            blend((tile[i] for tile in painted), tiles, shape)
+            for i in range(len(self.palettes))
+        )
+        passes = [p.decode(c) for p, c in zip(self.palettes, colors, strict=True)]
+        labels, confidence = combine_passes(passes)
+        return Prediction(labels=labels, confidence=confidence, colors=colors)
+
+    # -- many queries ------------------------------------------------------------
+
+    def _paint(
+        self, queries: list[Query], memory: Memory | None
+    ) -> list[list[NDArray[np.float32]]]:
+        """Run the model; returns for every query its colours (h, w, 3) of each pass."""
+        chosen = [self._choose(query, memory) for query in queries]
+        painted: list[list[NDArray[np.float32]]] = []
+        start = 0
+        while start < len(queries):
+            stop = _end_of_batch(chosen, start, self.settings.batch)
+            pictures = np.stack([query.picture for query in queries[start:stop]])
+            passes = [
+                self._run(pictures, chosen[start:stop], number)
+                for number in range(len(self.palettes))
+            ]
+            painted.extend(list(each) for each in zip(*passes, strict=True))
+            start = stop
+        return painted
+
+    def _choose(self, query: Query, memory: Memory | None) -> list[Example]:
+        remembered = memory.recall(query) if memory else []
+        examples = choose(query, self.examples, self.settings.max_prompts) + remembered
+        if self.settings.ensemble == "feature" or len(examples) == 1:
+            return examples
+        grid = spatial_grid([x.picture for x in examples], [x.labels for x in examples])
+        return [self._example(*grid)]
+
+    def _run(
+        self, pictures: NDArray[np.uint8], chosen: list[list[Example]], number: int
+    ) -> NDArray[np.float32]:
+        prompts = _join(chosen, number)
+        query = self._tensor(pictures)
+        with torch.inference_mode(), autocast(self.device, self.dtype):
+            colors = self.model(query, prompts)
+        return denormalise(colors.float().cpu().numpy())
+
+
+def _end_of_batch(chosen: list[list[Example]], start: int, most: int) -> int:
+    """Return where a run of queries with equally many prompts ends."""
+    stop = start + 1
+    while (
+        stop < len(chosen)
+        and stop - start < most
+        and len(chosen[stop]) == len(chosen[start])
+    ):
+        stop += 1
+    return stop
+
+
+def _join(chosen: list[list[Example]], number: int) -> EncodedPrompts:
+    """Join the encoded prompts of a batch, without a copy where all have the same."""
+    joined = [
+        EncodedPrompts.join([example.encoded[number] for example in examples])
+        for examples in (chosen[:1] if _all_same(chosen) else chosen)
+    ]
+    if len(joined) < len(chosen):
+        return joined[0].expand(len(chosen))
+    return EncodedPrompts.join(joined, dim=0)
+
+
+def _all_same(chosen: list[list[Example]]) -> bool:
+    first = [id(example) for example in chosen[0]]
+    return all([id(example) for example in other] == first for other in chosen[1:])
+
+
+def combine_passes(
+    passes: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]],
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Combine passes that each know some of the labels.
+
+    A pixel takes the label of the pass that is surest of it; it is background where
+    no pass claims it, as sure as the least sure of them.
+    """
+    labels, confidence = passes[0]
+    for other, other_confidence in passes[1:]:
+        claims = (other != 0) & ((labels == 0) | (other_confidence > confidence))
+        both_background = (labels == 0) & (other == 0)
+        confidence = np.where(claims, other_confidence, confidence)
+        confidence = np.where(
+            both_background, np.minimum(confidence, other_confidence), confidence
+        )
+        labels = np.where(claims, other, labels)
+    return labels, confidence

@@ -1,0 +1,186 @@
+"""Overlapping tiles of a frame, blended without seams.
+
+A frame without tiles is one tile: the whole frame, squeezed to the model's size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_seggpt.preprocessing import (
+    object_side,
+    resize_colors,
+    resize_labels,
+    resize_rgb,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from napari_seggpt.prompts import Prompt
+    from napari_seggpt.settings import PredictionSettings, TilingSettings
+
+SMALLEST_SIDE = 8.0  # model pixels; an object below it is half a patch or less
+WANTED_SIDE = 16.0  # what tiles are suggested to make of it: one patch
+LARGEST_SCALE = 4.0  # enlarging further shows the model nothing new
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """A box of a frame, in pixels; it may reach beyond the frame's lower end.
+
+    Attributes
+    ----------
+    top, left, height, width : int
+        The box.
+    center : tuple of float
+        Its middle, in shares of the frame's sides.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+    center: tuple[float, float]
+
+    def picture(
+        self, rgb: NDArray[np.uint8], size: tuple[int, int]
+    ) -> NDArray[np.uint8]:
+        """Cut from a picture (H, W, 3) and resize to (h, w, 3)."""
+        return resize_rgb(self._cut(rgb, mode="edge"), size)
+
+    def labels(
+        self, labels: NDArray[np.integer[Any]], size: tuple[int, int]
+    ) -> NDArray[np.integer[Any]]:
+        """Cut from labels (H, W) and resize to (h, w)."""
+        return resize_labels(self._cut(labels, mode="constant"), size)
+
+    def _cut(self, array: NDArray[Any], mode: Any) -> NDArray[Any]:
+        rows = slice(self.top, self.top + self.height)
+        columns = slice(self.left, self.left + self.width)
+        part = array[rows, columns]
+        missing = (self.height - part.shape[0], self.width - part.shape[1])
+        if missing == (0, 0):
+            return np.ascontiguousarray(part)
+        pads = [(0, missing[0]), (0, missing[1]), (0, 0)][: array.ndim]
+        return np.pad(part, pads, mode=mode)
+
+
+def make_tiles(
+    shape: tuple[int, int], size: tuple[int, int], settings: TilingSettings
+) -> list[Tile]:
+    """Cover a frame (H, W) with tiles for a model of input (h, w).
+
+    A frame that fits into one tile is not cut.
+    """
+    sides = [max(1, round(side / settings.scale)) for side in size]
+    fits = all(side >= extent for side, extent in zip(sides, shape, strict=True))
+    if not settings.enabled or fits:
+        return [Tile(top=0, left=0, height=shape[0], width=shape[1], center=(0.5, 0.5))]
+    tops, lefts = (
+        _starts(extent, side, settings.overlap)
+        for extent, side in zip(shape, sides, strict=True)
+    )
+    return [
+        Tile(
+            top=top,
+            left=left,
+            height=sides[0],
+            width=sides[1],
+            center=((top + sides[0] / 2) / shape[0], (left + sides[1] / 2) / shape[1]),
+        )
+        for top in tops
+        for left in lefts
+    ]
+
+
+def _starts(extent: int, side: int, overlap: float) -> list[int]:
+    """Space tiles evenly so that neighbours share at least `overlap` of a side."""
+    room = extent - side
+    if room <= 0:
+        return [0]
+    count = int(np.ceil(room / max(1.0, side * (1 - overlap)))) + 1
+    return [int(x) for x in np.rint(np.linspace(0, room, count))]
+
+
+def blend(
+    colors: Iterable[NDArray[np.float32]], tiles: list[Tile], shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Join the colours (h, w, 3) of tiles on the frame's grid.
+
+    Returns
+    -------
+    NDArray[np.float32]
+        (H, W, 3). Where tiles overlap, each counts by its distance from its edge.
+    """
+    if len(tiles) == 1:
+        return resize_colors(next(iter(colors)), shape)
+    total = np.zeros((*shape, 3), dtype=np.float32)
+    weights = np.zeros((*shape, 1), dtype=np.float32)
+    for picture, tile in zip(colors, tiles, strict=True):
+        resized = resize_colors(picture, (tile.height, tile.width))
+        window = _window(tile)
+        part = (
+            slice(tile.top, tile.top + tile.height),
+            slice(tile.left, tile.left + tile.width),
+        )
+        height, width = total[part].shape[:2]
+        total[part] += (resized * window)[:height, :width]
+        weights[part] += window[:height, :width]
+    return total / weights
+
+
+def _window(tile: Tile) -> NDArray[np.float32]:
+    """Weights (height, width, 1) that fall to, but never reach, zero at the edge."""
+    rows, columns = (
+        np.minimum(np.arange(side) + 0.5, side - np.arange(side) - 0.5) / side
+        for side in (tile.height, tile.width)
+    )
+    return (rows[:, None] * columns)[..., None].astype(np.float32)
+
+
+def suggest_scale(
+    labels: Iterable[NDArray[np.integer[Any]]], size: tuple[int, int]
+) -> tuple[float, float | None]:
+    """Say how small the smallest labelled object becomes, and which tiles would help.
+
+    Parameters
+    ----------
+    labels : iterable of NDArray
+        Label images (H, W) of the references.
+    size : tuple of int
+        (h, w) of the model's input.
+
+    Returns
+    -------
+    side : float
+        Side in model pixels of the smallest object in a squeezed frame; infinity
+        without objects.
+    scale : float or None
+        The scale of tiles to suggest, or None where the frame does as it is.
+    """
+    smallest, scale = float("inf"), None
+    for image in labels:
+        original = object_side(image)
+        squeeze = float(np.sqrt(size[0] * size[1] / image.size))
+        if original * squeeze < smallest:
+            smallest = original * squeeze
+            wanted = min(WANTED_SIDE / original, LARGEST_SCALE)
+            helps = smallest < SMALLEST_SIDE and wanted > squeeze
+            scale = round(wanted, 2) if helps else None
+    return smallest, scale
+
+
+def with_advised_tiles(
+    prompts: Iterable[Prompt], settings: PredictionSettings, size: tuple[int, int]
+) -> PredictionSettings:
+    """Return the settings with the tiles that `suggest_scale` advises, if any."""
+    _, scale = suggest_scale((prompt.labels for prompt in prompts), size)
+    if scale is None:
+        return settings
+    return replace(settings, tiling=replace(settings.tiling, enabled=True, scale=scale))

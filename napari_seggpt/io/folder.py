@@ -1,0 +1,187 @@
+"""Image files, one a frame, as a source of frames."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from napari_seggpt.io.layout import FRAME_AXES, UNNAMED, Layout, StackError, one_line
+from napari_seggpt.io.stacks import Stack
+from napari_seggpt.io.tiff import TiffSource
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from napari_seggpt.io.layout import Index, Source
+
+TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+
+# How Pillow's modes are read: the mode converted to, dtype and number of samples. Of
+# these formats only 16-bit PNG has mode "I", in older Pillow. Alpha says how to display
+# a pixel, not what was seen there, and is left out.
+_GREY = ("L", np.uint8, 1)
+_COLOR = ("RGB", np.uint8, 3)
+_MODES: dict[str, tuple[str, type[np.generic], int]] = {
+    "1": _GREY,
+    "L": _GREY,
+    "LA": _GREY,
+    "I;16": ("I;16", np.uint16, 1),
+    "I;16B": ("I;16", np.uint16, 1),
+    "I": ("I", np.uint16, 1),
+}
+
+
+class PictureSource:
+    """One PNG, JPEG or BMP file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    labels : bool
+        Whether the pixels of a palette image are read as indices, not as colours, and
+        those of a black and white one as 0 and 1, not as 0 and 255.
+
+    Raises
+    ------
+    StackError
+        If the file is no such image.
+    """
+
+    def __init__(self, path: Path, *, labels: bool) -> None:
+        self._path = path
+        self._labels = labels
+        with self._open() as image:
+            _, dtype, num_samples = self._mode(image)
+            self.layout = Layout(
+                axes=(*FRAME_AXES, "s"),
+                shape=(image.height, image.width, num_samples),
+                dtype=np.dtype(dtype),
+                calibration={},
+            )
+
+    def read(self, index: Index) -> npt.NDArray[Any]:
+        """Return the block at one integer or full slice per axis."""
+        with self._open() as image:
+            if not (self._labels and image.mode in ("1", "P")):
+                image = image.convert(self._mode(image)[0])
+            pixels = np.asarray(image).astype(self.layout.dtype)
+        return pixels.reshape(self.layout.shape)[index]
+
+    def close(self) -> None:
+        """Do nothing: the file is open only while it is read."""
+
+    def _open(self) -> Image.Image:
+        try:
+            return Image.open(self._path)
+        except (OSError, Image.DecompressionBombError) as error:
+            raise StackError(
+                f"Expected an image, got {self._path.name}: {one_line(error)}"
+            ) from error
+
+    def _mode(self, image: Image.Image) -> tuple[str, type[np.generic], int]:
+        if self._labels and image.mode == "P":
+            return _GREY
+        return _MODES.get(image.mode, _COLOR)
+
+
+class FolderSource:
+    """Image files of one shape and dtype, one a frame.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The files, at least one, in the order of the frames.
+    labels : bool
+        As of `PictureSource`.
+
+    Raises
+    ------
+    StackError
+        If a file is no image of one frame, or differs from the first.
+    """
+
+    def __init__(self, paths: Sequence[Path], *, labels: bool) -> None:
+        self._paths = tuple(paths)
+        self._labels = labels
+        with self._open(0) as first:
+            kind = first.shape[1:], first.dtype
+            sizes = zip(("y", "x"), first.pixel_size[1:], first.units[1:], strict=True)
+            self.layout = Layout(
+                axes=(UNNAMED, *FRAME_AXES, "s"),
+                shape=(len(paths), *first.frame_shape, first.num_channels),
+                dtype=first.dtype,
+                calibration={axis: (size, unit) for axis, size, unit in sizes},
+            )
+        for number in range(1, len(paths)):
+            with self._open(number) as other:
+                if (other.shape[1:], other.dtype) != kind:
+                    raise StackError(
+                        f"Expected frames of one shape and dtype, {_kind(first)} as in "
+                        f"{paths[0].name}, got {_kind(other)} in {paths[number].name}."
+                    )
+
+    def read(self, index: Index) -> npt.NDArray[Any]:
+        """Return the block at one integer or full slice per axis."""
+        number, *inside = index
+        assert isinstance(number, int)
+        with self._open(number) as frame:
+            return frame[0].reshape(self.layout.shape[1:])[tuple(inside)]
+
+    def close(self) -> None:
+        """Do nothing: files are open only while they are read."""
+
+    def _open(self, number: int) -> Stack:
+        """Open one file, a stack of one frame."""
+        path = self._paths[number]
+        if path.suffix.lower() in TIFF_SUFFIXES:
+            source: Source = TiffSource(path)
+        else:
+            source = PictureSource(path, labels=self._labels)
+        stack = Stack(source, name=path.name)
+        if len(stack) != 1:
+            stack.close()
+            raise StackError(
+                f"Expected one frame per file in a folder, got {len(stack)} in "
+                f"{path.name}."
+            )
+        return stack
+
+
+def _kind(frame: Stack) -> str:
+    return f"{frame.shape[1:]} {frame.dtype}"
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Return the image files of a folder, frame2 before frame10, hidden ones left out.
+
+    Raises
+    ------
+    StackError
+        If there is none.
+    """
+    suffixes = (*TIFF_SUFFIXES, *PICTURE_SUFFIXES)
+    paths = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in suffixes and not path.name.startswith(".")
+    ]
+    if not paths:
+        raise StackError(
+            f"Expected a folder with images ({', '.join(suffixes)}), got {folder.name} "
+            "without any."
+        )
+    return sorted(paths, key=natural_key)
+
+
+def natural_key(path: Path) -> list[tuple[int, str]]:
+    """Return a sorting key that compares the numbers in a file name as numbers."""
+    parts = re.split(r"(\d+)", path.name.lower())
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

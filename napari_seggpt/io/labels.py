@@ -1,0 +1,153 @@
+"""LabelsWriter: a label stack written one frame at a time."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_seggpt.io.layout import StackError
+from napari_seggpt.io.stacks import frame_index
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Self
+
+    import numpy.typing as npt
+
+AXES = ("z", "t")  # the axes that every format can write
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelsGeometry:
+    """Size, dtype, axis and calibration of a label stack."""
+
+    length: int
+    frame_shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    axis: str
+    pixel_size: tuple[float, float, float]
+    units: tuple[str, str, str]
+
+    def __post_init__(self) -> None:
+        """Check that labels of this kind can be written."""
+        if self.length < 1 or len(self.frame_shape) != 2 or min(self.frame_shape) < 1:
+            raise StackError(
+                "Expected at least one frame of a height and a width, "
+                f"got {self.length} of shape {self.frame_shape}."
+            )
+        if self.dtype.kind not in "iu":
+            raise StackError(f"Expected an integer dtype, got {self.dtype}.")
+        if self.axis not in AXES:
+            raise StackError(f"Expected an axis of {AXES}, got {self.axis!r}.")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of all frames together: (frames, H, W)."""
+        return (self.length, *self.frame_shape)
+
+
+class LabelsWriter(ABC):
+    """A label stack on disk, written and read back one frame at a time.
+
+    A frame is in the file as soon as it is written: other programs can read the file
+    at any moment, and nothing is lost if this one ends without `close`. Frames not
+    yet written are 0.
+
+    Attributes
+    ----------
+    path : Path
+        The file or folder.
+    geometry : LabelsGeometry
+        Size, dtype, axis and calibration of the stack.
+    """
+
+    def __init__(self, path: Path, geometry: LabelsGeometry) -> None:
+        self.path = path
+        self.geometry = geometry
+        self._closed = False
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return self.geometry.length
+
+    def __setitem__(self, index: int, labels: npt.ArrayLike) -> None:
+        """Write one frame; see `write`."""
+        self.write(index, labels)
+
+    def __getitem__(self, index: int) -> npt.NDArray[Any]:
+        """Read back one frame: (H, W).
+
+        Raises
+        ------
+        IndexError
+            If there is no such frame.
+        StackError
+            If the writer is closed.
+        """
+        frame = frame_index(index, len(self))
+        self._check_open()
+        return self._read(frame)
+
+    def write(self, index: int, labels: npt.ArrayLike) -> None:
+        """Write one frame right away, in place of what was there.
+
+        Parameters
+        ----------
+        index : int
+            The frame, from the end if negative.
+        labels : array-like
+            Integer or boolean labels, (H, W).
+
+        Raises
+        ------
+        IndexError
+            If there is no such frame.
+        StackError
+            If the labels have another shape, are no integers or do not fit the dtype,
+            and nothing is written; or if the writer is closed.
+        """
+        frame = frame_index(index, len(self))
+        self._check_open()
+        self._write(frame, self._checked(np.asarray(labels)))
+
+    def _checked(self, labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        shape = self.geometry.frame_shape
+        if labels.shape != shape:
+            raise StackError(f"Expected labels of shape {shape}, got {labels.shape}.")
+        if labels.dtype.kind not in "biu":
+            raise StackError(f"Expected integer labels, got {labels.dtype}.")
+        limits = np.iinfo(self.geometry.dtype)
+        for label in (int(labels.max()), int(labels.min())):
+            if not limits.min <= label <= limits.max:
+                raise StackError(
+                    f"Expected label ids from {limits.min} to {limits.max} "
+                    f"({limits.dtype}), got {label}."
+                )
+        return labels.astype(self.geometry.dtype)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StackError(f"Expected open labels, got {self.path.name}, closed.")
+
+    def close(self) -> None:
+        """Release the file; frames can no longer be written."""
+        self._closed = True
+
+    def __enter__(self) -> Self:
+        """Return the writer itself, closed at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the writer."""
+        self.close()
+
+    @abstractmethod
+    def _write(self, frame: int, labels: npt.NDArray[Any]) -> None:
+        """Write one frame of the right shape and dtype."""
+
+    @abstractmethod
+    def _read(self, frame: int) -> npt.NDArray[Any]:
+        """Read one frame."""

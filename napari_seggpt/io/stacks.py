@@ -1,0 +1,296 @@
+"""Stack: frames along one axis, each read from its source when asked for."""
+
+from __future__ import annotations
+
+import math
+import operator
+import zlib
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from napari_seggpt.io.layout import (
+    UNNAMED,
+    Layout,
+    StackError,
+    axis_name,
+    guess_axes,
+    normalize_unit,
+    one_line,
+    select_frames,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Self
+
+    import numpy.typing as npt
+
+    from napari_seggpt.io.layout import Calibration, Index, Source
+
+UNKNOWN_STEPS = ((1.0, "frame"), (1.0, "pixel"), (1.0, "pixel"))
+
+
+class Stack:
+    """Frames along one axis, read one at a time; read-only.
+
+    Frames are ``(H, W)``, or ``(H, W, C)`` where the data has several channels or
+    colour samples. Frames may be read from several threads at once.
+
+    Parameters
+    ----------
+    source : Source
+        Where the pixels come from; closed with the stack.
+    axis : str, optional
+        The axis that frames run along. By default the only one longer than 1, or z.
+    at : int
+        Index on the other axis, of data that has both z and t.
+    name : str
+        What the stack is called in errors and in the user interface.
+
+    Raises
+    ------
+    StackError
+        If `axis` is not in the data or must be given, or `at` lies outside.
+    """
+
+    def __init__(
+        self, source: Source, *, axis: str | None = None, at: int = 0, name: str = ""
+    ) -> None:
+        self._source = source
+        self._frames = select_frames(source.layout, axis, at)
+        self._closed = False
+        self.name = name
+
+    @property
+    def axis(self) -> str:
+        """Name of the axis that frames run along, such as "z" or "t"."""
+        return self._frames.axis
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of the frames, in the byte order of this machine."""
+        return self._source.layout.dtype.newbyteorder("=")
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """Height and width of a frame."""
+        lengths = self._frames.block_lengths
+        return lengths["y"], lengths["x"]
+
+    @property
+    def num_channels(self) -> int:
+        """Number of channels of a frame, 1 for grey."""
+        return math.prod(self._frames.block_lengths.values()) // math.prod(
+            self.frame_shape
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of all frames together: (frames, H, W) or (frames, H, W, C)."""
+        channels = (self.num_channels,) if self.num_channels > 1 else ()
+        return (len(self), *self.frame_shape, *channels)
+
+    @property
+    def pixel_size(self) -> tuple[float, float, float]:
+        """Distance of frames, rows and columns in `units`; 1.0 where unknown."""
+        frame, row, column = self._steps
+        return frame[0], row[0], column[0]
+
+    @property
+    def units(self) -> tuple[str, str, str]:
+        """Units of `pixel_size`; "frame" or "pixel" where unknown."""
+        frame, row, column = self._steps
+        return frame[1], row[1], column[1]
+
+    @property
+    def _steps(self) -> list[tuple[float, str]]:
+        known = self._source.layout.calibration
+        along = known.get(self.axis, known.get(UNNAMED))
+        steps = [along, known.get("y"), known.get("x")]
+        return [
+            (size, default if unit in ("", "pixel", "frame") else unit)
+            for (size, unit), (_, default) in zip(
+                (step or (1.0, "") for step in steps), UNKNOWN_STEPS, strict=True
+            )
+        ]
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return self._frames.length
+
+    def __getitem__(self, index: int) -> npt.NDArray[Any]:
+        """Read one frame: (H, W) or (H, W, C).
+
+        Raises
+        ------
+        IndexError
+            If there is no such frame.
+        StackError
+            If the frame cannot be read, or the stack is closed.
+        """
+        frame = frame_index(index, len(self))
+        if self._closed:
+            raise StackError(f"Expected an open stack, got {self.name}, closed.")
+        try:
+            block = self._source.read(self._frames.index(frame))
+        except StackError:
+            raise
+        except (OSError, ValueError, RuntimeError, zlib.error) as error:
+            raise StackError(
+                f"Expected frame {frame} of {self.name} to be readable, "
+                f"got: {one_line(error)}"
+            ) from error
+        return self._to_frame(block)
+
+    def __iter__(self) -> Iterator[npt.NDArray[Any]]:
+        """Read one frame after the other."""
+        return (self[index] for index in range(len(self)))
+
+    def __repr__(self) -> str:
+        """Return name, axis, shape and dtype."""
+        return f"<Stack {self.name!r} along {self.axis}: {self.shape} {self.dtype}>"
+
+    def _to_frame(self, block: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Turn a block, its axes in any order, into a frame with channels last."""
+        axes = list(self._frames.block_lengths)
+        ends = [axes.index("y"), axes.index("x")]
+        frame = np.moveaxis(block, ends, [0, 1]).reshape(*self.frame_shape, -1)
+        if self.num_channels == 1:
+            frame = frame[..., 0]
+        return np.ascontiguousarray(frame, dtype=self.dtype)
+
+    def close(self) -> None:
+        """Release the file; frames can no longer be read."""
+        self._closed = True
+        self._source.close()
+
+    def __enter__(self) -> Self:
+        """Return the stack itself, closed at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the stack."""
+        self.close()
+
+
+class LazyArray(Protocol):
+    """Anything indexed like a numpy array: numpy, zarr, dask."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+
+    @property
+    def dtype(self) -> Any:
+        """Data type of the elements."""
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return a block as something that `numpy.asarray` takes."""
+
+
+class ArraySource:
+    """An array-like, of which only the blocks asked for are turned into numpy."""
+
+    def __init__(
+        self, array: LazyArray, axes: Sequence[str], calibration: Calibration
+    ) -> None:
+        if len(axes) != len(array.shape):
+            raise StackError(
+                f"Expected one axis per dimension of {tuple(array.shape)}, "
+                f"got {tuple(axes)}."
+            )
+        self._array = array
+        self.layout = Layout(
+            axes=tuple(axis_name(axis) for axis in axes),
+            shape=tuple(array.shape),
+            dtype=np.dtype(array.dtype),
+            calibration=calibration,
+        )
+
+    def read(self, index: Index) -> npt.NDArray[Any]:
+        """Return the block at one integer or full slice per axis."""
+        return np.asarray(self._array[index])
+
+    def close(self) -> None:
+        """Do nothing: the array belongs to the caller."""
+
+
+def array_stack(
+    array: LazyArray,
+    *,
+    axes: Sequence[str] | None = None,
+    axis: str | None = None,
+    at: int = 0,
+    pixel_size: Sequence[float] | None = None,
+    units: Sequence[str] | None = None,
+    name: str = "array",
+) -> Stack:
+    """Return an array as a stack; frames may share its memory.
+
+    Parameters
+    ----------
+    array : array-like
+        Indexed frame by frame: numpy, dask, zarr.
+    axes : sequence of str, optional
+        One name per dimension, such as "tzyxc". By default frames, y, x and, where
+        the last dimension is 3 or 4, colours.
+    axis, at, name
+        As of `Stack`.
+    pixel_size, units
+        For frames, rows and columns; unknown by default.
+
+    Raises
+    ------
+    StackError
+        If the axes do not fit the array or leave open where the frames run.
+    """
+    sizes, names = checked_steps(pixel_size, units)
+    return Stack(
+        ArraySource(
+            array,
+            guess_axes(array.shape) if axes is None else tuple(axes),
+            dict(zip((UNNAMED, "y", "x"), zip(sizes, names, strict=True), strict=True)),
+        ),
+        axis=axis,
+        at=at,
+        name=name,
+    )
+
+
+def checked_steps(
+    pixel_size: Sequence[float] | None, units: Sequence[str] | None
+) -> tuple[tuple[float, float, float], tuple[str, str, str]]:
+    """Return pixel size and normalised units for frames, rows and columns.
+
+    Raises
+    ------
+    StackError
+        If there are not three of each, or a size is not positive.
+    """
+    sizes = tuple(float(size) for size in (pixel_size or (1.0, 1.0, 1.0)))
+    names = tuple(units or ("", "", ""))
+    if len(sizes) != 3 or len(names) != 3 or not all(0 < s < math.inf for s in sizes):
+        raise StackError(
+            "Expected three positive pixel sizes and three units, for frames, rows "
+            f"and columns, got {pixel_size} and {units}."
+        )
+    frame, row, column = (
+        normalize_unit(name) or unknown
+        for name, (_, unknown) in zip(names, UNKNOWN_STEPS, strict=True)
+    )
+    return (sizes[0], sizes[1], sizes[2]), (frame, row, column)
+
+
+def frame_index(index: int, length: int) -> int:
+    """Return `index` counted from the start.
+
+    Raises
+    ------
+    IndexError
+        If it lies outside of `length`.
+    """
+    number = operator.index(index)
+    if not -length <= number < length:
+        raise IndexError(f"Expected a frame from 0 to {length - 1}, got {number}.")
+    return number % length

@@ -1,0 +1,280 @@
+"""TIFF, ImageJ hyperstack and OME-TIFF files as a source of frames."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import operator
+import struct
+import threading
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+import numpy as np
+import tifffile
+
+from napari_seggpt.io.layout import (
+    UNNAMED,
+    Layout,
+    StackError,
+    axis_name,
+    choose,
+    normalize_unit,
+    one_line,
+    positive,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from napari_seggpt.io.layout import Calibration, Index
+
+CENTIMETER = 3  # value of the TIFF tag ResolutionUnit
+MICROMETERS_PER_CENTIMETER = 1e4
+
+# What tifffile raises, besides its own error, where a header holds nonsense.
+DAMAGE = (
+    ArithmeticError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    tifffile.TiffFileError,  # a ValueError only in newer versions
+)
+
+
+class TiffSource:
+    """One image series of a TIFF file, of which only the pages asked for are read.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    level : int
+        Resolution level of a pyramid, 0 the finest.
+    series : int
+        Which of the images in the file.
+
+    Raises
+    ------
+    StackError
+        If the file is no TIFF, is truncated, or has no such series or level.
+    """
+
+    def __init__(self, path: Path, *, level: int = 0, series: int = 0) -> None:
+        self._path = path
+        # The file is read by seeking, and frames may be asked for from many threads.
+        self._lock = threading.Lock()
+        with contextlib.ExitStack() as on_error:
+            try:
+                self._file = on_error.enter_context(tifffile.TiffFile(path))
+                base = choose(self._file.series, series, "a series")
+                self._series = choose(base.levels, level, "a level")
+                self._check_complete()
+                self._num_leading = _count_leading_axes(self._series)
+                self.layout = Layout(
+                    axes=tuple(map(_axis, self._series.get_axes(squeeze=False))),
+                    shape=self._series.get_shape(squeeze=False),
+                    dtype=self._series.dtype,
+                    calibration=_calibration(self._file, series, level),
+                )
+            except StackError as error:
+                raise StackError(f"{path.name}: {error}") from None
+            except DAMAGE as error:
+                raise StackError(
+                    f"Expected a TIFF file, got {path.name}: {one_line(error)}"
+                ) from error
+            on_error.pop_all()
+
+    @property
+    def offset(self) -> int | None:
+        """Where in the file all pixels lie in one piece, None where they do not."""
+        in_this_file = self._series.keyframe.parent is self._file
+        return self._series.dataoffset if in_this_file else None
+
+    @property
+    def stored_dtype(self) -> np.dtype[Any]:
+        """Data type of the pixels as they lie in the file."""
+        return self._series.dtype.newbyteorder(self._file.byteorder)
+
+    def read(self, index: Index) -> npt.NDArray[Any]:
+        """Return the block at one integer or full slice per axis."""
+        leading, inside = index[: self._num_leading], index[self._num_leading :]
+        lengths = self.layout.shape[: self._num_leading]
+        page_shape = self.layout.shape[self._num_leading :]
+        ranges = [
+            range(n) if isinstance(at, slice) else (at,)
+            for at, n in zip(leading, lengths, strict=True)
+        ]
+        pages = [
+            self._read_page(_page_number(position, lengths)).reshape(page_shape)[inside]
+            for position in itertools.product(*ranges)
+        ]
+        kept = [n for at, n in zip(leading, lengths, strict=True) if at == slice(None)]
+        return np.stack(pages).reshape(*kept, *pages[0].shape)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._file.close()
+
+    def _read_page(self, number: int) -> npt.NDArray[Any]:
+        """Read one page, flat or in its own shape."""
+        with self._lock:
+            if self.offset is not None:
+                size = math.prod(self.layout.shape[self._num_leading :])
+                start = self.offset + number * size * self.layout.dtype.itemsize
+                handle = self._file.filehandle
+                return handle.read_array(self.stored_dtype, size, start)
+            try:
+                page = self._series[number]
+            except (IndexError, struct.error, tifffile.TiffFileError):
+                page = None
+            if page is None:
+                raise StackError(
+                    f"Expected {len(self._series)} pages in {self._path.name}, "
+                    f"got none for page {number}: the file is truncated or unfinished."
+                )
+            return _decode(page)
+
+    def _check_complete(self) -> None:
+        """Check that the file holds all it announces, without reading pixels."""
+        kind, offset = self._series.kind, self.offset
+        # tifffile drops ImageJ's account of the pages if the file is too short for it.
+        complete = not (self._file.is_imagej and kind in ("generic", "uniform"))
+        if offset is not None:
+            complete &= offset + self._series.nbytes <= self._file.filehandle.size
+        if offset is None or kind not in ("imagej", "shaped"):
+            complete &= _next_page(self._file) <= self._file.filehandle.size
+        if not complete:
+            raise StackError("Expected a complete TIFF file, got a truncated one.")
+
+
+def _axis(letter: str) -> str:
+    """Return the name of an axis that tifffile calls `letter`; I and Q are unnamed."""
+    return UNNAMED if letter in "IQ" else axis_name(letter)
+
+
+def _page_number(position: Sequence[int], lengths: Sequence[int]) -> int:
+    """Return which page lies at a position on the axes that run over pages."""
+    number = 0
+    for at, length in zip(position, lengths, strict=True):
+        number = number * length + at
+    return number
+
+
+def _count_leading_axes(series: tifffile.TiffPageSeries) -> int:
+    """Return how many axes run over pages; the others lie within a page."""
+    shape = series.get_shape(squeeze=False)
+    num_pages = math.prod(shape) // math.prod(series.keyframe.shape)
+    for count in range(len(shape)):
+        if math.prod(shape[:count]) == num_pages:
+            return count
+    raise StackError(
+        f"Expected axes {shape} made of pages of {series.keyframe.shape}, got a rest."
+    )
+
+
+def _next_page(file: tifffile.TiffFile) -> int:
+    """Return where the last page says that the next one starts, 0 for nowhere."""
+    position = file.pages.next_page_offset
+    if position is None:
+        return 0
+    file.filehandle.seek(position)
+    data = file.filehandle.read(file.tiff.offsetsize)
+    return int.from_bytes(data, "little" if file.byteorder == "<" else "big")
+
+
+def _decode(page: tifffile.TiffPage | tifffile.TiffFrame) -> npt.NDArray[Any]:
+    """Read one page of the file, or of a file beside it in a multi-file OME-TIFF."""
+    handle = page.parent.filehandle
+    was_closed = handle.closed
+    handle.open()
+    try:
+        ends = map(operator.add, page.dataoffsets, page.databytecounts)
+        if max(ends, default=0) > handle.size:
+            raise StackError(
+                f"Expected a complete TIFF file, got {handle.name}, which ends "
+                f"within page {page.index}."
+            )
+        return page.asarray()
+    except tifffile.TiffFileError as error:
+        raise StackError(
+            f"Expected page {page.index} of {handle.name} to be readable, "
+            f"got: {one_line(error)}"
+        ) from error
+    finally:
+        if was_closed:
+            handle.close()
+
+
+def _calibration(file: tifffile.TiffFile, series: int, level: int) -> Calibration:
+    """Return the pixel sizes of a series, for one of its levels."""
+    base = file.series[series]
+    if base.kind == "ome":
+        known = _ome_calibration(file.ome_metadata or "", series)
+    else:
+        metadata = file.imagej_metadata or next(iter(file.shaped_metadata or ()), {})
+        known = _tag_calibration(metadata, base.keyframe)
+    fine, coarse = _lengths(base), _lengths(base.levels[level])
+    return {
+        axis: (size * fine.get(axis, 1) / coarse.get(axis, 1), unit)
+        for axis, (size, unit) in known.items()
+    }
+
+
+def _lengths(series: tifffile.TiffPageSeries) -> dict[str, int]:
+    axes = map(_axis, series.get_axes(squeeze=False))
+    return dict(zip(axes, series.get_shape(squeeze=False), strict=True))
+
+
+def _ome_calibration(xml: str, index: int) -> Calibration:
+    """Return the pixel sizes that the OME-XML gives for one image."""
+    pixels = ElementTree.fromstring(xml).findall("{*}Image/{*}Pixels")
+    attributes = pixels[index].attrib if index < len(pixels) else {}
+    names = {
+        axis: (f"PhysicalSize{axis.upper()}", "µm") for axis in ("x", "y", "z")
+    } | {"t": ("TimeIncrement", "s")}
+    found = {
+        axis: (
+            positive(attributes.get(name)),
+            normalize_unit(attributes.get(f"{name}Unit", default)),
+        )
+        for axis, (name, default) in names.items()
+    }
+    return {axis: (size, unit) for axis, (size, unit) in found.items() if size}
+
+
+def _tag_calibration(
+    metadata: Mapping[str, Any], page: tifffile.TiffPage
+) -> Calibration:
+    """Return the pixel sizes that ImageJ's description and the resolution tags give.
+
+    Resolutions per inch are print resolutions and say nothing of the object: ignored.
+    """
+    unit = normalize_unit(str(metadata.get("unit", "")))
+    found: dict[str, tuple[float | None, str]] = {
+        "z": (
+            positive(metadata.get("spacing")),
+            normalize_unit(str(metadata.get("zunit", unit))),
+        ),
+        "t": (
+            positive(metadata.get("finterval")),
+            normalize_unit(str(metadata.get("tunit", "second"))),
+        ),
+    }
+    factor = 1.0
+    if not unit and page.resolutionunit == CENTIMETER:
+        unit, factor = "micrometer", MICROMETERS_PER_CENTIMETER
+    if unit not in ("", "inch"):
+        per_unit = zip("xy", page.resolution, strict=True)
+        for axis, density in per_unit:
+            size = factor / density if positive(density) else None
+            found[axis] = size, unit
+    return {axis: (size, unit) for axis, (size, unit) in found.items() if size}

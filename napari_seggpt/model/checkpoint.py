@@ -1,0 +1,339 @@
+"""Weights in files: ours, the official and Hugging Face's, told by content."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import logging
+import os
+import uuid
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from napari_seggpt.model.config import SegGPTConfig
+from napari_seggpt.model.layouts import (
+    config_from_hugging_face,
+    config_from_shapes,
+    is_hugging_face,
+    rename,
+)
+from napari_seggpt.model.seggpt import SegGPT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from torch import Tensor
+
+logger = logging.getLogger(__name__)
+
+FORMAT = "napari-seggpt"
+TYPE_TOKENS = ("type_token_cls", "type_token_ins")
+TORCH_STARTS = (b"PK\x03\x04", b"\x80")  # a zip archive, or a bare pickle
+NAMED = 3  # how many wrong tensors an error names
+
+
+class CheckpointError(ValueError):
+    """A file does not hold the weights of a SegGPT."""
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> SegGPT:
+    """Load a network from weights in any known layout, strictly.
+
+    Known are our own safetensors, the official .pth, a Painter checkpoint, and the
+    safetensors of Hugging Face or the folder around them. No code in a file runs.
+
+    Parameters
+    ----------
+    path : path-like
+        A file, or a folder with model.safetensors.
+
+    Returns
+    -------
+    SegGPT
+        In evaluation mode, float32, on the CPU.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no file, or it holds anything but a whole SegGPT.
+    """
+    source = Path(path).expanduser()
+    try:
+        tensors, metadata = _read(source)
+        config = _config(tensors, metadata, source)
+        if metadata.get("format") != FORMAT:
+            tensors = _with_official_names(tensors)
+            _add_type_tokens(tensors, config.embed_dim, source)
+        return _build(config, tensors)
+    except (ValueError, OSError) as error:
+        raise CheckpointError(f"{source}: {error}") from error
+
+
+def save_checkpoint(
+    model: SegGPT,
+    path: str | os.PathLike[str],
+    *,
+    dtype: torch.dtype = torch.float32,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write a network to a safetensors file that `load_checkpoint` reads.
+
+    The file appears whole or not at all.
+
+    Parameters
+    ----------
+    model : SegGPT
+        Any network; its config goes into the file too.
+    path : path-like
+        The file to write or to replace.
+    dtype : torch.dtype
+        How numbers are stored; float16 halves the file.
+    metadata : mapping of str to str, optional
+        What else to keep with the weights, for `read_metadata`.
+
+    Raises
+    ------
+    ValueError
+        If a weight is not finite in `dtype`, or `metadata` has a reserved key.
+    """
+    reserved = {"format": FORMAT, "config": model.config.to_json()}
+    if not reserved.keys().isdisjoint(metadata or {}):
+        raise ValueError(f"Expected metadata without {sorted(reserved)}.")
+    tensors = {k: _copy(k, v, dtype) for k, v in model.state_dict().items()}
+    target = Path(path).expanduser()
+    draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        save_file(tensors, draft, metadata={**(metadata or {}), **reserved})
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Read what `save_checkpoint` kept with the weights, without loading them.
+
+    Raises
+    ------
+    CheckpointError
+        If `save_checkpoint` did not write the file.
+    """
+    source = Path(path).expanduser()
+    try:
+        with safe_open(source, framework="pt") as file:
+            metadata = _metadata(file)
+    except Exception as error:
+        raise CheckpointError(f"{source}: {error}") from error
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(f"{source}: Expected a {FORMAT} file, got another.")
+    return metadata
+
+
+def model_hash(model: SegGPT) -> str:
+    """Return 16 hexadecimal digits that name exactly this network.
+
+    They depend on the config and on the weights as float32, not on where they are.
+    """
+    digest = hashlib.sha256(model.config.to_json().encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().to("cpu", torch.float32).contiguous().numpy())
+    return digest.hexdigest()[:16]
+
+
+# -- reading -----------------------------------------------------------------------
+
+
+def _read(source: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read tensors, mapped into memory where possible, and their metadata."""
+    if source.is_dir():
+        source = source / "model.safetensors"
+    if not source.is_file():
+        raise ValueError(f"Expected weights, but there is no file {source.name}.")
+    with source.open("rb") as file:
+        start = file.read(64)
+    if start[8:9] == b"{":  # after the length of the header
+        return _read_safetensors(source)
+    if start.startswith(TORCH_STARTS):
+        return _read_torch(source), {}
+    raise ValueError(f"Expected weights (.safetensors or .pth), got {_name(start)}.")
+
+
+def _name(start: bytes) -> str:
+    """Say what a file is that holds no weights, by its first bytes."""
+    text = start.lstrip().lower()
+    if not start:
+        return "an empty file"
+    if text.startswith(b"version https://git-lfs"):
+        return "a git-lfs pointer: the weights themselves have to be fetched"
+    if text.startswith(b"<"):
+        return "a web page"
+    return f"a file that begins with {start[:12]!r}"
+
+
+def _read_safetensors(source: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(source, framework="pt") as file:
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, _metadata(file)
+    except Exception as error:
+        raise ValueError(f"Expected a safetensors file, got {error}.") from error
+
+
+def _metadata(file: Any) -> dict[str, str]:
+    return dict(file.metadata() or {})
+
+
+def _read_torch(source: Path) -> dict[str, Tensor]:
+    try:
+        # Training scripts of this family keep their arguments beside the weights.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(
+                source,
+                map_location="cpu",
+                weights_only=True,
+                mmap=zipfile.is_zipfile(source),
+            )
+    except Exception as error:
+        raise ValueError(
+            "Expected a PyTorch file with tensors and nothing else, "
+            f"got a damaged or unsafe one ({type(error).__name__})."
+        ) from error
+    if isinstance(content, dict) and isinstance(content.get("model"), dict):
+        content = content["model"]
+    if not isinstance(content, dict) or not content:
+        raise ValueError(f"Expected named tensors, got {_kind(content)}.")
+    strange = [name for name, value in content.items() if not _is_tensor(name, value)]
+    if strange:
+        raise ValueError(f"Expected named tensors, got others too: {_some(strange)}.")
+    return dict(content)
+
+
+def _kind(content: object) -> str:
+    return f"an empty or single {type(content).__name__}"
+
+
+def _is_tensor(name: object, value: object) -> bool:
+    return (
+        isinstance(name, str)
+        and isinstance(value, torch.Tensor)
+        and value.layout is torch.strided
+        and value.device.type == "cpu"
+    )
+
+
+# -- geometry and names ------------------------------------------------------------
+
+
+def _config(
+    tensors: Mapping[str, Tensor], metadata: Mapping[str, str], source: Path
+) -> SegGPTConfig:
+    try:
+        if metadata.get("format") == FORMAT:
+            return SegGPTConfig.from_json(metadata["config"])
+        if is_hugging_face(tensors) and (values := _config_json(source)):
+            return config_from_hugging_face(values)
+        shapes = {rename(name): tuple(x.shape) for name, x in tensors.items()}
+        return config_from_shapes(shapes)
+    except (KeyError, ZeroDivisionError, RecursionError) as error:
+        raise ValueError(f"Expected a SegGPT config, got {error!r}.") from error
+
+
+def _config_json(source: Path) -> dict[str, Any]:
+    """Read the config.json of Hugging Face, if there is one for this network."""
+    path = source / "config.json" if source.is_dir() else source.parent / "config.json"
+    if not path.is_file():
+        return {}
+    values = json.loads(path.read_text(encoding="utf-8"))
+    is_ours = isinstance(values, dict) and values.get("model_type") == "seggpt"
+    return values if is_ours else {}
+
+
+def _with_official_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    renamed = {rename(name): tensor for name, tensor in tensors.items()}
+    if len(renamed) < len(tensors):
+        raise ValueError("Expected each tensor once, got some under two names.")
+    return renamed
+
+
+def _add_type_tokens(tensors: dict[str, Tensor], dim: int, source: Path) -> None:
+    """Complete a Painter checkpoint, which has no type embeddings."""
+    if any(name in tensors for name in TYPE_TOKENS):
+        return
+    logger.warning(
+        "%s is a Painter checkpoint: its type embeddings start at random.", source
+    )
+    generator = torch.Generator().manual_seed(0)
+    for name in TYPE_TOKENS:
+        tensors[name] = 0.02 * torch.randn(1, 1, 1, dim, generator=generator)
+
+
+# -- building ----------------------------------------------------------------------
+
+
+def _build(config: SegGPTConfig, tensors: dict[str, Tensor]) -> SegGPT:
+    """Make the network around copies of the tensors: never two sets in memory."""
+    if config.depth > len(tensors):
+        raise ValueError(
+            f"Expected {config.depth} blocks, got {len(tensors)} tensors in all."
+        )
+    try:
+        with torch.device("meta"):
+            model = SegGPT(config)
+    except (RuntimeError, TypeError, ZeroDivisionError) as error:
+        raise ValueError(f"Expected a possible geometry, got {config}.") from error
+    expected = {name: tuple(x.shape) for name, x in model.state_dict().items()}
+    _check(expected, {name: tuple(x.shape) for name, x in tensors.items()})
+    for name in expected:
+        tensors[name] = _copy(name, tensors[name], torch.float32)
+    model.load_state_dict(tensors, assign=True)
+    return model.eval()
+
+
+def _check(
+    expected: Mapping[str, tuple[int, ...]], got: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Compare names and shapes, and raise one error for all differences."""
+    wrong = [
+        f"{name} {got[name]} not {shape}"
+        for name, shape in expected.items()
+        if name in got and got[name] != shape
+    ]
+    lists = {
+        "missing": expected.keys() - got.keys(),
+        "unknown": got.keys() - expected.keys(),
+        "of another shape": wrong,
+    }
+    problems = [
+        f"{len(names)} {what} ({_some(names)})"
+        for what, names in lists.items()
+        if names
+    ]
+    if problems:
+        raise ValueError(
+            f"Expected the {len(expected)} tensors of a SegGPT, got "
+            f"{', '.join(problems)}."
+        )
+
+
+def _some(names: Iterable[object]) -> str:
+    first, *rest = sorted(map(str, names))
+    more = ", ..." if len(rest) >= NAMED else ""
+    return ", ".join([first, *rest[: NAMED - 1]]) + more
+
+
+def _copy(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Copy a tensor out of its file, converted and checked."""
+    if not tensor.is_floating_point():
+        raise ValueError(f"Expected real numbers in {name}, got {tensor.dtype}.")
+    copy = tensor.detach().to(
+        "cpu", dtype, copy=True, memory_format=torch.contiguous_format
+    )
+    if not copy.isfinite().all():
+        raise ValueError(f"Expected finite weights, got NaN or infinity in {name}.")
+    return copy

@@ -1,0 +1,325 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from PIL import Image
+
+from napari_seggpt.io import StackError, create_labels, open_stack, reopen_labels
+from napari_seggpt.io import writers as writers_module
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FORMATS = ("labels.tif", "labels.ome.tif", "labels.zarr", "labels")
+# PNG files hold no pixel size.
+CALIBRATED = FORMATS[:-1]
+FRAME = np.arange(20 * 30, dtype=np.uint16).reshape(20, 30)
+
+
+def read_elsewhere(path: Path) -> np.ndarray:
+    """Read all frames with the library of the format alone."""
+    if path.is_file():
+        return np.asarray(tifffile.imread(path))
+    if path.suffix == ".zarr":
+        array = zarr.open(str(path), mode="r")["0"]
+        return np.asarray(array[:])
+    frames = []
+    for file in sorted(path.glob("*.png")):
+        with Image.open(file) as image:
+            frames.append(np.asarray(image))
+    return np.stack(frames)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_others_read_while_frames_are_written(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    expected = np.zeros((4, 20, 30), np.uint16)
+    with create_labels(path, length=4, frame_shape=(20, 30)) as labels:
+        assert len(labels) == 4
+        np.testing.assert_array_equal(read_elsewhere(path), expected)
+        for index in (2, 0, -1):
+            labels[index] = expected[index] = FRAME + index % 4
+            found = read_elsewhere(path)
+            assert found.dtype == np.uint16
+            np.testing.assert_array_equal(found, expected)
+            np.testing.assert_array_equal(labels[index], expected[index])
+        labels.write(2, FRAME > 300)
+        expected[2] = FRAME > 300
+        assert not labels[1].any()
+        with pytest.raises(IndexError):
+            labels[4] = FRAME
+    with open_stack(path, labels=True) as stack:
+        assert stack.dtype == np.uint16
+        np.testing.assert_array_equal(list(stack), expected)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_reopened_labels_take_more_frames(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    given = {"pixel_size": (2.0, 0.5, 0.5), "units": ("um", "um", "um")}
+    with create_labels(
+        path, length=3, frame_shape=(20, 30), dtype=np.uint8, **given
+    ) as created:
+        created[1] = np.full((20, 30), 7)
+    with reopen_labels(path) as labels:
+        if name in CALIBRATED:
+            assert labels.geometry == created.geometry
+        assert labels.geometry.dtype == np.uint8
+        assert (labels[1] == 7).all()
+        labels[2] = np.full((20, 30), 9)
+    assert [int(frame.max()) for frame in read_elsewhere(path)] == [0, 7, 9]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.int32])
+@pytest.mark.parametrize(
+    ("axis", "pixel_size", "units"),
+    [
+        ("z", (2.0, 0.5, 0.25), ("micron", "µm", "um")),
+        ("z", (300.0, 65.0, 65.0), ("nm", "nm", "nm")),
+        ("z", (2.0, 0.5, 0.5), None),
+        ("t", (30.0, 0.65, 0.65), ("s", "um", "um")),
+        ("t", (1.5, 0.65, 0.65), ("min", "um", "um")),
+        ("t", (1.0, 1.0, 1.0), None),
+    ],
+)
+@pytest.mark.parametrize("name", CALIBRATED)
+def test_pixel_size_is_kept(
+    tmp_path: Path,
+    name: str,
+    axis: str,
+    pixel_size: tuple[float, ...],
+    units: tuple[str, ...] | None,
+    dtype: type[np.integer],
+) -> None:
+    path = tmp_path / name
+    with create_labels(
+        path,
+        length=3,
+        frame_shape=(3, 4),  # as small as a row of colours, which they are not
+        dtype=dtype,
+        axis=axis,
+        pixel_size=pixel_size,
+        units=units,
+    ) as labels:
+        written = labels.geometry
+        labels[2] = np.full((3, 4), 5)
+    with open_stack(path) as stack:
+        assert stack.shape == (3, 3, 4)
+        assert (stack.axis, stack.dtype) == (axis, dtype)
+        assert stack.pixel_size == pytest.approx(pixel_size)
+        assert stack.units == written.units
+        assert (stack[2] == 5).all()
+
+
+def test_units_are_normalised(tmp_path: Path) -> None:
+    labels = create_labels(
+        tmp_path / "a.tif", length=1, frame_shape=(3, 4), units=("µm", "micron", "")
+    )
+    labels.close()
+    assert labels.geometry.units == ("micrometer", "micrometer", "pixel")
+
+
+def test_tiff_is_an_imagej_hyperstack(tmp_path: Path) -> None:
+    given = {"pixel_size": (2.0, 0.5, 0.25), "units": ("um", "um", "um")}
+    create_labels(tmp_path / "a.tif", length=5, frame_shape=(20, 30), **given).close()
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        metadata = file.imagej_metadata
+        assert metadata is not None
+        assert metadata["slices"] == 5
+        assert metadata["spacing"] == 2.0
+        assert metadata["unit"] == "micron"
+        assert file.pages.first.resolution == (4.0, 2.0)
+        assert len(file.pages) == 5
+
+
+def test_ome_zarr_metadata(tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.zarr"
+    given = {"pixel_size": (30, 0.5, 0.5), "units": ("s", "um", "um")}
+    with create_labels(
+        path, length=5, frame_shape=(20, 30), axis="t", **given
+    ) as labels:
+        labels[3] = FRAME
+        labels[2] = np.zeros_like(FRAME)
+    group = zarr.open_group(str(path), mode="r")
+    image = group.attrs["ome"]["multiscales"][0]
+    assert image["axes"][0] == {"name": "t", "type": "time", "unit": "second"}
+    assert image["axes"][1] == {"name": "y", "type": "space", "unit": "micrometer"}
+    transformations = image["datasets"][0]["coordinateTransformations"]
+    assert transformations == [{"type": "scale", "scale": [30.0, 0.5, 0.5]}]
+    array = group["0"]
+    assert array.chunks == (1, 20, 30)
+    assert array.nchunks_initialized == 1
+
+
+def test_writing_a_frame_touches_that_frame_only(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with create_labels(path, length=50, frame_shape=(200, 300)) as labels:
+        before = path.stat()
+        labels[25] = np.ones((200, 300), np.uint16)
+        after = path.stat()
+    assert before.st_size == after.st_size > 50 * 200 * 300 * 2
+    if sys.platform == "linux":
+        assert before.st_blocks * 512 < 10 * 200 * 300 * 2  # sparse
+        assert after.st_blocks * 512 < 10 * 200 * 300 * 2
+
+
+def test_large_tiff_is_a_bigtiff(tmp_path: Path) -> None:
+    """Five GB that take no space, as no frame but one is written."""
+    path = tmp_path / "a.tif"
+    started = time.monotonic()
+    with create_labels(path, length=50, frame_shape=(7000, 7200)) as labels:
+        labels[49] = np.full((7000, 7200), 3, np.uint16)
+        assert labels[49][0, 0] == 3
+    with tifffile.TiffFile(path) as file:
+        assert file.is_bigtiff
+    with open_stack(path) as stack:
+        assert stack.shape == (50, 7000, 7200)
+        assert stack[49][-1, -1] == 3
+    assert time.monotonic() - started < 10
+    path.unlink()
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.ome.tif"])
+def test_bigtiff_keeps_pixel_size(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writers_module, "MAX_CLASSIC_TIFF_BYTES", 1000)
+    given = {"pixel_size": (2.0, 0.5, 0.5), "units": ("um", "um", "um")}
+    create_labels(tmp_path / name, length=5, frame_shape=(20, 30), **given).close()
+    with open_stack(tmp_path / name) as stack:
+        assert stack.pixel_size == pytest.approx((2.0, 0.5, 0.5))
+        assert stack.units == ("micrometer",) * 3
+
+
+def test_frames_survive_a_killed_program(tmp_path: Path) -> None:
+    program = """
+import os, signal, sys
+import numpy as np
+from napari_seggpt.io import create_labels
+writers = [create_labels(p, length=3, frame_shape=(20, 30)) for p in sys.argv[1:]]
+for labels in writers:
+    labels[1] = np.full((20, 30), 8)
+os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+"""
+    paths = [tmp_path / name for name in FORMATS]
+    arguments = [sys.executable, "-c", program, *map(str, paths)]
+    assert subprocess.run(arguments, check=False).returncode != 0
+    for path in paths:
+        assert [int(frame.max()) for frame in read_elsewhere(path)] == [0, 8, 0]
+        with reopen_labels(path) as labels:
+            assert (labels[1] == 8).all()
+
+
+# errors
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_labels_that_do_not_fit_are_not_written(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with create_labels(path, length=2, frame_shape=(20, 30), dtype="uint8") as labels:
+        labels[0] = np.full((20, 30), 255)
+        with pytest.raises(StackError, match=r"from 0 to 255 \(uint8\), got 599"):
+            labels[0] = FRAME
+        with pytest.raises(StackError, match="got -1"):
+            labels[0] = np.full((20, 30), -1)
+        with pytest.raises(StackError, match=r"\(20, 30\), got \(30, 20\)"):
+            labels[0] = FRAME.T
+        with pytest.raises(StackError, match="integer labels, got float64"):
+            labels[0] = np.zeros((20, 30))
+        assert (labels[0] == 255).all()
+    with pytest.raises(StackError, match="closed"):
+        labels[0] = np.zeros((20, 30), int)
+    labels.close()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_existing_labels_are_replaced_only_on_demand(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with create_labels(path, length=9, frame_shape=(20, 30)) as labels:
+        labels[0] = FRAME
+    with pytest.raises(StackError, match="Expected a new path"):
+        create_labels(path, length=2, frame_shape=(20, 30))
+    assert (read_elsewhere(path)[0] == FRAME).all()
+    create_labels(path, length=2, frame_shape=(5, 6), overwrite=True).close()
+    assert read_elsewhere(path).shape == (2, 5, 6)
+    assert not read_elsewhere(path).any()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_other_folders_are_never_replaced(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.mkdir()
+    (path / "frame_0001.png").touch()
+    (path / "thesis.txt").write_text("years of work")
+    with pytest.raises(StackError, match=r"Expected .* to replace"):
+        create_labels(path, length=2, frame_shape=(5, 6), overwrite=True)
+    assert (path / "frame_0001.png").exists()
+    assert (path / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("name", ["labels.zarr", "labels"])
+def test_files_are_not_replaced_by_folders(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("years of work")
+    with pytest.raises(StackError, match=r"Expected .* to replace"):
+        create_labels(tmp_path / name, length=2, frame_shape=(5, 6), overwrite=True)
+    assert (tmp_path / name).read_text() == "years of work"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("a.tif", {"length": 0}, "at least one frame"),
+        ("a.tif", {"frame_shape": (0, 5)}, "at least one frame"),
+        ("a.tif", {"dtype": float}, "integer dtype, got float64"),
+        ("a.tif", {"axis": "c"}, "got 'c'"),
+        ("a.tif", {"pixel_size": (1.0, 1.0)}, "three positive pixel sizes"),
+        ("a", {"dtype": np.uint32}, "uint8 or uint16 for PNG files, got uint32"),
+        ("a.png", {}, r"ending in .tif or .zarr, or a folder, got a.png"),
+        ("no/a.tif", {}, "which does not exist"),
+    ],
+)
+def test_labels_that_cannot_be_created(
+    tmp_path: Path, name: str, options: dict, message: str
+) -> None:
+    with pytest.raises(StackError, match=message):
+        create_labels(tmp_path / name, **{"length": 2, "frame_shape": (5, 6)} | options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_stacks_that_cannot_be_reopened_as_labels(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", FRAME, compression="zlib")
+    with pytest.raises(StackError, match="Expected an uncompressed TIFF"):
+        reopen_labels(tmp_path / "a.tif")
+    rgb = np.zeros((5, 6, 3), np.uint8)
+    tifffile.imwrite(tmp_path / "b.tif", rgb, photometric="rgb")
+    with pytest.raises(StackError, match=r"one channel, got 3 in b.tif"):
+        reopen_labels(tmp_path / "b.tif")
+    tifffile.imwrite(tmp_path / "c.tif", FRAME.astype(float))
+    with pytest.raises(StackError, match="integer dtype, got float64"):
+        reopen_labels(tmp_path / "c.tif")
+    zarr.create_array(str(tmp_path / "a.zarr"), data=np.zeros((2, 1, 5, 6), np.uint8))
+    with pytest.raises(StackError, match=r"shape \(2, 5, 6\) in one resolution"):
+        reopen_labels(tmp_path / "a.zarr")
+    (tmp_path / "jpg").mkdir()
+    Image.fromarray(rgb[..., 0]).save(tmp_path / "jpg" / "a.jpg")
+    with pytest.raises(StackError, match="Expected a folder of PNG files"):
+        reopen_labels(tmp_path / "jpg")
+    with pytest.raises(StackError, match="does not exist"):
+        reopen_labels(tmp_path / "none.tif")
+
+
+def test_foreign_tiff_labels_are_written_in_their_byte_order(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.stack([FRAME, FRAME]), byteorder=">")
+    with reopen_labels(path) as labels:
+        labels[1] = FRAME + 1
+        np.testing.assert_array_equal(labels[1], FRAME + 1)
+    np.testing.assert_array_equal(read_elsewhere(path), [FRAME, FRAME + 1])

@@ -1,0 +1,420 @@
+import argparse
+import json
+import logging
+import os
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from napari_seggpt.model.checkpoint import (
+    CheckpointError,
+    load_checkpoint,
+    model_hash,
+    read_metadata,
+    save_checkpoint,
+)
+from napari_seggpt.model.config import TINY, VIT_LARGE, SegGPTConfig
+from napari_seggpt.model.layouts import config_from_shapes
+from napari_seggpt.model.seggpt import SegGPT
+
+MakeModel = Callable[..., SegGPT]
+State = dict[str, Tensor]
+
+# What remains in the shapes of a network: taps spread evenly, an early merge.
+DERIVABLE = replace(TINY, tap_indices=(1, 3), merge_index=1, drop_path=0.1)
+
+TO_HUGGING_FACE = {
+    "patch_embed.proj": "embeddings.patch_embeddings.projection",
+    "segment_token_x": "embeddings.segment_token_input",
+    "segment_token_y": "embeddings.segment_token_prompt",
+    "type_token_cls": "embeddings.type_token_semantic",
+    "type_token_ins": "embeddings.type_token_instance",
+    "mask_token": "embeddings.mask_token",
+    "pos_embed": "embeddings.position_embeddings",
+    "norm1": "layernorm_before",
+    "norm2": "layernorm_after",
+    "attn": "attention",
+    "blocks": "encoder.layers",
+    "decoder_embed": "decoder.decoder_embed",
+    "decoder_pred.0": "decoder.decoder_pred.conv",
+    "decoder_pred.1": "decoder.decoder_pred.layernorm",
+    "decoder_pred.3": "decoder.decoder_pred.head",
+}
+CONFIG_JSON = {
+    "model_type": "seggpt",
+    "image_size": [64, 32],
+    "patch_size": 8,
+    "hidden_size": 32,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "mlp_dim": 128,
+    "merge_index": 1,
+    "decoder_hidden_size": 8,
+    "pretrain_image_size": 24,
+    "hidden_act": "gelu",
+    "layer_norm_eps": 1e-6,
+}
+
+
+@pytest.fixture
+def model(make_model: MakeModel) -> SegGPT:
+    return make_model(DERIVABLE)
+
+
+@pytest.fixture
+def state(model: SegGPT) -> State:
+    return model.state_dict()
+
+
+def hugging_face(state: State, *, early: bool = False) -> State:
+    """Rename as transformers does; early versions kept fc1 and had no "model."."""
+    renamed = {}
+    for name, tensor in state.items():
+        new = f"encoder.layer{name}" if name.startswith("norm.") else name
+        for ours, theirs in TO_HUGGING_FACE.items():
+            new = new.replace(ours, theirs)
+        if not early:
+            new = new.replace("fc", "lin")
+            new = new if new.startswith("decoder") else f"model.{new}"
+        renamed[new] = tensor
+    return renamed
+
+
+def assert_same(first: SegGPT, second: SegGPT) -> None:
+    assert first.config == second.config
+    expected = second.state_dict()
+    assert first.state_dict().keys() == expected.keys()
+    for name, tensor in first.state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+# -- layouts -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_the_official_layout(
+    model: SegGPT, tmp_path: Path, *, wrapped: bool, zipped: bool
+) -> None:
+    content = model.state_dict()
+    path = tmp_path / "any_name"
+    torch.save(
+        {"model": content} if wrapped else content,
+        path,
+        _use_new_zipfile_serialization=zipped,
+    )
+    loaded = load_checkpoint(path)
+    assert_same(loaded, model)
+    assert not loaded.training
+    path.unlink()  # the weights do not hang on the file
+    assert all(x.requires_grad and x.is_contiguous() for x in loaded.parameters())
+
+
+def test_a_training_checkpoint_of_the_official_kind(
+    model: SegGPT, tmp_path: Path
+) -> None:
+    path = tmp_path / "checkpoint-3.pth"
+    content = {"model": model.state_dict(), "args": argparse.Namespace(lr=0.1)}
+    torch.save(content, path)
+    assert_same(load_checkpoint(path), model)
+
+
+def test_the_published_geometry_follows_from_the_shapes() -> None:
+    with torch.device("meta"):
+        shapes = {k: tuple(v.shape) for k, v in SegGPT(VIT_LARGE).state_dict().items()}
+    assert len(shapes) == 354
+    assert config_from_shapes(shapes) == VIT_LARGE
+
+
+def test_an_oblong_geometry_follows_from_the_shapes() -> None:
+    config = replace(
+        DERIVABLE, image_size=(24, 56), depth=3, tap_indices=(0, 1, 2), merge_index=0
+    )
+    shapes = {k: tuple(v.shape) for k, v in SegGPT(config).state_dict().items()}
+    assert config_from_shapes(shapes) == config
+
+
+def test_a_painter_checkpoint(
+    state: State, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "painter.pth"
+    tokens = ("type_token_cls", "type_token_ins")
+    torch.save({"model": {k: v for k, v in state.items() if k not in tokens}}, path)
+    with caplog.at_level(logging.WARNING):
+        loaded = load_checkpoint(path)
+    assert "Painter" in caplog.text
+    for name in tokens:
+        assert 0.01 < loaded.state_dict()[name].std() < 0.03
+    assert_same(load_checkpoint(path), loaded)
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_hugging_face_without_a_config(
+    model: SegGPT, state: State, tmp_path: Path, *, early: bool
+) -> None:
+    save_file(hugging_face(state, early=early), tmp_path / "model.safetensors")
+    assert_same(load_checkpoint(tmp_path / "model.safetensors"), model)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "intermediate_hidden_state_indices",
+        "encoder_output_indicies",
+        "out_indicies",
+    ],
+)
+def test_hugging_face_with_a_config(
+    make_model: MakeModel, tmp_path: Path, key: str
+) -> None:
+    model = make_model(replace(DERIVABLE, tap_indices=(1, 2), merge_index=1))
+    save_file(hugging_face(model.state_dict()), tmp_path / "model.safetensors")
+    values = CONFIG_JSON | {key: [1, 2]}
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    assert_same(load_checkpoint(tmp_path), model)
+    assert_same(load_checkpoint(str(tmp_path / "model.safetensors")), model)
+
+
+def test_the_config_of_another_network_is_passed_over(
+    model: SegGPT, state: State, tmp_path: Path
+) -> None:
+    save_file(hugging_face(state), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    assert_same(load_checkpoint(tmp_path), model)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"hidden_act": "relu"}, {"layer_norm_eps": 1e-5}, {"patch_size": 0}, {"depth": 1}],
+    ids=str,
+)
+def test_a_config_that_does_not_fit_is_refused(
+    state: State, tmp_path: Path, change: dict[str, object]
+) -> None:
+    save_file(hugging_face(state), tmp_path / "model.safetensors")
+    values = CONFIG_JSON | change  # which lacks the taps
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match="Expected"):
+        load_checkpoint(tmp_path)
+
+
+# -- our own files -------------------------------------------------------------------
+
+
+def test_own_files_keep_config_weights_and_metadata(
+    make_model: MakeModel, isolated_config: SegGPTConfig, tmp_path: Path
+) -> None:
+    model = make_model(isolated_config)
+    path = tmp_path / "own.safetensors"
+    save_checkpoint(model, path, metadata={"trained": "on a Sunday"})
+    assert_same(load_checkpoint(path), model)
+    assert read_metadata(path) == {
+        "format": "napari-seggpt",
+        "config": isolated_config.to_json(),
+        "trained": "on a Sunday",
+    }
+
+
+def test_half_precision_halves_the_file_and_loads_as_float(
+    model: SegGPT, tmp_path: Path
+) -> None:
+    whole, half = tmp_path / "whole", tmp_path / "half"
+    save_checkpoint(model, whole)
+    save_checkpoint(model, half, dtype=torch.float16)
+    assert half.stat().st_size < 0.6 * whole.stat().st_size
+    loaded = load_checkpoint(half).state_dict()
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded[name], tensor.half().float())
+
+
+def test_bfloat16_loads_as_float(state: State, tmp_path: Path) -> None:
+    path = tmp_path / "half.pth"
+    torch.save({k: v.bfloat16() for k, v in state.items()}, path)
+    loaded = load_checkpoint(path).state_dict()
+    assert all(torch.equal(loaded[k], v.bfloat16().float()) for k, v in state.items())
+
+
+def test_a_failed_save_leaves_the_old_file(
+    model: SegGPT, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "own.safetensors"
+    save_checkpoint(model, path)
+    before = path.read_bytes()
+
+    def fail(*_: object) -> None:
+        raise OSError("no")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="no"):
+        save_checkpoint(model, path, dtype=torch.float16)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_weights_that_no_file_should_hold_are_not_saved(
+    make_model: MakeModel, tmp_path: Path
+) -> None:
+    model = make_model(DERIVABLE)
+    with torch.no_grad():
+        model.norm.bias[0] = 1e6  # finite, but not as float16
+    with pytest.raises(ValueError, match=r"norm\.bias"):
+        save_checkpoint(model, tmp_path / "x", dtype=torch.float16)
+    with pytest.raises(ValueError, match="metadata"):
+        save_checkpoint(model, tmp_path / "x", metadata={"config": ""})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_hash_names_the_network(make_model: MakeModel, tmp_path: Path) -> None:
+    model = make_model(DERIVABLE)
+    name = model_hash(model)
+    assert len(name) == 16
+    save_checkpoint(model, tmp_path / "x")
+    assert model_hash(load_checkpoint(tmp_path / "x")) == name
+    assert model_hash(make_model(replace(DERIVABLE, merge_index=0))) != name
+    with torch.no_grad():
+        model.norm.bias[3] += 1e-3
+    assert model_hash(model) != name
+
+
+# -- everything else is refused ------------------------------------------------------
+
+
+def refuse(path: Path, match: str) -> None:
+    with pytest.raises(CheckpointError, match=match) as caught:
+        load_checkpoint(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_wrong_tensors_are_listed(state: State, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.pth"
+    wrong = {k: v for k, v in state.items() if not k.startswith("blocks.2.norm")}
+    wrong["head.weight"] = torch.zeros(3)
+    wrong["norm.bias"] = torch.zeros(7)
+    torch.save(wrong, path)
+    refuse(path, r"4 missing \(blocks\.2\.norm1\.bias, blocks\.2\.norm1\.weight, ")
+    refuse(path, r"1 unknown \(head\.weight\)")
+    refuse(path, r"1 of another shape \(norm\.bias \(7,\) not \(32,\)\)")
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite(
+    make_model: MakeModel, tmp_path: Path, bad: float
+) -> None:
+    state = make_model(DERIVABLE).state_dict()
+    state["blocks.1.mlp.fc1.weight"][2, 3] = bad
+    torch.save(state, tmp_path / "x.pth")
+    refuse(tmp_path / "x.pth", r"NaN or infinity in blocks\.1\.mlp\.fc1\.weight")
+
+
+def test_weights_that_are_not_real(state: State, tmp_path: Path) -> None:
+    torch.save(state | {"norm.bias": torch.zeros(32).long()}, tmp_path / "x.pth")
+    refuse(tmp_path / "x.pth", r"real numbers in norm\.bias, got torch\.int64")
+
+
+class Hostile:
+    """Creates a file where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_code_in_a_file_does_not_run(
+    state: State, tmp_path: Path, *, zipped: bool
+) -> None:
+    proof, path = tmp_path / "ran", tmp_path / "hostile.pth"
+    content = {"model": state, "extra": Hostile(proof)}
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    refuse(path, "tensors and nothing else")
+    path.write_bytes(pickle.dumps(Hostile(proof)))
+    refuse(path, "tensors and nothing else")
+    assert not proof.exists()
+    pickle.loads(path.read_bytes())
+    assert proof.exists()  # so the payload works where it is let in
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"", "an empty file"),
+        (b"<!DOCTYPE html><html>Not found</html>", "a web page"),
+        (b"\n <html>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git-lfs"),
+        (b"PK\x03\x04 and no archive", "damaged or unsafe"),
+        (b"\x80\x02 and no pickle", "damaged or unsafe"),
+        (b"\xff" * 8 + b"{", "safetensors"),
+        (b"GIF89a and so on", "begins with b'GIF89a"),
+    ],
+)
+def test_what_is_no_weights(tmp_path: Path, content: bytes, match: str) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+    refuse(path, match)
+
+
+@pytest.mark.parametrize("kind", ["torch", "safetensors"])
+@pytest.mark.parametrize("part", [0.02, 0.5, 0.999])
+def test_truncated_files(model: SegGPT, tmp_path: Path, kind: str, part: float) -> None:
+    path = tmp_path / "weights"
+    if kind == "torch":
+        torch.save({"model": model.state_dict()}, path)
+    else:
+        save_checkpoint(model, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(part * len(whole))])
+    refuse(path, "Expected")
+
+
+@pytest.mark.parametrize("content", [[1, 2], {}, 3, torch.zeros(3), {"a": 1, 2: "b"}])
+def test_torch_files_of_something_else(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "x.pth")
+    refuse(tmp_path / "x.pth", "Expected named tensors")
+
+
+def test_places_without_weights(tmp_path: Path) -> None:
+    refuse(tmp_path / "missing.pth", r"there is no file missing\.pth")
+    refuse(tmp_path, r"there is no file model\.safetensors")
+
+
+def test_weights_of_another_network(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_file({"conv1.weight": torch.zeros(64, 3, 7, 7)}, path)
+    refuse(path, r"Expected the tensors of a SegGPT .* got 1 others \(conv1\.weight")
+
+
+@pytest.mark.parametrize(
+    "config",
+    ["", "{}", '{"depth": 1000000000, "tap_indices": [3]}', '{"patch_size": 0}', "[["],
+)
+def test_own_files_with_an_impossible_config(
+    state: State, tmp_path: Path, config: str
+) -> None:
+    path = tmp_path / "x.safetensors"
+    save_file(state, path, metadata={"format": "napari-seggpt", "config": config})
+    refuse(path, "Expect")
+    save_file(state, path, metadata={"format": "napari-seggpt"})
+    refuse(path, "Expected")
+
+
+def test_metadata_of_files_that_are_not_ours(state: State, tmp_path: Path) -> None:
+    save_file(state, tmp_path / "x.safetensors", metadata={"format": "pt"})
+    for name in ("x.safetensors", "missing", "."):
+        with pytest.raises(CheckpointError):
+            read_metadata(tmp_path / name)
+
+
+def test_a_tensor_under_two_names(state: State, tmp_path: Path) -> None:
+    double = hugging_face(state)
+    double["embeddings.mask_token"] = torch.zeros(1, 1, 1, 32)
+    save_file(double, tmp_path / "model.safetensors")
+    refuse(tmp_path, "under two names")
