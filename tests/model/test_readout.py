@@ -24,7 +24,7 @@ def test_equal_pixels_read_their_colours(decoder: ReadoutDecoder) -> None:
     colors = torch.randn(1, 3, 8, 8).repeat_interleave(4, 2).repeat_interleave(4, 3)
     keys, values = decoder.keys_values(fine, colors)
     shuffled = torch.randperm(64)
-    coarse, _ = decoder(fine, keys[:, None, shuffled], values[:, None, shuffled])
+    coarse, _ = decoder.read(fine, keys[:, None, shuffled], values[:, None, shuffled])
     error = (coarse - colors[..., ::STEM_STRIDE, ::STEM_STRIDE]).abs().mean()
     assert error < 0.02
 
@@ -33,7 +33,7 @@ def test_unrefined_it_copies_one_colour_exactly(decoder: ReadoutDecoder) -> None
     # correction and blend begin with zeros: nine equal weights of equal colours.
     color = torch.tensor([0.5, -1.0, 2.0])[None, :, None, None].expand(1, 3, 32, 32)
     keys, values = decoder.keys_values(torch.randn(1, 16, 8, 8), color)
-    stages = decoder(torch.randn(1, 16, 8, 8), keys[:, None], values[:, None])
+    stages = decoder.read(torch.randn(1, 16, 8, 8), keys[:, None], values[:, None])
     assert [x.shape[-1] for x in stages] == [8, 32]
     torch.testing.assert_close(stages[-1], color.contiguous())
 
