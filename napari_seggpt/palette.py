@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 CORNERS = (
     (1, 1, 0), (1, 0, 1), (0, 1, 1), (1, 1, 1), (1, 0, 0), (0, 1, 0), (0, 0, 1),
 )  # fmt: skip
-DECODE_ROWS = 1 << 20  # pixels decoded at once, so that memory does not grow
+DECODE_ROWS = 1 << 15  # pixels decoded at once, few enough for the cache
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Palette:
     """Colours for some label ids.
 
@@ -90,8 +90,9 @@ class Palette:
         order = np.argsort(self.ids)
         table = np.vstack([np.zeros((1, 3), np.float32), self.colors[order]])
         ids = self.ids[order]
-        place = np.searchsorted(ids, labels)
-        found = ids[np.minimum(place, len(ids) - 1)] == labels if len(ids) else False
+        wanted = labels.astype(np.int64, copy=False)  # a mixed search rounds large ids
+        place = np.searchsorted(ids, wanted)
+        found = ids[np.minimum(place, len(ids) - 1)] == wanted if len(ids) else False
         return np.asarray(table[np.where(found, place + 1, 0)], dtype=np.float32)
 
     def decode(

@@ -6,6 +6,7 @@ then what the official code does, to the last bit.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
 
 MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
-SAMPLED_PIXELS = 200_000  # a frame's percentiles are taken from so many pixels
+SAMPLED_PIXELS = 200_000  # a frame's percentiles are taken from 1 to 4 times as many
 
 
 class FrameError(ValueError):
     """A frame that is no picture: what was expected and what came."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Limits:
     """The values shown black and white, for each channel.
 
@@ -51,9 +52,7 @@ def check_frame(frame: NDArray[Any]) -> None:
         )
     if 0 in frame.shape:
         raise FrameError(f"Expected a frame with pixels, got shape {frame.shape}.")
-    if not (np.issubdtype(frame.dtype, np.number) or frame.dtype == bool):
-        raise FrameError(f"Expected a frame of numbers, got dtype {frame.dtype}.")
-    if np.iscomplexobj(frame):
+    if frame.dtype.kind not in "buif":
         raise FrameError(f"Expected a frame of real numbers, got dtype {frame.dtype}.")
 
 
@@ -65,63 +64,72 @@ def measure_limits(
     Parameters
     ----------
     frames : iterable of NDArray
-        (H, W) or (H, W, C) each, all with equally many channels.
+        (H, W) or (H, W, C) each. 8-bit RGB needs no limits and is left out; the
+        others have equally many channels.
     settings : ContrastSettings, optional
         Fixed limits, or the percentiles to take. NaN and infinity are left out.
 
     Raises
     ------
     FrameError
-        If a frame is no picture.
+        If a frame is no picture, or frames differ in their channels.
     """
     settings = settings or ContrastSettings()
     if settings.limits is not None:
         low, high = settings.limits
         return Limits(low=np.array([low], float), high=np.array([high], float))
-    samples: list[NDArray[Any]] = []
+    samples, has_pictures = [], False
     for frame in frames:
         check_frame(frame)
-        if _is_rgb8(frame) or frame.dtype == bool:
-            top = 255.0 if frame.dtype == np.uint8 else 1.0
-            return Limits(low=np.zeros(1), high=np.array([top]))
-        samples.append(_sample(frame))
+        if _is_picture(frame):
+            has_pictures = True
+        else:
+            samples.append(_sample(frame))
+    if not samples and has_pictures:
+        return Limits(low=np.zeros(1), high=np.array([255.0]))
     if not samples:
-        raise FrameError(
-            "Expected at least one frame to measure contrast on, got none."
-        )
-    return _percentile_limits(np.concatenate(samples), settings.percentiles)
+        raise FrameError("Expected a frame to measure the contrast of, got none.")
+    channels = sorted({sample.shape[1] for sample in samples})
+    if len(channels) > 1:
+        raise FrameError(f"Expected frames of equally many channels, got {channels}.")
+    pixels = np.concatenate(samples)
+    pairs = [_channel_limits(values, settings.percentiles) for values in pixels.T]
+    low, high = np.array(pairs, dtype=np.float64).T
+    return Limits(low=low, high=high)
 
 
-def _is_rgb8(frame: NDArray[Any]) -> bool:
+def _is_picture(frame: NDArray[Any]) -> bool:
     return frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] in (3, 4)
 
 
-def _sample(frame: NDArray[Any]) -> NDArray[np.float64]:
-    """Return some of a frame's pixels (P, C), evenly spread."""
-    pixels = frame.reshape(frame.shape[0] * frame.shape[1], -1)
-    if _is_rgba(frame):
-        pixels = pixels[:, :3]
-    step = max(1, len(pixels) // SAMPLED_PIXELS)
-    return pixels[::step].astype(np.float64)
+def _sample(frame: NDArray[Any]) -> NDArray[Any]:
+    """Return pixels (P, C) of a frame, evenly spread over rows and columns."""
+    step = max(1, math.isqrt(frame.shape[0] * frame.shape[1] // SAMPLED_PIXELS))
+    pixels = frame[::step, ::step]
+    return pixels.reshape(pixels.shape[0] * pixels.shape[1], -1)[:, :3]
 
 
-def _is_rgba(frame: NDArray[Any]) -> bool:
-    return frame.ndim == 3 and frame.shape[2] == 4 and frame.dtype == np.uint8
+def _channel_limits(
+    values: NDArray[Any], percentiles: tuple[float, float]
+) -> tuple[float, float]:
+    """Return percentiles of values (P,), widened where most beyond is far beyond.
 
-
-def _percentile_limits(
-    pixels: NDArray[np.float64], percentiles: tuple[float, float]
-) -> Limits:
-    pixels = np.where(np.isfinite(pixels), pixels, np.nan)
-    low, high = np.zeros(pixels.shape[1]), np.ones(pixels.shape[1])
-    for channel in np.flatnonzero(np.isfinite(pixels).any(0)):
-        values = pixels[:, channel]
-        low[channel], high[channel] = np.nanpercentile(values, percentiles)
-        if not low[channel] < high[channel]:  # sparse objects, or one flat value
-            low[channel], high[channel] = np.nanmin(values), np.nanmax(values)
-        if not low[channel] < high[channel]:
-            high[channel] = low[channel] + 1.0
-    return Limits(low=low, high=high)
+    What is far beyond are objects too sparse for the percentiles. Specks and hot
+    pixels are too few to be most of it.
+    """
+    values = values[np.isfinite(values)].astype(np.float64)
+    if not values.size:
+        return 0.0, 1.0
+    low, high = (float(x) for x in np.percentile(values, percentiles))
+    below, above = values[values < low], values[values > high]
+    span = high - low
+    if below.size and low - np.median(below) > span:
+        low = float(np.percentile(below, percentiles[0]))
+    if above.size and np.median(above) - high > span:
+        high = float(np.percentile(above, percentiles[1]))
+    if not low < high:  # one flat value
+        high = low + max(1.0, float(np.spacing(abs(low))))
+    return low, high
 
 
 def to_rgb(frame: NDArray[Any], limits: Limits) -> NDArray[np.uint8]:
@@ -130,9 +138,9 @@ def to_rgb(frame: NDArray[Any], limits: Limits) -> NDArray[np.uint8]:
     Parameters
     ----------
     frame : NDArray
-        (H, W), or (H, W, C) with C = 1 grey, 2 (red and green), 3, or 4 with the
-        alpha left out in 8-bit RGBA; of more channels the first three are shown.
-        Bool, integer or float; NaN becomes black, infinity black or white.
+        (H, W), or (H, W, C) with C = 1 grey, 2 (red and green) or 3; of more
+        channels the first three are shown. Bool, integer or float; NaN becomes
+        black, infinity black or white. 8-bit RGB and RGBA stay as they are.
     limits : Limits
         What is black and white. Give the same for prompts and queries.
 
@@ -148,19 +156,21 @@ def to_rgb(frame: NDArray[Any], limits: Limits) -> NDArray[np.uint8]:
     """
     check_frame(frame)
     channels = frame[..., None] if frame.ndim == 2 else frame[..., :3]
-    low, high = (_per_channel(x, channels.shape[2]) for x in (limits.low, limits.high))
-    values = (channels.astype(np.float32) - low) / (high - low)
-    values = np.nan_to_num(values, nan=0.0, posinf=1.0, neginf=0.0)
-    picture = np.rint(np.clip(values, 0.0, 1.0) * 255).astype(np.uint8)
-    if picture.shape[2] == 1:
-        return np.repeat(picture, 3, axis=2)
-    missing = 3 - picture.shape[2]
-    return np.pad(picture, ((0, 0), (0, 0), (0, missing)))
+    if _is_picture(frame):
+        return channels.copy()
+    count = channels.shape[2]
+    low, high = np.resize(limits.low, count), np.resize(limits.high, count)
+    picture = np.zeros((*frame.shape[:2], 3), dtype=np.uint8)
+    for i in range(count):  # one at a time, for the sake of memory
+        picture[..., i] = _stretch(channels[..., i], low[i], high[i])
+    if count == 1:
+        picture[..., 1:] = picture[..., :1]
+    return picture
 
 
-def _per_channel(values: NDArray[np.float64], channels: int) -> NDArray[np.float32]:
-    chosen = values[:channels] if len(values) >= channels else values[:1]
-    return chosen.astype(np.float32)
+def _stretch(values: NDArray[Any], low: float, high: float) -> NDArray[np.float64]:
+    clipped = np.clip(values.astype(np.float64), low, high)  # only NaN stays as it is
+    return np.rint(np.nan_to_num(clipped - low) / (high - low) * 255)
 
 
 def resize_rgb(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -175,14 +185,22 @@ def resize_rgb(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
 def resize_labels(
     labels: NDArray[np.integer[Any]], size: tuple[int, int]
 ) -> NDArray[np.integer[Any]]:
-    """Resize a label image (H, W) to (h, w) by taking the nearest pixel."""
+    """Resize a label image (H, W) to (h, w) by taking the nearest pixel.
+
+    Pillow takes the same pixels, but does not know all integer types.
+    """
     if labels.shape == size:
         return labels
     rows, columns = (
-        ((np.arange(new) + 0.5) * old / new).astype(np.intp)
-        for new, old in zip(size, labels.shape, strict=True)
+        _nearest_places(old, new) for old, new in zip(labels.shape, size, strict=True)
     )
     return labels[rows[:, None], columns]
+
+
+def _nearest_places(old: int, new: int) -> NDArray[np.intp]:
+    steps = np.full(new, old / new)
+    steps[0] /= 2
+    return np.cumsum(steps).astype(np.intp)  # a sum, since it rounds as Pillow does
 
 
 def resize_colors(
@@ -227,7 +245,7 @@ def object_side(labels: NDArray[np.integer[Any]]) -> float:
     """Return the side of the smallest labelled objects, in pixels of the frame.
 
     An object is a connected region of one id. Its side is that of a square of its
-    area, or its thickness where it is long and thin. The tenth percentile over the
+    area, or its thickness where it is straight and thin. The tenth percentile over the
     objects is taken, so that specks count little; infinity without objects.
     """
     regions = label(labels, connectivity=2)
@@ -235,5 +253,6 @@ def object_side(labels: NDArray[np.integer[Any]]) -> float:
         return float("inf")
     names = ("area", "axis_minor_length")
     table = regionprops_table(regions, properties=names)
-    sides = np.minimum(np.sqrt(table["area"]), table["axis_minor_length"] + 1)
+    thickness = np.sqrt(0.75 * table["axis_minor_length"] ** 2 + 1)  # of a rectangle
+    sides = np.minimum(np.sqrt(table["area"]), thickness)
     return float(np.percentile(sides, 10))

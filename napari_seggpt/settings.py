@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 SegType = Literal["instance", "semantic"]
 Ensemble = Literal["feature", "spatial"]
@@ -15,6 +16,12 @@ MAX_MEMORY = 16
 MAX_LABELS_PER_PASS = 26
 
 
+def _check_choice(value: str, kind: object) -> None:
+    choices = get_args(kind)
+    if value not in choices:
+        raise ValueError(f"Expected one of {', '.join(choices)}, got {value!r}.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContrastSettings:
     """How the values of frames become the brightness of pictures.
@@ -24,8 +31,12 @@ class ContrastSettings:
     limits : tuple of float, optional
         Values shown black and white. Without it the percentiles decide.
     percentiles : tuple of float
-        Percentiles of the stack that are shown black and white. 8-bit RGB is
-        shown as it is.
+        Percentiles of the stack that are shown black and white. Objects so sparse
+        that they lie beyond a percentile widen the range.
+
+    Notes
+    -----
+    8-bit RGB is a picture already: it is always shown as it is.
     """
 
     limits: tuple[float, float] | None = None
@@ -38,8 +49,11 @@ class ContrastSettings:
             raise ValueError(
                 f"Expected percentiles 0 <= low < high <= 100, got {low}, {high}."
             )
-        if self.limits is not None and not self.limits[0] < self.limits[1]:
-            raise ValueError(f"Expected contrast limits low < high, got {self.limits}.")
+        if self.limits is None:
+            return
+        low, high = self.limits
+        if not -math.inf < low < high < math.inf:
+            raise ValueError(f"Expected contrast limits low < high, got {low}, {high}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +76,7 @@ class TilingSettings:
 
     def __post_init__(self) -> None:
         """Refuse tiles that could not cover a frame."""
-        if self.scale <= 0:
+        if not 0 < self.scale < math.inf:
             raise ValueError(f"Expected a tile scale above 0, got {self.scale}.")
         if not 0 <= self.overlap <= 0.5:
             raise ValueError(f"Expected an overlap of 0 to 0.5, got {self.overlap}.")
@@ -101,13 +115,11 @@ class PredictionSettings:
     tiling: TilingSettings = field(default_factory=TilingSettings)
 
     def __post_init__(self) -> None:
-        """Refuse numbers that leave nothing to predict with."""
-        if self.seg_type not in ("instance", "semantic"):
-            raise ValueError(
-                f"Expected 'instance' or 'semantic', got {self.seg_type!r}."
-            )
-        if self.ensemble not in ("feature", "spatial"):
-            raise ValueError(f"Expected 'feature' or 'spatial', got {self.ensemble!r}.")
+        """Refuse choices that do not exist and numbers that leave nothing to do."""
+        _check_choice(self.seg_type, SegType)
+        _check_choice(self.ensemble, Ensemble)
+        _check_choice(self.device, Device)
+        _check_choice(self.precision, Precision)
         if self.max_prompts < 1 or self.batch < 1:
             raise ValueError(
                 "Expected max_prompts and batch of 1 or more, "
@@ -130,7 +142,8 @@ class PropagationSettings:
         How many of the last predicted frames serve as further prompts (0 to 16). The
         paper's best is 8 examples in all (Table 4b). 0 predicts frames independently.
     start, stop : int, optional
-        The range of frames, as in ``range``; the whole stack without them.
+        The range of frames, as in ``range`` but never negative; the whole stack
+        without them. What lies beyond the stack's end is left out.
     step : int
         Every how many frames one is predicted.
     direction : {"both", "forward", "backward"}
@@ -151,10 +164,11 @@ class PropagationSettings:
             )
         if self.step < 1:
             raise ValueError(f"Expected a step of 1 or more, got {self.step}.")
-        if self.direction not in ("both", "forward", "backward"):
+        if self.start < 0 or (self.stop is not None and self.stop < 0):
             raise ValueError(
-                f"Expected 'both', 'forward' or 'backward', got {self.direction!r}."
+                f"Expected start and stop of 0 or more, got {self.start}, {self.stop}."
             )
+        _check_choice(self.direction, Direction)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

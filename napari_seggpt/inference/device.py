@@ -1,4 +1,4 @@
-"""Where and how precisely to compute: what the user asked for, if the machine has it."""
+"""Where and how precisely to compute: as the user asked, if the machine can."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def spatial_grid(
     pictures: Sequence[NDArray[np.uint8]], labels: Sequence[NDArray[np.integer[Any]]]
-) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]:
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Lay prompts out in an n x n grid, subsampled to the size of a single one.
 
     n is the smallest number whose square holds all K prompts. The paper leaves open
@@ -43,7 +43,8 @@ def spatial_grid(
     height, width = pictures[0].shape[:2]
     rows = np.linspace(0, height, side + 1).astype(int)
     columns = np.linspace(0, width, side + 1).astype(int)
-    picture, grid = np.empty_like(pictures[0]), np.empty_like(labels[0])
+    picture = np.empty_like(pictures[0])
+    grid = np.empty((height, width), dtype=np.int64)  # prompts may differ in dtype
     for cell in range(side * side):
         row, column = divmod(cell, side)
         part = (

@@ -57,7 +57,7 @@ class Query:
 
 def thumbnail(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Describe a picture (h, w, 3) by its coarse colours, from 0 to 1."""
-    return resize_rgb(picture, THUMBNAIL).astype(np.float32) / 255
+    return resize_rgb(picture, THUMBNAIL).astype(np.float32) / np.float32(255)
 
 
 class Memory:

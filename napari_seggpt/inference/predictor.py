@@ -18,7 +18,7 @@ from napari_seggpt.preprocessing import denormalise, measure_limits, normalise, 
 from napari_seggpt.settings import PredictionSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from napari_seggpt.prompts import Prompt
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prediction:
     """What was predicted for one frame.
 
@@ -135,10 +135,10 @@ class Predictor:
         FrameError
             If a frame is no picture.
         ValueError
-            If the predictor has no prompts.
+            If the predictor has no prompt with labels.
         """
-        if not self.examples:
-            raise ValueError("Expected at least one prompt, got none.")
+        if not any(len(palette.ids) for palette in self.palettes):
+            raise ValueError("Expected a prompt with labels, got none.")
         indices = indices or [None] * len(frames)
         size = self.model.config.image_size
         queries, shapes = [], []
@@ -152,7 +152,7 @@ class Predictor:
                 ]
             )
             shapes.append(rgb.shape[:2])
-        painted = iter(self._paint([q for part in queries for q in part], memory))
+        painted = self._paint([q for part in queries for q in part], memory)
         return [
             self._decode([next(painted) for _ in part], part, shape)
             for part, shape in zip(queries, shapes, strict=True)
@@ -217,21 +217,15 @@ class Predictor:
 
     def _paint(
         self, queries: list[Query], memory: Memory | None
-    ) -> list[list[NDArray[np.float32]]]:
-        """Run the model; returns for every query its colours (h, w, 3) of each pass."""
-        chosen = [self._choose(query, memory) for query in queries]
-        painted: list[list[NDArray[np.float32]]] = []
-        start = 0
-        while start < len(queries):
-            stop = _end_of_batch(chosen, start, self.settings.batch)
-            pictures = np.stack([query.picture for query in queries[start:stop]])
-            passes = [
-                self._run(pictures, chosen[start:stop], number)
-                for number in range(len(self.palettes))
-            ]
-            painted.extend(list(each) for each in zip(*passes, strict=True))
-            start = stop
-        return painted
+    ) -> Iterator[list[NDArray[np.float32]]]:
+        """Run the model; yields for every query its colours (h, w, 3) of each pass."""
+        size = self.settings.batch
+        for start in range(0, len(queries), size):
+            batch = queries[start : start + size]
+            pictures = np.stack([query.picture for query in batch])
+            chosen = [self._choose(query, memory) for query in batch]
+            passes = [self._run(pictures, chosen, i) for i in range(len(self.palettes))]
+            yield from (list(each) for each in zip(*passes, strict=True))
 
     def _choose(self, query: Query, memory: Memory | None) -> list[Example]:
         remembered = memory.recall(query) if memory else []
@@ -249,18 +243,6 @@ class Predictor:
         with torch.inference_mode(), autocast(self.device, self.dtype):
             colors = self.model(query, prompts)
         return denormalise(colors.float().cpu().numpy())
-
-
-def _end_of_batch(chosen: list[list[Example]], start: int, most: int) -> int:
-    """Return where a run of queries with equally many prompts ends."""
-    stop = start + 1
-    while (
-        stop < len(chosen)
-        and stop - start < most
-        and len(chosen[stop]) == len(chosen[start])
-    ):
-        stop += 1
-    return stop
 
 
 def _join(chosen: list[list[Example]], number: int) -> EncodedPrompts:

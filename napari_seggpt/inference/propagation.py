@@ -133,7 +133,7 @@ def predict_stack(
     FrameError
         If a frame is no picture.
     ValueError
-        If the predictor has no prompts.
+        If the predictor has no prompt with labels.
     """
     settings = settings or PropagationSettings()
     references = {p.index for p in predictor.prompts if p.index is not None}

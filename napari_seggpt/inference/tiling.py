@@ -39,7 +39,7 @@ class Tile:
     top, left, height, width : int
         The box.
     center : tuple of float
-        Its middle, in shares of the frame's sides.
+        The middle of what it shows of the frame, in shares of the frame's sides.
     """
 
     top: int
@@ -52,15 +52,15 @@ class Tile:
         self, rgb: NDArray[np.uint8], size: tuple[int, int]
     ) -> NDArray[np.uint8]:
         """Cut from a picture (H, W, 3) and resize to (h, w, 3)."""
-        return resize_rgb(self._cut(rgb, mode="edge"), size)
+        return resize_rgb(self._cut(rgb), size)
 
     def labels(
         self, labels: NDArray[np.integer[Any]], size: tuple[int, int]
     ) -> NDArray[np.integer[Any]]:
         """Cut from labels (H, W) and resize to (h, w)."""
-        return resize_labels(self._cut(labels, mode="constant"), size)
+        return resize_labels(self._cut(labels), size)
 
-    def _cut(self, array: NDArray[Any], mode: Any) -> NDArray[Any]:
+    def _cut(self, array: NDArray[Any]) -> NDArray[Any]:
         rows = slice(self.top, self.top + self.height)
         columns = slice(self.left, self.left + self.width)
         part = array[rows, columns]
@@ -68,7 +68,7 @@ class Tile:
         if missing == (0, 0):
             return np.ascontiguousarray(part)
         pads = [(0, missing[0]), (0, missing[1]), (0, 0)][: array.ndim]
-        return np.pad(part, pads, mode=mode)
+        return np.pad(part, pads, mode="edge")
 
 
 def make_tiles(
@@ -82,6 +82,7 @@ def make_tiles(
     fits = all(side >= extent for side, extent in zip(sides, shape, strict=True))
     if not settings.enabled or fits:
         return [Tile(top=0, left=0, height=shape[0], width=shape[1], center=(0.5, 0.5))]
+    shown = [min(side, extent) for side, extent in zip(sides, shape, strict=True)]
     tops, lefts = (
         _starts(extent, side, settings.overlap)
         for extent, side in zip(shape, sides, strict=True)
@@ -92,7 +93,7 @@ def make_tiles(
             left=left,
             height=sides[0],
             width=sides[1],
-            center=((top + sides[0] / 2) / shape[0], (left + sides[1] / 2) / shape[1]),
+            center=((top + shown[0] / 2) / shape[0], (left + shown[1] / 2) / shape[1]),
         )
         for top in tops
         for left in lefts
@@ -104,7 +105,8 @@ def _starts(extent: int, side: int, overlap: float) -> list[int]:
     room = extent - side
     if room <= 0:
         return [0]
-    count = int(np.ceil(room / max(1.0, side * (1 - overlap)))) + 1
+    step = max(1, int(side * (1 - overlap)))
+    count = -(-room // step) + 1
     return [int(x) for x in np.rint(np.linspace(0, room, count))]
 
 

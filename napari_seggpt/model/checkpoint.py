@@ -105,11 +105,17 @@ def save_checkpoint(
     reserved = {"format": FORMAT, "config": model.config.to_json()}
     if not reserved.keys().isdisjoint(metadata or {}):
         raise ValueError(f"Expected metadata without {sorted(reserved)}.")
-    tensors = {k: _copy(k, v, dtype) for k, v in model.state_dict().items()}
+    tensors = {
+        name: _finite(name, tensor.detach().to("cpu", dtype).contiguous())
+        for name, tensor in model.state_dict().items()
+    }
     target = Path(path).expanduser()
     draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
     try:
+        draft.touch()
+        mode = draft.stat().st_mode  # safetensors would let nobody else read it
         save_file(tensors, draft, metadata={**(metadata or {}), **reserved})
+        draft.chmod(mode)
         os.replace(draft, target)
     finally:
         draft.unlink(missing_ok=True)
@@ -290,7 +296,7 @@ def _build(config: SegGPTConfig, tensors: dict[str, Tensor]) -> SegGPT:
     expected = {name: tuple(x.shape) for name, x in model.state_dict().items()}
     _check(expected, {name: tuple(x.shape) for name, x in tensors.items()})
     for name in expected:
-        tensors[name] = _copy(name, tensors[name], torch.float32)
+        tensors[name] = _copy(name, tensors[name])
     model.load_state_dict(tensors, assign=True)
     return model.eval()
 
@@ -327,13 +333,17 @@ def _some(names: Iterable[object]) -> str:
     return ", ".join([first, *rest[: NAMED - 1]]) + more
 
 
-def _copy(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """Copy a tensor out of its file, converted and checked."""
+def _copy(name: str, tensor: Tensor) -> Tensor:
+    """Copy a tensor out of its file, as float32."""
     if not tensor.is_floating_point():
         raise ValueError(f"Expected real numbers in {name}, got {tensor.dtype}.")
     copy = tensor.detach().to(
-        "cpu", dtype, copy=True, memory_format=torch.contiguous_format
+        torch.float32, copy=True, memory_format=torch.contiguous_format
     )
-    if not copy.isfinite().all():
+    return _finite(name, copy)
+
+
+def _finite(name: str, tensor: Tensor) -> Tensor:
+    if not tensor.isfinite().all():
         raise ValueError(f"Expected finite weights, got NaN or infinity in {name}.")
-    return copy
+    return tensor

@@ -62,12 +62,12 @@ def _collate(examples: list[Example], recipe: Recipe) -> Batch:
     return Batch(
         images=torch.from_numpy(images),
         colors=torch.from_numpy(colors),
-        weight=torch.from_numpy(_pixel_weights(shown, recipe.foreground_weight)),
+        weight=torch.from_numpy(pixel_weights(shown, recipe.foreground_weight)),
         seg_type=torch.tensor([int(one.is_instance) for one in examples]),
     )
 
 
-def _pixel_weights(shown: np.ndarray, most: float) -> np.ndarray:
+def pixel_weights(shown: np.ndarray, most: float) -> np.ndarray:
     """Weigh coloured pixels (B, S, S) up where they are few; the mean stays 1."""
     share = shown.mean((1, 2), keepdims=True)
     factor = np.clip((1 - share) / np.maximum(share, 1e-6), 1.0, most)

@@ -214,6 +214,8 @@ def test_own_files_keep_config_weights_and_metadata(
     path = tmp_path / "own.safetensors"
     save_checkpoint(model, path, metadata={"trained": "on a Sunday"})
     assert_same(load_checkpoint(path), model)
+    (tmp_path / "plain").touch()
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
     assert read_metadata(path) == {
         "format": "napari-seggpt",
         "config": isolated_config.to_json(),

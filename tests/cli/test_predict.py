@@ -1,0 +1,186 @@
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from napari_seggpt.inference import propagation
+from napari_seggpt.io import open_stack
+
+
+def one_line(text):
+    """The message of the user's mistake, without the progress bars before it."""
+    return text.strip().splitlines()[-1]
+
+
+def test_labels_a_stack_from_one_frame(run, stack):
+    output = stack / "out.tif"
+    code, out, _ = run(
+        "predict", stack / "stack.tif", "--labels", stack / "labels.tif",
+        "--frames", 2, "--output", output,
+    )  # fmt: skip
+    assert code == 0
+    assert "5 frames predicted from 1 references" in out
+    with open_stack(output) as result, open_stack(stack / "labels.tif") as labels:
+        assert len(result) == 6
+        np.testing.assert_array_equal(result[2], labels[2])
+        assert {int(i) for frame in result for i in np.unique(frame)} <= {0, 3}
+        assert result.pixel_size == pytest.approx((2.0, 0.25, 0.25))
+        assert result.units[1] == "micrometer"
+
+
+def test_every_labelled_frame_is_a_reference_and_stays(run, stack):
+    labels = tifffile.imread(stack / "labels.tif")
+    labels[[1, 2, 4]] = 0
+    tifffile.imwrite(stack / "some.tif", labels, imagej=True, metadata={"axes": "ZYX"})
+    code, out, _ = run(
+        "predict", stack / "stack.tif", "--labels", stack / "some.tif",
+        "--output", stack / "out.zarr",
+    )  # fmt: skip
+    assert code == 0
+    assert "3 frames predicted from 3 references" in out
+    with open_stack(stack / "out.zarr") as result:
+        for index in (0, 3, 5):
+            np.testing.assert_array_equal(result[index], labels[index])
+
+
+def test_single_references_and_other_images(run, stack):
+    images = tifffile.imread(stack / "stack.tif")
+    labels = tifffile.imread(stack / "labels.tif")
+    Image.fromarray(labels[0]).save(stack / "first.png")
+    Image.fromarray((images[5] // 4).astype(np.uint8)).save(stack / "other.png")
+    Image.fromarray(labels[5]).save(stack / "other_labels.png")
+    code, out, _ = run(
+        "predict", stack / "stack.tif", "--reference", f"0={stack / 'first.png'}",
+        "--prompt", stack / "other.png", stack / "other_labels.png",
+        "--output", stack / "out",
+    )  # fmt: skip
+    assert code == 0
+    assert "5 frames predicted from 2 references" in out
+    with open_stack(stack / "out") as result:
+        np.testing.assert_array_equal(result[0], labels[0])
+
+
+def test_a_range_leaves_other_frames_empty(run, stack):
+    code, out, _ = run(
+        "predict", stack / "stack.tif", "--labels", stack / "labels.tif",
+        "--frames", 0, "--output", stack / "out.tif", "--start", 2, "--stop", 4,
+        "--memory", 0, "--batch", 2,
+    )  # fmt: skip
+    assert code == 0
+    assert "2 frames predicted" in out
+    with open_stack(stack / "out.tif") as result:
+        assert not any(result[index].any() for index in (1, 4, 5))
+
+
+def test_draws_a_picture(run, stack):
+    code, _, _ = run(
+        "predict", stack / "stack.tif", "--labels", stack / "labels.tif",
+        "--frames", 0, "--output", stack / "out.tif", "--overlay", stack / "o.png",
+    )  # fmt: skip
+    assert code == 0
+    with Image.open(stack / "o.png") as picture:
+        assert len(picture.getcolors(1 << 24)) > 50
+
+
+def test_small_objects_are_said_and_tiles_taken(run, stack):
+    labels = tifffile.imread(stack / "labels.tif") * 0
+    labels[0, 10:16, 10:16] = 1
+    tifffile.imwrite(stack / "small.tif", labels, imagej=True, metadata={"axes": "ZYX"})
+    command = ["predict", stack / "stack.tif", "--labels", stack / "small.tif"]
+    code, _, errors = run(*command, "--output", stack / "a.tif")
+    assert code == 0
+    assert "may be missed: try --tiles" in errors
+    code, _, errors = run(*command, "--output", stack / "b.tif", "--tiles", "auto")
+    assert code == 0
+    assert "using tiles of scale" in errors
+
+
+def test_stopping_keeps_what_is_done(run, stack, monkeypatch):
+    original = propagation._predict_chain
+
+    def stops_after_two(*args):
+        for number, step in enumerate(original(*args)):
+            if number == 2:
+                raise KeyboardInterrupt
+            yield step
+
+    monkeypatch.setattr(propagation, "_predict_chain", stops_after_two)
+    code, _, errors = run(
+        "predict", stack / "stack.tif", "--labels", stack / "labels.tif",
+        "--frames", 0, "--output", stack / "out.tif",
+    )  # fmt: skip
+    assert code == 130
+    assert f"2 of 5 frames are predicted and kept in {stack / 'out.tif'}" in errors
+    with open_stack(stack / "out.tif") as result:
+        assert result[0].any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{0}/none.tif"], "none.tif"),
+        (["{0}/stack.tif"], "Expected references with at least one label"),
+        (["{0}/stack.tif", "--frames", "1"], "Expected --labels with --frames"),
+        (
+            ["{0}/stack.tif", "--labels", "{0}/labels.tif", "--frames", "9"],
+            "Expected --frames from 0 to 5, got 9",
+        ),
+        (
+            ["{0}/stack.tif", "--reference", "8={0}/first.png"],
+            "Expected reference frames from 0 to 5, got 8",
+        ),
+        (
+            ["{0}/stack.tif", "--reference", "0={0}/small.png"],
+            r"(40, 48), got (7, 7)",
+        ),
+        (
+            ["{0}/stack.tif", "--labels", "{0}/first.png"],
+            "Expected labels of all 6 frames, got 1",
+        ),
+        (
+            ["{0}/stack.tif", "--labels", "{0}/labels.tif", "--memory", "99"],
+            "Expected a memory of 0 to 16, got 99",
+        ),
+        (
+            ["{0}/stack.tif", "--labels", "{0}/labels.tif", "--tiles", "-1"],
+            "Expected a tile scale above 0",
+        ),
+        (["{0}/stack.tif", "--reference", "first"], "expected FRAME=FILE"),
+        (["{0}/stack.tif", "--tiles", "many"], "expected off, auto or a scale"),
+    ],
+)
+def test_a_mistake_is_one_line_and_code_2(run, stack, arguments, message):
+    Image.fromarray(np.ones((40, 48), np.uint8)).save(stack / "first.png")
+    Image.fromarray(np.ones((7, 7), np.uint8)).save(stack / "small.png")
+    output = stack / "out.tif"
+    filled = [argument.format(stack) for argument in arguments]
+    code, out, errors = run("predict", *filled, "--output", output)
+    assert code == 2
+    assert message in one_line(errors)
+    assert "Traceback" not in errors
+    assert out == ""
+    assert not output.exists()
+
+
+def test_nothing_is_written_over(run, stack):
+    before = (stack / "labels.tif").read_bytes()
+    command = ["predict", stack / "stack.tif", "--labels", stack / "labels.tif"]
+    code, _, errors = run(*command, "--output", stack / "labels.tif", "--overwrite")
+    assert code == 2
+    assert "Expected an output other than what is read" in one_line(errors)
+    (stack / "there.tif").write_bytes(b"mine")
+    code, _, errors = run(*command, "--frames", 0, "--output", stack / "there.tif")
+    assert code == 2
+    assert "there.tif" in one_line(errors)
+    assert (stack / "there.tif").read_bytes() == b"mine"
+    assert (stack / "labels.tif").read_bytes() == before
+
+
+def test_a_file_that_is_no_model_is_one_line(run, stack):
+    code, _, errors = run(
+        "predict", stack / "stack.tif", "--labels", stack / "labels.tif",
+        "--output", stack / "out.tif", "--model", stack / "stack.tif", model=False,
+    )  # fmt: skip
+    assert code == 2
+    assert "stack.tif" in one_line(errors)
+    assert not (stack / "out.tif").exists()

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from napari_seggpt.training.coloring import Task, draw_task
+
+LABELS = np.array([[0, 1, 1], [2, 2, 1], [0, 3, 3]])
+
+
+def test_all_objects_are_one_region():
+    np.testing.assert_array_equal(Task().regions(LABELS), LABELS > 0)
+
+
+def test_chosen_groups_are_numbered_and_the_rest_is_background():
+    regions = Task(groups=((3,), (1, 2))).regions(LABELS)
+    np.testing.assert_array_equal(regions, [[0, 2, 2], [2, 2, 2], [0, 1, 1]])
+
+
+def test_the_border_is_where_labels_meet():
+    labels = np.repeat([[1, 1, 1, 2, 2, 2]], 4, axis=0)
+    regions = Task(border=True).regions(labels)
+    np.testing.assert_array_equal(regions[0], [1, 1, 2, 2, 1, 1])
+
+
+def test_the_background_is_black_or_coloured():
+    rng = np.random.default_rng(0)
+    task = Task(groups=((1,), (2,)))
+    black = task.palette(rng, coloured_background=False)
+    coloured = task.palette(rng, coloured_background=True)
+    assert black.shape == coloured.shape == (3, 3)
+    assert not black[0].any()
+    assert coloured[0].any()
+
+
+def test_colours_of_a_task_are_apart():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        colors = Task(groups=((1,), (2,), (3,))).palette(rng, coloured_background=False)
+        gaps = np.linalg.norm(colors[:, None] - colors, axis=2)
+        assert gaps[~np.eye(4, dtype=bool)].min() > 0.2
+
+
+def test_chosen_objects_need_two_views_of_one_image():
+    rng = np.random.default_rng(0)
+    alone = [draw_task(LABELS, "instance", same_image=True, rng=rng) for _ in range(99)]
+    pairs = [
+        draw_task(LABELS, "instance", same_image=False, rng=rng) for _ in range(99)
+    ]
+    assert any(task.is_instance for task in alone)
+    assert not any(task.is_instance for task in pairs)
+    assert {task.border for task in alone} == {True, False}
+
+
+@pytest.mark.parametrize("kind", ["semantic", "binary"])
+def test_classes_are_drawn_from_those_that_occur(kind):
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        task = draw_task(LABELS, kind, same_image=False, rng=rng)
+        ids = [i for group in task.groups for i in group]
+        assert 1 <= len(ids) == len(set(ids))
+        assert set(ids) <= {1, 2, 3}
+        assert not task.is_instance

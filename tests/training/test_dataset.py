@@ -1,0 +1,111 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_seggpt.training.dataset import (
+    LONGEST_SIDE,
+    DataError,
+    ExampleSampler,
+    read_datasets,
+    simulated_datasets,
+)
+
+
+def test_reads_a_folder_of_data_sets(data_folder):
+    sets = read_datasets(data_folder)
+    assert [(one.name, one.label_kind, len(one.images)) for one in sets] == [
+        ("classes", "semantic", 3),
+        ("objects", "instance", 3),
+    ]
+
+
+def test_reads_a_single_data_set(data_folder):
+    (only,) = read_datasets(data_folder / "classes")
+    assert only.name == "classes"
+
+
+def test_large_images_are_shrunk_with_their_labels(data_folder):
+    folder = data_folder / "classes"
+    large = np.zeros((1000, 500), np.uint8)
+    large[:500] = 7
+    for name in ("images", "labels"):
+        Image.fromarray(large).save(folder / name / "large.png")
+    image = read_datasets(folder)[0].images[-1]
+    assert image.image.shape == image.labels.shape == (LONGEST_SIDE, LONGEST_SIDE // 2)
+    assert set(np.unique(image.labels)) == {0, 7}
+
+
+def test_images_of_16_bit_are_shown_in_8(data_folder):
+    folder = data_folder / "classes"
+    deep = np.linspace(0, 60_000, 48 * 40).reshape(48, 40).astype(np.uint16)
+    Image.fromarray(deep).save(folder / "images" / "0.png")
+    image = read_datasets(folder)[0].images[0].image
+    assert image.dtype == np.uint8
+    assert image.min() == 0
+    assert image.max() == 255
+
+
+def test_labels_of_another_shape_are_refused(data_folder):
+    folder = data_folder / "classes"
+    Image.fromarray(np.zeros((5, 5), np.uint8)).save(folder / "labels" / "1.png")
+    with pytest.raises(DataError, match=r"\(48, 40\).*got \(5, 5\)"):
+        read_datasets(folder)
+
+
+def test_a_folder_without_data_is_refused(tmp_path):
+    with pytest.raises(DataError, match="images/ and labels/"):
+        read_datasets(tmp_path)
+    with pytest.raises(DataError, match="got none"):
+        ExampleSampler([], [], None)
+
+
+def test_simulated_sets_are_a_function_of_the_seed():
+    one, same, other = (simulated_datasets(2, size=64, seed=s) for s in (1, 1, 2))
+    for a, b in zip(one, same, strict=True):
+        np.testing.assert_array_equal(a.images[0].image, b.images[0].image)
+    assert any(
+        not np.array_equal(a.images[0].image, b.images[0].image)
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+@pytest.mark.parametrize("prompts", [1, 3])
+def test_examples_have_prompts_and_query(sampler, prompts):
+    example = sampler.draw(np.random.default_rng(0), prompts=prompts)
+    assert example.images.shape == (prompts + 1, 32, 32, 3)
+    assert example.colors.shape == (prompts + 1, 32, 32, 3)
+    assert 0 <= example.colors.min() <= example.colors.max() <= 1
+
+
+def test_every_example_shows_what_is_asked_for(sampler):
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        example = sampler.draw(rng, prompts=1)
+        assert example.foreground.any()
+        assert len(np.unique(example.colors[0].reshape(-1, 3), axis=0)) > 1
+
+
+def test_query_and_prompts_are_coloured_alike(sampler):
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        example = sampler.draw(rng, prompts=1)
+        prompt, query = (
+            {tuple(c) for c in picture.reshape(-1, 3)} for picture in example.colors
+        )
+        assert prompt & query
+
+
+def test_examples_are_a_function_of_the_generator(sampler):
+    one, same = (sampler.draw(np.random.default_rng(5), prompts=2) for _ in range(2))
+    np.testing.assert_array_equal(one.images, same.images)
+    np.testing.assert_array_equal(one.colors, same.colors)
+
+
+def test_real_and_simulated_data_are_drawn_as_the_recipe_says(data_folder, recipe):
+    real, simulated = read_datasets(data_folder), simulated_datasets(1, size=64, seed=0)
+    for share, expected in ((0.0, {"classes", "objects"}), (1.0, {simulated[0].name})):
+        sampler = ExampleSampler(real, simulated, replace(recipe, simulated=share))
+        rng = np.random.default_rng(0)
+        assert {sampler._draw_set(rng).name for _ in range(30)} == expected
