@@ -112,23 +112,26 @@ def _sample(frame: NDArray[Any]) -> NDArray[Any]:
 def _channel_limits(
     values: NDArray[Any], percentiles: tuple[float, float]
 ) -> tuple[float, float]:
-    """Return percentiles of values (P,), widened where most beyond is far beyond.
+    """Return percentiles of values (P,), widened where sparse objects lie beyond.
 
-    What is far beyond are objects too sparse for the percentiles. Specks and hot
-    pixels are too few to be most of it.
+    That is where half of what lies beyond a percentile is far off; hot pixels are
+    too few for that.
     """
     values = values[np.isfinite(values)].astype(np.float64)
     if not values.size:
         return 0.0, 1.0
-    low, high = (float(x) for x in np.percentile(values, percentiles))
-    below, above = values[values < low], values[values > high]
+    tail = np.array([1, 1 / 2, 1 / 10])
+    low, dark, darkest = np.percentile(values, percentiles[0] * tail)
+    high, bright, brightest = np.percentile(values, 100 - (100 - percentiles[1]) * tail)
     span = high - low
-    if below.size and low - np.median(below) > span:
-        low = float(np.percentile(below, percentiles[0]))
-    if above.size and np.median(above) - high > span:
-        high = float(np.percentile(above, percentiles[1]))
-    if not low < high:  # one flat value
-        high = low + max(1.0, float(np.spacing(abs(low))))
+    if low - dark > span:
+        low = darkest
+    if bright - high > span:
+        high = brightest
+    if not low < high:  # flat, but for objects that are sparser still
+        low, high = values.min(), values.max()
+    if not low < high:
+        high = low + max(1.0, np.spacing(abs(low)))
     return low, high
 
 

@@ -62,7 +62,7 @@ def test_tiles_overlap_by_half_at_most(overlap: float) -> None:
 
 @pytest.mark.parametrize("name", ["seg_type", "ensemble", "device", "precision"])
 def test_a_choice_that_does_not_exist_is_named(name: str) -> None:
-    with pytest.raises(ValueError, match="Expected one of .*, got 'magic'"):
+    with pytest.raises(ValueError, match=r"Expected one of .*, got 'magic'"):
         PredictionSettings(**{name: "magic"})
 
 

@@ -189,9 +189,10 @@ def _advise_tiles(
     from napari_seggpt.inference.tiling import suggest_scale, with_advised_tiles
 
     side, scale = suggest_scale([prompt.labels for prompt in prompts], size)
-    if scale is None or settings.tiling.enabled:
-        return settings
     small = f"The smallest labelled objects are {side:.1f} model pixels wide"
+    if scale is None or settings.tiling.enabled:
+        print(f"{small} in a whole frame.", file=sys.stderr)
+        return settings
     if args.tiles == "auto":
         print(f"{small}: using tiles of scale {scale}.", file=sys.stderr)
         return with_advised_tiles(prompts, settings, size)

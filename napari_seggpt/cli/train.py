@@ -51,6 +51,8 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; returns the exit code."""
+    from tqdm import tqdm
+
     from napari_seggpt.inference.device import pick_device
     from napari_seggpt.model.checkpoint import save_checkpoint
     from napari_seggpt.training.dataset import (
@@ -62,12 +64,11 @@ def run(args: argparse.Namespace) -> int:
 
     recipe = _read_recipe(args)
     real = [one for folder in args.data for one in read_datasets(folder)]
-    simulated = simulated_datasets(
-        recipe.simulated_groups if recipe.simulated > 0 else 0,
-        size=SIMULATED_SIZE,
-        seed=recipe.seed,
+    count = recipe.simulated_groups if recipe.simulated > 0 else 0
+    simulated = simulated_datasets(count, size=SIMULATED_SIZE, seed=recipe.seed)
+    sampler = ExampleSampler(
+        real, tqdm(simulated, total=count, unit="pair", desc="Simulating"), recipe
     )
-    sampler = ExampleSampler(real, simulated, recipe)
     model = _start_model(args.start, recipe).to(pick_device(args.device))
     args.output.mkdir(parents=True, exist_ok=True)
     (args.output / RECIPE).write_text(json.dumps(asdict(recipe), indent=2) + "\n")
@@ -121,7 +122,7 @@ def _follow(steps: Iterator[TrainStep], recipe: Recipe, log: Path) -> None:
     is_new = not log.exists()
     with (
         log.open("a", newline="") as file,
-        tqdm(total=recipe.steps, unit="step") as bar,
+        tqdm(total=recipe.steps, unit="step", desc="Training") as bar,
     ):
         writer = csv.writer(file)
         if is_new:

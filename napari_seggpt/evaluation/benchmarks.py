@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
 
 from napari_seggpt.model.config import VIT_LARGE, SegGPTConfig
 from napari_seggpt.model.layouts import rename
@@ -59,7 +60,10 @@ def benchmark_ensemble(
     ours = _same_weights(reference, config)
     _apply_official_rule(reference, config.merge_index)
     with torch.inference_mode():
-        rows = [_measure(ours, reference, count, runs) for count in prompts]
+        rows = [
+            _measure(ours, reference, count, runs)
+            for count in tqdm(prompts, unit="K", desc="Measuring")
+        ]
         ceiling = _product_gflops()
     return {
         "torch": torch.__version__,

@@ -20,7 +20,7 @@ from napari_seggpt.training.coloring import Task, draw_task
 from napari_seggpt.training.synthesis import simulate_pair
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -140,25 +140,22 @@ def _read_pair(image_path: Path, label_path: Path) -> LabelledImage:
     return LabelledImage(image=image, labels=labels)
 
 
-def simulated_datasets(count: int, *, size: int, seed: int) -> list[DataSet]:
+def simulated_datasets(count: int, *, size: int, seed: int) -> Iterator[DataSet]:
     """Simulate pairs of images; each pair is a data set of its own look."""
-    sets = []
     for index in range(count):
         pair = simulate_pair(np.random.default_rng((seed, index)), size=size)
-        images = tuple(
-            LabelledImage(image=one.image, labels=one.labels) for one in pair
+        yield DataSet(
+            name=pair[0].kind,
+            label_kind=pair[0].label_kind,
+            images=tuple(LabelledImage(image=x.image, labels=x.labels) for x in pair),
         )
-        sets.append(
-            DataSet(name=pair[0].kind, label_kind=pair[0].label_kind, images=images)
-        )
-    return sets
 
 
 class ExampleSampler:
     """Draws examples for training from real and simulated data sets."""
 
     def __init__(
-        self, real: Sequence[DataSet], simulated: Sequence[DataSet], recipe: Recipe
+        self, real: Iterable[DataSet], simulated: Iterable[DataSet], recipe: Recipe
     ) -> None:
         if not real and not simulated:
             raise DataError(

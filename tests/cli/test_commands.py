@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_seggpt.cli import main, train
 from napari_seggpt.cli import benchmark as benchmark_command
+from napari_seggpt.cli import main, train
 from napari_seggpt.model.checkpoint import load_checkpoint
 
 

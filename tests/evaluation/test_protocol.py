@@ -42,7 +42,10 @@ def root(tmp_path):
     facts = {
         "moving": {
             "label_kind": "semantic",
-            "sequences": {"a": ["t0.png", "t1.png", "t2.png"], "b": ["t4.png", "t5.png"]},
+            "sequences": {
+                "a": ["t0.png", "t1.png", "t2.png"],
+                "b": ["t4.png", "t5.png"],
+            },
         },
         "objects": {"label_kind": "instance"},
         "tiled": {"label_kind": "instance"},

@@ -62,7 +62,9 @@ def test_a_folder_without_data_is_refused(tmp_path):
 
 
 def test_simulated_sets_are_a_function_of_the_seed():
-    one, same, other = (simulated_datasets(2, size=64, seed=s) for s in (1, 1, 2))
+    one, same, other = (
+        list(simulated_datasets(2, size=64, seed=seed)) for seed in (1, 1, 2)
+    )
     for a, b in zip(one, same, strict=True):
         np.testing.assert_array_equal(a.images[0].image, b.images[0].image)
     assert any(
@@ -104,7 +106,8 @@ def test_examples_are_a_function_of_the_generator(sampler):
 
 
 def test_real_and_simulated_data_are_drawn_as_the_recipe_says(data_folder, recipe):
-    real, simulated = read_datasets(data_folder), simulated_datasets(1, size=64, seed=0)
+    real = read_datasets(data_folder)
+    simulated = list(simulated_datasets(1, size=64, seed=0))
     for share, expected in ((0.0, {"classes", "objects"}), (1.0, {simulated[0].name})):
         sampler = ExampleSampler(real, simulated, replace(recipe, simulated=share))
         rng = np.random.default_rng(0)
