@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.inference.tiling import Tile
-    from napari_seggpt.model.seggpt import EncodedPrompts
+    from napari_seggpt.model.encoding import EncodedPrompts
 
 THUMBNAIL = (8, 8)
 

@@ -12,7 +12,8 @@ from napari_seggpt.inference.device import autocast, pick_device, pick_dtype
 from napari_seggpt.inference.ensemble import spatial_grid
 from napari_seggpt.inference.memory import Example, Memory, Query, choose, thumbnail
 from napari_seggpt.inference.tiling import blend, make_tiles
-from napari_seggpt.model.seggpt import SEG_TYPES, EncodedPrompts
+from napari_seggpt.model.encoding import EncodedPrompts
+from napari_seggpt.model.seggpt import SEG_TYPES
 from napari_seggpt.palette import Palette
 from napari_seggpt.preprocessing import denormalise, measure_limits, normalise, to_rgb
 from napari_seggpt.settings import PredictionSettings

@@ -64,26 +64,53 @@ class SegGPTConfig:
 
     def __post_init__(self) -> None:
         """Refuse a geometry that no network can have."""
-        problems = [
-            (any(side % self.patch_size for side in self.image_size), "image_size"),
-            (self.embed_dim % self.num_heads != 0, "embed_dim"),
-            (not -1 <= self.merge_index < self.depth, "merge_index"),
-            (not self._taps_are_valid(), "tap_indices"),
-            (self.decoder not in ("paint", "readout"), "decoder"),
-            (self.decoder == "readout" and not self._can_read_out(), "decoder"),
+        wrong = self._not_positive() or [
+            name for name, is_right in self._relations() if not is_right
         ]
-        wrong = [name for is_wrong, name in problems if is_wrong]
         if wrong:
             got = {name: getattr(self, name) for name in wrong}
             raise ValueError(f"Expected a consistent SegGPT geometry, got {got}.")
 
+    def _not_positive(self) -> list[str]:
+        """Name the sizes that are no positive whole numbers."""
+        names = ("patch_size", "embed_dim", "depth", "num_heads", "decoder_dim")
+        sizes: dict[str, tuple[int, ...]] = {"image_size": self.image_size}
+        sizes |= {name: (getattr(self, name),) for name in (*names, "pretrain_grid")}
+        return [
+            name
+            for name, values in sizes.items()
+            if not all(isinstance(value, int) and value > 0 for value in values)
+        ]
+
+    def _relations(self) -> list[tuple[str, bool]]:
+        """Say of each condition, by the name that breaks it, whether it holds."""
+        sides = self.image_size
+        fits = len(sides) == 2 and all(side % self.patch_size == 0 for side in sides)
+        return [
+            ("image_size", fits),
+            ("embed_dim", self.embed_dim % self.num_heads == 0),
+            ("mlp_ratio", self.mlp_ratio > 0),
+            ("drop_path", 0 <= self.drop_path < 1),
+            ("merge_index", -1 <= self.merge_index < self.depth),
+            ("tap_indices", self._taps_are_valid()),
+            ("decoder", self.decoder in ("paint", "readout")),
+            ("stem_dim", self.stem_dim == 0 or self.patch_size % 4 == 0),
+            ("match_dim", self.decoder != "readout" or self._can_read_out()),
+        ]
+
     def _taps_are_valid(self) -> bool:
         # Before the merge there are two streams, and the decoder reads one.
         taps = self.tap_indices
-        return bool(taps) and all(self.merge_index <= i < self.depth for i in taps)
+        ordered = list(taps) == sorted(set(taps))
+        return (
+            bool(taps)
+            and ordered
+            and all(max(0, self.merge_index) <= i < self.depth for i in taps)
+        )
 
     def _can_read_out(self) -> bool:
-        return self.isolated_prompts and self.stem_dim > 0 and self.match_dim > 0
+        # A value is three colours and at least one more feature.
+        return self.isolated_prompts and self.stem_dim > 1 and self.match_dim > 3
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -92,34 +92,30 @@ class Attention(nn.Module):
         self.rel_pos_h = nn.Parameter(torch.zeros(2 * table_size[0] - 1, head_dim))
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * table_size[1] - 1, head_dim))
 
-    def keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Project tokens (B, M, D) to keys and values (B, heads, M, d)."""
-        dim = x.shape[-1]
-        weight, bias = self.qkv.weight[dim:], self.qkv.bias[dim:]
-        k, v = F.linear(x, weight, bias).chunk(2, dim=-1)
-        return self._split_heads(k), self._split_heads(v)
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Project tokens (B, N, D) to queries, keys and values (B, heads, N, d)."""
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        return self._split_heads(q), self._split_heads(k), self._split_heads(v)
 
     def forward(
-        self, x: Tensor, k: Tensor, v: Tensor, rows: Rows, key_rows: Rows
+        self, q: Tensor, k: Tensor, v: Tensor, rows: Rows, key_rows: Rows
     ) -> Tensor:
-        """Attend from tokens to each of K sets of keys, and average.
+        """Attend to each of K sets of keys, and average.
 
         Parameters
         ----------
-        x : Tensor
-            (B, N, D), the normalised tokens that ask; N is len(rows) * w.
+        q : Tensor
+            (B, heads, N, d); N is len(rows) * w.
         k, v : Tensor
             (B, K, heads, M, d); M is len(key_rows) * w.
         rows, key_rows : Rows
-            Where the rows of `x` and of the keys lie in the stitched picture.
+            Where the rows of queries and keys lie in the stitched picture.
 
         Returns
         -------
         Tensor
             (B, N, D), after the output projection.
         """
-        dim = x.shape[-1]
-        q = self._split_heads(F.linear(x, self.qkv.weight[:dim], self.qkv.bias[:dim]))
         bias_h, bias_w = self._relative_position(q, rows, key_rows)
         return self.proj(_attend(q, k, v, bias_h, bias_w))
 
@@ -153,6 +149,11 @@ class Rows:
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.ranges)
+
+    def lowest(self) -> Rows:
+        """Return the last row alone."""
+        last = self.ranges[-1][-1]
+        return Rows(self.height, range(last, last + 1))
 
     def index(self, device: torch.device) -> Tensor:
         """Return the rows as a tensor of integers."""
@@ -226,14 +227,13 @@ class Block(nn.Module):
         self.mlp = Mlp(dim, int(dim * mlp_ratio))
         self.drop_path = DropPath(drop_path)
 
-    def keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return keys and values (B, heads, M, d) of tokens (B, M, D)."""
-        return self.attn.keys_values(self.norm1(x))
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries, keys and values (B, heads, N, d) of tokens (B, N, D)."""
+        return self.attn.project(self.norm1(x))
 
     def forward(
-        self, x: Tensor, k: Tensor, v: Tensor, rows: Rows, key_rows: Rows
+        self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, rows: Rows, key_rows: Rows
     ) -> Tensor:
-        """Update tokens (B, N, D) from K sets of keys; see `Attention.forward`."""
-        attended = self.attn(self.norm1(x), k, v, rows, key_rows)
-        x = x + self.drop_path(attended)
+        """Update tokens (B, N, D) by their queries; see `Attention.forward`."""
+        x = x + self.drop_path(self.attn(q, k, v, rows, key_rows))
         return x + self.drop_path(self.mlp(self.norm2(x)))

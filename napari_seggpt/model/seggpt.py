@@ -10,14 +10,15 @@ merge), N tokens of one picture, D width, H W pixels, h w patches.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from napari_seggpt.model.encoding import EncodedPrompts
 from napari_seggpt.model.layers import (
     LAYER_NORM_EPS,
     Block,
@@ -28,7 +29,7 @@ from napari_seggpt.model.layers import (
 from napari_seggpt.model.readout import STEM_STRIDE, ConvStem, ReadoutDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from torch import Tensor
 
@@ -36,73 +37,6 @@ if TYPE_CHECKING:
 
 SEMANTIC, INSTANCE = 0, 1  # the paper's two type embeddings, by number
 SEG_TYPES = {"semantic": SEMANTIC, "instance": INSTANCE}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EncodedPrompts:
-    """All that the network keeps of prompts, ready for any number of queries.
-
-    Every tensor begins with (B, K). Which of them exist depends on the config:
-    with isolated prompts the keys and values of all blocks, else the embeddings.
-
-    Attributes
-    ----------
-    seg_type : Tensor
-        (B, K), 0 for semantic and 1 for instance.
-    tokens : Tensor or None
-        (B, K, S, N, D), embeddings of prompts that attend to the query.
-    keys, values : tuple of Tensor
-        Of each block, (B, K, S, heads, N, d), of isolated prompts.
-    seam : Tensor or None
-        (B, K, w, taps * D), the taps of the lowest patch row of isolated prompts.
-    match_keys, match_values : Tensor or None
-        (B, K, M, match_dim), for the colour readout.
-    """
-
-    seg_type: Tensor
-    tokens: Tensor | None = None
-    keys: tuple[Tensor, ...] = ()
-    values: tuple[Tensor, ...] = ()
-    seam: Tensor | None = None
-    match_keys: Tensor | None = None
-    match_values: Tensor | None = None
-
-    @property
-    def num_prompts(self) -> int:
-        """K, the number of prompts of each query."""
-        return self.seg_type.shape[1]
-
-    def select(self, prompts: Sequence[int]) -> EncodedPrompts:
-        """Keep the prompts with these indices, in this order."""
-        chosen = list(prompts)
-        return self.map(lambda x: x[:, chosen])
-
-    def expand(self, batch: int) -> EncodedPrompts:
-        """Offer the same prompts (B is 1) to a batch of queries, without a copy."""
-        return self.map(lambda x: x.expand(batch, *x.shape[1:]))
-
-    @staticmethod
-    def join(parts: Sequence[EncodedPrompts], *, dim: int = 1) -> EncodedPrompts:
-        """Join prompts: of one query (dim 1), or those of several queries (dim 0)."""
-        return _combine(parts, lambda xs: torch.cat(xs, dim=dim))
-
-    def map(self, function: Callable[[Tensor], Tensor]) -> EncodedPrompts:
-        """Apply a function to every tensor there is."""
-        return _combine([self], lambda xs: function(xs[0]))
-
-
-def _combine(
-    parts: Sequence[EncodedPrompts], function: Callable[[list[Tensor]], Tensor]
-) -> EncodedPrompts:
-    def combine(values: list[Any]) -> Any:
-        if isinstance(values[0], tuple):
-            return tuple(function(list(xs)) for xs in zip(*values, strict=True))
-        return None if values[0] is None else function(values)
-
-    names = [field.name for field in fields(EncodedPrompts)]
-    return EncodedPrompts(
-        **{name: combine([getattr(part, name) for part in parts]) for name in names}
-    )
 
 
 class SegGPT(nn.Module):
@@ -235,7 +169,17 @@ class SegGPT(nn.Module):
         -------
         EncodedPrompts
             To be given to `forward` with any queries of the same H and W.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not belong together, or sides are no multiples of the patch.
         """
+        if images.shape != colors.shape or 0 in images.shape:
+            raise ValueError(
+                "Expected images and colours (B, K, 3, H, W) of one shape, "
+                f"got {tuple(images.shape)} and {tuple(colors.shape)}."
+            )
         batch = images.shape[:2]
         grid = self._grid(images)
         position, _ = self._positions(grid)
@@ -245,7 +189,7 @@ class SegGPT(nn.Module):
         if self.config.isolated_prompts:
             encoded = self._encode_isolated(tokens, stem, flat_colors, types, grid)
         else:
-            encoded = EncodedPrompts(seg_type=types, tokens=tokens)
+            encoded = EncodedPrompts(grid=grid, seg_type=types, tokens=tokens)
         return encoded.map(lambda x: x.unflatten(0, batch))
 
     def _encode_isolated(
@@ -265,15 +209,15 @@ class SegGPT(nn.Module):
         for index, block in self._numbered_blocks():
             streams = tokens.shape[:2]
             flat = tokens.flatten(0, 1)
-            k, v = block.keys_values(flat)
+            q, k, v = block.project(flat)
             keys.append(k.unflatten(0, streams))
             values.append(v.unflatten(0, streams))
-            flat = block(flat, k[:, None], v[:, None], rows, rows)
+            flat = block(flat, q, k[:, None], v[:, None], rows, rows)
             tokens = self._merge(flat.unflatten(0, streams), index)
             if index in self.config.tap_indices:
                 taps.append(self.norm(tokens[:, 0]))
         encoded = EncodedPrompts(
-            seg_type=seg_type, keys=tuple(keys), values=tuple(values)
+            grid=grid, seg_type=seg_type, keys=tuple(keys), values=tuple(values)
         )
         if self.config.decoder == "paint":
             return replace(encoded, seam=torch.cat(taps, dim=-1)[:, -grid[1] :])
@@ -287,6 +231,11 @@ class SegGPT(nn.Module):
         """Predict the colours of queries (B, 3, H, W); the result has their shape.
 
         Several prompts make the paper's feature ensemble (section 3.2).
+
+        Raises
+        ------
+        ValueError
+            If the prompts are of other sides, or for another number of queries.
         """
         return self.stages(query, prompts)[-1]
 
@@ -296,6 +245,7 @@ class SegGPT(nn.Module):
         The loss of the readout is taken on each of them.
         """
         grid = self._grid(query)
+        prompts.check(batch=query.shape[0], grid=grid)
         _, position = self._positions(grid)
         tokens, stem = self._embed(query, None, prompts.seg_type[:, 0], position)
         if self.config.isolated_prompts:
@@ -323,8 +273,9 @@ class SegGPT(nn.Module):
             flat = query.flatten(0, 1)
             k = prompts.keys[index].transpose(1, 2).flatten(0, 1)
             v = prompts.values[index].transpose(1, 2).flatten(0, 1)
-            k, v = _append(k, v, *block.keys_values(flat))
-            flat = block(flat, k, v, query_rows, key_rows)
+            q, own_k, own_v = block.project(flat)
+            k, v = _append(k, own_k), _append(v, own_v)
+            flat = block(flat, q, k, v, query_rows, key_rows)
             query = self._merge(flat.unflatten(0, streams), index)
             if index in self.config.tap_indices:
                 taps.append(self.norm(query[:, 0]))
@@ -341,25 +292,31 @@ class SegGPT(nn.Module):
         taps, seam = [], []
         for index, block in self._numbered_blocks():
             streams = query.shape[:2]
-            q, p = query.flatten(0, 1), prompt.flatten(0, 1)
-            pk, pv = block.keys_values(p.flatten(0, 1))
-            k, v = _append(
-                pk.unflatten(0, p.shape[:2]), pv.unflatten(0, p.shape[:2]),
-                *block.keys_values(q),
-            )  # fmt: skip
-            q = block(q, k, v, query_rows, key_rows)
+            own, others = query.flatten(0, 1), prompt.flatten(0, 1)
+            q, own_k, own_v = block.project(own)
+            sizes = others.shape[:2]  # (B * S, K)
+            others_q, k, v = (
+                x.unflatten(0, sizes) for x in block.project(others.flatten(0, 1))
+            )
+            k, v = _append(k, own_k), _append(v, own_v)
+            own = block(own, q, k, v, query_rows, key_rows)
             if index == self.config.depth - 1:
                 # Of the prompts, only the seam row of the first is still needed.
-                p, prompt_rows = _lowest_row(p[:, :1], grid)
+                columns = grid[1]
+                prompt_rows = prompt_rows.lowest()
+                others, others_q = (
+                    others[:, :1, -columns:],
+                    others_q[:, :1, :, -columns:],
+                )
                 k, v = k[:, :1], v[:, :1]
-            updated = block(
-                p.flatten(0, 1), k.flatten(0, 1)[:, None], v.flatten(0, 1)[:, None],
+            sizes = others.shape[:2]
+            others = block(
+                others.flatten(0, 1), others_q.flatten(0, 1),
+                k.flatten(0, 1)[:, None], v.flatten(0, 1)[:, None],
                 prompt_rows, key_rows,
-            )  # fmt: skip
-            query = self._merge(q.unflatten(0, streams), index)
-            prompt = self._merge(
-                updated.unflatten(0, p.shape[:2]).unflatten(0, streams), index
-            )
+            ).unflatten(0, sizes)  # fmt: skip
+            query = self._merge(own.unflatten(0, streams), index)
+            prompt = self._merge(others.unflatten(0, streams), index)
             if index in self.config.tap_indices:
                 taps.append(self.norm(query[:, 0]))
                 seam.append(self.norm(prompt[:, 0, 0, -grid[1] :]))
@@ -418,15 +375,7 @@ class SegGPT(nn.Module):
         return height // patch, width // patch
 
 
-def _append(
-    k: Tensor, v: Tensor, own_k: Tensor, own_v: Tensor
-) -> tuple[Tensor, Tensor]:
+def _append(x: Tensor, own: Tensor) -> Tensor:
     """Append the query's own keys (B, heads, N, d) to those of each of K prompts."""
-    shape = (-1, k.shape[1], -1, -1, -1)
-    own_k, own_v = own_k[:, None].expand(shape), own_v[:, None].expand(shape)
-    return torch.cat([k, own_k], dim=3), torch.cat([v, own_v], dim=3)
-
-
-def _lowest_row(tokens: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Rows]:
-    rows, columns = grid
-    return tokens[:, :, -columns:], Rows(2 * rows, range(rows - 1, rows))
+    shape = (-1, x.shape[1], -1, -1, -1)
+    return torch.cat([x, own[:, None].expand(shape)], dim=3)

@@ -260,6 +260,9 @@ def _download(card: ModelCard, repo: str, target: Path, report: _Report) -> None
         if target.exists():  # another process was faster
             return
         with draft.open("ab") as file:
+            if file.tell() > remote.size:  # something went wrong before
+                file.seek(0)
+                file.truncate()
             _check_space(target.parent, remote.size - file.tell())
             http_get(
                 url, file,

@@ -19,8 +19,8 @@ from napari_seggpt.model.checkpoint import (
     read_metadata,
     save_checkpoint,
 )
-from napari_seggpt.model.config import TINY, VIT_LARGE, SegGPTConfig
-from napari_seggpt.model.layouts import config_from_shapes
+from napari_seggpt.model.config import TINY, SegGPTConfig
+from napari_seggpt.model.layouts import HUGGING_FACE_TAPS
 from napari_seggpt.model.seggpt import SegGPT
 
 MakeModel = Callable[..., SegGPT]
@@ -125,21 +125,6 @@ def test_a_training_checkpoint_of_the_official_kind(
     assert_same(load_checkpoint(path), model)
 
 
-def test_the_published_geometry_follows_from_the_shapes() -> None:
-    with torch.device("meta"):
-        shapes = {k: tuple(v.shape) for k, v in SegGPT(VIT_LARGE).state_dict().items()}
-    assert len(shapes) == 354
-    assert config_from_shapes(shapes) == VIT_LARGE
-
-
-def test_an_oblong_geometry_follows_from_the_shapes() -> None:
-    config = replace(
-        DERIVABLE, image_size=(24, 56), depth=3, tap_indices=(0, 1, 2), merge_index=0
-    )
-    shapes = {k: tuple(v.shape) for k, v in SegGPT(config).state_dict().items()}
-    assert config_from_shapes(shapes) == config
-
-
 def test_a_painter_checkpoint(
     state: State, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -162,14 +147,7 @@ def test_hugging_face_without_a_config(
     assert_same(load_checkpoint(tmp_path / "model.safetensors"), model)
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
-        "intermediate_hidden_state_indices",
-        "encoder_output_indicies",
-        "out_indicies",
-    ],
-)
+@pytest.mark.parametrize("key", HUGGING_FACE_TAPS)
 def test_hugging_face_with_a_config(
     make_model: MakeModel, tmp_path: Path, key: str
 ) -> None:

@@ -51,3 +51,28 @@ def test_json_keeps_the_types_of_tuples() -> None:
     values = json.loads(TINY.to_json())
     assert values["image_size"] == [32, 32]
     assert SegGPTConfig.from_json(json.dumps(values)).image_size == (32, 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("patch_size", 0),
+        ("num_heads", 0),
+        ("embed_dim", 3.5),
+        ("image_size", (448, 448, 3)),
+        ("image_size", (0, 448)),
+        ("pretrain_grid", 0),
+        ("drop_path", 7),
+        ("tap_indices", (5, 5)),
+        ("stem_dim", 8),  # with patches of 6 pixels
+        ("match_dim", 3),
+    ],
+)
+def test_impossible_geometry_is_named(name, value):
+    values = {name: value}
+    if name == "stem_dim":
+        values |= {"patch_size": 6, "image_size": (60, 60)}
+    if name == "match_dim":
+        values |= {"decoder": "readout", "isolated_prompts": True, "stem_dim": 8}
+    with pytest.raises(ValueError, match=name):
+        SegGPTConfig(**values)

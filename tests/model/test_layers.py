@@ -38,8 +38,8 @@ def attend_plainly(
 
 
 def self_attend(attention: Attention, x: Tensor, rows: Rows) -> Tensor:
-    k, v = attention.keys_values(x)
-    return attention(x, k[:, None], v[:, None], rows, rows)
+    q, k, v = attention.project(x)
+    return attention(q, k[:, None], v[:, None], rows, rows)
 
 
 def test_attention_is_what_its_definition_says(attention: Attention) -> None:
@@ -52,23 +52,28 @@ def test_attention_is_what_its_definition_says(attention: Attention) -> None:
 
 def test_some_rows_ask_as_they_do_among_all(attention: Attention) -> None:
     x = torch.randn(2, 6, DIM)
-    k, v = attention.keys_values(x)
+    q, k, v = attention.project(x)
     whole = self_attend(attention, x, Rows(3, range(3)))
     lowest = attention(
-        x[:, 4:], k[:, None], v[:, None], Rows(3, range(2, 3)), Rows(3, range(3))
+        q[:, :, 4:],
+        k[:, None],
+        v[:, None],
+        Rows(3, range(3)).lowest(),
+        Rows(3, range(3)),
     )
     torch.testing.assert_close(lowest, whole[:, 4:])
 
 
 def test_sets_of_keys_are_averaged(attention: Attention) -> None:
     x, others = torch.randn(1, 6, DIM), torch.randn(4, 6, DIM)
-    k, v = attention.keys_values(others)
+    q, _, _ = attention.project(x)
+    _, k, v = attention.project(others)
     rows = Rows(3, range(3))
     single = [
-        attention(x, k[i : i + 1, None], v[i : i + 1, None], rows, rows)
+        attention(q, k[i : i + 1, None], v[i : i + 1, None], rows, rows)
         for i in range(4)
     ]
-    together = attention(x, k[None], v[None], rows, rows)
+    together = attention(q, k[None], v[None], rows, rows)
     torch.testing.assert_close(together, torch.stack(single).mean(0))
 
 
@@ -77,13 +82,14 @@ def test_heads_in_parts_are_the_same(
 ) -> None:
     x = torch.randn(2, 6, DIM)
     rows = Rows(3, range(3))
-    k, v = attention.keys_values(torch.randn(6, 6, DIM))
+    q, _, _ = attention.project(x)
+    _, k, v = attention.project(torch.randn(6, 6, DIM))
     k, v = k.unflatten(0, (2, 3)), v.unflatten(0, (2, 3))
-    whole = attention(x, k, v, rows, rows)
+    whole = attention(q, k, v, rows, rows)
     for limit in (1, 2 * 6 * 6, 3 * 6 * 6):  # one, two, and three and one head
         monkeypatch.setattr(layers, "CPU_BIAS_NUMEL", limit)
         with torch.no_grad():
-            torch.testing.assert_close(attention(x, k, v, rows, rows), whole)
+            torch.testing.assert_close(attention(q, k, v, rows, rows), whole)
 
 
 def test_tables_are_interpolated_for_another_grid(attention: Attention) -> None:
@@ -113,10 +119,10 @@ def test_a_block_is_two_residuals() -> None:
     torch.manual_seed(0)
     block = Block(DIM, HEADS, 2.0, table_size=(3, 2), drop_path=0.0)
     x, rows = torch.randn(2, 6, DIM), Rows(3, range(3))
-    k, v = block.keys_values(x)
+    q, k, v = block.project(x)
     middle = x + self_attend(block.attn, block.norm1(x), rows)
     expected = middle + block.mlp(block.norm2(middle))
-    result = block(x, k[:, None], v[:, None], rows, rows)
+    result = block(x, q, k[:, None], v[:, None], rows, rows)
     torch.testing.assert_close(result, expected)
 
 

@@ -13,8 +13,9 @@ from transformers import SegGptConfig, SegGptForImageSegmentation
 
 from napari_seggpt.model.checkpoint import load_checkpoint
 from napari_seggpt.model.config import TINY, VIT_LARGE, SegGPTConfig
+from napari_seggpt.model.encoding import EncodedPrompts
 from napari_seggpt.model.layouts import rename
-from napari_seggpt.model.seggpt import INSTANCE, SEG_TYPES, EncodedPrompts, SegGPT
+from napari_seggpt.model.seggpt import INSTANCE, SEG_TYPES, SegGPT
 
 Pictures = Callable[..., Tensor]
 MakeModel = Callable[..., SegGPT]
@@ -275,3 +276,22 @@ def test_the_published_weights_give_the_known_numbers(
         grey = ((result * STD + MEAN) * 255).clamp(0, 255).mean(0)
         resized = F.interpolate(grey[None, None], (170, 297), mode="nearest")
         assert int((resized.int() > 0).sum()) == pytest.approx(pixels, abs=10)
+
+
+def test_prompts_and_queries_must_belong_together(tiny_model: SegGPT) -> None:
+    def encode(height: int, width: int, batch: int = 1) -> EncodedPrompts:
+        pictures = torch.zeros(batch, 2, 3, height, width)
+        return tiny_model.encode_prompts(pictures, pictures, torch.zeros(batch).long())
+
+    query = torch.zeros(1, 3, 64, 32)
+    with pytest.raises(ValueError, match="of the query's 8 x 4 patches, got 4 x 8"):
+        tiny_model(query, encode(32, 64))
+    with pytest.raises(ValueError, match="prompts for 1 queries, got 2"):
+        tiny_model(query, encode(64, 32, batch=2))
+    with pytest.raises(ValueError, match="Expected prompts of one size"):
+        EncodedPrompts.join([encode(32, 64), encode(64, 32)])
+    images, colors = torch.zeros(1, 1, 3, 32, 32), torch.zeros(1, 1, 3, 64, 32)
+    with pytest.raises(ValueError, match="of one shape"):
+        tiny_model.encode_prompts(images, colors, torch.zeros(1).long())
+    with pytest.raises(ValueError, match="of one shape"):
+        tiny_model.encode_prompts(images[:, :0], images[:, :0], torch.zeros(1).long())

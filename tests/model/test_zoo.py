@@ -222,6 +222,15 @@ def test_another_version_is_fetched_from_the_beginning(
     assert hub.ranges == [None, None]
 
 
+def test_a_draft_that_is_too_long_is_begun_anew(hub: Hub, home: Path) -> None:
+    folder = home / "napari-seggpt" / NAME
+    folder.mkdir(parents=True)
+    draft = folder / f"seggpt_vit_large.pth.{hub.etag[:16]}.part"
+    draft.write_bytes(2 * hub.content)
+    load_model(NAME)
+    assert hub.ranges == [None]
+
+
 def test_a_damaged_download_is_not_kept(hub: Hub, home: Path) -> None:
     hub.etag = "0" * 64
     with pytest.raises(ModelUnavailableError, match="damaged"):
