@@ -248,11 +248,7 @@ class SegGPT(nn.Module):
         prompts.check(batch=query.shape[0], grid=grid)
         _, position = self._positions(grid)
         tokens, stem = self._embed(query, None, prompts.seg_type[:, 0], position)
-        if self.config.isolated_prompts:
-            taps = self._run_isolated(tokens, prompts, grid)
-            seam = None if prompts.seam is None else prompts.seam[:, 0]
-        else:
-            taps, seam = self._run_joint(tokens, prompts, grid)
+        taps, seam = self._run(tokens, prompts, grid)
         if self.config.decoder == "paint":
             assert seam is not None  # every painting network encodes it
             return [self._paint(torch.cat(taps, dim=-1), seam, grid)]
@@ -261,65 +257,49 @@ class SegGPT(nn.Module):
         fine = self._fine(stem, taps[-1], grid)
         return self.readout.read(fine, prompts.match_keys, prompts.match_values)
 
-    def _run_isolated(
+    def _run(
         self, query: Tensor, prompts: EncodedPrompts, grid: tuple[int, int]
-    ) -> list[Tensor]:
-        """Run queries (B, S, N, D) against encoded prompts; return the taps."""
-        prompt_rows, query_rows = self._rows(grid[0])
-        key_rows = Rows(query_rows.height, *prompt_rows.ranges, *query_rows.ranges)
-        taps = []
-        for index, block in self._numbered_blocks():
-            streams = query.shape[:2]
-            flat = query.flatten(0, 1)
-            k = prompts.keys[index].transpose(1, 2).flatten(0, 1)
-            v = prompts.values[index].transpose(1, 2).flatten(0, 1)
-            q, own_k, own_v = block.project(flat)
-            k, v = _append(k, own_k), _append(v, own_v)
-            flat = block(flat, q, k, v, query_rows, key_rows)
-            query = self._merge(flat.unflatten(0, streams), index)
-            if index in self.config.tap_indices:
-                taps.append(self.norm(query[:, 0]))
-        return taps
+    ) -> tuple[list[Tensor], Tensor | None]:
+        """Run queries (B, S, N, D) through the blocks; return taps and seam.
 
-    def _run_joint(
-        self, query: Tensor, prompts: EncodedPrompts, grid: tuple[int, int]
-    ) -> tuple[list[Tensor], Tensor]:
-        """Run queries (B, S, N, D) and prompts that see them; return taps and seam."""
+        Isolated prompts offer the keys and values they were encoded to. Others are
+        run along, since they attend to the query.
+        """
         prompt_rows, query_rows = self._rows(grid[0])
         key_rows = Rows(query_rows.height, *prompt_rows.ranges, *query_rows.ranges)
-        assert prompts.tokens is not None  # these prompts were encoded jointly
-        prompt = prompts.tokens.transpose(1, 2)  # (B, S, K, N, D)
+        joint = None if prompts.tokens is None else prompts.tokens.transpose(1, 2)
         taps, seam = [], []
         for index, block in self._numbered_blocks():
             streams = query.shape[:2]
-            own, others = query.flatten(0, 1), prompt.flatten(0, 1)
-            q, own_k, own_v = block.project(own)
-            sizes = others.shape[:2]  # (B * S, K)
-            others_q, k, v = (
-                x.unflatten(0, sizes) for x in block.project(others.flatten(0, 1))
-            )
-            k, v = _append(k, own_k), _append(v, own_v)
-            own = block(own, q, k, v, query_rows, key_rows)
-            if index == self.config.depth - 1:
-                # Of the prompts, only the seam row of the first is still needed.
-                columns = grid[1]
-                prompt_rows = prompt_rows.lowest()
-                others, others_q = (
-                    others[:, :1, -columns:],
-                    others_q[:, :1, :, -columns:],
+            flat = query.flatten(0, 1)
+            q, own_k, own_v = block.project(flat)
+            if joint is None:
+                k, v = (
+                    x[index].transpose(1, 2) for x in (prompts.keys, prompts.values)
                 )
-                k, v = k[:, :1], v[:, :1]
-            sizes = others.shape[:2]
-            others = block(
-                others.flatten(0, 1), others_q.flatten(0, 1),
-                k.flatten(0, 1)[:, None], v.flatten(0, 1)[:, None],
-                prompt_rows, key_rows,
-            ).unflatten(0, sizes)  # fmt: skip
-            query = self._merge(own.unflatten(0, streams), index)
-            prompt = self._merge(others.unflatten(0, streams), index)
+            else:
+                joint_q, k, v = _project_all(block, joint)
+            k, v = _append(k.flatten(0, 1), own_k), _append(v.flatten(0, 1), own_v)
+            query = block(flat, q, k, v, query_rows, key_rows).unflatten(0, streams)
+            query = self._merge(query, index)
+            if joint is not None:
+                if index == self.config.depth - 1:
+                    # Of the prompts, only the seam row of the first is still needed.
+                    prompt_rows, joint, joint_q, k, v = (
+                        prompt_rows.lowest(),
+                        joint[:, :, :1, -grid[1] :],
+                        joint_q[:, :, :1, :, -grid[1] :],
+                        k[:, :1],
+                        v[:, :1],
+                    )
+                joint = _update_all(block, joint, joint_q, k, v, prompt_rows, key_rows)
+                joint = self._merge(joint, index)
             if index in self.config.tap_indices:
                 taps.append(self.norm(query[:, 0]))
-                seam.append(self.norm(prompt[:, 0, 0, -grid[1] :]))
+                if joint is not None:
+                    seam.append(self.norm(joint[:, 0, 0, -grid[1] :]))
+        if joint is None:
+            return taps, None if prompts.seam is None else prompts.seam[:, 0]
         return taps, torch.cat(seam, dim=-1)
 
     def _merge(self, tokens: Tensor, index: int) -> Tensor:
@@ -373,6 +353,27 @@ class SegGPT(nn.Module):
                 f"got {height} x {width}."
             )
         return height // patch, width // patch
+
+
+def _project_all(block: Block, prompt: Tensor) -> list[Tensor]:
+    """Project prompts (B, S, K, N, D) to q, k and v (B, S, K, heads, N, d)."""
+    parts = block.project(prompt.flatten(0, 2))
+    return [part.unflatten(0, prompt.shape[:3]) for part in parts]
+
+
+def _update_all(
+    block: Block,
+    prompt: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    rows: Rows,
+    key_rows: Rows,
+) -> Tensor:
+    """Update prompts (B, S, K, N, D) from their keys (B * S, K, heads, M, d)."""
+    own_k, own_v = k.flatten(0, 1)[:, None], v.flatten(0, 1)[:, None]
+    updated = block(prompt.flatten(0, 2), q.flatten(0, 2), own_k, own_v, rows, key_rows)
+    return updated.unflatten(0, prompt.shape[:3])
 
 
 def _append(x: Tensor, own: Tensor) -> Tensor:
