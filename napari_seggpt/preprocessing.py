@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
+from scipy.ndimage import distance_transform_edt, maximum
 from skimage.measure import label, regionprops_table
+from skimage.segmentation import find_boundaries
 
 from napari_seggpt.settings import ContrastSettings
 
@@ -248,14 +250,17 @@ def object_side(labels: NDArray[np.integer[Any]]) -> float:
     """Return the side of the smallest labelled objects, in pixels of the frame.
 
     An object is a connected region of one id. Its side is that of a square of its
-    area, or its thickness where it is straight and thin. The tenth percentile over the
-    objects is taken, so that specks count little; infinity without objects.
+    area, or its thickness where it is thin, straight or not. The tenth percentile over
+    the objects is taken, so that specks count little; infinity without objects.
     """
     regions = label(labels, connectivity=2)
     if regions.max() == 0:
         return float("inf")
     names = ("area", "axis_minor_length")
     table = regionprops_table(regions, properties=names)
-    thickness = np.sqrt(0.75 * table["axis_minor_length"] ** 2 + 1)  # of a rectangle
-    sides = np.minimum(np.sqrt(table["area"]), thickness)
+    straight = np.sqrt(0.75 * table["axis_minor_length"] ** 2 + 1)  # of a rectangle
+    inner = (regions > 0) & ~find_boundaries(regions, mode="inner")
+    depth = distance_transform_edt(inner) + 1
+    deepest = maximum(depth, regions, np.arange(1, regions.max() + 1))
+    sides = np.min([np.sqrt(table["area"]), straight, 2 * deepest], axis=0)
     return float(np.percentile(sides, 10))

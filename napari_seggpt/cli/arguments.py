@@ -109,7 +109,8 @@ def add_range(parser: argparse.ArgumentParser) -> None:
         type=float,
         nargs=2,
         metavar=("BLACK", "WHITE"),
-        help="values shown black and white (default: percentiles of the stack)",
+        help="values shown black and white (default: percentiles of the stack); "
+        "8-bit RGB is shown as it is",
     )
 
 

@@ -40,7 +40,9 @@ def pick_dtype(wanted: str, device: torch.device) -> torch.dtype:
         }[wanted]
     if device.type != "cuda":  # bfloat16 is slower than float32 on most CPUs
         return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    # Never float16 unasked: an activation beyond its range would become NaN.
+    native = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if native else torch.float32
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[None]:

@@ -97,8 +97,8 @@ def choose(query: Query, examples: Sequence[Example], limit: int) -> list[Exampl
     """Choose the examples that are nearest to a query and most like it.
 
     Examples with labels come before those without. Among tiles, the one at the
-    query's place in the nearest frame is always taken, labelled or not: it shows
-    what is background here.
+    query's place in the nearest frame is taken, labelled or not, unless it would be
+    the only one: it shows what is background here.
     """
     if len(examples) <= limit:
         return list(examples)
@@ -108,6 +108,8 @@ def choose(query: Query, examples: Sequence[Example], limit: int) -> list[Exampl
         (one for one in examples if one is not here),
         key=lambda one: (not one.is_labelled, _cost(one, query, look)),
     )
+    if limit == 1 and not here.is_labelled:
+        return ranked[:1]
     return [here, *ranked[: limit - 1]]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.preprocessing import Limits
     from napari_seggpt.prompts import Prompt
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,6 +96,12 @@ class Predictor:
         ids = {int(i) for prompt in self.prompts for i in prompt.ids}
         self.palettes = Palette.of(ids).split(self.settings.labels_per_pass)
         self.examples = [x for prompt in self.prompts for x in self.prepare(prompt)]
+        if ids and not any(example.is_labelled for example in self.examples):
+            logger.warning(
+                "Every labelled object vanishes in the model's %d x %d pixels: "
+                "use tiles.",
+                *self.model.config.image_size,
+            )
 
     def prepare(self, prompt: Prompt) -> list[Example]:
         """Cut, resize and encode a prompt; one example a tile."""
@@ -225,7 +234,10 @@ class Predictor:
             batch = queries[start : start + size]
             pictures = np.stack([query.picture for query in batch])
             chosen = [self._choose(query, memory) for query in batch]
-            passes = [self._run(pictures, chosen, i) for i in range(len(self.palettes))]
+            passes = [
+                self._run_in_parts(pictures, chosen, i)
+                for i in range(len(self.palettes))
+            ]
             yield from (list(each) for each in zip(*passes, strict=True))
 
     def _choose(self, query: Query, memory: Memory | None) -> list[Example]:
@@ -236,6 +248,27 @@ class Predictor:
         grid = spatial_grid([x.picture for x in examples], [x.labels for x in examples])
         return [self._example(*grid)]
 
+    def _run_in_parts(
+        self, pictures: NDArray[np.uint8], chosen: list[list[Example]], number: int
+    ) -> NDArray[np.float32]:
+        """Run a batch, in halves where the device has too little memory for it."""
+        try:
+            return self._run(pictures, chosen, number)
+        except torch.OutOfMemoryError:
+            half = len(pictures) // 2
+            if half == 0:
+                raise RuntimeError(
+                    f"Expected memory on {self.device.type} for a frame with "
+                    f"{len(chosen[0])} prompts, got too little: use fewer prompts, "
+                    "less memory of frames, or the CPU."
+                ) from None
+        torch.cuda.empty_cache()
+        parts = [
+            self._run_in_parts(pictures[part], chosen[part], number)
+            for part in (slice(half), slice(half, None))
+        ]
+        return np.concatenate(parts)
+
     def _run(
         self, pictures: NDArray[np.uint8], chosen: list[list[Example]], number: int
     ) -> NDArray[np.float32]:
@@ -243,6 +276,12 @@ class Predictor:
         query = self._tensor(pictures)
         with torch.inference_mode(), autocast(self.device, self.dtype):
             colors = self.model(query, prompts)
+        if not torch.isfinite(colors).all():
+            precision = str(self.dtype).removeprefix("torch.")
+            raise RuntimeError(
+                f"Expected colours, got NaN or infinity in {precision}: "
+                "choose another precision, or check the weights."
+            )
         return denormalise(colors.float().cpu().numpy())
 
 

@@ -1,0 +1,76 @@
+import logging
+
+import pytest
+import torch
+
+from napari_seggpt.inference.device import autocast, pick_device, pick_dtype
+
+
+def has(monkeypatch: pytest.MonkeyPatch, *, cuda: bool, mps: bool) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "best"),
+    [
+        (True, False, "cuda"),
+        (True, True, "cuda"),
+        (False, True, "mps"),
+        (False, False, "cpu"),
+    ],
+)
+def test_auto_takes_the_best_there_is(
+    cuda: bool, mps: bool, best: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    has(monkeypatch, cuda=cuda, mps=mps)
+    assert pick_device("auto") == torch.device(best)
+
+
+def test_a_wanted_device_is_taken(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    has(monkeypatch, cuda=True, mps=True)
+    for name in ("cpu", "cuda", "mps"):
+        assert pick_device(name) == torch.device(name)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("wanted", ["cuda", "mps"])
+def test_a_missing_device_is_replaced_by_the_cpu_and_said(
+    wanted: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    has(monkeypatch, cuda=False, mps=False)
+    assert pick_device(wanted) == torch.device("cpu")
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert f"Expected a {wanted} device, found none" in record.getMessage()
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
+def test_a_wanted_precision_is_taken(name: str, device: str) -> None:
+    assert pick_dtype(name, torch.device(device)) == getattr(torch, name)
+
+
+@pytest.mark.parametrize("device", ["cpu", "mps"])
+def test_auto_is_exact_where_that_is_as_fast(device: str) -> None:
+    assert pick_dtype("auto", torch.device(device)) == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("supported", "dtype"), [(True, torch.bfloat16), (False, torch.float32)]
+)
+def test_auto_is_short_on_cuda(
+    supported: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: supported)
+    assert pick_dtype("auto", torch.device("cuda")) == dtype
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_products_are_computed_in_the_dtype(dtype: torch.dtype) -> None:
+    square = torch.eye(4)
+    with autocast(torch.device("cpu"), dtype):
+        assert (square @ square).dtype == dtype
+    assert (square @ square).dtype == torch.float32

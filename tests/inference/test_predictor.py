@@ -1,0 +1,513 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from napari_seggpt.inference.ensemble import spatial_grid
+from napari_seggpt.inference.memory import Memory
+from napari_seggpt.inference.predictor import Prediction, Predictor, combine_passes
+from napari_seggpt.model.seggpt import SEG_TYPES, SegGPT
+from napari_seggpt.preprocessing import FrameError, Limits, measure_limits, to_rgb
+from napari_seggpt.prompts import Prompt
+from napari_seggpt.settings import PredictionSettings, TilingSettings
+
+Make = Callable[..., np.ndarray]
+
+DTYPES = [
+    "bool", "uint8", "uint16", "int16", "int32", "uint64", "float16", "float32",
+    "float64",
+]  # fmt: skip
+SHAPES = [(32, 32), (1, 1), (1, 50), (70, 3), (45, 20, 1), (33, 47, 3), (20, 20, 5)]
+
+
+def cpu(**chosen: Any) -> PredictionSettings:
+    return PredictionSettings(device="cpu", **chosen)
+
+
+def check(prediction: Prediction, shape: tuple[int, ...], ids: set[int]) -> None:
+    """Check what holds for every prediction, good or bad."""
+    assert prediction.labels.shape == prediction.confidence.shape == shape[:2]
+    assert prediction.labels.dtype == np.int64
+    assert prediction.confidence.dtype == np.float32
+    assert set(np.unique(prediction.labels)) <= {0, *ids}
+    assert prediction.confidence.min() >= 0
+    assert prediction.confidence.max() <= 1
+    for colors in prediction.colors:
+        assert colors.shape == (*shape[:2], 3)
+        assert colors.dtype == np.float32
+        assert colors.min() >= 0
+        assert colors.max() <= 1
+
+
+@pytest.fixture
+def prompt(frame: Make, blocks: Make) -> Prompt:
+    return Prompt(image=frame(), labels=blocks((32, 32), [1, 2, 5]))
+
+
+# -- any frame ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_frames_of_any_dtype_are_predicted(
+    dtype: str, tiny_model: SegGPT, frame: Make, blocks: Make
+) -> None:
+    image = frame((40, 30), dtype=dtype)
+    prompt = Prompt(image=image, labels=blocks((40, 30), [3, -2, 70_000]))
+    prediction = Predictor(tiny_model, [prompt], settings=cpu()).predict(image)
+    check(prediction, (40, 30), {3, -2, 70_000})
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_frames_of_any_shape_are_predicted(
+    shape: tuple[int, ...], tiny_model: SegGPT, frame: Make
+) -> None:
+    image = frame(shape)
+    labels = np.ones(shape[:2], dtype=bool)
+    predictor = Predictor(
+        tiny_model, [Prompt(image=image, labels=labels)], settings=cpu()
+    )
+    check(predictor.predict(image), shape, {1})
+
+
+@pytest.mark.parametrize("tiled", [False, True])
+def test_prompts_may_have_another_size_than_the_query(
+    tiled: bool, tiny_model: SegGPT, frame: Make, blocks: Make
+) -> None:
+    shapes = [(32, 32), (64, 20), (25, 90)]
+    prompts = [
+        Prompt(image=frame(shape), labels=blocks(shape, [1, 4])) for shape in shapes
+    ]
+    tiling = TilingSettings(enabled=tiled)
+    predictor = Predictor(tiny_model, prompts, settings=cpu(tiling=tiling))
+    for shape in [*shapes, (50, 51)]:
+        check(predictor.predict(frame(shape)), shape, {1, 4})
+
+
+def test_an_unlabelled_frame_may_be_among_the_prompts(
+    tiny_model: SegGPT, prompt: Prompt, frame: Make
+) -> None:
+    empty = Prompt(image=frame(seed=1), labels=np.zeros((32, 32), np.uint8))
+    predictor = Predictor(tiny_model, [empty, prompt], settings=cpu())
+    check(predictor.predict(frame()), (32, 32), {1, 2, 5})
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((0, 4)), np.zeros(4), np.zeros((4, 4)) * 1j]
+)
+def test_what_is_no_frame_is_refused(
+    wrong: np.ndarray, tiny_model: SegGPT, prompt: Prompt
+) -> None:
+    predictor = Predictor(tiny_model, [prompt], settings=cpu())
+    with pytest.raises(FrameError, match="Expected a frame"):
+        predictor.predict(wrong)
+
+
+def test_without_labels_there_is_nothing_to_predict(
+    tiny_model: SegGPT, prompt: Prompt, frame: Make
+) -> None:
+    empty = Prompt(image=frame(), labels=np.zeros((32, 32), np.uint8))
+    for prompts in ([], [empty], [empty, empty]):
+        predictor = Predictor(tiny_model, prompts, settings=cpu())
+        with pytest.raises(ValueError, match="Expected a prompt with labels, got none"):
+            predictor.predict(frame())
+    predictor.set_prompts([prompt])
+    check(predictor.predict(frame()), (32, 32), {1, 2, 5})
+    predictor.set_prompts([])
+    with pytest.raises(ValueError, match="Expected a prompt with labels, got none"):
+        predictor.predict_batch([frame()])
+
+
+# -- what must not matter ----------------------------------------------------------
+
+
+def test_equal_prompts_are_as_good_as_one(
+    tiny_model: SegGPT, prompt: Prompt, frame: Make
+) -> None:
+    query = frame(seed=9)
+    one = Predictor(tiny_model, [prompt], settings=cpu()).predict(query)
+    for count in (2, 5):
+        many = Predictor(tiny_model, [prompt] * count, settings=cpu()).predict(query)
+        np.testing.assert_allclose(many.colors[0], one.colors[0], atol=1e-4)
+        assert (many.labels == one.labels).mean() > 0.999
+    assert len(np.unique(one.colors[0])) > 100
+
+
+@pytest.mark.parametrize("ensemble", ["feature", "spatial"])
+@pytest.mark.parametrize("tiled", [False, True])
+def test_a_batch_is_predicted_as_its_frames_are(
+    ensemble: str, tiled: bool, tiny_model: SegGPT, frame: Make, blocks: Make
+) -> None:
+    tiling = TilingSettings(enabled=tiled)
+    prompts = [
+        Prompt(image=frame(seed=k), labels=blocks((32, 32), [1, 2 + k]), index=k)
+        for k in range(3)
+    ]
+    settings = cpu(ensemble=ensemble, batch=3, max_prompts=2, tiling=tiling)
+    predictor = Predictor(tiny_model, prompts, settings=settings)
+    shapes = [(32, 32), (20, 40), (50, 33), (32, 32), (35, 35)]
+    frames = [frame(shape, seed=10 + i) for i, shape in enumerate(shapes)]
+    together = predictor.predict_batch(frames, indices=[0, 1, 2, 3, None])
+    assert len(together) == 5
+    for image, index, prediction in zip(
+        frames, [0, 1, 2, 3, None], together, strict=True
+    ):
+        check(prediction, image.shape, {1, 2, 3, 4})
+        alone = predictor.predict(image, index=index)
+        np.testing.assert_allclose(prediction.colors, alone.colors, atol=1e-4)
+    assert predictor.predict_batch([]) == []
+
+
+# -- labels to colours and back ----------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (70, 50), (20, 90)])
+@pytest.mark.parametrize("ids", [[1], [*range(1, 8)], [*range(1, 21)], [-4, 2**40]])
+def test_labels_come_back_if_the_model_copies_colours(
+    shape: tuple[int, int],
+    ids: list[int],
+    copying_model: Any,
+    frame: Make,
+    blocks: Make,
+) -> None:
+    labels = blocks(shape, ids)
+    prompts = [
+        Prompt(image=frame(shape, seed=k), labels=np.roll(labels, 4 * k, axis=1))
+        for k in range(3)
+    ]
+    tiling = TilingSettings(enabled=True)  # scale 1: nothing is resized
+    settings = cpu(tiling=tiling, max_prompts=100)
+    predictor = Predictor(copying_model, prompts, settings=settings)
+    passes = -(-len(ids) // 7)
+    assert len(predictor.palettes) == passes
+    for prompt in prompts:
+        prediction = predictor.predict(prompt.image)
+        np.testing.assert_array_equal(prediction.labels, prompt.labels)
+        assert prediction.confidence.min() > 0.999
+        assert len(prediction.colors) == passes
+
+
+def test_a_squeezed_frame_keeps_its_labels_but_for_edges(
+    copying_model: Any, frame: Make, blocks: Make
+) -> None:
+    labels = blocks((64, 96), [1, 2, 3], side=16)
+    prompt = Prompt(image=frame((64, 96)), labels=labels)
+    prediction = Predictor(copying_model, [prompt], settings=cpu()).predict(
+        prompt.image
+    )
+    assert (prediction.labels == labels).mean() > 0.8
+    middles = (slice(8, None, 16), slice(8, None, 16))
+    np.testing.assert_array_equal(prediction.labels[middles], labels[middles])
+
+
+def test_every_pass_paints_its_own_labels(
+    copying_model: Any, frame: Make, blocks: Make
+) -> None:
+    labels = blocks((32, 32), [*range(1, 21)])
+    prompt = Prompt(image=frame(), labels=labels)
+    predictor = Predictor(copying_model, [prompt], settings=cpu(labels_per_pass=7))
+    assert [len(palette.ids) for palette in predictor.palettes] == [7, 7, 6]
+    prediction = predictor.predict(prompt.image)
+    assert len(copying_model.calls) == 3
+    for palette, colors in zip(predictor.palettes, prediction.colors, strict=True):
+        painted = colors.max(axis=2) > 1e-4
+        np.testing.assert_array_equal(painted, np.isin(labels, palette.ids))
+
+
+def test_confidence_is_lower_where_the_model_wavers(
+    copying_model: Any, prompt: Prompt
+) -> None:
+    predictor = Predictor(copying_model, [prompt], settings=cpu())
+    sure = predictor.predict(prompt.image)
+    copying_model.noise = 0.5
+    unsure = predictor.predict(prompt.image)
+    assert unsure.confidence.mean() < sure.confidence.mean() - 0.1
+    assert (unsure.labels == prompt.labels).mean() > 0.95
+
+
+# -- passes ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "label", "confidence"),
+    [
+        ((0, 0.9), (0, 0.4), 0, 0.4),  # background: as sure as the least sure
+        ((0, 0.4), (0, 0.9), 0, 0.4),
+        ((0, 0.9), (7, 0.1), 7, 0.1),  # no pass but its own knows a label
+        ((3, 0.1), (0, 0.9), 3, 0.1),
+        ((3, 0.6), (7, 0.5), 3, 0.6),  # both claim it: the surer
+        ((3, 0.5), (7, 0.6), 7, 0.6),
+        ((3, 0.5), (7, 0.5), 3, 0.5),
+    ],
+)
+def test_two_passes_are_combined(
+    one: tuple[int, float], other: tuple[int, float], label: int, confidence: float
+) -> None:
+    passes = [(np.array([[i]]), np.array([[c]], np.float32)) for i, c in (one, other)]
+    labels, confidences = combine_passes(passes)
+    assert labels.tolist() == [[label]]
+    assert confidences[0, 0] == pytest.approx(confidence)
+
+
+def test_many_passes_are_combined() -> None:
+    labels = np.array([[[0, 0, 1]], [[2, 0, 2]], [[3, 0, 0]], [[0, 0, 4]]])
+    sure = (
+        np.array([[[9, 9, 3]], [[2, 5, 4]], [[3, 7, 9]], [[9, 6, 2]]], np.float32) / 10
+    )
+    before = labels.copy(), sure.copy()
+    combined, confidence = combine_passes(list(zip(labels, sure, strict=True)))
+    assert combined.tolist() == [[3, 0, 2]]
+    np.testing.assert_allclose(confidence, [[0.3, 0.5, 0.4]])
+    np.testing.assert_array_equal(labels, before[0])
+    np.testing.assert_array_equal(sure, before[1])
+
+
+# -- prompts -----------------------------------------------------------------------
+
+
+def test_prompts_are_encoded_once(
+    copying_model: Any, frame: Make, blocks: Make
+) -> None:
+    prompts = [
+        Prompt(image=frame(seed=k), labels=blocks((32, 32), [1, 2])) for k in range(3)
+    ]
+    predictor = Predictor(copying_model, prompts, settings=cpu(batch=4))
+    assert len(copying_model.encoded) == 3
+    predictor.predict_batch([frame(seed=9)] * 10)
+    assert len(copying_model.encoded) == 3
+    assert copying_model.calls == [(4, 3), (4, 3), (2, 3)]
+
+
+def test_a_spatial_ensemble_is_one_prompt(
+    copying_model: Any, frame: Make, blocks: Make
+) -> None:
+    labels = blocks((32, 32), [1, 2])
+    prompts = [
+        Prompt(image=frame((32, 32, 3), dtype="uint8", seed=k), labels=labels)
+        for k in range(4)
+    ]
+    predictor = Predictor(copying_model, prompts, settings=cpu(ensemble="spatial"))
+    picture, grid = spatial_grid(
+        [p.image for p in prompts], [p.labels for p in prompts]
+    )
+    prediction = predictor.predict(picture)
+    assert copying_model.calls == [(1, 1)]
+    np.testing.assert_allclose(copying_model.pictures[-1], picture / 255, atol=1e-5)
+    np.testing.assert_array_equal(prediction.labels, grid)
+
+
+def test_the_ensembles_differ_for_several_prompts_only(
+    tiny_model: SegGPT, frame: Make, blocks: Make
+) -> None:
+    prompts = [
+        Prompt(image=frame(seed=k), labels=blocks((32, 32), [1, 2])) for k in range(2)
+    ]
+
+    def paint(ensemble: str, count: int) -> np.ndarray:
+        settings = cpu(ensemble=ensemble)
+        predictor = Predictor(
+            tiny_model,
+            prompts[:count],
+            settings=settings,
+            limits=measure_limits([frame()]),
+        )
+        return predictor.predict(frame(seed=9)).colors[0]
+
+    np.testing.assert_array_equal(paint("feature", 1), paint("spatial", 1))
+    assert np.abs(paint("feature", 2) - paint("spatial", 2)).max() > 0.01
+
+
+def test_no_more_than_max_prompts_are_used(
+    copying_model: Any, frame: Make, blocks: Make
+) -> None:
+    prompts = [
+        Prompt(image=frame(seed=k), labels=blocks((32, 32), [k + 1]), index=10 * k)
+        for k in range(6)
+    ]
+    predictor = Predictor(copying_model, prompts, settings=cpu(max_prompts=2))
+    for k in range(6):  # its own prompt is always among them: the nearest
+        prediction = predictor.predict(prompts[k].image, index=10 * k)
+        np.testing.assert_array_equal(prediction.labels, prompts[k].labels)
+    assert copying_model.calls == [(1, 2)] * 6
+
+
+def test_the_nearest_of_equal_looking_prompts_is_used(
+    copying_model: Any, frame: Make, blocks: Make
+) -> None:
+    prompts = [
+        Prompt(image=frame(), labels=blocks((32, 32), [k + 1]), index=10 * k)
+        for k in range(4)
+    ]
+    predictor = Predictor(copying_model, prompts, settings=cpu(max_prompts=1))
+    indices = [2, 11, 19, 99]
+    predictions = predictor.predict_batch([frame()] * 4, indices=indices)
+    for k, prediction in enumerate(predictions):
+        np.testing.assert_array_equal(prediction.labels, prompts[k].labels)
+    alone = predictor.predict(frame(), index=22)
+    np.testing.assert_array_equal(alone.labels, prompts[2].labels)
+
+
+def test_frames_in_memory_are_further_prompts(
+    copying_model: Any, frame: Make, prompt: Prompt, blocks: Make
+) -> None:
+    predictor = Predictor(copying_model, [prompt], settings=cpu(max_prompts=1))
+    seen = Prompt(image=frame(seed=5), labels=blocks((32, 32), [5, 2]))
+    memory = Memory(2)
+    memory.add(predictor.prepare(seen))
+    (prediction,) = predictor.predict_batch([seen.image], memory=memory)
+    assert copying_model.calls == [(1, 2)]
+    np.testing.assert_array_equal(prediction.labels, seen.labels)
+
+
+@pytest.mark.parametrize("seg_type", SEG_TYPES)
+def test_the_seg_type_reaches_the_model(
+    seg_type: str, copying_model: Any, prompt: Prompt
+) -> None:
+    Predictor(copying_model, [prompt], settings=cpu(seg_type=seg_type))
+    assert copying_model.seg_types == [SEG_TYPES[seg_type]]
+
+
+def test_tiles_are_shown_in_their_own_pixels(
+    copying_model: Any, frame: Make, blocks: Make
+) -> None:
+    image = frame((48, 32, 3), dtype="uint8")
+    prompt = Prompt(image=image, labels=blocks((48, 32), [1, 2]))
+    tiling = TilingSettings(enabled=True, overlap=0.5)
+    Predictor(copying_model, [prompt], settings=cpu(tiling=tiling))
+    tops = [picture * 255 for picture in copying_model.pictures]
+    np.testing.assert_allclose(tops, [image[:32], image[16:]], atol=1e-4)
+
+
+# -- contrast ----------------------------------------------------------------------
+
+
+def test_prompts_and_queries_share_their_contrast(
+    copying_model: Any, frame: Make, blocks: Make
+) -> None:
+    prompts = [
+        Prompt(image=image, labels=blocks((32, 32), [1, 2]))
+        for image in (frame(seed=0), frame(seed=1) + 500)
+    ]
+    predictor = Predictor(copying_model, prompts, settings=cpu())
+    own = measure_limits([prompt.image for prompt in prompts])
+    np.testing.assert_array_equal(predictor.limits.low, own.low)
+    np.testing.assert_array_equal(predictor.limits.high, own.high)
+    for prompt, shown in zip(prompts, copying_model.pictures, strict=True):
+        expected = to_rgb(prompt.image, own) / 255
+        np.testing.assert_allclose(shown, expected, atol=1e-5)
+        # By its own contrast the query would equal either of them.
+        np.testing.assert_array_equal(
+            predictor.predict(prompt.image).labels, prompt.labels
+        )
+
+
+def test_given_limits_stay_when_prompts_change(
+    copying_model: Any, prompt: Prompt
+) -> None:
+    given = Limits(low=np.array([-100.0]), high=np.array([500.0]))
+    predictor = Predictor(copying_model, settings=cpu(), limits=given)
+    predictor.set_prompts([prompt])
+    assert predictor.limits is given
+    expected = to_rgb(prompt.image, given) / 255
+    np.testing.assert_allclose(copying_model.pictures[-1], expected, atol=1e-5)
+
+
+# -- device and precision ----------------------------------------------------------
+
+
+def test_a_missing_device_is_said_once(
+    tiny_model: SegGPT,
+    prompt: Prompt,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    settings = PredictionSettings(device="cuda")
+    predictor = Predictor(tiny_model, [prompt], settings=settings)
+    predictor.predict_batch([prompt.image] * 3)
+    assert predictor.device == torch.device("cpu")
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_prompts_and_queries_are_computed_in_the_precision(
+    precision: str, copying_model: Any, prompt: Prompt
+) -> None:
+    predictor = Predictor(copying_model, [prompt], settings=cpu(precision=precision))
+    predictor.predict(prompt.image)
+    assert copying_model.dtypes == [getattr(torch, precision)] * 2
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("tiled", [False, True])
+def test_short_floats_are_nearly_as_good(
+    precision: str, tiled: bool, tiny_model: SegGPT, frame: Make, blocks: Make
+) -> None:
+    prompt = Prompt(image=frame((40, 36)), labels=blocks((40, 36), [1, 2, 3]))
+    query = frame((40, 36), seed=9)
+
+    def paint(precision: str) -> Prediction:
+        tiling = TilingSettings(enabled=tiled)
+        settings = cpu(precision=precision, tiling=tiling)
+        return Predictor(tiny_model, [prompt], settings=settings).predict(query)
+
+    exact, short = paint("float32"), paint(precision)
+    check(short, (40, 36), {1, 2, 3})
+    assert np.isfinite(short.colors[0]).all()
+    assert np.abs(short.colors[0] - exact.colors[0]).mean() < 0.05
+    assert (short.colors[0] != exact.colors[0]).any()
+    assert tiny_model.patch_embed.proj.weight.dtype == torch.float32
+
+
+def test_a_batch_that_does_not_fit_is_run_in_halves(
+    tiny_model: SegGPT, prompt: Prompt, frame: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = [np.roll(frame(), shift) for shift in range(4)]
+    predictor = Predictor(tiny_model, [prompt], settings=cpu())
+    expected = [prediction.labels for prediction in predictor.predict_batch(frames)]
+    run, sizes = predictor._run, []
+
+    def run_at_most_one(pictures: Any, chosen: Any, number: int) -> Any:
+        sizes.append(len(pictures))
+        if len(pictures) > 1:
+            raise torch.OutOfMemoryError
+        return run(pictures, chosen, number)
+
+    monkeypatch.setattr(predictor, "_run", run_at_most_one)
+    labels = [prediction.labels for prediction in predictor.predict_batch(frames)]
+    np.testing.assert_array_equal(labels, expected)
+    assert sizes == [4, 2, 1, 1, 2, 1, 1]
+
+
+def test_a_single_frame_that_does_not_fit_is_said(
+    tiny_model: SegGPT, prompt: Prompt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = Predictor(tiny_model, [prompt], settings=cpu())
+
+    def never_fits(*_: Any) -> Any:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(predictor, "_run", never_fits)
+    with pytest.raises(RuntimeError, match="a frame with 1 prompts, got too little"):
+        predictor.predict(prompt.image)
+
+
+def test_colours_that_are_no_numbers_are_said(
+    tiny_model: SegGPT, prompt: Prompt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = Predictor(tiny_model, [prompt], settings=cpu())
+    nothing = torch.full((1, 3, 32, 32), float("nan"))
+    monkeypatch.setattr(SegGPT, "forward", lambda *_: nothing)
+    with pytest.raises(RuntimeError, match="got NaN or infinity in float32"):
+        predictor.predict(prompt.image)
+
+
+def test_objects_that_vanish_are_said(
+    tiny_model: SegGPT, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = np.zeros((400, 400), np.uint8)
+    labels[3, 3] = 1
+    prompt = Prompt(image=np.zeros((400, 400)), labels=labels)
+    Predictor(tiny_model, [prompt], settings=cpu())
+    assert "vanishes in the model's 32 x 32 pixels: use tiles" in caplog.text

@@ -1,0 +1,390 @@
+import itertools
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from napari_seggpt.inference.predictor import Predictor
+from napari_seggpt.inference.propagation import (
+    CONTRAST_FRAMES,
+    plan,
+    predict_stack,
+    sample_frames,
+)
+from napari_seggpt.preprocessing import FrameError, Limits
+from napari_seggpt.prompts import Prompt
+from napari_seggpt.settings import (
+    PredictionSettings,
+    PropagationSettings,
+    TilingSettings,
+)
+
+Make = Callable[..., np.ndarray]
+
+ALL = PropagationSettings()
+INDEPENDENT = PropagationSettings(memory=0)
+CONTRAST = Limits(low=np.array([0.0]), high=np.array([100.0]))
+DIRECTIONS = ["both", "forward", "backward"]
+
+
+class Stack:
+    """Frames that remember which of them were read."""
+
+    def __init__(self, frames: list[np.ndarray]) -> None:
+        self.frames = frames
+        self.reads: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        assert 0 <= index < len(self.frames)
+        self.reads.append(index)
+        return self.frames[index]
+
+
+@pytest.fixture
+def stack(frame: Make) -> Stack:
+    return Stack([frame(seed=i) for i in range(12)])
+
+
+@pytest.fixture
+def make_predictor(copying_model: Any, stack: Stack, blocks: Make) -> Callable:
+    """Make a predictor whose references are labelled with blocks of 1, 2 and 3."""
+
+    def make(
+        references: Collection[int], model: Any = None, **chosen: Any
+    ) -> Predictor:
+        labels = blocks((32, 32), [1, 2, 3])
+        prompts = [
+            Prompt(image=stack.frames[i], labels=np.roll(labels, 4 * i, 0), index=i)
+            for i in references
+        ]
+        settings = PredictionSettings(device="cpu", **chosen)
+        return Predictor(
+            model or copying_model, prompts, settings=settings, limits=CONTRAST
+        )
+
+    return make
+
+
+# -- the plan ----------------------------------------------------------------------
+
+
+def allowed_sources(
+    frame: int, references: Collection[int], direction: str
+) -> set[int]:
+    before = {r for r in references if r < frame and direction != "backward"}
+    return before | {r for r in references if r > frame and direction != "forward"}
+
+
+def check_plan(
+    chains: list[list[int]],
+    length: int,
+    references: Collection[int],
+    settings: PropagationSettings,
+    protected: Collection[int],
+) -> None:
+    stop = length if settings.stop is None else settings.stop
+    wanted = {
+        i
+        for i in range(settings.start, stop, settings.step)
+        if i < length and i not in references and i not in protected
+    }
+    if references:
+        wanted = {
+            i for i in wanted if allowed_sources(i, references, settings.direction)
+        }
+    planned = [frame for chain in chains for frame in chain]
+    assert sorted(planned) == sorted(wanted)  # each once, no reference, none protected
+    assert all(chains)
+    if not references:
+        assert len(chains) <= 1
+        backward = settings.direction == "backward"
+        assert planned == sorted(planned, reverse=backward)
+        return
+    for chain in chains:
+        sources = [allowed_sources(i, references, settings.direction) for i in chain]
+        gaps = [min(abs(r - i) for r in s) for i, s in zip(chain, sources, strict=True)]
+        forward = chain == sorted(chain)
+        assert forward or chain == sorted(chain, reverse=True)
+        # One nearest reference for all, which the chain leads away from.
+        common = [
+            {r for r in s if abs(r - i) == gap}
+            for i, s, gap in zip(chain, sources, gaps, strict=True)
+        ]
+        (source, *_) = set.intersection(*common)
+        assert gaps == sorted(gaps)
+        assert all((i > source) == (chain[0] > source) for i in chain)
+
+
+def test_all_small_plans() -> None:
+    length = 5
+    subsets = [
+        set(chosen)
+        for count in range(3)
+        for chosen in itertools.combinations(range(length), count)
+    ]
+    ranges = [(0, None), (1, 4), (2, 2), (4, 99), (7, None)]
+    for references, protected, (start, stop), step, direction in itertools.product(
+        subsets, subsets, ranges, (1, 2), DIRECTIONS
+    ):
+        settings = PropagationSettings(
+            start=start, stop=stop, step=step, direction=direction
+        )
+        chains = plan(length, references, settings, protected=protected)
+        check_plan(chains, length, references, settings, protected)
+
+
+@given(
+    length=st.integers(0, 60),
+    references=st.sets(st.integers(-5, 70), max_size=6),
+    protected=st.sets(st.integers(0, 60), max_size=6),
+    settings=st.builds(
+        PropagationSettings,
+        start=st.integers(0, 70),
+        stop=st.none() | st.integers(0, 70),
+        step=st.integers(1, 9),
+        direction=st.sampled_from(DIRECTIONS),
+    ),
+)
+@hypothesis_settings(deadline=None)
+def test_any_plan(
+    length: int,
+    references: set[int],
+    protected: set[int],
+    settings: PropagationSettings,
+) -> None:
+    chains = plan(length, references, settings, protected=protected)
+    check_plan(chains, length, references, settings, protected)
+
+
+def test_chains_lead_outward_from_their_references() -> None:
+    assert plan(8, [2], ALL) == [[1, 0], [3, 4, 5, 6, 7]]
+    assert plan(9, [1, 7], ALL) == [[0], [2, 3, 4], [6, 5], [8]]
+
+
+def test_a_direction_leaves_out_what_no_reference_leads_to() -> None:
+    forward, backward = (replace(ALL, direction=d) for d in ("forward", "backward"))
+    assert plan(7, {2, 4}, forward) == [[3], [5, 6]]
+    assert plan(7, {2, 4}, backward) == [[1, 0], [3]]
+
+
+def test_a_reference_outside_the_range_leads_into_it() -> None:
+    settings = replace(ALL, start=5, stop=9)
+    assert plan(20, [2], settings) == [[5, 6, 7, 8]]
+    assert plan(20, [15], settings) == [[8, 7, 6, 5]]
+
+
+def test_steps_are_counted_from_the_start() -> None:
+    assert plan(10, [4], replace(ALL, start=1, step=3)) == [[1], [7]]
+    assert plan(10, [5], replace(ALL, step=5)) == [[0]]
+
+
+def test_protected_frames_do_not_stop_a_chain() -> None:
+    assert plan(6, [0], ALL, protected={2, 3}) == [[1, 4, 5]]
+
+
+def test_without_references_there_is_one_chain() -> None:
+    assert plan(4, [], ALL) == [[0, 1, 2, 3]]
+    assert plan(4, [], replace(ALL, direction="backward")) == [[3, 2, 1, 0]]
+    assert plan(4, [], ALL, protected=range(4)) == []
+    assert plan(0, [], ALL) == []
+
+
+# -- contrast ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", [0, 1, 5, 9, 1000])
+def test_a_few_frames_are_sampled_for_the_contrast(length: int) -> None:
+    stack = Stack([np.full((2, 2), i) for i in range(length)])
+    values = [int(sampled[0, 0]) for sampled in sample_frames(stack)]
+    assert values == stack.reads
+    assert len(values) == min(length, CONTRAST_FRAMES)
+    if length > 1:
+        assert (values[0], values[-1]) == (0, length - 1)
+        gaps = np.diff(values)
+        assert gaps.max() - gaps.min() <= 1
+
+
+# -- the stack ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("memory", [0, 1, 3])
+def test_frames_are_predicted_in_the_order_of_the_plan(
+    memory: int, stack: Stack, make_predictor: Callable
+) -> None:
+    settings = PropagationSettings(memory=memory, start=1, step=2)
+    predictor = make_predictor([4, 7])
+    steps = list(predict_stack(stack, predictor, settings=settings, protected=[9]))
+    order = [
+        frame for chain in plan(12, [4, 7], settings, protected=[9]) for frame in chain
+    ]
+    assert [step.index for step in steps] == order == [3, 1, 5, 11]
+    # Each frame is read once; references and protected frames are not read.
+    assert stack.reads == order
+    for step in steps:
+        assert step.prediction.labels.shape == (32, 32)
+        assert set(np.unique(step.prediction.labels)) <= {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("memory", [0, 2])
+def test_frames_are_read_when_they_are_asked_for(
+    memory: int, stack: Stack, make_predictor: Callable
+) -> None:
+    settings = PropagationSettings(memory=memory)
+    predictor = make_predictor([0], batch=2)
+    steps = predict_stack(stack, predictor, settings=settings)
+    assert stack.reads == []
+    kept = [next(steps), next(steps)]
+    assert stack.reads == [1, 2]
+    kept.append(next(steps))
+    steps.close()
+    assert [step.index for step in kept] == [1, 2, 3]
+    assert max(stack.reads) <= 4  # no more than the batch of the last one
+    assert all((step.prediction.labels > 0).any() for step in kept)
+    assert list(steps) == []
+    again = next(predict_stack(stack, predictor, settings=settings))
+    np.testing.assert_array_equal(again.prediction.labels, kept[0].prediction.labels)
+
+
+def test_without_memory_frames_are_predicted_in_batches(
+    stack: Stack, make_predictor: Callable, tiny_model: Any, copying_model: Any
+) -> None:
+    list(predict_stack(stack, make_predictor([1], batch=4), settings=INDEPENDENT))
+    assert copying_model.calls == [(4, 1), (4, 1), (3, 1)]
+    predictor = make_predictor([1, 6], model=tiny_model, batch=4)
+    for step in predict_stack(stack, predictor, settings=INDEPENDENT):
+        alone = predictor.predict(stack.frames[step.index], index=step.index)
+        np.testing.assert_allclose(step.prediction.colors, alone.colors, atol=1e-4)
+
+
+def test_the_memory_fills_and_starts_anew_for_each_chain(
+    stack: Stack, make_predictor: Callable, copying_model: Any
+) -> None:
+    settings = PropagationSettings(memory=3)
+    list(predict_stack(stack, make_predictor([6]), settings=settings))
+    backward, forward = [1, 2, 3, 4, 4, 4], [1, 2, 3, 4, 4]
+    assert copying_model.calls == [(1, count) for count in backward + forward]
+
+
+def test_the_last_frame_of_a_chain_is_not_remembered(
+    stack: Stack, make_predictor: Callable, copying_model: Any
+) -> None:
+    predictor = make_predictor([0])
+    settings = PropagationSettings(stop=4)
+    list(predict_stack(stack, predictor, settings=settings))
+    assert len(copying_model.encoded) == 1 + 2  # the reference, and frames 1 and 2
+
+
+@pytest.mark.parametrize("tiled", [False, True])
+def test_frames_are_remembered_by_their_labels_not_by_what_was_painted(
+    tiled: bool, stack: Stack, make_predictor: Callable, copying_model: Any
+) -> None:
+    copying_model.noise = 0.3
+    tiling = TilingSettings(enabled=tiled)
+    predictor = make_predictor([0], tiling=tiling)
+    settings = PropagationSettings(memory=2, stop=5)
+    (palette,) = predictor.palettes
+    steps = list(predict_stack(stack, predictor, settings=settings))
+    for step, encoded in zip(steps, copying_model.encoded[1:], strict=False):
+        (painted,) = step.prediction.colors
+        clean = palette.encode(step.prediction.labels)
+        assert np.abs(painted - clean).max() > 0.01
+        np.testing.assert_allclose(encoded, clean, atol=1e-5)
+
+
+def test_a_frame_follows_the_one_before_it(
+    make_predictor: Callable, stack: Stack, blocks: Make
+) -> None:
+    # Each frame is like its neighbours only: the copying model takes its labels from
+    # the frame before, however far the reference is.
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 100, (32, 32))]
+    for _ in range(11):
+        changed = rng.random((32, 32)) < 0.3
+        frames.append(np.where(changed, rng.integers(0, 100, (32, 32)), frames[-1]))
+    stack.frames[:] = frames
+    predictor = make_predictor([0])
+    steps = list(
+        predict_stack(stack, predictor, settings=PropagationSettings(memory=1))
+    )
+    for step in steps:
+        np.testing.assert_array_equal(
+            step.prediction.labels, predictor.prompts[0].labels
+        )
+
+
+def test_an_empty_frame_is_forgotten(
+    stack: Stack, make_predictor: Callable, copying_model: Any
+) -> None:
+    predictor = make_predictor([0])
+    paint = copying_model.forward
+    black = torch.tensor([-2.2, -2.1, -1.9])[:, None, None]
+
+    def paint_nothing_twice(query: torch.Tensor, prompts: Any) -> torch.Tensor:
+        colors = paint(query, prompts)
+        is_early = len(copying_model.calls) <= 2
+        return black.expand_as(colors) if is_early else colors
+
+    copying_model.forward = paint_nothing_twice
+    steps = list(predict_stack(stack, predictor, settings=PropagationSettings(stop=6)))
+    assert [bool(step.prediction.labels.any()) for step in steps] == [0, 0, 1, 1, 1]
+    assert [count for _, count in copying_model.calls] == [1, 1, 1, 2, 3]
+
+
+def test_prompts_from_elsewhere_make_one_chain_through_the_stack(
+    stack: Stack, make_predictor: Callable, frame: Make
+) -> None:
+    predictor = make_predictor([3])
+    elsewhere = replace(predictor.prompts[0], index=None, image=frame(seed=99))
+    predictor.set_prompts([elsewhere])
+    steps = list(predict_stack(stack, predictor))
+    assert [step.index for step in steps] == [*range(12)]
+    assert stack.reads == [*range(12)]
+
+
+def test_a_prompt_from_elsewhere_helps_the_references(
+    stack: Stack, make_predictor: Callable, frame: Make, copying_model: Any
+) -> None:
+    predictor = make_predictor([3])
+    elsewhere = replace(predictor.prompts[0], index=None, image=frame(seed=99))
+    predictor.set_prompts([*predictor.prompts, elsewhere])
+    steps = list(predict_stack(stack, predictor, settings=INDEPENDENT))
+    assert sorted(step.index for step in steps) == [0, 1, 2, *range(4, 12)]
+    assert {count for _, count in copying_model.calls} == {2}
+
+
+def test_an_empty_range_predicts_nothing(
+    stack: Stack, make_predictor: Callable
+) -> None:
+    predictor = make_predictor([3])
+    for chosen in ({"start": 12}, {"start": 5, "stop": 5}, {"start": 3, "stop": 4}):
+        assert not [*predict_stack(stack, predictor, settings=replace(ALL, **chosen))]
+    assert not [*predict_stack(Stack([]), predictor)]
+    assert stack.reads == []
+
+
+@pytest.mark.parametrize("memory", [0, 4])
+def test_without_labels_a_stack_cannot_be_predicted(
+    memory: int, stack: Stack, make_predictor: Callable
+) -> None:
+    settings = PropagationSettings(memory=memory)
+    with pytest.raises(ValueError, match="Expected a prompt with labels, got none"):
+        next(predict_stack(stack, make_predictor([]), settings=settings))
+
+
+def test_a_broken_frame_is_named_when_its_turn_comes(
+    stack: Stack, make_predictor: Callable
+) -> None:
+    stack.frames[3] = np.zeros((0, 32))
+    steps = predict_stack(stack, make_predictor([0]))
+    assert [next(steps).index, next(steps).index] == [1, 2]
+    with pytest.raises(FrameError, match="Expected a frame with pixels"):
+        next(steps)
