@@ -476,7 +476,7 @@ def test_objects_are_connected_regions_of_one_id() -> None:
     labels[labels == 2] = 1
     assert object_side(labels) == pytest.approx(10)
     checks = np.kron(np.indices((3, 3)).sum(0) % 2, np.ones((10, 10), int))
-    assert object_side(checks) > 15  # corners touch
+    assert object_side(checks) == pytest.approx(10, abs=2)  # corners touch
     assert object_side(np.ones((1, 1), int)) == 1
 
 
