@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from napari_seggpt.inference.tiling import with_advised_tiles
 from napari_seggpt.io import read_frame
 from napari_seggpt.preprocessing import measure_limits, resize_labels
 from napari_seggpt.prompts import Prompt
-from napari_seggpt.training.dataset import DataError, pair_files
+from napari_seggpt.training.dataset import DataError, find_datasets, pair_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -91,18 +90,13 @@ def find_sequences(root: Path) -> list[LabelledSequence]:
     DataError
         If there is none.
     """
-    folders = [root] if (root / "images").is_dir() else sorted(root.glob("*/"))
-    manifest = root / "datasets.json"
-    facts = json.loads(manifest.read_text()) if manifest.is_file() else {}
     found = [
         sequence
-        for folder in folders
-        for sequence in _sequences_of(folder, facts.get(folder.name, {}))
+        for folder, facts in find_datasets(root)
+        for sequence in _sequences_of(folder, facts)
     ]
     if not found:
-        raise DataError(
-            f"Expected images/ and labels/ with equal names in {root}, got none."
-        )
+        raise DataError(f"Expected sequences of 2 or more frames in {root}, got none.")
     return found
 
 

@@ -94,11 +94,25 @@ def read_datasets(root: Path) -> list[DataSet]:
     DataError
         If there is no pair of images and labels.
     """
-    folders = [root] if (root / "images").is_dir() else sorted(root.glob("*/"))
+    return [_read_set(folder, facts) for folder, facts in find_datasets(root)]
+
+
+def find_datasets(root: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """Find the folders of data sets, each with what a manifest tells of it.
+
+    Raises
+    ------
+    DataError
+        If no folder has a pair of images and labels, or the manifest is no JSON.
+    """
     manifest = root / "datasets.json"
-    kinds = json.loads(manifest.read_text()) if manifest.is_file() else {}
-    sets = [_read_set(folder, kinds.get(folder.name, {})) for folder in folders]
-    found = [one for one in sets if one.images]
+    try:
+        facts = json.loads(manifest.read_text()) if manifest.is_file() else {}
+    except ValueError as error:
+        raise DataError(f"Expected JSON in {manifest}, got {error}.") from error
+    folders = [root] if (root / "images").is_dir() else sorted(root.glob("*/"))
+    found = [(folder, facts.get(folder.name, {})) for folder in folders]
+    found = [(folder, fact) for folder, fact in found if pair_files(folder)]
     if not found:
         raise DataError(
             f"Expected images/ and labels/ with equal names in {root}, got none."
