@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
+DIM_RANGE = 64  # grey levels; 8-bit frames with fewer are stretched
 SAMPLED_PIXELS = 200_000  # a frame's percentiles are taken from 1 to 4 times as many
 
 
@@ -46,6 +47,9 @@ class Limits:
     high: NDArray[np.float64]
 
 
+AS_IT_IS = Limits(low=np.zeros(1), high=np.array([255.0]))
+
+
 def check_frame(frame: NDArray[Any]) -> None:
     """Raise FrameError unless the frame is a picture that can be shown to a model."""
     if frame.ndim not in (2, 3):
@@ -62,6 +66,8 @@ def measure_limits(
     frames: Iterable[NDArray[Any]], settings: ContrastSettings | None = None
 ) -> Limits:
     """Find the contrast limits of some frames of a stack, a channel at a time.
+
+    8-bit frames are shown as they are, as in training, unless they are dim.
 
     Parameters
     ----------
@@ -88,7 +94,7 @@ def measure_limits(
         else:
             samples.append(_sample(frame))
     if not samples and has_pictures:
-        return Limits(low=np.zeros(1), high=np.array([255.0]))
+        return AS_IT_IS
     if not samples:
         raise FrameError("Expected a frame to measure the contrast of, got none.")
     channels = sorted({sample.shape[1] for sample in samples})
@@ -97,6 +103,8 @@ def measure_limits(
     pixels = np.concatenate(samples)
     pairs = [_channel_limits(values, settings.percentiles) for values in pixels.T]
     low, high = np.array(pairs, dtype=np.float64).T
+    if pixels.dtype == np.uint8 and (high - low).max() >= DIM_RANGE:
+        return AS_IT_IS
     return Limits(low=low, high=high)
 
 

@@ -32,7 +32,8 @@ class ContrastSettings:
         Values shown black and white. Without it the percentiles decide.
     percentiles : tuple of float
         Percentiles of the stack that are shown black and white. Objects so sparse
-        that they lie beyond a percentile widen the range.
+        that they lie beyond a percentile widen the range. 8-bit frames that are not
+        dim are shown as they are.
 
     Notes
     -----

@@ -243,9 +243,17 @@ def test_hot_pixels_do_not_darken_a_frame() -> None:
     assert found.high[0] == pytest.approx(expected.high[0], abs=1)
 
 
+def test_grey_of_8_bit_is_shown_as_it_is_unless_dim() -> None:
+    frame = np.random.default_rng(0).integers(20, 90, (50, 50)).astype(np.uint8)
+    picture = to_rgb(frame, measure_limits([frame]))
+    np.testing.assert_array_equal(picture[..., 0], frame)
+    dim = frame // 4
+    assert np.ptp(to_rgb(dim, measure_limits([dim]))) > 250
+
+
 def test_large_frames_are_sampled_along_rows_and_columns() -> None:
     # Every 80th pixel of the flattened frame would miss the columns.
-    frame = np.zeros((4000, 4000), dtype=np.uint8)
+    frame = np.zeros((4000, 4000), dtype=np.int16)
     frame[:, 1041:1049] = 200
     assert measure_limits([frame]).high[0] == 200
     assert measure_limits([frame.T]).high[0] == 200
