@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import statistics
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -124,43 +125,51 @@ def _apply_official_rule(reference: nn.Module, merge_index: int) -> None:
     layers[merge_index].register_forward_pre_hook(keep_streams_apart)
 
 
+def _run_ours(
+    model: nn.Module, query: Tensor, images: Tensor, colors: Tensor
+) -> Tensor:
+    seg_type = torch.full((1,), INSTANCE, device=query.device)
+    ours = cast("SegGPT", model)
+    return ours(query, ours.encode_prompts(images[None], colors[None], seg_type))
+
+
+def _run_reference(
+    model: nn.Module, query: Tensor, images: Tensor, colors: Tensor
+) -> Tensor:
+    painted: Tensor = model(
+        pixel_values=query.expand(len(images), -1, -1, -1),
+        prompt_pixel_values=images,
+        prompt_masks=colors,
+        embedding_type="instance",
+        feature_ensemble=len(images) > 1,
+    ).pred_masks
+    return painted[:1, :, query.shape[2] :]
+
+
 def _measure(
     ours: SegGPT, reference: nn.Module, count: int, runs: int
 ) -> dict[str, Any]:
-    height, width = ours.config.image_size
     generator = torch.Generator().manual_seed(count)
-    query, images, colors = (
-        torch.randn(n, 3, height, width, generator=generator) for n in (1, count, count)
-    )
-
-    def run_ours() -> Tensor:
-        seg_type = torch.tensor([INSTANCE])
-        return ours(query, ours.encode_prompts(images[None], colors[None], seg_type))
-
-    def run_reference() -> Tensor:
-        result: Tensor = reference(
-            pixel_values=query.expand(count, -1, -1, -1),
-            prompt_pixel_values=images,
-            prompt_masks=colors,
-            embedding_type="instance",
-            feature_ensemble=count > 1,
-        ).pred_masks[:1, :, height:]
-        return result
-
+    size = ours.config.image_size
+    pictures = [
+        torch.randn(n, 3, *size, generator=generator) for n in (1, count, count)
+    ]
     times: dict[str, list[float]] = {"ours": [], "reference": []}
     for _ in range(runs):
-        seconds, predicted = _timed(run_ours)
+        seconds, predicted = _timed(lambda: _run_ours(ours, *pictures))
         times["ours"].append(seconds)
-        seconds, expected = _timed(run_reference)
+        seconds, expected = _timed(lambda: _run_reference(reference, *pictures))
         times["reference"].append(seconds)
     medians = {name: statistics.median(values) for name, values in times.items()}
+    flops = _count_flops(_run_ours, ours, pictures)
+    reference_flops = _count_flops(_run_reference, reference, pictures)
     return {
         "prompts": count,
         "seconds": medians["ours"],
         "transformers_seconds": medians["reference"],
         "ratio": medians["reference"] / medians["ours"],
-        "gflops": _count_flops(run_ours) / medians["ours"] / 1e9,
-        "transformers_gflops": _count_flops(run_reference) / medians["reference"] / 1e9,
+        "gflops": flops / medians["ours"] / 1e9,
+        "transformers_gflops": reference_flops / medians["reference"] / 1e9,
         "largest_difference": (predicted - expected).abs().max().item(),
         "output_deviation": expected.std().item(),
         "all_seconds": times["ours"],
@@ -174,10 +183,14 @@ def _timed(function: Callable[[], Tensor]) -> tuple[float, Tensor]:
     return time.perf_counter() - start, result
 
 
-def _count_flops(function: Callable[[], Tensor]) -> int:
+def _count_flops(
+    run: Callable[..., Tensor], model: nn.Module, pictures: Sequence[Tensor]
+) -> int:
+    """Count the operations of a run, on tensors without data."""
+    shapes = copy.deepcopy(model).to("meta")
     with FlopCounterMode(display=False) as counter:
-        function()
-    return counter.get_total_flops()
+        run(shapes, *(picture.to("meta") for picture in pictures))
+    return int(counter.get_total_flops())
 
 
 def _product_gflops() -> float:
