@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal, get_args
 
 SegType = Literal["instance", "semantic"]
@@ -192,8 +192,9 @@ class Recipe:
         A batch has 1 to so many prompts a query, mostly one.
     simulated : float
         Share of samples that come from simulated images.
-    simulated_groups : int
-        How many simulated pairs are made at the start, to be drawn from.
+    simulated_groups, simulated_size : int
+        How many simulated pairs are made at the start, to be drawn from, and the side
+        of their images in pixels.
     same_image : float
         Probability that a pair of semantic data is two views of one image (0.5 in the
         paper, section 3.1); chosen objects always are.
@@ -223,6 +224,7 @@ class Recipe:
     max_prompts: int = 3
     simulated: float = 0.35
     simulated_groups: int = 1000
+    simulated_size: int = 160
     same_image: float = 0.5
     near_views: float = 0.3
     coloured_background: float = 0.2
@@ -230,3 +232,21 @@ class Recipe:
     beta: float = 0.01
     seed: int = 0
     save_every: int = 200
+
+    def __post_init__(self) -> None:
+        """Refuse values of another type, or that no run can have."""
+        for each in fields(self):
+            value, default = getattr(self, each.name), each.default
+            wanted = (int, float) if isinstance(default, float) else type(default)
+            if not isinstance(value, wanted) or isinstance(value, bool):
+                raise ValueError(f"Expected {each.name} as {default!r}, got {value!r}.")
+        positive = ("image_size", "steps", "batch_size", "max_prompts", "save_every")
+        for name in (*positive, "learning_rate", "clip_norm", "beta", "simulated_size"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"Expected {name} above 0, got {getattr(self, name)}.")
+        shares = ("simulated", "same_image", "near_views", "coloured_background")
+        for name in (*shares, "warmup", "average"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(
+                    f"Expected {name} of 0 to 1, got {getattr(self, name)}."
+                )

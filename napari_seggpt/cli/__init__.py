@@ -5,20 +5,28 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from napari_seggpt.cli import benchmark, evaluate, info, predict, train
+from napari_seggpt.cli.interrupt import INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = (predict, train, evaluate, benchmark, info)
-USER_ERROR, INTERRUPTED = 2, 130
+USER_ERROR = 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USER_ERROR, f"{self.prog}: {message} (--help tells more)\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="napari-seggpt",
         description="Label a few frames; SegGPT labels the rest of the stack.",
     )
@@ -43,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return INTERRUPTED
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
         if args.debug:
             raise
         print(f"napari-seggpt: {_one_line(error)}", file=sys.stderr)

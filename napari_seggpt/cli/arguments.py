@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
+
+from tqdm import tqdm
 
 from napari_seggpt.settings import (
     ContrastSettings,
@@ -33,9 +36,17 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         default="builtin",
         help="builtin, a published model (see info), or a file (default: builtin)",
     )
-    group.add_argument("--device", choices=get_args(Device), default=PREDICTION.device)
     group.add_argument(
-        "--precision", choices=get_args(Precision), default=PREDICTION.precision
+        "--device",
+        choices=get_args(Device),
+        default=PREDICTION.device,
+        help="where to compute (default: %(default)s)",
+    )
+    group.add_argument(
+        "--precision",
+        choices=get_args(Precision),
+        default=PREDICTION.precision,
+        help="of matrix products (default: %(default)s)",
     )
 
 
@@ -88,16 +99,35 @@ def add_prediction(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         default=PROPAGATION.memory,
-        help="the last N predicted frames are prompts, too (default: %(default)s)",
+        help="the last N predicted frames are prompts, too; 0 to 16 "
+        "(default: %(default)s)",
     )
 
 
 def add_range(parser: argparse.ArgumentParser) -> None:
     """Add which frames are predicted."""
     group = parser.add_argument_group("frames")
-    group.add_argument("--start", type=int, default=PROPAGATION.start, metavar="FRAME")
-    group.add_argument("--stop", type=int, default=PROPAGATION.stop, metavar="FRAME")
-    group.add_argument("--step", type=int, default=PROPAGATION.step, metavar="N")
+    group.add_argument(
+        "--start",
+        type=int,
+        metavar="FRAME",
+        default=PROPAGATION.start,
+        help="the first frame, counted from 0 (default: %(default)s)",
+    )
+    group.add_argument(
+        "--stop",
+        type=int,
+        metavar="FRAME",
+        default=PROPAGATION.stop,
+        help="the frame after the last (default: all)",
+    )
+    group.add_argument(
+        "--step",
+        type=int,
+        metavar="N",
+        default=PROPAGATION.step,
+        help="predict every Nth frame (default: %(default)s)",
+    )
     group.add_argument(
         "--direction",
         choices=get_args(Direction),
@@ -159,16 +189,28 @@ def contrast_settings(args: argparse.Namespace) -> ContrastSettings:
 
 
 def load_named_model(name: str) -> SegGPT:
-    """Load a model by name or file, with a progress bar where it is downloaded."""
-    from tqdm import tqdm
+    """Load a model by name or file; a download shows its licence and a bar."""
+    from napari_seggpt.model.zoo import MODELS, describe, load_model, locate
 
-    from napari_seggpt.model.zoo import load_model
+    if name in MODELS and MODELS[name].repo is not None and locate(name) is None:
+        print(f"Downloading {describe(name)}", file=sys.stderr)
+    with _DownloadBar() as bar:
+        return load_model(name, progress=bar.report)
 
-    with tqdm(unit="B", unit_scale=True, desc=name, disable=True) as bar:
 
-        def report(done: int, total: int) -> None:
-            bar.disable = False
-            bar.total = total
-            bar.update(done - bar.n)
+class _DownloadBar:
+    """A progress bar that appears with the first bytes."""
 
-        return load_model(name, progress=report)
+    def __enter__(self) -> _DownloadBar:
+        self._bar: tqdm[Any] | None = None
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def report(self, done: int, total: int) -> None:
+        """Show how many of the bytes are here."""
+        if self._bar is None:
+            self._bar = tqdm(total=total, unit="B", unit_scale=True)
+        self._bar.update(done - self._bar.n)

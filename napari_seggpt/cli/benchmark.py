@@ -19,7 +19,12 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("name", choices=["ensemble"])
     parser.add_argument(
-        "--prompts", type=int, nargs="+", default=[1, 4, 8], metavar="K"
+        "--prompts",
+        type=int,
+        nargs="+",
+        default=[1, 4, 8],
+        metavar="K",
+        help="numbers of prompts to measure (default: 1 4 8)",
     )
     parser.add_argument("--runs", type=int, default=3, help="of each (default: 3)")
     parser.add_argument("--threads", type=int, help="of torch (default: its own)")

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from tqdm import tqdm
 
 from napari_seggpt.cli import arguments
+from napari_seggpt.cli.interrupt import INTERRUPTED
 from napari_seggpt.settings import PropagationSettings
 
 if TYPE_CHECKING:
@@ -32,7 +34,11 @@ def add_parser(commands: Any) -> None:
         "data", type=Path, help="a folder with images/ and labels/, or of such folders"
     )
     parser.add_argument(
-        "--references", type=int, default=1, metavar="N", help="in each sequence"
+        "--references",
+        type=int,
+        default=1,
+        metavar="N",
+        help="labelled frames given of each sequence (default: 1)",
     )
     parser.add_argument(
         "--sets", nargs="+", metavar="NAME", help="only these data sets"
@@ -45,8 +51,6 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print; returns the exit code."""
-    from tqdm import tqdm
-
     from napari_seggpt.evaluation.protocol import (
         evaluate_sequence,
         find_sequences,
@@ -65,21 +69,30 @@ def run(args: argparse.Namespace) -> int:
     model = arguments.load_named_model(args.model)
     scores = []
     total = sum(max(0, len(one) - args.references) for one in sequences)
-    with tqdm(total=total, unit="frame", desc="Evaluating", file=sys.stderr) as bar:
-        for sequence in sequences:
-            for score in evaluate_sequence(
-                sequence,
-                model,
-                references=args.references,
-                prediction=prediction,
-                propagation=propagation,
-                auto_tiles=args.tiles == "auto",
-            ):
-                scores.append(score)
-                bar.update()
+    steps = (
+        score
+        for sequence in sequences
+        for score in evaluate_sequence(
+            sequence,
+            model,
+            references=args.references,
+            prediction=prediction,
+            propagation=propagation,
+            auto_tiles=args.tiles == "auto",
+        )
+    )
+    code = 0
+    try:
+        for score in tqdm(steps, total=total, unit="frame", desc="Evaluating"):
+            scores.append(score)
+    except KeyboardInterrupt:
+        print(f"Stopped after {len(scores)} of {total} frames.", file=sys.stderr)
+        code = INTERRUPTED
+    if not scores:
+        raise ValueError("Expected more labelled frames than references, got none.")
     results = summarise(scores)
     print(_as_json(results, args) if args.json else _as_table(results))
-    return 0
+    return code
 
 
 def _means(results: list[DataSetScore]) -> dict[str, float]:

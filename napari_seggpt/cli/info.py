@@ -20,6 +20,12 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("stack", type=Path, nargs="?")
     parser.add_argument("--axis", help="the axis that frames lie along, as z or t")
+    parser.add_argument(
+        "--at",
+        type=int,
+        default=0,
+        help="index on the other axis, in data with z and t",
+    )
     parser.set_defaults(run=run)
 
 
@@ -32,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 def _describe_stack(args: argparse.Namespace) -> str:
     from napari_seggpt.io import open_stack
 
-    with open_stack(args.stack, axis=args.axis) as stack:
+    with open_stack(args.stack, axis=args.axis, at=args.at) as stack:
         height, width = stack.frame_shape
         sizes = (
             f"{size:g} {unit}"

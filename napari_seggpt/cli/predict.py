@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from tqdm import tqdm
 
 from napari_seggpt.cli import arguments
+from napari_seggpt.cli.interrupt import INTERRUPTED
+from napari_seggpt.cli.paths import check_apart, check_new, check_picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,17 +61,27 @@ def add_parser(commands: Any) -> None:
         action="append",
         default=[],
         metavar=("IMAGE", "LABELS"),
-        help="another labelled image; may be repeated",
+        help="another labelled image, shown with its own contrast; may be repeated",
     )
     parser.add_argument(
         "--output", type=Path, required=True, help=".tif, .ome.tif, .zarr or a folder"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the output")
     parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with an output that was stopped: its labelled frames stay",
+    )
+    parser.add_argument(
         "--overlay", type=Path, help="also draw a picture of the result"
     )
     parser.add_argument("--axis", help="the axis that frames lie along, as z or t")
-    parser.add_argument("--at", type=int, default=0, help="place on the other axis")
+    parser.add_argument(
+        "--at",
+        type=int,
+        default=0,
+        help="index on the other axis, in data with z and t",
+    )
     parser.add_argument("--level", type=int, default=0, help="resolution level")
     arguments.add_range(parser)
     arguments.add_prediction(parser)
@@ -86,13 +99,13 @@ def _reference(text: str) -> tuple[int, Path]:
 def run(args: argparse.Namespace) -> int:
     """Predict the stack; returns the exit code."""
     from napari_seggpt.inference.predictor import Predictor
-    from napari_seggpt.inference.propagation import sample_frames
+    from napari_seggpt.inference.propagation import plan, sample_frames
     from napari_seggpt.io import open_stack
     from napari_seggpt.preprocessing import measure_limits
 
     settings = arguments.prediction_settings(args)
     propagation = arguments.propagation_settings(args)
-    _check_output(args)
+    _check_paths(args)
     with open_stack(args.stack, axis=args.axis, at=args.at, level=args.level) as stack:
         prompts = [*_references(args, stack), *_other_prompts(args)]
         if not any(len(prompt.ids) for prompt in prompts):
@@ -100,26 +113,33 @@ def run(args: argparse.Namespace) -> int:
                 "Expected references with at least one label (--labels, --reference "
                 "or --prompt), got none."
             )
+        references = [p.index for p in prompts if p.index is not None]
+        if not plan(len(stack), references, propagation):
+            raise ValueError("Expected frames to predict in the range, got none.")
         limits = measure_limits(sample_frames(stack), arguments.contrast_settings(args))
         model = arguments.load_named_model(args.model)
         settings = _advise_tiles(args, prompts, settings, model.config.image_size)
         predictor = Predictor(model, prompts, settings=settings, limits=limits)
-        with _create_output(args, stack, prompts) as writer:
-            code = _predict(stack, predictor, propagation, writer, args.output)
+        with _open_output(args, stack, prompts) as writer:
+            done = _finished(args, writer)
+            code, predicted = _predict(stack, predictor, propagation, writer, done)
             if args.overlay:
-                _draw(args.overlay, stack, writer, predictor)
+                _draw(args.overlay, stack, writer, predictor, predicted | done)
     return code
 
 
-def _check_output(args: argparse.Namespace) -> None:
-    """Refuse to write over anything that is read."""
+def _check_paths(args: argparse.Namespace) -> None:
     read = [args.stack, args.labels, *(file for _, file in args.reference)]
     read += [file for pair in args.prompt for file in pair]
-    output = args.output.resolve()
-    if any(path is not None and path.resolve() == output for path in read):
-        raise ValueError(
-            f"Expected an output other than what is read, got {args.output}."
-        )
+    written = [args.output, args.overlay]
+    check_apart(
+        (path for path in written if path is not None),
+        (path for path in read if path is not None),
+    )
+    check_new(args.output, overwrite=args.overwrite or args.resume)
+    if args.overlay is not None:
+        check_picture(args.overlay)
+        check_new(args.overlay, overwrite=args.overwrite or args.resume)
 
 
 def _references(args: argparse.Namespace, stack: Stack) -> list[Prompt]:
@@ -144,26 +164,37 @@ def _prompt(image: Any, labels: Any, *, index: int | None = None) -> Prompt:
 
 
 def _labelled_frames(args: argparse.Namespace, stack: Stack) -> dict[int, Any]:
-    from napari_seggpt.io import open_stack
 
     if args.labels is None:
         if args.frames:
             raise ValueError("Expected --labels with --frames, got none.")
         return {}
-    with open_stack(args.labels, axis=args.axis, at=args.at, labels=True) as labels:
+    with _open_labels(args) as labels:
         if len(labels) != len(stack):
             raise ValueError(
                 f"Expected labels of all {len(stack)} frames, got {len(labels)} frames "
                 f"in {args.labels}. For single frames use --reference FRAME=FILE."
             )
-        wanted = range(len(labels)) if args.frames is None else args.frames
-        outside = [index for index in wanted if not 0 <= index < len(labels)]
+        if args.frames is None:
+            frames = ((index, labels[index]) for index in range(len(labels)))
+            return {index: frame for index, frame in frames if frame.any()}
+        outside = [index for index in args.frames if not 0 <= index < len(labels)]
         if outside:
             raise ValueError(
                 f"Expected --frames from 0 to {len(labels) - 1}, got {outside[0]}."
             )
-        frames = ((index, labels[index]) for index in wanted)
-        return {index: frame for index, frame in frames if frame.any()}
+        # A frame that is named and empty is a reference, too: nothing is there.
+        return {index: labels[index] for index in args.frames}
+
+
+def _open_labels(args: argparse.Namespace) -> Stack:
+    """Open labels that have only the axis of the frames, or all axes of the stack."""
+    from napari_seggpt.io import StackError, open_stack
+
+    try:
+        return open_stack(args.labels, labels=True)
+    except StackError:
+        return open_stack(args.labels, axis=args.axis, at=args.at, labels=True)
 
 
 def _other_prompts(args: argparse.Namespace) -> list[Prompt]:
@@ -200,11 +231,20 @@ def _advise_tiles(
     return settings
 
 
-def _create_output(
+def _open_output(
     args: argparse.Namespace, stack: Stack, prompts: Sequence[Prompt]
 ) -> LabelsWriter:
-    from napari_seggpt.io import create_labels
+    from napari_seggpt.io import create_labels, reopen_labels
 
+    if args.resume and args.output.exists():
+        writer = reopen_labels(args.output)
+        if (len(writer), writer.geometry.frame_shape) != (
+            len(stack),
+            stack.frame_shape,
+        ):
+            writer.close()
+            raise ValueError(f"Expected labels of this stack in {args.output}.")
+        return writer
     largest = max(int(prompt.labels.max()) for prompt in prompts)
     dtype = np.uint8 if largest < 2**8 else np.uint16 if largest < 2**16 else np.uint32
     return create_labels(
@@ -219,49 +259,68 @@ def _create_output(
     )
 
 
+def _finished(args: argparse.Namespace, writer: LabelsWriter) -> set[int]:
+    """Return the frames that an earlier run has labelled, if this one goes on."""
+    if not args.resume:
+        return set()
+    return {index for index in range(len(writer)) if writer[index].any()}
+
+
 def _predict(
     stack: Stack,
     predictor: Predictor,
     settings: PropagationSettings,
     writer: LabelsWriter,
-    output: Path,
-) -> int:
-    """Write references and predictions as they come; returns the exit code."""
-    from tqdm import tqdm
+    finished: set[int],
+) -> tuple[int, set[int]]:
+    """Write references and predictions as they come.
 
+    Returns the exit code and the frames that were predicted.
+    """
     from napari_seggpt.inference.propagation import plan, predict_stack
 
     references = {p.index: p for p in predictor.prompts if p.index is not None}
     for index, prompt in references.items():
         writer.write(index, prompt.labels)
-    total = sum(len(chain) for chain in plan(len(stack), references, settings))
-    done = 0
+    chains = plan(len(stack), references, settings, protected=finished)
+    total = sum(len(chain) for chain in chains)
+    predicted: set[int] = set()
+    steps = predict_stack(stack, predictor, settings=settings, protected=finished)
+    code = 0
     try:
-        steps = predict_stack(stack, predictor, settings=settings)
         for step in tqdm(steps, total=total, unit="frame", desc="Predicting"):
             writer.write(step.index, step.prediction.labels)
-            done += 1
+            predicted.add(step.index)
     except KeyboardInterrupt:
+        code = INTERRUPTED
+    finally:
         print(
-            f"Stopped: {done} of {total} frames are predicted and kept in {output}.",
-            file=sys.stderr,
+            f"{len(predicted)} of {total} frames predicted from "
+            f"{len(predictor.prompts)} references, in {writer.path}"
+            + ("" if len(predicted) == total else "; --resume goes on")
         )
-        return 130
-    print(f"{done} frames predicted from {len(predictor.prompts)} references: {output}")
-    return 0
+    return code, predicted
 
 
-def _draw(path: Path, stack: Stack, writer: LabelsWriter, predictor: Predictor) -> None:
+def _draw(
+    path: Path,
+    stack: Stack,
+    writer: LabelsWriter,
+    predictor: Predictor,
+    predicted: set[int],
+) -> None:
+    """Draw references and predicted frames, evenly chosen."""
     from napari_seggpt.overlay import save_sheet
     from napari_seggpt.preprocessing import measure_limits, to_rgb
 
-    references = {prompt.index for prompt in predictor.prompts}
-    count = min(SHEET_FRAMES, len(stack))
+    references = {p.index for p in predictor.prompts if p.index is not None}
+    shown = sorted(references | predicted)
+    places = np.linspace(0, len(shown) - 1, min(SHEET_FRAMES, len(shown)))
     panels = []
-    for index in np.unique(np.linspace(0, len(stack) - 1, count).astype(int)):
-        frame = stack[int(index)]
+    for index in (shown[int(place)] for place in np.unique(places.astype(int))):
+        frame = stack[index]
         rgb = to_rgb(frame, predictor.limits or measure_limits([frame]))
-        kind = "reference" if int(index) in references else "predicted"
-        panels.append((f"frame {index} - {kind}", rgb, writer[int(index)]))
+        kind = "reference" if index in references else "predicted"
+        panels.append((f"frame {index} - {kind}", rgb, writer[index]))
     save_sheet(path, panels)
     print(f"Picture of the result: {path}")

@@ -7,16 +7,18 @@ import json
 import sys
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from napari_seggpt.cli import arguments
-from napari_seggpt.settings import Recipe
+from napari_seggpt.cli.interrupt import INTERRUPTED, StopAtNextStep
+from napari_seggpt.settings import Device, Recipe
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
     from napari_seggpt.model.seggpt import SegGPT
+    from napari_seggpt.training.dataset import ExampleSampler
     from napari_seggpt.training.trainer import TrainStep
 
 STATE, WEIGHTS, LOG, RECIPE = (
@@ -25,7 +27,6 @@ STATE, WEIGHTS, LOG, RECIPE = (
     "log.csv",
     "recipe.json",
 )
-SIMULATED_SIZE = 160
 
 
 def add_parser(commands: Any) -> None:
@@ -40,55 +41,71 @@ def add_parser(commands: Any) -> None:
         "data", type=Path, nargs="*", help="folders with images/ and labels/"
     )
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--recipe", type=Path, help="JSON file of settings")
-    parser.add_argument("--steps", type=int, help="how many updates")
+    parser.add_argument(
+        "--recipe", type=Path, help="JSON file with settings other than the default"
+    )
+    parser.add_argument(
+        "--steps", type=int, help=f"how many updates (default: {Recipe().steps})"
+    )
     parser.add_argument(
         "--start", metavar="MODEL", help="go on from these weights instead of none"
     )
-    parser.add_argument("--device", default="auto")
+    parser.add_argument(
+        "--device",
+        choices=get_args(Device),
+        default="auto",
+        help="where to compute (default: %(default)s)",
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Train; returns the exit code."""
-    from tqdm import tqdm
-
     from napari_seggpt.inference.device import pick_device
     from napari_seggpt.model.checkpoint import save_checkpoint
+    from napari_seggpt.training.trainer import train
+
+    recipe = _read_recipe(args)
+    sampler = _make_sampler(args.data, recipe)
+    model = _start_model(args.start, recipe).to(pick_device(args.device))
+    args.output.mkdir(parents=True, exist_ok=True)
+    steps = train(model, sampler, recipe, checkpoint=args.output / STATE)
+    (args.output / RECIPE).write_text(json.dumps(asdict(recipe), indent=2) + "\n")
+    with StopAtNextStep() as interrupt:
+        _follow(steps, recipe, args.output / LOG, interrupt)
+    steps.close()
+    save_checkpoint(model, args.output / WEIGHTS)
+    print(f"Weights: {args.output / WEIGHTS}")
+    if interrupt.asked:
+        print(f"Stopped: the same command goes on from {args.output}.", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _make_sampler(folders: list[Path], recipe: Recipe) -> ExampleSampler:
+    from tqdm import tqdm
+
     from napari_seggpt.training.dataset import (
         ExampleSampler,
         read_datasets,
         simulated_datasets,
     )
-    from napari_seggpt.training.trainer import train
 
-    recipe = _read_recipe(args)
-    real = [one for folder in args.data for one in read_datasets(folder)]
+    real = [
+        one for folder in tqdm(folders, desc="Reading") for one in read_datasets(folder)
+    ]
     count = recipe.simulated_groups if recipe.simulated > 0 else 0
-    simulated = simulated_datasets(count, size=SIMULATED_SIZE, seed=recipe.seed)
-    sampler = ExampleSampler(
-        real, tqdm(simulated, total=count, unit="pair", desc="Simulating"), recipe
-    )
-    model = _start_model(args.start, recipe).to(pick_device(args.device))
-    args.output.mkdir(parents=True, exist_ok=True)
-    (args.output / RECIPE).write_text(json.dumps(asdict(recipe), indent=2) + "\n")
-    steps = train(model, sampler, recipe, checkpoint=args.output / STATE)
-    try:
-        _follow(steps, recipe, args.output / LOG)
-    except KeyboardInterrupt:
-        print(f"Stopped: the same command goes on from {args.output}.", file=sys.stderr)
-        return 130
-    finally:
-        steps.close()
-        save_checkpoint(model, args.output / WEIGHTS)
-    print(f"Weights: {args.output / WEIGHTS}")
-    return 0
+    pairs = simulated_datasets(count, size=recipe.simulated_size, seed=recipe.seed)
+    simulated = tqdm(pairs, total=count, unit="pair", desc="Simulating")
+    return ExampleSampler(real, simulated, recipe)
 
 
 def _read_recipe(args: argparse.Namespace) -> Recipe:
-    values: dict[str, Any] = {}
+    values: Any = {}
     if args.recipe is not None:
         values = json.loads(args.recipe.read_text())
+        if not isinstance(values, dict):
+            raise ValueError(f"Expected a JSON object in {args.recipe}, got a list.")
     if args.steps is not None:
         values["steps"] = args.steps
     known = {field.name for field in fields(Recipe)}
@@ -115,22 +132,33 @@ def _start_model(start: str | None, recipe: Recipe) -> SegGPT:
     return SegGPT(NAMED_CONFIGS[recipe.config])
 
 
-def _follow(steps: Iterator[TrainStep], recipe: Recipe, log: Path) -> None:
+def _follow(
+    steps: Iterator[TrainStep], recipe: Recipe, log: Path, interrupt: StopAtNextStep
+) -> None:
     """Show the progress and write every step's loss to the log."""
     from tqdm import tqdm
 
-    is_new = not log.exists()
-    with (
-        log.open("a", newline="") as file,
-        tqdm(total=recipe.steps, unit="step", desc="Training") as bar,
-    ):
-        writer = csv.writer(file)
-        if is_new:
-            writer.writerow(["step", "loss", "learning_rate", "prompts"])
+    with tqdm(total=recipe.steps, unit="step", desc="Training") as bar:
         for step in steps:
-            writer.writerow(
-                [step.step, f"{step.loss:.6f}", step.learning_rate, step.num_prompts]
-            )
-            file.flush()
+            if bar.n == 0:
+                _cut_log(log, step.step)
+            with log.open("a", newline="") as file:
+                csv.writer(file).writerow(
+                    [
+                        step.step,
+                        f"{step.loss:.6f}",
+                        step.learning_rate,
+                        step.num_prompts,
+                    ]
+                )
             bar.update(step.step + 1 - bar.n)
             bar.set_postfix(loss=f"{step.loss:.3f}")
+            if interrupt.asked:
+                return
+
+
+def _cut_log(log: Path, first: int) -> None:
+    """Leave in the log what was before the step that a run goes on from."""
+    lines = log.read_text().splitlines() if log.exists() else []
+    kept = [line for line in lines[1:] if int(line.split(",")[0]) < first]
+    log.write_text("\n".join(["step,loss,learning_rate,prompts", *kept, ""]))

@@ -35,13 +35,16 @@ def mean_dice(
     true: NDArray[np.integer[Any]],
     ids: Iterable[int],
 ) -> float:
-    """Return the mean Dice over label ids.
+    """Return the mean Dice over the label ids that truly occur.
 
-    An id that occurs in neither image does not count; the mean over none is NaN.
+    Where none does, it is 1 if none is predicted, and else 0. So the same frames and
+    classes count for whatever predicted them.
     """
-    values = np.array([dice(predicted == i, true == i) for i in ids])
-    values = values[~np.isnan(values)]
-    return float(values.mean()) if len(values) else float("nan")
+    ids = list(ids)
+    present = [i for i in ids if (true == i).any()]
+    if not present:
+        return 0.0 if np.isin(predicted, ids).any() else 1.0
+    return float(np.mean([dice(predicted == i, true == i) for i in present]))
 
 
 def _check_shapes(predicted: NDArray[Any], true: NDArray[Any]) -> None:

@@ -15,7 +15,12 @@ from napari_seggpt.inference.tiling import with_advised_tiles
 from napari_seggpt.io import read_frame
 from napari_seggpt.preprocessing import measure_limits, resize_labels
 from napari_seggpt.prompts import Prompt
-from napari_seggpt.training.dataset import DataError, find_datasets, pair_files
+from napari_seggpt.training.dataset import (
+    DataError,
+    find_datasets,
+    guess_kind,
+    pair_files,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -120,8 +125,7 @@ def _sequences_of(folder: Path, facts: dict[str, Any]) -> list[LabelledSequence]
 
 
 def _task(labels: NDArray[np.integer[Any]], kind: str | None) -> str:
-    is_instance = kind == "instance" if kind else len(np.unique(labels)) > 16
-    if not is_instance:
+    if (kind or guess_kind(labels)) != "instance":
         return "semantic"
     return "border" if (labels == 0).mean() < TILED_BACKGROUND else "objects"
 
@@ -134,10 +138,10 @@ def _of_task(labels: NDArray[np.integer[Any]], task: str) -> NDArray[np.integer[
     return labels
 
 
-def spread_references(length: int, count: int) -> list[int]:
-    """Choose reference frames evenly: the middle one, the quarters, and so on."""
-    places = (np.arange(count) + 0.5) / count * length
-    return sorted({int(place) for place in places})
+def spread_references(labelled: Sequence[int], count: int) -> list[int]:
+    """Choose references evenly among labelled frames: the middle one, and so on."""
+    places = (np.arange(count) + 0.5) / count * len(labelled)
+    return sorted({labelled[int(place)] for place in places})
 
 
 def evaluate_sequence(
@@ -152,10 +156,13 @@ def evaluate_sequence(
     """Give some frames as references, predict the others, and score each.
 
     With `auto_tiles` the frames are cut into tiles where the references' objects are
-    too small for the model, as `suggest_scale` advises. Frames in which no class
-    occurs, truly or as predicted, have a NaN score.
+    too small for the model, as `suggest_scale` advises. References are frames with
+    labels, as a person would choose; a sequence without any yields nothing.
     """
-    given = spread_references(len(sequence), references)
+    labelled = [i for i in range(len(sequence)) if sequence.labels(i).any()]
+    if not labelled:
+        return
+    given = spread_references(labelled, references)
     prompts = [
         Prompt(image=sequence[i], labels=sequence.labels(i), index=i) for i in given
     ]
@@ -168,8 +175,6 @@ def evaluate_sequence(
         limits=measure_limits(sample_frames(sequence)),
     )
     ids = sorted({int(i) for prompt in prompts for i in prompt.ids})
-    if not ids:
-        return
     for step in predict_stack(sequence, predictor, settings=propagation):
         true = sequence.labels(step.index)
         nearest = min(prompts, key=lambda p: abs((p.index or 0) - step.index))
@@ -194,7 +199,7 @@ class DataSetScore:
 
 
 def summarise(scores: Sequence[FrameScore]) -> list[DataSetScore]:
-    """Average frame scores by data set, in order of appearance; NaN is left out."""
+    """Average frame scores by data set, in order of appearance."""
     names = list(dict.fromkeys(score.dataset for score in scores))
     return [
         _summarise_one(name, [score for score in scores if score.dataset == name])
@@ -203,10 +208,9 @@ def summarise(scores: Sequence[FrameScore]) -> list[DataSetScore]:
 
 
 def _summarise_one(name: str, scores: list[FrameScore]) -> DataSetScore:
-    valid = [score for score in scores if not np.isnan(score.dice)]
     return DataSetScore(
         dataset=name,
-        frames=len(valid),
-        dice=float(np.mean([score.dice for score in valid])),
-        copied=float(np.mean(np.nan_to_num([score.copied for score in valid]))),
+        frames=len(scores),
+        dice=float(np.mean([score.dice for score in scores])),
+        copied=float(np.mean([score.copied for score in scores])),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,8 +22,8 @@ THUMBNAIL = (8, 8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Example:
-    """A tile of a prompt, cut, resized and encoded for the model.
+class PromptTile:
+    """A tile of a prompt, cut and resized for the model.
 
     Attributes
     ----------
@@ -33,21 +33,23 @@ class Example:
         Where the tile lies in its frame, in shares of the frame's sides.
     index : int or None
         The frame of the stack that it comes from, if any.
-    encoded : tuple of EncodedPrompts
-        One for each palette (pass); K is 1.
+    thumbnail, is_labelled
+        What tiles are compared by.
+    encoded : dict of int to EncodedPrompts
+        By number of the palette (pass), once it was used; K is 1.
     """
 
     picture: NDArray[np.uint8]
     labels: NDArray[np.integer[Any]]
     center: tuple[float, float]
     index: int | None
-    encoded: tuple[EncodedPrompts, ...]
     thumbnail: NDArray[np.float32]
     is_labelled: bool
+    encoded: dict[int, EncodedPrompts] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class QueryTile:
     """A tile of a frame that is to be predicted."""
 
     picture: NDArray[np.uint8]
@@ -70,22 +72,22 @@ class Memory:
     """
 
     def __init__(self, size: int) -> None:
-        self._frames: deque[list[Example]] = deque(maxlen=size)
+        self._frames: deque[list[PromptTile]] = deque(maxlen=size)
 
     def __len__(self) -> int:
         return len(self._frames)
 
-    def add(self, examples: Iterable[Example]) -> None:
+    def add(self, frame: Iterable[PromptTile]) -> None:
         """Remember a predicted frame, given as its tiles.
 
         A frame without any label is not remembered: it would teach the next frame
         that there is nothing, and an object lost once would stay lost.
         """
-        tiles = list(examples)
+        tiles = list(frame)
         if any(tile.is_labelled for tile in tiles):
             self._frames.append(tiles)
 
-    def recall(self, query: Query) -> list[Example]:
+    def recall(self, query: QueryTile) -> list[PromptTile]:
         """Return, of every frame in memory, the tile at the query's place."""
         return [
             min(tiles, key=lambda tile: _distance(tile.center, query.tile.center))
@@ -93,19 +95,21 @@ class Memory:
         ]
 
 
-def choose(query: Query, examples: Sequence[Example], limit: int) -> list[Example]:
-    """Choose the examples that are nearest to a query and most like it.
+def choose(
+    query: QueryTile, tiles: Sequence[PromptTile], limit: int
+) -> list[PromptTile]:
+    """Choose the tiles that are nearest to a query and most like it.
 
-    Examples with labels come before those without. Among tiles, the one at the
+    Tiles with labels come before those without. Among tiles, the one at the
     query's place in the nearest frame is taken, labelled or not, unless it would be
     the only one: it shows what is background here.
     """
-    if len(examples) <= limit:
-        return list(examples)
+    if len(tiles) <= limit:
+        return list(tiles)
     look = thumbnail(query.picture)
-    here = min(examples, key=lambda one: _place_cost(one, query))
+    here = min(tiles, key=lambda one: _place_cost(one, query))
     ranked = sorted(
-        (one for one in examples if one is not here),
+        (one for one in tiles if one is not here),
         key=lambda one: (not one.is_labelled, _cost(one, query, look)),
     )
     if limit == 1 and not here.is_labelled:
@@ -113,20 +117,20 @@ def choose(query: Query, examples: Sequence[Example], limit: int) -> list[Exampl
     return [here, *ranked[: limit - 1]]
 
 
-def _cost(example: Example, query: Query, look: NDArray[np.float32]) -> float:
-    unlike = float(np.abs(example.thumbnail - look).mean())
-    return unlike * (1.0 + 0.1 * np.log1p(_frames_away(example, query)))
+def _cost(tile: PromptTile, query: QueryTile, look: NDArray[np.float32]) -> float:
+    unlike = float(np.abs(tile.thumbnail - look).mean())
+    return unlike * (1.0 + 0.1 * np.log1p(_frames_away(tile, query)))
 
 
-def _place_cost(example: Example, query: Query) -> tuple[float, float]:
-    place = _distance(example.center, query.tile.center)
-    return round(place, 3), _frames_away(example, query)
+def _place_cost(tile: PromptTile, query: QueryTile) -> tuple[float, float]:
+    place = _distance(tile.center, query.tile.center)
+    return round(place, 3), _frames_away(tile, query)
 
 
-def _frames_away(example: Example, query: Query) -> float:
-    if example.index is None or query.index is None:
+def _frames_away(tile: PromptTile, query: QueryTile) -> float:
+    if tile.index is None or query.index is None:
         return 100.0  # another image: as far as a distant frame
-    return abs(example.index - query.index)
+    return abs(tile.index - query.index)
 
 
 def _distance(one: tuple[float, float], other: tuple[float, float]) -> float:

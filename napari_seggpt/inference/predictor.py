@@ -11,7 +11,13 @@ import torch
 
 from napari_seggpt.inference.device import autocast, pick_device, pick_dtype
 from napari_seggpt.inference.ensemble import spatial_grid
-from napari_seggpt.inference.memory import Example, Memory, Query, choose, thumbnail
+from napari_seggpt.inference.memory import (
+    Memory,
+    PromptTile,
+    QueryTile,
+    choose,
+    thumbnail,
+)
 from napari_seggpt.inference.tiling import blend, make_tiles
 from napari_seggpt.model.encoding import EncodedPrompts
 from napari_seggpt.model.seggpt import SEG_TYPES
@@ -81,7 +87,7 @@ class Predictor:
         self.set_prompts(prompts)
 
     def set_prompts(self, prompts: Iterable[Prompt]) -> None:
-        """Replace the prompts; they are encoded once.
+        """Replace the prompts; each is encoded once, when it is first used.
 
         Raises
         ------
@@ -95,21 +101,21 @@ class Predictor:
             self.limits = measure_limits(images)
         ids = {int(i) for prompt in self.prompts for i in prompt.ids}
         self.palettes = Palette.of(ids).split(self.settings.labels_per_pass)
-        self.examples = [x for prompt in self.prompts for x in self.prepare(prompt)]
-        if ids and not any(example.is_labelled for example in self.examples):
+        self.tiles = [x for prompt in self.prompts for x in self.prepare(prompt)]
+        if ids and not any(tile.is_labelled for tile in self.tiles):
             logger.warning(
                 "Every labelled object vanishes in the model's %d x %d pixels: "
                 "use tiles.",
                 *self.model.config.image_size,
             )
 
-    def prepare(self, prompt: Prompt) -> list[Example]:
-        """Cut, resize and encode a prompt; one example a tile."""
+    def prepare(self, prompt: Prompt) -> list[PromptTile]:
+        """Cut a prompt into tiles of the model's size."""
         rgb = self._rgb(prompt.image)
         size = self.model.config.image_size
         tiles = make_tiles(rgb.shape[:2], size, self.settings.tiling)
         return [
-            self._example(
+            self._tile(
                 tile.picture(rgb, size),
                 tile.labels(prompt.labels, size),
                 center=tile.center,
@@ -157,7 +163,7 @@ class Predictor:
             tiles = make_tiles(rgb.shape[:2], size, self.settings.tiling)
             queries.append(
                 [
-                    Query(picture=t.picture(rgb, size), tile=t, index=index)
+                    QueryTile(picture=t.picture(rgb, size), tile=t, index=index)
                     for t in tiles
                 ]
             )
@@ -174,35 +180,36 @@ class Predictor:
         limits = self.limits or measure_limits([frame])
         return to_rgb(frame, limits)
 
-    def _example(
+    def _tile(
         self,
         picture: NDArray[np.uint8],
         labels: NDArray[np.integer[Any]],
         *,
         center: tuple[float, float] = (0.5, 0.5),
         index: int | None = None,
-    ) -> Example:
-        return Example(
+    ) -> PromptTile:
+        return PromptTile(
             picture=picture,
             labels=labels,
             center=center,
             index=index,
-            encoded=tuple(self._encode(picture, labels, p) for p in self.palettes),
             thumbnail=thumbnail(picture),
             is_labelled=bool(labels.any()),
         )
 
-    def _encode(
-        self,
-        picture: NDArray[np.uint8],
-        labels: NDArray[np.integer[Any]],
-        palette: Palette,
-    ) -> EncodedPrompts:
-        image = self._tensor(picture[None, None])
-        colors = self._tensor(palette.encode(labels)[None, None])
-        seg_type = torch.tensor([SEG_TYPES[self.settings.seg_type]], device=self.device)
-        with torch.inference_mode(), autocast(self.device, self.dtype):
-            return self.model.encode_prompts(image, colors, seg_type)
+    def _encoded(self, tile: PromptTile, number: int) -> EncodedPrompts:
+        """Return a tile encoded for a pass: at its first use, and once."""
+        if number not in tile.encoded:
+            image = self._tensor(tile.picture[None, None])
+            colors = self.palettes[number].encode(tile.labels)
+            seg_type = torch.tensor([SEG_TYPES[self.settings.seg_type]])
+            with torch.inference_mode(), autocast(self.device, self.dtype):
+                tile.encoded[number] = self.model.encode_prompts(
+                    image,
+                    self._tensor(colors[None, None]),
+                    seg_type.to(self.device),
+                )
+        return tile.encoded[number]
 
     def _tensor(self, pictures: NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(normalise(pictures)).to(self.device)
@@ -210,7 +217,7 @@ class Predictor:
     def _decode(
         self,
         painted: list[list[NDArray[np.float32]]],
-        queries: list[Query],
+        queries: list[QueryTile],
         shape: tuple[int, int],
     ) -> Prediction:
         """Join the tiles of a frame (tile, pass, h, w, 3) and read their labels."""
@@ -226,7 +233,7 @@ class Predictor:
     # -- many queries ------------------------------------------------------------
 
     def _paint(
-        self, queries: list[Query], memory: Memory | None
+        self, queries: list[QueryTile], memory: Memory | None
     ) -> Iterator[list[NDArray[np.float32]]]:
         """Run the model; yields for every query its colours (h, w, 3) of each pass."""
         size = self.settings.batch
@@ -240,16 +247,16 @@ class Predictor:
             ]
             yield from (list(each) for each in zip(*passes, strict=True))
 
-    def _choose(self, query: Query, memory: Memory | None) -> list[Example]:
+    def _choose(self, query: QueryTile, memory: Memory | None) -> list[PromptTile]:
         remembered = memory.recall(query) if memory else []
-        examples = choose(query, self.examples, self.settings.max_prompts) + remembered
-        if self.settings.ensemble == "feature" or len(examples) == 1:
-            return examples
-        grid = spatial_grid([x.picture for x in examples], [x.labels for x in examples])
-        return [self._example(*grid)]
+        tiles = choose(query, self.tiles, self.settings.max_prompts) + remembered
+        if self.settings.ensemble == "feature" or len(tiles) == 1:
+            return tiles
+        grid = spatial_grid([x.picture for x in tiles], [x.labels for x in tiles])
+        return [self._tile(*grid)]
 
     def _run_in_parts(
-        self, pictures: NDArray[np.uint8], chosen: list[list[Example]], number: int
+        self, pictures: NDArray[np.uint8], chosen: list[list[PromptTile]], number: int
     ) -> NDArray[np.float32]:
         """Run a batch, in halves where the device has too little memory for it."""
         try:
@@ -270,9 +277,9 @@ class Predictor:
         return np.concatenate(parts)
 
     def _run(
-        self, pictures: NDArray[np.uint8], chosen: list[list[Example]], number: int
+        self, pictures: NDArray[np.uint8], chosen: list[list[PromptTile]], number: int
     ) -> NDArray[np.float32]:
-        prompts = _join(chosen, number)
+        prompts = self._join(chosen, number)
         query = self._tensor(pictures)
         with torch.inference_mode(), autocast(self.device, self.dtype):
             colors = self.model(query, prompts)
@@ -284,21 +291,20 @@ class Predictor:
             )
         return denormalise(colors.float().cpu().numpy())
 
+    def _join(self, chosen: list[list[PromptTile]], number: int) -> EncodedPrompts:
+        """Join encoded prompts of a batch, without a copy where all have the same."""
+        joined = [
+            EncodedPrompts.join([self._encoded(tile, number) for tile in tiles])
+            for tiles in (chosen[:1] if _all_same(chosen) else chosen)
+        ]
+        if len(joined) < len(chosen):
+            return joined[0].expand(len(chosen))
+        return EncodedPrompts.join(joined, dim=0)
 
-def _join(chosen: list[list[Example]], number: int) -> EncodedPrompts:
-    """Join the encoded prompts of a batch, without a copy where all have the same."""
-    joined = [
-        EncodedPrompts.join([example.encoded[number] for example in examples])
-        for examples in (chosen[:1] if _all_same(chosen) else chosen)
-    ]
-    if len(joined) < len(chosen):
-        return joined[0].expand(len(chosen))
-    return EncodedPrompts.join(joined, dim=0)
 
-
-def _all_same(chosen: list[list[Example]]) -> bool:
-    first = [id(example) for example in chosen[0]]
-    return all([id(example) for example in other] == first for other in chosen[1:])
+def _all_same(chosen: list[list[PromptTile]]) -> bool:
+    first = [id(tile) for tile in chosen[0]]
+    return all([id(tile) for tile in other] == first for other in chosen[1:])
 
 
 def combine_passes(

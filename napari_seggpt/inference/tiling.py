@@ -76,11 +76,11 @@ def make_tiles(
 ) -> list[Tile]:
     """Cover a frame (H, W) with tiles for a model of input (h, w).
 
-    A frame that fits into one tile is not cut.
+    Where frames are cut, a smaller one is one tile of the same size, so that prompts
+    and queries of any sizes are shown at one scale.
     """
     sides = [max(1, round(side / settings.scale)) for side in size]
-    fits = all(side >= extent for side, extent in zip(sides, shape, strict=True))
-    if not settings.enabled or fits:
+    if not settings.enabled:
         return [Tile(top=0, left=0, height=shape[0], width=shape[1], center=(0.5, 0.5))]
     shown = [min(side, extent) for side, extent in zip(sides, shape, strict=True)]
     tops, lefts = (

@@ -136,7 +136,8 @@ class Stack:
             block = self._source.read(self._frames.index(frame))
         except StackError:
             raise
-        except (OSError, ValueError, RuntimeError, zlib.error) as error:
+        except (OSError, ValueError, RuntimeError, SyntaxError, zlib.error) as error:
+            # Pillow tells of a damaged PNG by a SyntaxError.
             raise StackError(
                 f"Expected frame {frame} of {self.name} to be readable, "
                 f"got: {one_line(error)}"

@@ -14,7 +14,7 @@ import tifffile
 import zarr
 from PIL import Image
 
-from napari_seggpt.io.folder import PICTURE_SUFFIXES, TIFF_SUFFIXES, image_files
+from napari_seggpt.io.folder import TIFF_SUFFIXES, image_files
 from napari_seggpt.io.labels import LabelsGeometry, LabelsWriter
 from napari_seggpt.io.layout import StackError
 from napari_seggpt.io.ome_zarr import find_image, is_zarr
@@ -99,7 +99,7 @@ def create_labels(
         units=names,
     )
     suffix = path.suffix.lower()
-    if suffix in PICTURE_SUFFIXES:
+    if suffix not in (*TIFF_SUFFIXES, ".zarr", ""):
         raise StackError(
             f"Expected a path ending in .tif or .zarr, or a folder, got {path.name}."
         )

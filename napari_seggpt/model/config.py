@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -89,7 +90,7 @@ class SegGPTConfig:
         return [
             ("image_size", fits),
             ("embed_dim", self.embed_dim % self.num_heads == 0),
-            ("mlp_ratio", self.mlp_ratio > 0),
+            ("mlp_ratio", 0 < self.mlp_ratio < math.inf),
             ("drop_path", 0 <= self.drop_path < 1),
             ("merge_index", -1 <= self.merge_index < self.depth),
             ("tap_indices", self._taps_are_valid()),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_seggpt.io import read_frame
+from napari_seggpt.io.folder import image_files
 from napari_seggpt.preprocessing import (
     measure_limits,
     resize_labels,
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
     from napari_seggpt.settings import Recipe
 
+MOST_CLASSES = 16  # with more ids in an image, they are taken for objects
 LONGEST_SIDE = 384  # larger images are shrunk once, when they are read
+TRIES = 1000  # until an example with something to segment is drawn
 CANDIDATES = 4  # of so many images, the one most alike becomes the partner
 
 
@@ -87,7 +90,7 @@ def read_datasets(root: Path) -> list[DataSet]:
     """Read a folder with `images/` and `labels/`, or one of such folders.
 
     A `datasets.json` beside the folders tells each one's `label_kind`; without it a
-    set with more than 16 ids in an image counts as instances.
+    set with more than 16 ids in its first image counts as instances.
 
     Raises
     ------
@@ -105,12 +108,9 @@ def find_datasets(root: Path) -> list[tuple[Path, dict[str, Any]]]:
     DataError
         If no folder has a pair of images and labels, or the manifest is no JSON.
     """
-    manifest = root / "datasets.json"
-    try:
-        facts = json.loads(manifest.read_text()) if manifest.is_file() else {}
-    except ValueError as error:
-        raise DataError(f"Expected JSON in {manifest}, got {error}.") from error
-    folders = [root] if (root / "images").is_dir() else sorted(root.glob("*/"))
+    is_single = (root / "images").is_dir()
+    folders = [root] if is_single else sorted(root.glob("*/"))
+    facts = _read_manifest(root.resolve().parent if is_single else root)
     found = [(folder, facts.get(folder.name, {})) for folder in folders]
     found = [(folder, fact) for folder, fact in found if pair_files(folder)]
     if not found:
@@ -120,10 +120,27 @@ def find_datasets(root: Path) -> list[tuple[Path, dict[str, Any]]]:
     return found
 
 
+def _read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
+    file = folder / "datasets.json"
+    if not file.is_file():
+        return {}
+    try:
+        facts = json.loads(file.read_text())
+    except ValueError as error:
+        raise DataError(f"Expected JSON in {file}, got: {error}") from error
+    if not isinstance(facts, dict):
+        raise DataError(f"Expected a JSON object in {file}, got a list or value.")
+    return facts
+
+
+def guess_kind(labels: NDArray[np.integer[Any]]) -> str:
+    """Guess from one image whether its labels are objects or classes."""
+    return "instance" if len(np.unique(labels)) > MOST_CLASSES else "semantic"
+
+
 def _read_set(folder: Path, facts: dict[str, Any]) -> DataSet:
     images = tuple(_read_pair(image, label) for image, label in pair_files(folder))
-    many = any(len(np.unique(pair.labels)) > 16 for pair in images)
-    kind = facts.get("label_kind", "instance" if many else "semantic")
+    kind = facts.get("label_kind") or guess_kind(images[0].labels)
     # A set of 400 images teaches more than one of 20, but not 20 times more.
     weight = len(images) ** 0.5
     return DataSet(name=folder.name, label_kind=kind, images=images, weight=weight)
@@ -131,8 +148,10 @@ def _read_set(folder: Path, facts: dict[str, Any]) -> DataSet:
 
 def pair_files(folder: Path) -> list[tuple[Path, Path]]:
     """List the images of a data set that have labels of the same name."""
-    labels = {path.stem: path for path in sorted((folder / "labels").glob("*.*"))}
-    images = sorted((folder / "images").glob("*.*"))
+    if not (folder / "images").is_dir() or not (folder / "labels").is_dir():
+        return []
+    labels = {path.stem: path for path in image_files(folder / "labels")}
+    images = image_files(folder / "images")
     return [(path, labels[path.stem]) for path in images if path.stem in labels]
 
 
@@ -183,11 +202,12 @@ class ExampleSampler:
 
     def draw(self, rng: np.random.Generator, *, prompts: int) -> Example:
         """Draw one example with so many prompts; a function of the generator alone."""
-        while True:
+        for _ in range(TRIES):
             data = self._draw_set(rng)
             example = self._try_draw(data, prompts, rng)
             if example is not None:
                 return example
+        raise DataError(f"Expected labels to learn from, got none in {TRIES} tries.")
 
     def _draw_set(self, rng: np.random.Generator) -> DataSet:
         simulate = rng.random() < self._recipe.simulated

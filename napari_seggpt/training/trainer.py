@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -99,11 +100,11 @@ def _stage_loss(stage: Tensor, target: Tensor, weight: Tensor, beta: float) -> T
 def train(
     model: SegGPT, sampler: ExampleSampler, recipe: Recipe, *, checkpoint: Path
 ) -> Generator[TrainStep]:
-    """Train a model and yield after every update.
+    """Train a model; the generator that is returned yields after every update.
 
-    A run that was stopped goes on where its checkpoint was written, with the same
-    losses as one that was not. When the generator ends or is closed, the model holds
-    the averaged weights.
+    A run that was stopped goes on where it was, with the same losses as one that was
+    not: closing the generator writes its state. When it ends or is closed, the model
+    holds the averaged weights.
 
     Parameters
     ----------
@@ -119,90 +120,101 @@ def train(
     Raises
     ------
     ValueError
-        If the checkpoint belongs to a run with another recipe.
+        At once, if the checkpoint is damaged or of a run with another recipe.
     """
-    optimizer = build_optimizer(model, recipe)
-    average = {name: value.clone() for name, value in model.state_dict().items()}
-    first = 0
+    run = _Run(model, recipe, checkpoint)
     if checkpoint.exists():
-        first = _resume(checkpoint, model, optimizer, average, recipe)
-    device = next(model.parameters()).device
-    model.train()
+        run.resume()
+    return _steps(run, sampler)
+
+
+def _steps(run: _Run, sampler: ExampleSampler) -> Generator[TrainStep]:
+    recipe = run.recipe
+    device = next(run.model.parameters()).device
+    run.model.train()
     try:
-        for step in range(first, recipe.steps):
-            batch = _to(draw_batch(sampler, recipe, step), device)
-            yield _update(model, batch, optimizer, recipe, step)
-            update_average(average, model, recipe.average, step)
-            if (step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps:
-                _save(checkpoint, model, optimizer, average, recipe, step + 1)
+        while run.step < recipe.steps:
+            batch = _to(draw_batch(sampler, recipe, run.step), device)
+            done = run.update(batch)
+            if run.step % recipe.save_every == 0 or run.step == recipe.steps:
+                run.save()
+            yield done
+    except GeneratorExit:
+        run.save()
+        raise
     finally:
-        model.load_state_dict(average)
-        model.eval()
+        run.model.load_state_dict(run.average)
+        run.model.eval()
+
+
+class _Run:
+    """The state of a run: model, optimiser, averaged weights and steps done."""
+
+    def __init__(self, model: SegGPT, recipe: Recipe, checkpoint: Path) -> None:
+        self.model = model
+        self.recipe = recipe
+        self.step = 0
+        self.average = {name: x.clone() for name, x in model.state_dict().items()}
+        self._optimizer = build_optimizer(model, recipe)
+        self._checkpoint = checkpoint
+
+    def update(self, batch: Batch) -> TrainStep:
+        """Make the next update."""
+        step, recipe = self.step, self.recipe
+        torch.manual_seed(recipe.seed * 1_000_003 + step)  # drop path, also resumed
+        rate = learning_rate(step, recipe)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        loss = coloring_loss(self.model, batch, recipe.beta)
+        self._optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip_norm)
+        self._optimizer.step()
+        update_average(self.average, self.model, recipe.average, step)
+        self.step += 1
+        return TrainStep(
+            step=step,
+            loss=loss.item(),
+            learning_rate=rate,
+            num_prompts=batch.images.shape[1] - 1,
+        )
+
+    def save(self) -> None:
+        """Write the state, whole or not at all."""
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "average": self.average,
+            "recipe": asdict(self.recipe),
+            "step": self.step,
+        }
+        self._checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._checkpoint.with_name(self._checkpoint.name + ".part")
+        torch.save(state, temporary)
+        os.replace(temporary, self._checkpoint)
+
+    def resume(self) -> None:
+        """Read the state of a run with the same recipe."""
+        path = self._checkpoint
+        try:
+            state = torch.load(path, weights_only=True, map_location="cpu")
+            recipe, step = state["recipe"], int(state["step"])
+        except (RuntimeError, EOFError, KeyError, TypeError, UnpicklingError) as error:
+            raise ValueError(
+                f"Expected the state of a run in {path}, got: {error}"
+            ) from error
+        if recipe != asdict(self.recipe):
+            raise ValueError(
+                f"Expected the recipe of the run in {path}, got another one; "
+                "give it another folder or delete the run."
+            )
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        for name, value in state["average"].items():
+            self.average[name].copy_(value)
+        self.step = step
 
 
 def _to(batch: Batch, device: torch.device) -> Batch:
     fields = {name: getattr(batch, name).to(device) for name in Batch.__slots__}
     return Batch(**fields)
-
-
-def _update(
-    model: SegGPT,
-    batch: Batch,
-    optimizer: torch.optim.Optimizer,
-    recipe: Recipe,
-    step: int,
-) -> TrainStep:
-    torch.manual_seed(recipe.seed * 1_000_003 + step)  # drop path, also when resumed
-    rate = learning_rate(step, recipe)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    loss = coloring_loss(model, batch, recipe.beta)
-    optimizer.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
-    optimizer.step()
-    prompts = batch.images.shape[1] - 1
-    return TrainStep(
-        step=step, loss=loss.item(), learning_rate=rate, num_prompts=prompts
-    )
-
-
-def _save(
-    path: Path,
-    model: SegGPT,
-    optimizer: torch.optim.Optimizer,
-    average: dict[str, Tensor],
-    recipe: Recipe,
-    step: int,
-) -> None:
-    state = {
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "average": average,
-        "recipe": asdict(recipe),
-        "step": step,
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
-
-
-def _resume(
-    path: Path,
-    model: SegGPT,
-    optimizer: torch.optim.Optimizer,
-    average: dict[str, Tensor],
-    recipe: Recipe,
-) -> int:
-    state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-    if state["recipe"] != asdict(recipe):
-        raise ValueError(
-            f"Expected the recipe of the run in {path}, got another one; "
-            "give it another folder or delete the run."
-        )
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    for name, value in state["average"].items():
-        average[name].copy_(value)
-    return int(state["step"])

@@ -1,5 +1,7 @@
 import csv
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -7,7 +9,10 @@ from PIL import Image
 
 from napari_seggpt.cli import benchmark as benchmark_command
 from napari_seggpt.cli import main, train
+from napari_seggpt.cli.arguments import load_named_model
+from napari_seggpt.model import zoo
 from napari_seggpt.model.checkpoint import load_checkpoint
+from napari_seggpt.training import trainer
 
 
 @pytest.fixture
@@ -47,6 +52,7 @@ def test_evaluate_prints_a_table(run, data):
     [
         (["--sets", "nothing"], "Expected data sets"),
         (["--references", "0"], "Expected 1 or more references"),
+        (["--references", "9"], "Expected more labelled frames than references"),
     ],
 )
 def test_evaluate_says_what_is_wrong(run, data, arguments, message):
@@ -79,7 +85,13 @@ def test_train_writes_weights_that_load_and_resumes(data, tmp_path, capfd):
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [({"colour": 1}, "got 'colour'"), ({"config": "huge"}, "got 'huge'")],
+    [
+        ({"colour": 1}, "got 'colour'"),
+        ({"config": "huge"}, "got 'huge'"),
+        ({"save_every": 0}, "save_every above 0"),
+        ({"steps": "10"}, "Expected steps as 4000"),
+        ({"simulated": 2.0}, "simulated of 0 to 1"),
+    ],
 )
 def test_train_says_what_is_wrong(data, tmp_path, capfd, values, message):
     recipe = write_recipe(tmp_path, **values)
@@ -88,6 +100,50 @@ def test_train_says_what_is_wrong(data, tmp_path, capfd, values, message):
     )
     assert code == 2
     assert message in capfd.readouterr().err
+
+
+def test_a_refused_recipe_leaves_a_finished_run(data, tmp_path, capfd):
+    recipe, folder = write_recipe(tmp_path), tmp_path / "run"
+    command = ["train", str(data), "--recipe", str(recipe), "--output", str(folder)]
+    assert main(command) == 0
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    assert main([*command, "--steps", "3"]) == 2
+    assert "Expected the recipe of the run" in capfd.readouterr().err
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_a_stopped_training_goes_on(data, tmp_path, capfd, monkeypatch):
+    recipe, folder = write_recipe(tmp_path, steps=4, save_every=100), tmp_path / "run"
+    command = ["train", str(data), "--recipe", str(recipe), "--output", str(folder)]
+    original, made = trainer.coloring_loss, []
+
+    def press_control_c_in_the_second_step(*args):
+        made.append(1)
+        if len(made) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "coloring_loss", press_control_c_in_the_second_step)
+        assert main(command) == 130
+    assert "goes on" in capfd.readouterr().err
+    assert main(command) == 0
+    with (folder / train.LOG).open() as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["0", "1", "2", "3"]
+
+
+def test_a_download_shows_licence_and_progress(monkeypatch, capfd, tiny_model):
+    def download(name, *, progress):
+        for done in (10, 60, 100):
+            progress(done, 100)
+        return tiny_model
+
+    monkeypatch.setattr(zoo, "locate", lambda *_, **__: None)
+    monkeypatch.setattr(zoo, "load_model", download)
+    assert load_named_model("seggpt-vit-large") is tiny_model
+    errors = capfd.readouterr().err
+    assert "MIT" in errors
+    assert "100/100" in errors
 
 
 def test_benchmark_prints_what_was_measured(monkeypatch, capsys):
@@ -125,10 +181,12 @@ def test_info_describes_a_stack(stack, capsys):
     assert "0.25 micrometer" in out
 
 
-def test_no_command_is_a_mistake(capsys):
+@pytest.mark.parametrize("argv", [[], ["predict"], ["nothing"], ["info", "--x"]])
+def test_a_wrong_command_is_one_line(argv, capsys):
     with pytest.raises(SystemExit) as error:
-        main([])
+        main(argv)
     assert error.value.code == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
 def test_debug_shows_where_an_error_came_from(tmp_path):

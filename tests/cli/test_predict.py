@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from napari_seggpt.inference import propagation
-from napari_seggpt.io import open_stack
+from napari_seggpt.io import create_labels, open_stack, reopen_labels
 
 
 def one_line(text):
@@ -19,7 +20,7 @@ def test_labels_a_stack_from_one_frame(run, stack):
         "--frames", 2, "--output", output,
     )  # fmt: skip
     assert code == 0
-    assert "5 frames predicted from 1 references" in out
+    assert "5 of 5 frames predicted from 1 references" in out
     with open_stack(output) as result, open_stack(stack / "labels.tif") as labels:
         assert len(result) == 6
         np.testing.assert_array_equal(result[2], labels[2])
@@ -37,7 +38,7 @@ def test_every_labelled_frame_is_a_reference_and_stays(run, stack):
         "--output", stack / "out.zarr",
     )  # fmt: skip
     assert code == 0
-    assert "3 frames predicted from 3 references" in out
+    assert "3 of 3 frames predicted from 3 references" in out
     with open_stack(stack / "out.zarr") as result:
         for index in (0, 3, 5):
             np.testing.assert_array_equal(result[index], labels[index])
@@ -55,7 +56,7 @@ def test_single_references_and_other_images(run, stack):
         "--output", stack / "out",
     )  # fmt: skip
     assert code == 0
-    assert "5 frames predicted from 2 references" in out
+    assert "5 of 5 frames predicted from 2 references" in out
     with open_stack(stack / "out") as result:
         np.testing.assert_array_equal(result[0], labels[0])
 
@@ -67,7 +68,7 @@ def test_a_range_leaves_other_frames_empty(run, stack):
         "--memory", 0, "--batch", 2,
     )  # fmt: skip
     assert code == 0
-    assert "2 frames predicted" in out
+    assert "2 of 2 frames predicted" in out
     with open_stack(stack / "out.tif") as result:
         assert not any(result[index].any() for index in (1, 4, 5))
 
@@ -105,14 +106,69 @@ def test_stopping_keeps_what_is_done(run, stack, monkeypatch):
             yield step
 
     monkeypatch.setattr(propagation, "_predict_chain", stops_after_two)
-    code, _, errors = run(
+    command = [
         "predict", stack / "stack.tif", "--labels", stack / "labels.tif",
         "--frames", 0, "--output", stack / "out.tif",
-    )  # fmt: skip
+    ]  # fmt: skip
+    code, out, _ = run(*command)
     assert code == 130
-    assert f"2 of 5 frames are predicted and kept in {stack / 'out.tif'}" in errors
+    assert "2 of 5 frames predicted" in out
+    assert f"in {stack / 'out.tif'}; --resume goes on" in out
     with open_stack(stack / "out.tif") as result:
         assert result[0].any()
+
+
+def test_resuming_leaves_what_is_labelled(run, stack):
+    mine = np.zeros((40, 48), np.uint8)
+    mine[:5, :5] = 3
+    command = ["predict", stack / "stack.tif", "--labels", stack / "labels.tif"]
+    command += ["--frames", 0, "--output", stack / "out.tif"]
+    assert run(*command, "--stop", 1)[0] == 2  # nothing to predict there
+    assert run(*command, "--stop", 2)[0] == 0
+    with reopen_labels(stack / "out.tif") as writer:
+        writer.write(4, mine)
+    code, out, _ = run(*command, "--resume")
+    assert code == 0
+    with open_stack(stack / "out.tif") as result:
+        np.testing.assert_array_equal(result[4], mine)
+    assert "of 5 frames" not in out
+
+
+def test_resuming_another_stack_is_refused(run, stack):
+    with create_labels(stack / "out.tif", length=2, frame_shape=(40, 48)):
+        pass
+    code, _, errors = run(
+        "predict", stack / "stack.tif", "--labels", stack / "labels.tif",
+        "--frames", 0, "--output", stack / "out.tif", "--resume",
+    )  # fmt: skip
+    assert code == 2
+    assert "Expected labels of this stack" in one_line(errors)
+
+
+def test_a_named_frame_without_labels_is_a_reference(run, stack):
+    labels = tifffile.imread(stack / "labels.tif")
+    labels[4] = 0
+    tifffile.imwrite(stack / "some.tif", labels, imagej=True, metadata={"axes": "ZYX"})
+    code, out, _ = run(
+        "predict", stack / "stack.tif", "--labels", stack / "some.tif",
+        "--frames", 0, 4, "--output", stack / "out.tif",
+    )  # fmt: skip
+    assert code == 0
+    assert "4 of 4 frames predicted from 2 references" in out
+    with open_stack(stack / "out.tif") as result:
+        assert not result[4].any()
+
+
+def test_labels_of_one_axis_go_with_a_stack_of_two(run, stack):
+    images = tifffile.imread(stack / "stack.tif")
+    both = np.stack([images * 0, images])
+    tifffile.imwrite(stack / "tz.tif", both, imagej=True, metadata={"axes": "TZYX"})
+    code, out, _ = run(
+        "predict", stack / "tz.tif", "--axis", "z", "--at", 1, "--frames", 0,
+        "--labels", stack / "labels.tif", "--output", stack / "out.tif",
+    )  # fmt: skip
+    assert code == 0
+    assert "5 of 5 frames" in out
 
 
 @pytest.mark.parametrize(
@@ -145,6 +201,10 @@ def test_stopping_keeps_what_is_done(run, stack, monkeypatch):
             ["{0}/stack.tif", "--labels", "{0}/labels.tif", "--tiles", "-1"],
             "Expected a tile scale above 0",
         ),
+        (
+            ["{0}/stack.tif", "--labels", "{0}/labels.tif", "--start", "100"],
+            "Expected frames to predict in the range, got none",
+        ),
         (["{0}/stack.tif", "--reference", "first"], "expected FRAME=FILE"),
         (["{0}/stack.tif", "--tiles", "many"], "expected off, auto or a scale"),
     ],
@@ -167,7 +227,7 @@ def test_nothing_is_written_over(run, stack):
     command = ["predict", stack / "stack.tif", "--labels", stack / "labels.tif"]
     code, _, errors = run(*command, "--output", stack / "labels.tif", "--overwrite")
     assert code == 2
-    assert "Expected an output other than what is read" in one_line(errors)
+    assert "Expected to write outside of what is read" in one_line(errors)
     (stack / "there.tif").write_bytes(b"mine")
     code, _, errors = run(*command, "--frames", 0, "--output", stack / "there.tif")
     assert code == 2
@@ -176,10 +236,47 @@ def test_nothing_is_written_over(run, stack):
     assert (stack / "labels.tif").read_bytes() == before
 
 
+def test_a_picture_is_no_way_to_lose_labels(run, stack):
+    labels = np.ones((40, 48), np.uint8)
+    Image.fromarray(labels).save(stack / "mine.png")
+    (stack / "set").mkdir()
+    Image.fromarray(labels).save(stack / "set" / "frame_0000.png")
+    command = ["predict", stack / "stack.tif", "--overwrite"]
+    for reference, output, overlay in (
+        ("mine.png", "out.tif", "mine.png"),
+        ("mine.png", "out.tif", "out.tif"),
+        ("set/frame_0000.png", "set", "o.png"),
+        ("mine.png", "out.tif", "o.txt"),
+    ):
+        code, _, errors = run(
+            *command, "--reference", f"0={stack / reference}",
+            "--output", stack / output, "--overlay", stack / overlay,
+        )  # fmt: skip
+        assert code == 2
+        assert "Expected" in one_line(errors)
+    with Image.open(stack / "mine.png") as image:
+        np.testing.assert_array_equal(image, labels)
+    assert (stack / "set" / "frame_0000.png").exists()
+
+
+def test_nothing_is_written_around_what_is_read(run, stack):
+    images = tifffile.imread(stack / "stack.tif")
+    group = zarr.open_group(stack / "data.zarr", mode="w")
+    group.create_array("0", data=images)
+    code, _, errors = run(
+        "predict", stack / "data.zarr" / "0", "--labels", stack / "labels.tif",
+        "--output", stack / "data.zarr", "--overwrite",
+    )  # fmt: skip
+    assert code == 2
+    assert "Expected to write outside" in one_line(errors)
+    np.testing.assert_array_equal(group["0"][:], images)
+
+
 def test_a_file_that_is_no_model_is_one_line(run, stack):
     code, _, errors = run(
         "predict", stack / "stack.tif", "--labels", stack / "labels.tif",
-        "--output", stack / "out.tif", "--model", stack / "stack.tif", model=False,
+        "--frames", 0, "--output", stack / "out.tif",
+        "--model", stack / "stack.tif", model=False,
     )  # fmt: skip
     assert code == 2
     assert "stack.tif" in one_line(errors)

@@ -24,12 +24,15 @@ def test_dice_and_iou_agree():
         assert dice(one, other) == pytest.approx(2 * overlap / (1 + overlap))
 
 
-def test_an_absent_class_does_not_count_but_a_false_one_does():
+def test_which_classes_count_is_decided_by_the_truth():
     empty = np.zeros((4, 4), int)
     assert np.isnan(dice(empty > 0, empty > 0))
-    assert np.isnan(mean_dice(empty, empty, [1]))
     assert mean_dice(TRUE, TRUE, [1, 2, 9]) == 1.0
-    assert mean_dice(np.where(empty == 0, 9, 0), empty, [9]) == 0.0
+    without_2 = np.where(TRUE == 2, 0, TRUE)
+    assert mean_dice(PREDICTED, without_2, [1, 2]) == pytest.approx(2 / 3)
+    assert mean_dice(empty, empty, [1]) == 1.0
+    assert mean_dice(empty + 9, empty, [9]) == 0.0
+    assert mean_dice(empty + 9, empty, [1]) == 1.0
 
 
 def test_shapes_must_agree():

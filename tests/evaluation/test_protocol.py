@@ -73,7 +73,12 @@ def test_labels_are_those_of_the_task(root):
     assert border[5, 5] == 0
 
 
+def test_a_single_set_has_the_sequences_of_the_manifest_beside_it(root):
+    assert [s.name for s in find_sequences(root / "moving")] == ["a", "b"]
+
+
 def test_a_single_set_needs_no_manifest(root):
+    (root / "datasets.json").unlink()
     (only,) = find_sequences(root / "moving")
     assert (only.dataset, len(only)) == ("moving", 6)
 
@@ -84,11 +89,30 @@ def test_a_folder_without_data_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("length", "count", "expected"),
-    [(10, 1, [5]), (10, 2, [2, 7]), (9, 3, [1, 4, 7]), (2, 4, [0, 1])],
+    ("labelled", "count", "expected"),
+    [
+        (range(10), 1, [5]),
+        (range(10), 2, [2, 7]),
+        (range(9), 3, [1, 4, 7]),
+        (range(2), 4, [0, 1]),
+        ([3, 8, 9], 1, [8]),
+    ],
 )
-def test_references_are_spread(length, count, expected):
-    assert spread_references(length, count) == expected
+def test_references_are_spread(labelled, count, expected):
+    assert spread_references(labelled, count) == expected
+
+
+def test_references_are_frames_with_labels(tmp_path, tiny_model, monkeypatch):
+    monkeypatch.setattr(protocol, "Predictor", TruePredictor)
+    frames = np.zeros((5, 20, 20), int)
+    frames[4, 5:15, 5:15] = 1
+    write_set(tmp_path, "late", frames)
+    write_set(tmp_path, "never", frames * 0)
+    late, never = find_sequences(tmp_path)
+    scores = evaluate(late, tiny_model)
+    assert [score.index for score in scores] == [3, 2, 1, 0]
+    assert all((score.dice, score.copied) == (1.0, 0.0) for score in scores)
+    assert evaluate(never, tiny_model) == []
 
 
 def evaluate(sequence, model, **settings):
@@ -149,15 +173,13 @@ def test_advised_tiles_are_used(root, tiny_model, monkeypatch):
     assert seen == [False, True]
 
 
-def test_frames_count_once_and_empty_ones_not():
+def test_every_frame_counts_once():
     def score(dataset, dice, copied=0.5):
         return FrameScore(
             dataset=dataset, sequence="s", index=0, dice=dice, copied=copied
         )
 
-    results = summarise(
-        [score("a", 0.2), score("a", 0.6), score("a", float("nan")), score("b", 1.0)]
-    )
+    results = summarise([score("a", 0.2), score("a", 0.6), score("b", 1.0)])
     assert [(r.dataset, r.frames) for r in results] == [("a", 2), ("b", 1)]
     assert results[0].dice == pytest.approx(0.4)
     assert results[0].copied == pytest.approx(0.5)

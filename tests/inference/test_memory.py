@@ -3,9 +3,9 @@ import pytest
 
 from napari_seggpt.inference.memory import (
     THUMBNAIL,
-    Example,
     Memory,
-    Query,
+    PromptTile,
+    QueryTile,
     choose,
     thumbnail,
 )
@@ -25,13 +25,12 @@ def example(
     index: int | None = None,
     center: tuple[float, float] = MIDDLE,
     is_labelled: bool = True,
-) -> Example:
-    return Example(
+) -> PromptTile:
+    return PromptTile(
         picture=flat(value),
         labels=np.full((16, 16), int(is_labelled)),
         center=center,
         index=index,
-        encoded=(),
         thumbnail=thumbnail(flat(value)),
         is_labelled=is_labelled,
     )
@@ -39,12 +38,12 @@ def example(
 
 def query(
     value: int = 0, *, index: int | None = None, center: tuple[float, float] = MIDDLE
-) -> Query:
+) -> QueryTile:
     tile = Tile(top=0, left=0, height=16, width=16, center=center)
-    return Query(picture=flat(value), tile=tile, index=index)
+    return QueryTile(picture=flat(value), tile=tile, index=index)
 
 
-def indices(examples: list[Example]) -> list[int | None]:
+def indices(examples: list[PromptTile]) -> list[int | None]:
     return [one.index for one in examples]
 
 

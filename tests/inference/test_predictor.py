@@ -273,7 +273,7 @@ def test_prompts_are_encoded_once(
         Prompt(image=frame(seed=k), labels=blocks((32, 32), [1, 2])) for k in range(3)
     ]
     predictor = Predictor(copying_model, prompts, settings=cpu(batch=4))
-    assert len(copying_model.encoded) == 3
+    assert copying_model.encoded == []  # not before they are used
     predictor.predict_batch([frame(seed=9)] * 10)
     assert len(copying_model.encoded) == 3
     assert copying_model.calls == [(4, 3), (4, 3), (2, 3)]
@@ -364,7 +364,8 @@ def test_frames_in_memory_are_further_prompts(
 def test_the_seg_type_reaches_the_model(
     seg_type: str, copying_model: Any, prompt: Prompt
 ) -> None:
-    Predictor(copying_model, [prompt], settings=cpu(seg_type=seg_type))
+    predictor = Predictor(copying_model, [prompt], settings=cpu(seg_type=seg_type))
+    predictor.predict(prompt.image)
     assert copying_model.seg_types == [SEG_TYPES[seg_type]]
 
 
@@ -374,9 +375,9 @@ def test_tiles_are_shown_in_their_own_pixels(
     image = frame((48, 32, 3), dtype="uint8")
     prompt = Prompt(image=image, labels=blocks((48, 32), [1, 2]))
     tiling = TilingSettings(enabled=True, overlap=0.5)
-    Predictor(copying_model, [prompt], settings=cpu(tiling=tiling))
-    tops = [picture * 255 for picture in copying_model.pictures]
-    np.testing.assert_allclose(tops, [image[:32], image[16:]], atol=1e-4)
+    predictor = Predictor(copying_model, [prompt], settings=cpu(tiling=tiling))
+    shown = [tile.picture for tile in predictor.tiles]
+    np.testing.assert_array_equal(shown, [image[:32], image[16:]])
 
 
 # -- contrast ----------------------------------------------------------------------
@@ -393,9 +394,8 @@ def test_prompts_and_queries_share_their_contrast(
     own = measure_limits([prompt.image for prompt in prompts])
     np.testing.assert_array_equal(predictor.limits.low, own.low)
     np.testing.assert_array_equal(predictor.limits.high, own.high)
-    for prompt, shown in zip(prompts, copying_model.pictures, strict=True):
-        expected = to_rgb(prompt.image, own) / 255
-        np.testing.assert_allclose(shown, expected, atol=1e-5)
+    for prompt, tile in zip(prompts, predictor.tiles, strict=True):
+        np.testing.assert_array_equal(tile.picture, to_rgb(prompt.image, own))
         # By its own contrast the query would equal either of them.
         np.testing.assert_array_equal(
             predictor.predict(prompt.image).labels, prompt.labels
@@ -409,8 +409,8 @@ def test_given_limits_stay_when_prompts_change(
     predictor = Predictor(copying_model, settings=cpu(), limits=given)
     predictor.set_prompts([prompt])
     assert predictor.limits is given
-    expected = to_rgb(prompt.image, given) / 255
-    np.testing.assert_allclose(copying_model.pictures[-1], expected, atol=1e-5)
+    (tile,) = predictor.tiles
+    np.testing.assert_array_equal(tile.picture, to_rgb(prompt.image, given))
 
 
 # -- device and precision ----------------------------------------------------------

@@ -8,6 +8,7 @@ from napari_seggpt.training.dataset import (
     LONGEST_SIDE,
     DataError,
     ExampleSampler,
+    pair_files,
     read_datasets,
     simulated_datasets,
 )
@@ -52,6 +53,35 @@ def test_labels_of_another_shape_are_refused(data_folder):
     Image.fromarray(np.zeros((5, 5), np.uint8)).save(folder / "labels" / "1.png")
     with pytest.raises(DataError, match=r"\(48, 40\).*got \(5, 5\)"):
         read_datasets(folder)
+
+
+def test_other_files_are_left_out_and_numbers_are_ordered(data_folder):
+    folder = data_folder / "classes"
+    for name in ("images", "labels"):
+        (folder / name / ".DS_Store").write_bytes(b"x")
+        (folder / name / "10.png").write_bytes((folder / name / "0.png").read_bytes())
+    names = [image.name for image, _ in pair_files(folder)]
+    assert names == ["0.png", "1.png", "2.png", "10.png"]
+
+
+def test_a_single_set_is_told_by_the_manifest_beside_it(data_folder):
+    (only,) = read_datasets(data_folder / "objects")
+    assert only.label_kind == "instance"
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[]"])
+def test_a_manifest_that_is_none_is_refused(data_folder, text):
+    (data_folder / "datasets.json").write_text(text)
+    with pytest.raises(DataError, match=r"Expected .*JSON"):
+        read_datasets(data_folder)
+
+
+def test_data_without_labels_ends_in_an_error(data_folder, recipe):
+    for file in (data_folder / "classes" / "labels").glob("*.png"):
+        Image.fromarray(np.zeros((48, 40), np.uint8)).save(file)
+    sampler = ExampleSampler(read_datasets(data_folder / "classes"), [], recipe)
+    with pytest.raises(DataError, match="Expected labels to learn from"):
+        sampler.draw(np.random.default_rng(0), prompts=1)
 
 
 def test_a_folder_without_data_is_refused(tmp_path):

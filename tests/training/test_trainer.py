@@ -39,14 +39,38 @@ def test_an_interrupted_run_has_the_losses_of_an_uninterrupted_one(
     expected = losses(train(whole, sampler, recipe, checkpoint=tmp_path / "whole.pt"))
     file = tmp_path / "part.pt"
     first = train(new_model(), sampler, recipe, checkpoint=file)
-    # Stopped after the fifth step: the checkpoint is that of the third.
     begun = [next(first).loss for _ in range(5)]
     first.close()
     resumed = new_model()
     rest = losses(train(resumed, sampler, recipe, checkpoint=file))
-    assert begun[:3] + rest == expected
+    assert begun + rest == expected
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], value)
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(
+    sampler, recipe, new_model, tmp_path
+):
+    expected = losses(
+        train(new_model(), sampler, recipe, checkpoint=tmp_path / "whole.pt")
+    )
+    file = tmp_path / "part.pt"
+    killed = train(new_model(), sampler, recipe, checkpoint=file)
+    for _ in range(5):
+        next(killed)
+    state = file.read_bytes()  # of the third step
+    killed.close()
+    file.write_bytes(state)
+    rest = losses(train(new_model(), sampler, recipe, checkpoint=file))
+    assert rest == expected[3:]
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing", b"PK\x03\x04broken"])
+def test_a_damaged_state_is_refused(content, sampler, recipe, new_model, tmp_path):
+    file = tmp_path / "state.pt"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match="Expected the state of a run"):
+        train(new_model(), sampler, recipe, checkpoint=file)
 
 
 def test_a_finished_run_has_nothing_left_to_do(sampler, recipe, new_model, tmp_path):
@@ -63,7 +87,7 @@ def test_another_recipe_does_not_resume(sampler, recipe, new_model, tmp_path):
     list(train(new_model(), sampler, recipe, checkpoint=file))
     other = replace(recipe, learning_rate=1e-5)
     with pytest.raises(ValueError, match="Expected the recipe of the run"):
-        next(train(new_model(), sampler, other, checkpoint=file))
+        train(new_model(), sampler, other, checkpoint=file)
 
 
 def test_closing_leaves_a_model_with_averaged_weights(
