@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_seggpt.prompts import Prompt
     from napari_seggpt.settings import PredictionSettings, PropagationSettings
 
-SHEET_FRAMES = 8
+SHEET_FRAMES, SHEET_REFERENCES = 8, 2
 
 
 def add_parser(commands: Any) -> None:
@@ -309,18 +309,24 @@ def _draw(
     predictor: Predictor,
     predicted: set[int],
 ) -> None:
-    """Draw references and predicted frames, evenly chosen."""
+    """Draw some references and some predicted frames, both evenly chosen."""
     from napari_seggpt.overlay import save_sheet
     from napari_seggpt.preprocessing import measure_limits, to_rgb
 
     references = {p.index for p in predictor.prompts if p.index is not None}
-    shown = sorted(references | predicted)
-    places = np.linspace(0, len(shown) - 1, min(SHEET_FRAMES, len(shown)))
+    given = _evenly(sorted(references), SHEET_REFERENCES)
+    shown = given + _evenly(sorted(predicted), SHEET_FRAMES - len(given))
     panels = []
-    for index in (shown[int(place)] for place in np.unique(places.astype(int))):
+    for index in sorted(shown):
         frame = stack[index]
         rgb = to_rgb(frame, predictor.limits or measure_limits([frame]))
         kind = "reference" if index in references else "predicted"
         panels.append((f"frame {index} - {kind}", rgb, writer[index]))
     save_sheet(path, panels)
     print(f"Picture of the result: {path}")
+
+
+def _evenly(frames: list[int], count: int) -> list[int]:
+    """Choose at most so many of some frames, from the first to the last."""
+    places = np.linspace(0, len(frames) - 1, min(count, len(frames)))
+    return [frames[int(place)] for place in places]
