@@ -59,16 +59,6 @@ class Palette:
         colors = separated_colors(len(unique))
         return cls(ids=unique, colors=colors)
 
-    @classmethod
-    def random(cls, ids: Iterable[int], rng: np.random.Generator) -> Palette:
-        """Give random colours to label ids, apart from each other and from black.
-
-        For training: "the sampling is all about colors" (paper, section 3.1).
-        """
-        unique = np.unique(np.fromiter(ids, dtype=np.int64))
-        unique = unique[unique != 0]
-        return cls(ids=unique, colors=random_colors(len(unique), rng))
-
     def split(self, size: int) -> list[Palette]:
         """Split into palettes of at most `size` labels, each with fresh colours."""
         parts = max(1, -(-len(self.ids) // size))
@@ -160,7 +150,10 @@ def separated_colors(count: int) -> NDArray[np.float32]:
 
 
 def random_colors(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return (count, 3) random colours apart from each other and from black."""
+    """Return (count, 3) random colours apart from each other and from black.
+
+    For training: "the sampling is all about colors" (paper, section 3.1).
+    """
     tries = 16
     chosen = np.zeros((1, 3))
     for _ in range(count):
