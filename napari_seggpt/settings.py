@@ -141,7 +141,8 @@ class PropagationSettings:
     ----------
     memory : int
         How many of the last predicted frames serve as further prompts (0 to 16). The
-        paper's best is 8 examples in all (Table 4b). 0 predicts frames independently.
+        paper's best is 8 examples in all (Table 4b). 0 predicts frames independently,
+        which the built-in model does best: its own mistakes as prompts mislead it.
     start, stop : int, optional
         The range of frames, as in ``range`` but never negative; the whole stack
         without them. What lies beyond the stack's end is left out.
@@ -151,7 +152,7 @@ class PropagationSettings:
         Where to go from a reference.
     """
 
-    memory: int = 4
+    memory: int = 0
     start: int = 0
     stop: int | None = None
     step: int = 1

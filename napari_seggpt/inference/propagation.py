@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from napari_seggpt.inference.memory import Memory
+from napari_seggpt.preprocessing import check_frame
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.settings import PropagationSettings
 
@@ -152,10 +153,33 @@ def _predict_independent(
     size = predictor.settings.batch
     for start in range(0, len(frames), size):
         indices = frames[start : start + size]
-        pictures = [stack[index] for index in indices]
-        predictions = predictor.predict_batch(pictures, indices=indices)
-        for index, prediction in zip(indices, predictions, strict=True):
-            yield FramePrediction(index=index, prediction=prediction)
+        pictures, error = _read_until_broken(stack, indices)
+        if pictures:
+            predictions = predictor.predict_batch(
+                pictures, indices=indices[: len(pictures)]
+            )
+            for index, prediction in zip(indices, predictions, strict=False):
+                yield FramePrediction(index=index, prediction=prediction)
+        if error is not None:
+            raise error
+
+
+def _read_until_broken(
+    stack: Frames, indices: list[int]
+) -> tuple[list[NDArray[Any]], Exception | None]:
+    """Read frames; where one is broken, return those before it and the error.
+
+    So a broken frame costs none of the batch that it is in.
+    """
+    pictures: list[NDArray[Any]] = []
+    for index in indices:
+        try:
+            frame = stack[index]
+            check_frame(frame)
+        except (ValueError, OSError) as error:
+            return pictures, error
+        pictures.append(frame)
+    return pictures, None
 
 
 def _predict_chain(

@@ -108,7 +108,7 @@ def test_stopping_keeps_what_is_done(run, stack, monkeypatch):
     monkeypatch.setattr(propagation, "_predict_chain", stops_after_two)
     command = [
         "predict", stack / "stack.tif", "--labels", stack / "labels.tif",
-        "--frames", 0, "--output", stack / "out.tif",
+        "--frames", 0, "--output", stack / "out.tif", "--memory", 1,
     ]  # fmt: skip
     code, out, _ = run(*command)
     assert code == 130

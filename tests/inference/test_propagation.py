@@ -278,7 +278,7 @@ def test_the_last_frame_of_a_chain_is_not_remembered(
     stack: Stack, make_predictor: Callable, copying_model: Any
 ) -> None:
     predictor = make_predictor([0])
-    settings = PropagationSettings(stop=4)
+    settings = PropagationSettings(memory=4, stop=4)
     list(predict_stack(stack, predictor, settings=settings))
     assert len(copying_model.encoded) == 1 + 2  # the reference, and frames 1 and 2
 
@@ -334,7 +334,8 @@ def test_an_empty_frame_is_forgotten(
         return black.expand_as(colors) if is_early else colors
 
     copying_model.forward = paint_nothing_twice
-    steps = list(predict_stack(stack, predictor, settings=PropagationSettings(stop=6)))
+    settings = PropagationSettings(memory=4, stop=6)
+    steps = list(predict_stack(stack, predictor, settings=settings))
     assert [bool(step.prediction.labels.any()) for step in steps] == [0, 0, 1, 1, 1]
     assert [count for _, count in copying_model.calls] == [1, 1, 1, 2, 3]
 
@@ -380,11 +381,13 @@ def test_without_labels_a_stack_cannot_be_predicted(
         next(predict_stack(stack, make_predictor([]), settings=settings))
 
 
+@pytest.mark.parametrize("memory", [0, 2])
 def test_a_broken_frame_is_named_when_its_turn_comes(
-    stack: Stack, make_predictor: Callable
+    memory: int, stack: Stack, make_predictor: Callable
 ) -> None:
     stack.frames[3] = np.zeros((0, 32))
-    steps = predict_stack(stack, make_predictor([0]))
+    settings = PropagationSettings(memory=memory)
+    steps = predict_stack(stack, make_predictor([0], batch=4), settings=settings)
     assert [next(steps).index, next(steps).index] == [1, 2]
     with pytest.raises(FrameError, match="Expected a frame with pixels"):
         next(steps)
