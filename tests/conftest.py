@@ -4,9 +4,16 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from napari_seggpt.model.config import TINY, SegGPTConfig
 from napari_seggpt.model.seggpt import SegGPT
+
+# A busy machine is slow, not wrong.
+settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 MakeModel = Callable[..., SegGPT]
 
