@@ -164,7 +164,6 @@ def _prompt(image: Any, labels: Any, *, index: int | None = None) -> Prompt:
 
 
 def _labelled_frames(args: argparse.Namespace, stack: Stack) -> dict[int, Any]:
-
     if args.labels is None:
         if args.frames:
             raise ValueError("Expected --labels with --frames, got none.")
@@ -217,7 +216,7 @@ def _advise_tiles(
     size: tuple[int, int],
 ) -> PredictionSettings:
     """Say how small objects become in the model's input; 'auto' takes the advice."""
-    from napari_seggpt.inference.tiling import suggest_scale, with_advised_tiles
+    from napari_seggpt.inference.tiling import suggest_scale, with_tiles
 
     side, scale = suggest_scale([prompt.labels for prompt in prompts], size)
     small = f"The smallest labelled objects are {side:.1f} model pixels wide"
@@ -226,7 +225,7 @@ def _advise_tiles(
         return settings
     if args.tiles == "auto":
         print(f"{small}: using tiles of scale {scale}.", file=sys.stderr)
-        return with_advised_tiles(prompts, settings, size)
+        return with_tiles(settings, scale)
     print(f"{small} and may be missed: try --tiles {scale}.", file=sys.stderr)
     return settings
 
@@ -279,9 +278,9 @@ def _predict(
     """
     from napari_seggpt.inference.propagation import plan, predict_stack
 
-    references = {p.index: p for p in predictor.prompts if p.index is not None}
-    for index, prompt in references.items():
-        writer.write(index, prompt.labels)
+    references = predictor.references
+    for index in references.keys() - finished:
+        writer.write(index, references[index].labels)
     chains = plan(len(stack), references, settings, protected=finished)
     total = sum(len(chain) for chain in chains)
     predicted: set[int] = set()
@@ -313,9 +312,11 @@ def _draw(
     from napari_seggpt.overlay import save_sheet
     from napari_seggpt.preprocessing import measure_limits, to_rgb
 
-    references = {p.index for p in predictor.prompts if p.index is not None}
+    references = predictor.references
     given = _evenly(sorted(references), SHEET_REFERENCES)
-    shown = given + _evenly(sorted(predicted), SHEET_FRAMES - len(given))
+    shown = given + _evenly(
+        sorted(predicted - references.keys()), SHEET_FRAMES - len(given)
+    )
     panels = []
     for index in sorted(shown):
         frame = stack[index]

@@ -11,7 +11,7 @@ from skimage.segmentation import find_boundaries
 from napari_seggpt.evaluation.metrics import mean_dice
 from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.inference.propagation import predict_stack, sample_frames
-from napari_seggpt.inference.tiling import with_advised_tiles
+from napari_seggpt.inference.tiling import suggest_scale, with_tiles
 from napari_seggpt.io import read_frame
 from napari_seggpt.preprocessing import measure_limits, resize_labels
 from napari_seggpt.prompts import Prompt
@@ -167,7 +167,9 @@ def evaluate_sequence(
         Prompt(image=sequence[i], labels=sequence.labels(i), index=i) for i in given
     ]
     if auto_tiles:
-        prediction = with_advised_tiles(prompts, prediction, model.config.image_size)
+        labels = [prompt.labels for prompt in prompts]
+        _, scale = suggest_scale(labels, model.config.image_size)
+        prediction = with_tiles(prediction, scale)
     predictor = Predictor(
         model,
         prompts,

@@ -109,6 +109,11 @@ class Predictor:
                 *self.model.config.image_size,
             )
 
+    @property
+    def references(self) -> dict[int, Prompt]:
+        """The prompts that are frames of the stack, by their index."""
+        return {p.index: p for p in self.prompts if p.index is not None}
+
     def prepare(self, prompt: Prompt) -> list[PromptTile]:
         """Cut a prompt into tiles of the model's size."""
         rgb = self._rgb(prompt.image)

@@ -137,8 +137,7 @@ def predict_stack(
         If the predictor has no prompt with labels.
     """
     settings = settings or PropagationSettings()
-    references = {p.index for p in predictor.prompts if p.index is not None}
-    chains = plan(len(stack), references, settings, protected=protected)
+    chains = plan(len(stack), predictor.references, settings, protected=protected)
     if settings.memory == 0:
         yield from _predict_independent(stack, predictor, chains)
         return

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_seggpt.prompts import Prompt
     from napari_seggpt.settings import PredictionSettings, TilingSettings
 
 SMALLEST_SIDE = 8.0  # model pixels; an object below it is half a patch or less
@@ -178,11 +177,8 @@ def suggest_scale(
     return smallest, scale
 
 
-def with_advised_tiles(
-    prompts: Iterable[Prompt], settings: PredictionSettings, size: tuple[int, int]
-) -> PredictionSettings:
-    """Return the settings with the tiles that `suggest_scale` advises, if any."""
-    _, scale = suggest_scale((prompt.labels for prompt in prompts), size)
+def with_tiles(settings: PredictionSettings, scale: float | None) -> PredictionSettings:
+    """Return the settings with tiles of the scale that `suggest_scale` advised."""
     if scale is None:
         return settings
     return replace(settings, tiling=replace(settings.tiling, enabled=True, scale=scale))

@@ -134,6 +134,18 @@ def test_resuming_leaves_what_is_labelled(run, stack):
     assert "of 5 frames" not in out
 
 
+def test_resuming_leaves_a_reference_that_was_corrected(run, stack):
+    command = ["predict", stack / "stack.tif", "--labels", stack / "labels.tif"]
+    command += ["--frames", 0, "--output", stack / "out.tif"]
+    assert run(*command, "--stop", 2)[0] == 0
+    corrected = np.full((40, 48), 3, np.uint8)
+    with reopen_labels(stack / "out.tif") as writer:
+        writer.write(0, corrected)
+    assert run(*command, "--resume")[0] == 0
+    with open_stack(stack / "out.tif") as result:
+        np.testing.assert_array_equal(result[0], corrected)
+
+
 def test_resuming_another_stack_is_refused(run, stack):
     with create_labels(stack / "out.tif", length=2, frame_shape=(40, 48)):
         pass

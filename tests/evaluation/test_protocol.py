@@ -132,7 +132,8 @@ class TruePredictor:
     """Stands in for the predictor: it knows the answer."""
 
     def __init__(self, model, prompts, *, settings, limits):
-        self.prompts, self.settings = tuple(prompts), settings
+        self.references = {prompt.index: prompt for prompt in prompts}
+        self.settings = settings
 
     def predict_batch(self, frames, *, indices):
         class Answer:

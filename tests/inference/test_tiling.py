@@ -10,7 +10,7 @@ from napari_seggpt.inference.tiling import (
     blend,
     make_tiles,
     suggest_scale,
-    with_advised_tiles,
+    with_tiles,
 )
 from napari_seggpt.preprocessing import resize_colors
 from napari_seggpt.prompts import Prompt
@@ -200,7 +200,8 @@ def test_advice_is_taken_over_into_the_settings() -> None:
         prompt = Prompt(image=labels, labels=labels)
         tiling = TilingSettings(overlap=0.4)
         prediction = PredictionSettings(batch=2, tiling=tiling)
-        return with_advised_tiles([prompt], prediction, (256, 256))
+        _, scale = suggest_scale([prompt.labels], (256, 256))
+        return with_tiles(prediction, scale)
 
     tiling = TilingSettings(enabled=True, scale=1.6, overlap=0.4)
     assert advised(10) == PredictionSettings(batch=2, tiling=tiling)
