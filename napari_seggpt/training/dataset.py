@@ -190,12 +190,12 @@ class ExampleSampler:
     def __init__(
         self, real: Iterable[DataSet], simulated: Iterable[DataSet], recipe: Recipe
     ) -> None:
-        if not real and not simulated:
+        self._real = list(real)
+        self._simulated = list(simulated)
+        if not self._real and not self._simulated:
             raise DataError(
                 "Expected real or simulated data sets to train on, got none."
             )
-        self._real = list(real)
-        self._simulated = list(simulated)
         self._recipe = recipe
         weights = np.array([one.weight for one in self._real])
         self._weights = weights / weights.sum() if self._real else weights

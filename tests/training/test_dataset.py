@@ -89,6 +89,8 @@ def test_a_folder_without_data_is_refused(tmp_path):
         read_datasets(tmp_path)
     with pytest.raises(DataError, match="got none"):
         ExampleSampler([], [], None)
+    with pytest.raises(DataError, match="got none"):
+        ExampleSampler([], simulated_datasets(0, size=64, seed=0), None)
 
 
 def test_simulated_sets_are_a_function_of_the_seed():
