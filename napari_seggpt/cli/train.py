@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_seggpt.model.seggpt import SegGPT
-    from napari_seggpt.training.dataset import ExampleSampler
+    from napari_seggpt.training.sampler import ExampleSampler
     from napari_seggpt.training.trainer import TrainStep
 
 STATE, WEIGHTS, LOG, RECIPE = (
@@ -56,6 +57,19 @@ def add_parser(commands: Any) -> None:
         default="auto",
         help="where to compute (default: %(default)s)",
     )
+    parser.add_argument(
+        "--precision",
+        choices=["auto", "float32", "bfloat16"],
+        default="auto",
+        help="of the network's computations (default: bfloat16 on GPUs that have it)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that draw batches ahead (default: none on a CPU, which they "
+        "would slow down; on a GPU all cores but two)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -67,9 +81,17 @@ def run(args: argparse.Namespace) -> int:
 
     recipe = _read_recipe(args)
     sampler = _make_sampler(args.data, recipe)
-    model = _start_model(args.start, recipe).to(pick_device(args.device))
+    device = pick_device(args.device)
+    model = _start_model(args.start, recipe).to(device)
     args.output.mkdir(parents=True, exist_ok=True)
-    steps = train(model, sampler, recipe, checkpoint=args.output / STATE)
+    steps = train(
+        model,
+        sampler,
+        recipe,
+        checkpoint=args.output / STATE,
+        precision=args.precision,
+        workers=_workers(args.workers, device.type),
+    )
     (args.output / RECIPE).write_text(json.dumps(asdict(recipe), indent=2) + "\n")
     with StopAtNextStep() as interrupt:
         _follow(steps, recipe, args.output / LOG, interrupt)
@@ -82,21 +104,26 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _workers(asked: int | None, device: str) -> int:
+    if asked is not None:
+        if asked < 0:
+            raise ValueError(f"Expected 0 or more workers, got {asked}.")
+        return asked
+    return 0 if device == "cpu" else max(1, (os.cpu_count() or 1) - 2)
+
+
 def _make_sampler(folders: list[Path], recipe: Recipe) -> ExampleSampler:
     from tqdm import tqdm
 
-    from napari_seggpt.training.dataset import (
-        ExampleSampler,
-        read_datasets,
-        simulated_datasets,
-    )
+    from napari_seggpt.training.dataset import read_datasets, simulated_datasets
+    from napari_seggpt.training.sampler import ExampleSampler
 
     real = [
         one for folder in tqdm(folders, desc="Reading") for one in read_datasets(folder)
     ]
     count = recipe.simulated_groups if recipe.simulated > 0 else 0
-    pairs = simulated_datasets(count, size=recipe.simulated_size, seed=recipe.seed)
-    simulated = tqdm(pairs, total=count, unit="pair", desc="Simulating")
+    groups = simulated_datasets(recipe)
+    simulated = tqdm(groups, total=count, unit="group", desc="Simulating")
     return ExampleSampler(real, simulated, recipe)
 
 
@@ -114,6 +141,9 @@ def _read_recipe(args: argparse.Namespace) -> Recipe:
         raise ValueError(
             f"Expected settings out of {', '.join(sorted(known))}, got {unknown[0]!r}."
         )
+    sizes = values.get("image_sizes")
+    if isinstance(sizes, list):  # JSON knows no tuples
+        values["image_sizes"] = tuple(sizes)
     return Recipe(**values)
 
 

@@ -35,6 +35,8 @@ class PromptTile:
         The frame of the stack that it comes from, if any.
     thumbnail, is_labelled
         What tiles are compared by.
+    is_predicted : bool
+        Whether the labels are the model's own.
     encoded : dict of int to EncodedPrompts
         By number of the palette (pass), once it was used; K is 1.
     """
@@ -45,6 +47,7 @@ class PromptTile:
     index: int | None
     thumbnail: NDArray[np.float32]
     is_labelled: bool
+    is_predicted: bool = False
     encoded: dict[int, EncodedPrompts] = field(default_factory=dict)
 
 

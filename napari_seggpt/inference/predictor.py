@@ -114,8 +114,11 @@ class Predictor:
         """The prompts that are frames of the stack, by their index."""
         return {p.index: p for p in self.prompts if p.index is not None}
 
-    def prepare(self, prompt: Prompt) -> list[PromptTile]:
-        """Cut a prompt into tiles of the model's size."""
+    def prepare(self, prompt: Prompt, *, predicted: bool = False) -> list[PromptTile]:
+        """Cut a prompt into tiles of the model's size.
+
+        `predicted` marks labels that nobody vouches for, as those in memory.
+        """
         rgb = self._rgb(prompt.image)
         size = self.model.config.image_size
         tiles = make_tiles(rgb.shape[:2], size, self.settings.tiling)
@@ -125,6 +128,7 @@ class Predictor:
                 tile.labels(prompt.labels, size),
                 center=tile.center,
                 index=prompt.index,
+                is_predicted=predicted,
             )
             for tile in tiles
         ]
@@ -192,6 +196,7 @@ class Predictor:
         *,
         center: tuple[float, float] = (0.5, 0.5),
         index: int | None = None,
+        is_predicted: bool = False,
     ) -> PromptTile:
         return PromptTile(
             picture=picture,
@@ -200,6 +205,7 @@ class Predictor:
             index=index,
             thumbnail=thumbnail(picture),
             is_labelled=bool(labels.any()),
+            is_predicted=is_predicted,
         )
 
     def _encoded(self, tile: PromptTile, number: int) -> EncodedPrompts:
@@ -213,6 +219,7 @@ class Predictor:
                     image,
                     self._tensor(colors[None, None]),
                     seg_type.to(self.device),
+                    torch.tensor([[tile.is_predicted]], device=self.device),
                 )
         return tile.encoded[number]
 

@@ -44,7 +44,8 @@ class SegGPTConfig:
         Channels of the convolutional stem (stride 4) before the image patches;
         0 embeds the pixels directly. The readout needs a stem.
     match_dim : int
-        Length of the features that the readout matches.
+        Length of what the readout matches: features, three numbers of place and one
+        of trust.
     """
 
     image_size: tuple[int, int] = (448, 448)
@@ -110,8 +111,8 @@ class SegGPTConfig:
         )
 
     def _can_read_out(self) -> bool:
-        # A value is three colours and at least one more feature.
-        return self.isolated_prompts and self.stem_dim > 1 and self.match_dim > 3
+        # Of a key, four numbers are place and trust; at least one must be a feature.
+        return self.isolated_prompts and self.stem_dim > 1 and self.match_dim > 4
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -162,7 +163,7 @@ SMALL = SegGPTConfig(
     drop_path=0.0,
     isolated_prompts=True,
     stem_dim=64,
-    match_dim=32,
+    match_dim=40,
 )
 
 TINY = SegGPTConfig(

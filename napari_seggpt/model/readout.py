@@ -5,6 +5,10 @@ them. Every fine query pixel attends to the fine pixels of all prompts; the valu
 are the prompts' colours themselves. What was read is then refined and upsampled
 with the query's own features, so that edges follow the image.
 
+What is matched is features, place and trust: the query says of each pixel how much
+it matters that the colour comes from the same place, and a prompt says of each pixel
+how far it is to be trusted. Both are a few more numbers in the dot product.
+
 Axes: B batch, K prompts, C channels, M fine pixels (stride 4) of one picture.
 """
 
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
 
 STEM_STRIDE = 4
 NEIGHBOURS = 9  # a 3 x 3 window
+COLOR_DIM, PLACE_DIM, TRUST_DIM = 3, 3, 1
+LARGEST_LOG_NEARNESS = 5.0  # then a colour comes from a tenth of a side away at most
 
 
 class ResidualConv(nn.Module):
@@ -65,8 +71,11 @@ class ReadoutDecoder(nn.Module):
         self.from_tokens = nn.Linear(config.embed_dim, channels)
         self.fuse = ResidualConv(channels)
         self.norm = LayerNorm2d(channels)
-        self.match = nn.Conv2d(channels, config.match_dim, 1)
-        self.value = nn.Conv2d(channels, config.match_dim - 3, 1)
+        features = config.match_dim - PLACE_DIM - TRUST_DIM
+        self.match = nn.Conv2d(channels, features, 1)
+        self.nearness = nn.Conv2d(channels, 1, 1)
+        self.trust = nn.Conv2d(channels, 1, 1)
+        self.value = nn.Conv2d(channels, config.match_dim - COLOR_DIM, 1)
         self.log_scale = nn.Parameter(torch.tensor(10.0).log())
         self.refine = nn.Sequential(
             nn.Conv2d(channels + config.match_dim, config.decoder_dim, 3, padding=1),
@@ -76,7 +85,7 @@ class ReadoutDecoder(nn.Module):
         )
         self.correction = nn.Conv2d(config.decoder_dim, 3, 1)
         self.blend = nn.Conv2d(config.decoder_dim, NEIGHBOURS * STEM_STRIDE**2, 1)
-        for last in (self.correction, self.blend):
+        for last in (self.correction, self.blend, self.nearness, self.trust):
             for parameter in last.parameters():
                 nn.init.zeros_(parameter)
 
@@ -105,7 +114,10 @@ class ReadoutDecoder(nn.Module):
         """
         coarse = F.avg_pool2d(colors, STEM_STRIDE)
         values = torch.cat([coarse, self.value(fine)], dim=1)
-        return self._features(fine), values.flatten(2).transpose(1, 2)
+        x, y = _coordinates(fine)
+        place = torch.stack([x, y, x**2 + y**2], dim=1).expand(len(fine), -1, -1, -1)
+        keys = torch.cat([self._features(fine), place, self.trust(fine)], dim=1)
+        return _as_sequence(keys), _as_sequence(values)
 
     def read(self, fine: Tensor, keys: Tensor, values: Tensor) -> list[Tensor]:
         """Read colours for the query.
@@ -122,8 +134,7 @@ class ReadoutDecoder(nn.Module):
         list of Tensor
             The colours as read (B, 3, H/4, W/4) and as refined (B, 3, H, W).
         """
-        query = self._features(fine)
-        query = query * self.log_scale.exp().clamp(max=100.0).to(query.dtype)
+        query = _as_sequence(self._query(fine))
         read = F.scaled_dot_product_attention(
             query[:, None], keys.flatten(1, 2)[:, None], values.flatten(1, 2)[:, None],
             scale=1.0,
@@ -134,14 +145,44 @@ class ReadoutDecoder(nn.Module):
         return [read[:, :3], self._upsample(colors, self.blend(hidden))]
 
     def _features(self, fine: Tensor) -> Tensor:
-        return F.normalize(self.match(fine).flatten(2).transpose(1, 2), dim=-1)
+        return F.normalize(self.match(fine), dim=1)
+
+    def _query(self, fine: Tensor) -> Tensor:
+        """Make what the keys are multiplied with.
+
+        With s the nearness and p places, s * (2 p_query p_key - |p_key|^2) is
+        -s * |p_query - p_key|^2 but for what all keys have in common.
+        """
+        scale = self.log_scale.exp().clamp(max=100.0).to(fine.dtype)
+        near = self.nearness(fine).clamp(max=LARGEST_LOG_NEARNESS).exp()
+        x, y = _coordinates(fine)
+        place = [2 * near * x, 2 * near * y, -near]
+        return torch.cat(
+            [scale * self._features(fine), *place, torch.ones_like(near)], dim=1
+        )
 
     def _upsample(self, colors: Tensor, blend: Tensor) -> Tensor:
         """Blend, for each output pixel, the colours of 3 x 3 fine pixels."""
         height, width = colors.shape[-2:]
-        padded = F.pad(colors, (1, 1, 1, 1), mode="replicate")
+        padded = torch.cat([colors[:, :, :1], colors, colors[:, :, -1:]], dim=2)
+        padded = torch.cat([padded[..., :1], padded, padded[..., -1:]], dim=3)
         windows = F.unfold(padded, 3).unflatten(1, (3, NEIGHBOURS, 1))
         weights = blend.flatten(2).unflatten(1, (1, NEIGHBOURS, -1)).softmax(dim=2)
         pixels = (windows * weights).sum(2)  # (B, 3, 16, H/4 * W/4)
         pixels = pixels.flatten(1, 2).unflatten(2, (height, width))
         return F.pixel_shuffle(pixels, STEM_STRIDE)
+
+
+def _coordinates(fine: Tensor) -> tuple[Tensor, Tensor]:
+    """Coordinates (1, H, W) of fine pixels, -1 to 1 across either side."""
+    axes = []
+    for size in fine.shape[-2:]:
+        steps = torch.arange(size, device=fine.device, dtype=fine.dtype)
+        axes.append((2 * steps + 1) / size - 1)
+    y, x = torch.meshgrid(*axes, indexing="ij")
+    return x[None], y[None]
+
+
+def _as_sequence(pictures: Tensor) -> Tensor:
+    """Reshape (B, C, H, W) to (B, M, C)."""
+    return pictures.flatten(2).transpose(1, 2)

@@ -74,6 +74,8 @@ class SegGPT(nn.Module):
         self.segment_token_y = nn.Parameter(torch.zeros(1, 1, 1, dim))
         self.type_token_cls = nn.Parameter(torch.zeros(1, 1, 1, dim))
         self.type_token_ins = nn.Parameter(torch.zeros(1, 1, 1, dim))
+        if config.decoder == "readout":
+            self.memory_token = nn.Parameter(torch.zeros(1, 1, 1, dim))
         self.pos_embed = nn.Parameter(torch.zeros(1, config.pretrain_grid**2 + 1, dim))
 
     def _build_painter(self, config: SegGPTConfig) -> None:
@@ -129,11 +131,17 @@ class SegGPT(nn.Module):
     # -- embedding ---------------------------------------------------------------
 
     def _embed(
-        self, image: Tensor, colors: Tensor | None, seg_type: Tensor, position: Tensor
+        self,
+        image: Tensor,
+        colors: Tensor | None,
+        seg_type: Tensor,
+        position: Tensor,
+        hidden: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Embed pictures (B, 3, H, W) as tokens (B, S, N, D), and their stem.
 
-        Without colours every patch of the mask stream is the mask token.
+        In the mask stream, patches without colours and those that are `hidden` (B, N)
+        are the mask token.
         """
         stem = self.stem(image) if self.config.stem_dim else None
         x = self.patch_embed(image if stem is None else stem)
@@ -142,6 +150,8 @@ class SegGPT(nn.Module):
         else:
             embed = self.mask_embed if self.config.stem_dim else self.patch_embed
             y = embed(colors)
+        if hidden is not None:
+            y = torch.where(hidden[..., None], self.mask_token[0], y)
         types = torch.cat([self.type_token_cls, self.type_token_ins])[:, 0, 0]
         common = position + types[seg_type][:, None]  # (B, N, D)
         x = x + self.segment_token_x[0] + common
@@ -154,7 +164,11 @@ class SegGPT(nn.Module):
     # -- prompts -----------------------------------------------------------------
 
     def encode_prompts(
-        self, images: Tensor, colors: Tensor, seg_type: Tensor
+        self,
+        images: Tensor,
+        colors: Tensor,
+        seg_type: Tensor,
+        predicted: Tensor | None = None,
     ) -> EncodedPrompts:
         """Encode K prompts for each of B queries.
 
@@ -164,6 +178,9 @@ class SegGPT(nn.Module):
             (B, K, 3, H, W), normalised; H and W are multiples of the patch size.
         seg_type : Tensor
             (B,), 0 for semantic and 1 for instance.
+        predicted : Tensor, optional
+            (B, K), true where the colours are the network's own prediction. A network
+            with a readout has learned to trust those less; others see no difference.
 
         Returns
         -------
@@ -185,6 +202,9 @@ class SegGPT(nn.Module):
         position, _ = self._positions(grid)
         types = seg_type[:, None].expand(batch).flatten()
         flat_colors = colors.flatten(0, 1)
+        if predicted is not None and self.config.decoder == "readout":
+            marks = predicted.flatten()[:, None, None] * self.memory_token[0]
+            position = position + marks  # (B * K, N, D)
         tokens, stem = self._embed(images.flatten(0, 1), flat_colors, types, position)
         if self.config.isolated_prompts:
             encoded = self._encode_isolated(tokens, stem, flat_colors, types, grid)
@@ -239,15 +259,25 @@ class SegGPT(nn.Module):
         """
         return self.stages(query, prompts)[-1]
 
-    def stages(self, query: Tensor, prompts: EncodedPrompts) -> list[Tensor]:
+    def stages(
+        self,
+        query: Tensor,
+        prompts: EncodedPrompts,
+        given: tuple[Tensor, Tensor] | None = None,
+    ) -> list[Tensor]:
         """Predict as `forward` does, and keep the coarser colours before the last.
 
-        The loss of the readout is taken on each of them.
+        The loss of the readout is taken on each of them. For training with block
+        masks, part of the query's colours may be `given`: colours (B, 3, H, W), and
+        which patches (B, N) are hidden nevertheless.
         """
         grid = self._grid(query)
         prompts.check(batch=query.shape[0], grid=grid)
         _, position = self._positions(grid)
-        tokens, stem = self._embed(query, None, prompts.seg_type[:, 0], position)
+        colors, hidden = given or (None, None)
+        tokens, stem = self._embed(
+            query, colors, prompts.seg_type[:, 0], position, hidden
+        )
         taps, seam = self._run(tokens, prompts, grid)
         if self.config.decoder == "paint":
             assert seam is not None  # every painting network encodes it

@@ -1,4 +1,4 @@
-"""Crops, flips and looks, drawn once and applied to any number of pictures."""
+"""Crops, flips, bends and looks, drawn once and applied to any number of pictures."""
 
 from __future__ import annotations
 
@@ -6,28 +6,34 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SMALLEST_CROP = 0.25  # share of an image's area
 NEAR_SHIFT, NEAR_ZOOM = 0.06, 0.08  # of a neighbouring frame, in shares of a side
+BEND_CELLS = 3  # a bend moves the corners of 3 x 3 cells
+NEAR_BEND = 0.035  # deviation of a corner, in shares of a side
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class View:
-    """A crop of an image, flipped and turned by quarters.
+    """A crop of an image, bent, flipped and turned by quarters.
 
     Attributes
     ----------
     box : tuple of float
         Left, top, right and bottom, in shares of the image's sides.
+    bend : NDArray[np.float64], optional
+        (cells + 1, cells + 1, 2), by how much the corners of a grid of cells lie to
+        the right and below of where they would, in shares of the picture's side.
     """
 
     box: tuple[float, float, float, float]
     flip: bool = False
     quarter_turns: int = 0
+    bend: NDArray[np.float64] | None = None
 
     def image(self, image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
         """Show (H, W) or (H, W, 3) as a picture (size, size, 3)."""
@@ -37,6 +43,8 @@ class View:
         picture = Image.fromarray(image).resize(
             (size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=2.0
         )
+        if self.bend is not None:
+            picture = _bent(picture, self.bend, Image.Resampling.BILINEAR)
         return self._turn(np.asarray(picture.convert("RGB")))
 
     def labels(
@@ -47,14 +55,48 @@ class View:
         place = (np.arange(size) + 0.5) / size
         rows = ((top + place * (bottom - top)) * labels.shape[0]).astype(np.intp)
         columns = ((left + place * (right - left)) * labels.shape[1]).astype(np.intp)
-        return self._turn(labels[rows[:, None], columns])
+        shown = labels[rows[:, None], columns]
+        return self._turn(shown if self.bend is None else bend_labels(shown, self.bend))
 
     def _turn(self, picture: NDArray[Any]) -> NDArray[Any]:
         return np.rot90(picture[:, ::-1] if self.flip else picture, self.quarter_turns)
 
 
+def bend_labels(
+    labels: NDArray[np.integer[Any]], bend: NDArray[np.float64]
+) -> NDArray[np.integer[Any]]:
+    """Bend labels (H, W) as `View.bend` says; each pixel keeps some pixel's label."""
+    picture = Image.fromarray(labels.astype(np.int32))
+    return np.asarray(_bent(picture, bend, Image.Resampling.NEAREST))
+
+
+def _bent(
+    picture: Image.Image, bend: NDArray[np.float64], resampling: Image.Resampling
+) -> Image.Image:
+    size = np.array(picture.size)
+    cells = len(bend) - 1
+    corners = np.stack(np.meshgrid(*[np.linspace(0, 1, cells + 1)] * 2), axis=-1)
+    # Beyond its edge a picture has nothing to show.
+    moved = np.clip(corners + bend, 0, 1) * size
+    edges = np.rint(np.linspace(0, 1, cells + 1)[:, None] * size).astype(int)
+    mesh = []
+    for row in range(cells):
+        for column in range(cells):
+            box = (edges[column, 0], edges[row, 1],
+                   edges[column + 1, 0], edges[row + 1, 1])  # fmt: skip
+            quad = (moved[row, column], moved[row + 1, column],
+                    moved[row + 1, column + 1], moved[row, column + 1])  # fmt: skip
+            mesh.append((box, tuple(float(x) for x in np.concatenate(quad))))
+    return picture.transform(picture.size, Image.Transform.MESH, mesh, resampling)
+
+
+def draw_bend(rng: np.random.Generator, spread: float) -> NDArray[np.float64]:
+    """Draw a bend whose corners have this deviation, in shares of a side."""
+    return rng.normal(0, spread, (BEND_CELLS + 1, BEND_CELLS + 1, 2))
+
+
 def draw_views(count: int, *, near: bool, rng: np.random.Generator) -> list[View]:
-    """Draw views; near ones are slightly moved copies of each other."""
+    """Draw views; near ones are slightly moved and bent copies of each other."""
     if not near:
         turned = rng.random() < 0.5
         return [_draw_view(rng, turned=turned) for _ in range(count)]
@@ -82,11 +124,12 @@ def _move(view: View, rng: np.random.Generator) -> View:
     left += rng.uniform(-NEAR_SHIFT, NEAR_SHIFT) * width
     top += rng.uniform(-NEAR_SHIFT, NEAR_SHIFT) * height
     left, top = np.clip(left, 0, 1 - width), np.clip(top, 0, 1 - height)
-    return replace(view, box=(left, top, left + width, top + height))
+    bend = draw_bend(rng, rng.uniform(0, NEAR_BEND))
+    return replace(view, box=(left, top, left + width, top + height), bend=bend)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Photometric:
+class Look:
     """How a picture's colours are changed: shared by an example, a little varied.
 
     Attributes
@@ -105,25 +148,26 @@ class Photometric:
     contrast: float
     log_gamma: float
     inverted: bool
-    channels: tuple[int, ...]
+    channels: tuple[int, int, int]
     noise: float
     blur: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Photometric:
+    def draw(cls, rng: np.random.Generator) -> Look:
         """Draw a look."""
         noisy, blurred, shuffled = rng.random(3) < (0.2, 0.1, 0.2)
+        order = rng.permutation(3) if shuffled else np.arange(3)
         return cls(
             brightness=rng.normal(0, 0.08),
             contrast=float(np.exp(rng.normal(0, 0.2))),
             log_gamma=rng.normal(0, 0.25),
             inverted=bool(rng.random() < 0.15),
-            channels=tuple(rng.permutation(3)) if shuffled else (0, 1, 2),
+            channels=(int(order[0]), int(order[1]), int(order[2])),
             noise=rng.uniform(2, 16) if noisy else 0.0,
             blur=rng.uniform(0.4, 1.2) if blurred else 0.0,
         )
 
-    def vary(self, rng: np.random.Generator) -> Photometric:
+    def vary(self, rng: np.random.Generator) -> Look:
         """Draw a look near this one, as that of another frame."""
         return replace(
             self,
@@ -132,20 +176,8 @@ class Photometric:
             log_gamma=self.log_gamma + rng.normal(0, 0.08),
         )
 
-    def apply(
-        self, picture: NDArray[np.uint8], rng: np.random.Generator
-    ) -> NDArray[np.uint8]:
-        """Change a picture (H, W, 3)."""
-        changed = self._table()[picture][..., list(self.channels)]
-        if self.blur:
-            radius = ImageFilter.GaussianBlur(self.blur)
-            changed = np.asarray(Image.fromarray(changed).filter(radius))
-        if self.noise:
-            grain = rng.normal(0, self.noise, changed.shape[:2])[..., None]
-            changed = np.clip(changed + grain, 0, 255).astype(np.uint8)
-        return changed
-
-    def _table(self) -> NDArray[np.uint8]:
+    def table(self) -> NDArray[np.uint8]:
+        """Return what each of the 256 grey values becomes."""
         grey = np.linspace(0, 1, 256) ** np.exp(self.log_gamma)
         grey = (grey - 0.5) * self.contrast + 0.5 + self.brightness
         table = np.rint(np.clip(grey, 0, 1) * 255).astype(np.uint8)

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
 MAX_OBJECTS = 4  # chosen objects, each of its own colour
 MAX_CLASSES = 6
-# Of instance data: all objects alike, chosen objects, or the border between them.
-ALL_OBJECTS, BORDER = 0.55, 0.2
+# Of instance data: all objects alike, objects and their border, the border alone, or
+# (the rest) chosen objects.
+ALL_OBJECTS, OBJECTS_AND_BORDER, BORDER = 0.45, 0.12, 0.13
+# Where objects fill the picture, all of them against the rest is no task.
+FILLED = 0.9
+MERGED_CLASSES = 0.15  # two classes have one colour so often
 WHITE_ALONE = 0.4  # a single region is white so often, as it is when predicting
 
 
@@ -30,23 +34,26 @@ class Task:
         The label ids of each coloured region; empty where all objects are one region.
     border : bool
         Whether the objects' border is coloured, too, as the last region.
+    objects : bool
+        Whether anything but the border is coloured.
     is_instance : bool
         Whether the regions are objects rather than classes.
     """
 
     groups: tuple[tuple[int, ...], ...] = ()
     border: bool = False
+    objects: bool = True
     is_instance: bool = False
 
     @property
     def num_regions(self) -> int:
         """How many colours the task has, besides the background's."""
-        return max(1, len(self.groups)) + self.border
+        return self.objects * max(1, len(self.groups)) + self.border
 
-    def regions(self, labels: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
+    def regions(self, labels: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
         """Number the coloured regions of a label image (H, W) from 1; 0 is the rest."""
-        regions = np.zeros(labels.shape, dtype=np.intp)
-        if not self.groups:
+        regions = np.zeros(labels.shape, dtype=np.uint8)
+        if self.objects and not self.groups:
             regions[labels > 0] = 1
         for number, ids in enumerate(self.groups, start=1):
             regions[np.isin(labels, ids)] = number
@@ -73,23 +80,28 @@ def draw_task(
     labels: NDArray[np.integer[Any]],
     label_kind: str,
     *,
-    same_image: bool,
+    ids_persist: bool,
     rng: np.random.Generator,
 ) -> Task:
     """Draw what is coloured in the examples of a label image (H, W).
 
-    Chosen objects are drawn only for two views of one image: an object has no
-    counterpart in another.
+    Chosen objects are drawn only where `ids_persist`, as in two views of one image or
+    in frames of a sequence: otherwise an object has no counterpart.
     """
     ids = np.unique(labels)
     ids = ids[ids > 0]
     if label_kind != "instance":
         return _draw_classes(ids, rng)
     dice = rng.random()
-    if dice < ALL_OBJECTS or (not same_image and dice >= ALL_OBJECTS + BORDER):
-        return Task()
-    if dice < ALL_OBJECTS + BORDER:
+    is_filled = bool(np.count_nonzero(labels) > FILLED * labels.size)
+    if dice < ALL_OBJECTS:
+        return Task(border=is_filled, objects=not is_filled)
+    if dice < ALL_OBJECTS + OBJECTS_AND_BORDER:
         return Task(border=True)
+    if dice < ALL_OBJECTS + OBJECTS_AND_BORDER + BORDER:
+        return Task(border=True, objects=False)
+    if not ids_persist:
+        return Task(border=is_filled, objects=not is_filled)
     count = min(len(ids), int(rng.integers(1, MAX_OBJECTS + 1)))
     chosen = rng.permutation(ids)[:count]
     return Task(groups=tuple((int(i),) for i in chosen), is_instance=True)
@@ -99,5 +111,7 @@ def _draw_classes(ids: NDArray[np.integer[Any]], rng: np.random.Generator) -> Ta
     if len(ids) == 0:
         return Task()
     count = int(rng.integers(1, min(len(ids), MAX_CLASSES) + 1))
-    chosen = rng.permutation(ids)[:count]
-    return Task(groups=tuple((int(i),) for i in chosen))
+    chosen = [int(i) for i in rng.permutation(ids)[:count]]
+    if count > 1 and rng.random() < MERGED_CLASSES:
+        return Task(groups=((chosen[0], chosen[1]), *((i,) for i in chosen[2:])))
+    return Task(groups=tuple((i,) for i in chosen))

@@ -1,4 +1,4 @@
-"""In-context pairs from labelled images: two views of one image, or two of a kind."""
+"""Labelled images to train on: read from folders, or simulated."""
 
 from __future__ import annotations
 
@@ -16,12 +16,10 @@ from napari_seggpt.preprocessing import (
     resize_rgb,
     to_rgb,
 )
-from napari_seggpt.training.augmentation import Photometric, View, draw_views
-from napari_seggpt.training.coloring import Task, draw_task
-from napari_seggpt.training.synthesis import simulate_pair
+from napari_seggpt.training.synthesis import simulate_pair, simulate_sequence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -30,8 +28,7 @@ if TYPE_CHECKING:
 
 MOST_CLASSES = 16  # with more ids in an image, they are taken for objects
 LONGEST_SIDE = 384  # larger images are shrunk once, when they are read
-TRIES = 1000  # until an example with something to segment is drawn
-CANDIDATES = 4  # of so many images, the one most alike becomes the partner
+SEQUENCE_LENGTH = 8  # frames of a simulated sequence
 
 
 class DataError(ValueError):
@@ -56,34 +53,15 @@ class DataSet:
         "semantic", "instance" or "binary".
     weight : float
         How often it is drawn, against the other sets.
+    is_sequence : bool
+        Whether the images are consecutive frames, in which an object keeps its id.
     """
 
     name: str
     label_kind: str
     images: tuple[LabelledImage, ...]
     weight: float = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Example:
-    """K prompts and one query (the last), coloured alike.
-
-    Attributes
-    ----------
-    images : NDArray[np.uint8]
-        (K + 1, S, S, 3).
-    colors : NDArray[np.float32]
-        (K + 1, S, S, 3), 0 to 1.
-    foreground : NDArray[np.bool_]
-        (S, S), where the query is coloured otherwise than its background.
-    is_instance : bool
-        Which type embedding it trains.
-    """
-
-    images: NDArray[np.uint8]
-    colors: NDArray[np.float32]
-    foreground: NDArray[np.bool_]
-    is_instance: bool
+    is_sequence: bool = False
 
 
 def read_datasets(root: Path) -> list[DataSet]:
@@ -173,101 +151,23 @@ def _read_pair(image_path: Path, label_path: Path) -> LabelledImage:
     return LabelledImage(image=image, labels=labels)
 
 
-def simulated_datasets(count: int, *, size: int, seed: int) -> Iterator[DataSet]:
-    """Simulate pairs of images; each pair is a data set of its own look."""
-    for index in range(count):
-        pair = simulate_pair(np.random.default_rng((seed, index)), size=size)
-        yield DataSet(
-            name=pair[0].kind,
-            label_kind=pair[0].label_kind,
-            images=tuple(LabelledImage(image=x.image, labels=x.labels) for x in pair),
-        )
+def simulated_datasets(recipe: Recipe) -> Iterator[DataSet]:
+    """Simulate what the recipe asks for: pairs of images, and sequences.
 
-
-class ExampleSampler:
-    """Draws examples for training from real and simulated data sets."""
-
-    def __init__(
-        self, real: Iterable[DataSet], simulated: Iterable[DataSet], recipe: Recipe
-    ) -> None:
-        self._real = list(real)
-        self._simulated = list(simulated)
-        if not self._real and not self._simulated:
-            raise DataError(
-                "Expected real or simulated data sets to train on, got none."
-            )
-        self._recipe = recipe
-        weights = np.array([one.weight for one in self._real])
-        self._weights = weights / weights.sum() if self._real else weights
-
-    def draw(self, rng: np.random.Generator, *, prompts: int) -> Example:
-        """Draw one example with so many prompts; a function of the generator alone."""
-        for _ in range(TRIES):
-            data = self._draw_set(rng)
-            example = self._try_draw(data, prompts, rng)
-            if example is not None:
-                return example
-        raise DataError(f"Expected labels to learn from, got none in {TRIES} tries.")
-
-    def _draw_set(self, rng: np.random.Generator) -> DataSet:
-        simulate = rng.random() < self._recipe.simulated
-        if self._simulated and (simulate or not self._real):
-            return self._simulated[rng.integers(len(self._simulated))]
-        return self._real[rng.choice(len(self._real), p=self._weights)]
-
-    def _try_draw(
-        self, data: DataSet, prompts: int, rng: np.random.Generator
-    ) -> Example | None:
-        """Draw from one set; None where prompt or query would be left uncoloured."""
-        query = data.images[rng.integers(len(data.images))]
-        alone = len(data.images) == 1 or rng.random() < self._recipe.same_image
-        task = draw_task(query.labels, data.label_kind, same_image=alone, rng=rng)
-        if alone:
-            near = rng.random() < self._recipe.near_views
-            sources = [query] * (prompts + 1)
-            views = draw_views(prompts + 1, near=near, rng=rng)
-        else:
-            sources = [_partner(query, data, rng) for _ in range(prompts)] + [query]
-            views = draw_views(prompts + 1, near=False, rng=rng)
-        return self._render(sources, views, task, rng)
-
-    def _render(
-        self,
-        sources: list[LabelledImage],
-        views: list[View],
-        task: Task,
-        rng: np.random.Generator,
-    ) -> Example | None:
-        size = self._recipe.image_size
-        look = Photometric.draw(rng)
-        coloured = rng.random() < self._recipe.coloured_background
-        palette = task.palette(rng, coloured_background=coloured)
-        images, colors, shown = [], [], []
-        for source, view in zip(sources, views, strict=True):
-            regions = task.regions(view.labels(source.labels, size))
-            images.append(look.vary(rng).apply(view.image(source.image, size), rng))
-            colors.append(palette[regions])
-            shown.append(regions > 0)
-        if not shown[-1].any() or not any(part.any() for part in shown[:-1]):
-            return None
-        return Example(
-            images=np.stack(images),
-            colors=np.stack(colors),
-            foreground=shown[-1],
-            is_instance=task.is_instance,
-        )
-
-
-def _partner(
-    query: LabelledImage, data: DataSet, rng: np.random.Generator
-) -> LabelledImage:
-    """Draw another image of the set that looks rather like the query.
-
-    Some sets mix stains and microscopes; a person's references would match.
+    Each is a data set of its own look, and a function of the seed and its number.
     """
-    indices = rng.integers(len(data.images), size=CANDIDATES)
-    others = [data.images[i] for i in indices if data.images[i] is not query]
-    if not others:
-        return next(one for one in data.images if one is not query)
-    mean = query.image.mean()
-    return min(others, key=lambda one: abs(float(one.image.mean() - mean)))
+    size = recipe.simulated_size
+    for index in range(recipe.simulated_groups if recipe.simulated > 0 else 0):
+        rng = np.random.default_rng((recipe.seed, index))
+        is_sequence = rng.random() < recipe.sequences
+        images = (
+            simulate_sequence(rng, length=SEQUENCE_LENGTH, size=size)
+            if is_sequence
+            else simulate_pair(rng, size=size)
+        )
+        yield DataSet(
+            name=images[0].kind,
+            label_kind=images[0].label_kind,
+            images=tuple(LabelledImage(image=x.image, labels=x.labels) for x in images),
+            is_sequence=is_sequence,
+        )

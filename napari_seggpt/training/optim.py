@@ -10,23 +10,39 @@ import torch
 if TYPE_CHECKING:
     from torch import nn
 
+    from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.settings import Recipe
 
 UNDECAYED = ("pos_embed", "rel_pos", "log_scale")
 
 
-def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    """Make AdamW; biases, norms, tokens and positions are not decayed."""
-    decayed: list[nn.Parameter] = []
-    kept: list[nn.Parameter] = []
+def build_optimizer(model: SegGPT, recipe: Recipe) -> torch.optim.AdamW:
+    """Make AdamW; biases, norms, tokens and positions are not decayed.
+
+    Every group tells the `scale` of its learning rate: `layer_decay` to the power of
+    the blocks that follow, as in Painter.
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         is_kept = parameter.squeeze().ndim < 2 or any(x in name for x in UNDECAYED)
-        (kept if is_kept else decayed).append(parameter)
-    groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": kept, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+        decay = 0.0 if is_kept else recipe.weight_decay
+        scale = recipe.layer_decay ** _blocks_after(name, model.config.depth)
+        groups.setdefault((decay, scale), []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {"params": parameters, "weight_decay": decay, "scale": scale}
+            for (decay, scale), parameters in groups.items()
+        ],
+        lr=recipe.learning_rate,
+    )
+
+
+def _blocks_after(name: str, depth: int) -> int:
+    """Count the steps from a parameter to the decoder: 0 is the decoder itself."""
+    if name.startswith("blocks."):
+        return depth - int(name.split(".")[1])
+    is_embedding = name.startswith(("patch_embed", "mask_embed", "stem", "pos_embed"))
+    return depth + 1 if is_embedding else 0
 
 
 def learning_rate(step: int, recipe: Recipe) -> float:

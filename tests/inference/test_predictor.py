@@ -354,7 +354,7 @@ def test_frames_in_memory_are_further_prompts(
     predictor = Predictor(copying_model, [prompt], settings=cpu(max_prompts=1))
     seen = Prompt(image=frame(seed=5), labels=blocks((32, 32), [5, 2]))
     memory = Memory(2)
-    memory.add(predictor.prepare(seen))
+    memory.add(predictor.prepare(seen, predicted=True))
     (prediction,) = predictor.predict_batch([seen.image], memory=memory)
     assert copying_model.calls == [(1, 2)]
     np.testing.assert_array_equal(prediction.labels, seen.labels)

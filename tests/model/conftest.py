@@ -24,7 +24,7 @@ READOUT = SegGPTConfig(
     pretrain_grid=4,
     isolated_prompts=True,
     stem_dim=16,
-    match_dim=8,
+    match_dim=16,
 )
 
 

@@ -65,7 +65,7 @@ def test_json_keeps_the_types_of_tuples() -> None:
         ("drop_path", 7),
         ("tap_indices", (5, 5)),
         ("stem_dim", 8),  # with patches of 6 pixels
-        ("match_dim", 3),
+        ("match_dim", 4),
     ],
 )
 def test_impossible_geometry_is_named(name, value):

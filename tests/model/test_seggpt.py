@@ -222,6 +222,63 @@ def test_gradients_reach_every_weight(
     assert idle == ["type_token_cls"]
 
 
+def test_a_readout_tells_predicted_prompts_from_painted_ones(
+    make_model: MakeModel, readout_config: SegGPTConfig, pictures: Pictures
+) -> None:
+    model = make_model(readout_config)
+    images, colors = pictures(1, 2, seed=1), pictures(1, 2, seed=2)
+    painted = []
+    for predicted in (None, [[False, False]], [[False, True]]):
+        marks = None if predicted is None else torch.tensor(predicted)
+        prompts = model.encode_prompts(images, colors, torch.tensor([INSTANCE]), marks)
+        painted.append(model(pictures(1), prompts))
+    torch.testing.assert_close(painted[0], painted[1])
+    assert not torch.equal(painted[1], painted[2])
+    painted[2].sum().backward()
+    assert model.memory_token.grad is not None
+    assert model.memory_token.grad.any()
+
+
+def test_the_published_network_knows_no_predicted_prompts(
+    make_model: MakeModel, pictures: Pictures
+) -> None:
+    model = make_model(TINY)
+    images, colors = pictures(1, 1, seed=1), pictures(1, 1, seed=2)
+    marked, unmarked = (
+        model(
+            pictures(1),
+            model.encode_prompts(images, colors, torch.tensor([INSTANCE]), marks),
+        )
+        for marks in (None, torch.tensor([[True]]))
+    )
+    torch.testing.assert_close(marked, unmarked)
+
+
+@pytest.mark.parametrize("name", ["tiny", "readout"])
+def test_given_colours_are_seen_but_for_hidden_patches(
+    make_model: MakeModel,
+    readout_config: SegGPTConfig,
+    pictures: Pictures,
+    name: str,
+) -> None:
+    model = make_model(TINY if name == "tiny" else readout_config)
+    prompts = model.encode_prompts(
+        pictures(1, 1, seed=1), pictures(1, 1, seed=2), torch.tensor([INSTANCE])
+    )
+    query, colors = pictures(1), pictures(1, seed=3)
+    hidden = torch.ones(1, 16, dtype=torch.bool)
+    plain = model(query, prompts)
+    torch.testing.assert_close(
+        model.stages(query, prompts, (colors, hidden))[-1], plain
+    )
+    hidden[0, 0] = False  # the upper left patch
+    one = model.stages(query, prompts, (colors, hidden))[-1]
+    assert not torch.equal(one, plain)
+    colors[..., 8:, 8:] = 0.0
+    other = model.stages(query, prompts, (colors, hidden))[-1]
+    torch.testing.assert_close(one, other)
+
+
 # -- the published weights -----------------------------------------------------------
 
 WEIGHTS, EXAMPLES = os.environ.get("SEGGPT_WEIGHTS"), os.environ.get("SEGGPT_EXAMPLES")

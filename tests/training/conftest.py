@@ -6,11 +6,8 @@ from PIL import Image
 from napari_seggpt.model.config import SegGPTConfig
 from napari_seggpt.model.seggpt import SegGPT
 from napari_seggpt.settings import Recipe
-from napari_seggpt.training.dataset import (
-    ExampleSampler,
-    read_datasets,
-    simulated_datasets,
-)
+from napari_seggpt.training.dataset import read_datasets, simulated_datasets
+from napari_seggpt.training.sampler import ExampleSampler
 
 # The readout at toy size: 4 x 4 patches, 8 x 8 fine pixels.
 TOY = SegGPTConfig(
@@ -27,18 +24,21 @@ TOY = SegGPTConfig(
     drop_path=0.1,
     isolated_prompts=True,
     stem_dim=8,
-    match_dim=8,
+    match_dim=12,
 )
 
 
 @pytest.fixture
 def recipe():
     return Recipe(
-        image_size=32,
+        image_sizes=(32,),
         steps=6,
         batch_size=2,
         simulated=0.5,
+        max_prompts=3,
+        several_prompts=0.5,
         simulated_groups=2,
+        simulated_size=64,
         save_every=3,
     )
 
@@ -68,8 +68,9 @@ def data_folder(tmp_path):
 
 @pytest.fixture
 def sampler(data_folder, recipe):
-    simulated = simulated_datasets(2, size=64, seed=0)
-    return ExampleSampler(read_datasets(data_folder), simulated, recipe)
+    return ExampleSampler(
+        read_datasets(data_folder), simulated_datasets(recipe), recipe
+    )
 
 
 @pytest.fixture

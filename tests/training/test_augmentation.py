@@ -1,7 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from napari_seggpt.training.augmentation import Photometric, View, draw_views
+from napari_seggpt.training.augmentation import (
+    Look,
+    View,
+    bend_labels,
+    draw_bend,
+    draw_views,
+)
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 
@@ -47,13 +55,50 @@ def test_boxes_stay_in_the_image():
                 assert 0 <= top < bottom <= 1 + 1e-9
 
 
+def test_a_bend_moves_image_and_labels_together(labels):
+    blocks = np.kron(labels, np.ones((8, 8), np.uint16))
+    bend = draw_bend(np.random.default_rng(0), 0.03)
+    plain, bent = View(box=WHOLE), View(box=WHOLE, bend=bend)
+    shown = bent.image((blocks * 40).astype(np.uint8), 192)[..., 0]
+    agree = np.abs(shown - bent.labels(blocks, 192) * 40.0) < 20
+    assert agree.mean() > 0.85
+    moved = bent.labels(blocks, 192) != plain.labels(blocks, 192)
+    assert 0.05 < moved.mean() < 0.7
+
+
+def test_no_bend_changes_nothing(labels):
+    np.testing.assert_array_equal(bend_labels(labels, np.zeros((4, 4, 2))), labels)
+
+
+def test_a_bend_to_the_right_shows_what_lies_right():
+    labels = np.tile(np.arange(40), (40, 1))
+    bend = np.zeros((4, 4, 2))
+    bend[..., 0] = 0.25  # of the side: ten pixels
+    shown = bend_labels(labels, bend)
+    np.testing.assert_array_equal(shown[:, :20], labels[:, 10:30])
+
+
 def test_a_varied_look_is_near_its_origin():
     rng = np.random.default_rng(0)
-    picture = rng.integers(0, 256, (32, 32, 3)).astype(np.uint8)
     near, far = [], []
     for _ in range(30):
-        look = Photometric.draw(rng)
-        shown = look.apply(picture, rng).astype(float)
-        near.append(np.abs(look.vary(rng).apply(picture, rng) - shown).mean())
-        far.append(np.abs(Photometric.draw(rng).apply(picture, rng) - shown).mean())
+        look = Look.draw(rng)
+        table = look.table().astype(float)
+        near.append(np.abs(look.vary(rng).table() - table).mean())
+        far.append(np.abs(Look.draw(rng).table() - table).mean())
     assert np.median(near) < np.median(far) / 2
+
+
+def test_a_plain_look_changes_nothing_and_an_inverted_one_turns_grey_around():
+    plain = Look(
+        brightness=0.0,
+        contrast=1.0,
+        log_gamma=0.0,
+        inverted=False,
+        channels=(0, 1, 2),
+        noise=0.0,
+        blur=0.0,
+    )
+    np.testing.assert_array_equal(plain.table(), np.arange(256))
+    inverted = replace(plain, inverted=True)
+    np.testing.assert_array_equal(inverted.table(), np.arange(256)[::-1])

@@ -6,8 +6,8 @@ from PIL import Image
 
 from napari_seggpt.training.dataset import (
     LONGEST_SIDE,
+    SEQUENCE_LENGTH,
     DataError,
-    ExampleSampler,
     pair_files,
     read_datasets,
     simulated_datasets,
@@ -76,26 +76,14 @@ def test_a_manifest_that_is_none_is_refused(data_folder, text):
         read_datasets(data_folder)
 
 
-def test_data_without_labels_ends_in_an_error(data_folder, recipe):
-    for file in (data_folder / "classes" / "labels").glob("*.png"):
-        Image.fromarray(np.zeros((48, 40), np.uint8)).save(file)
-    sampler = ExampleSampler(read_datasets(data_folder / "classes"), [], recipe)
-    with pytest.raises(DataError, match="Expected labels to learn from"):
-        sampler.draw(np.random.default_rng(0), prompts=1)
-
-
 def test_a_folder_without_data_is_refused(tmp_path):
     with pytest.raises(DataError, match="images/ and labels/"):
         read_datasets(tmp_path)
-    with pytest.raises(DataError, match="got none"):
-        ExampleSampler([], [], None)
-    with pytest.raises(DataError, match="got none"):
-        ExampleSampler([], simulated_datasets(0, size=64, seed=0), None)
 
 
-def test_simulated_sets_are_a_function_of_the_seed():
+def test_simulated_sets_are_a_function_of_the_seed(recipe):
     one, same, other = (
-        list(simulated_datasets(2, size=64, seed=seed)) for seed in (1, 1, 2)
+        list(simulated_datasets(replace(recipe, seed=seed))) for seed in (1, 1, 2)
     )
     for a, b in zip(one, same, strict=True):
         np.testing.assert_array_equal(a.images[0].image, b.images[0].image)
@@ -105,42 +93,12 @@ def test_simulated_sets_are_a_function_of_the_seed():
     )
 
 
-@pytest.mark.parametrize("prompts", [1, 3])
-def test_examples_have_prompts_and_query(sampler, prompts):
-    example = sampler.draw(np.random.default_rng(0), prompts=prompts)
-    assert example.images.shape == (prompts + 1, 32, 32, 3)
-    assert example.colors.shape == (prompts + 1, 32, 32, 3)
-    assert 0 <= example.colors.min() <= example.colors.max() <= 1
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_simulated_sets_are_pairs_or_sequences(recipe, share):
+    for data in simulated_datasets(replace(recipe, sequences=share)):
+        assert data.is_sequence == bool(share)
+        assert len(data.images) == (SEQUENCE_LENGTH if share else 2)
 
 
-def test_every_example_shows_what_is_asked_for(sampler):
-    rng = np.random.default_rng(0)
-    for _ in range(60):
-        example = sampler.draw(rng, prompts=1)
-        assert example.foreground.any()
-        assert len(np.unique(example.colors[0].reshape(-1, 3), axis=0)) > 1
-
-
-def test_query_and_prompts_are_coloured_alike(sampler):
-    rng = np.random.default_rng(0)
-    for _ in range(60):
-        example = sampler.draw(rng, prompts=1)
-        prompt, query = (
-            {tuple(c) for c in picture.reshape(-1, 3)} for picture in example.colors
-        )
-        assert prompt & query
-
-
-def test_examples_are_a_function_of_the_generator(sampler):
-    one, same = (sampler.draw(np.random.default_rng(5), prompts=2) for _ in range(2))
-    np.testing.assert_array_equal(one.images, same.images)
-    np.testing.assert_array_equal(one.colors, same.colors)
-
-
-def test_real_and_simulated_data_are_drawn_as_the_recipe_says(data_folder, recipe):
-    real = read_datasets(data_folder)
-    simulated = list(simulated_datasets(1, size=64, seed=0))
-    for share, expected in ((0.0, {"classes", "objects"}), (1.0, {simulated[0].name})):
-        sampler = ExampleSampler(real, simulated, replace(recipe, simulated=share))
-        rng = np.random.default_rng(0)
-        assert {sampler._draw_set(rng).name for _ in range(30)} == expected
+def test_nothing_is_simulated_that_is_never_drawn(recipe):
+    assert not list(simulated_datasets(replace(recipe, simulated=0.0)))

@@ -1,34 +1,34 @@
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
-from napari_seggpt.training.trainer import (
-    Batch,
-    coloring_loss,
-    draw_batch,
-    pixel_weights,
-    train,
-)
+from napari_seggpt.model.config import TINY
+from napari_seggpt.model.seggpt import SegGPT
+from napari_seggpt.training.batches import BatchSource, render
+from napari_seggpt.training.trainer import coloring_loss, recall, train
 
 
 def losses(steps):
     return [step.loss for step in steps]
 
 
+def draw(sampler, recipe, step=0):
+    return BatchSource(sampler, recipe, patch_size=8)[step]
+
+
 def test_training_lowers_the_loss_on_held_back_examples(
     sampler, recipe, new_model, tmp_path
 ):
     recipe = replace(recipe, steps=80, learning_rate=1e-2, max_prompts=1, average=0.8)
-    held_back = draw_batch(sampler, replace(recipe, batch_size=16), step=10_000)
+    held_back = draw(sampler, replace(recipe, batch_size=16), 10_000)
     model = new_model()
     with torch.no_grad():
-        before = coloring_loss(model.eval(), held_back, recipe.beta)
+        before = coloring_loss(model.eval(), held_back, recipe)
     for _ in train(model, sampler, recipe, checkpoint=tmp_path / "state.pt"):
         pass
     with torch.no_grad():
-        after = coloring_loss(model, held_back, recipe.beta)
+        after = coloring_loss(model, held_back, recipe)
     assert after < 0.9 * before
 
 
@@ -103,39 +103,111 @@ def test_closing_leaves_a_model_with_averaged_weights(
     assert not torch.equal(model.pos_embed, raw)
 
 
-def test_batches_have_equally_many_pictures(sampler, recipe):
-    recipe = replace(recipe, batch_size=6, max_prompts=3)
-    batches = [draw_batch(sampler, recipe, step) for step in range(30)]
-    prompts = {batch.images.shape[1] - 1 for batch in batches}
-    assert prompts == {1, 2, 3}
-    for batch in batches:
-        assert batch.images.shape == batch.colors.shape
-        assert 9 <= batch.images.shape[0] * batch.images.shape[1] <= 12
-
-
-def test_rare_pixels_weigh_more_and_the_mean_is_one():
-    shown = np.zeros((2, 10, 10), bool)
-    shown[0, :2, :2] = True
-    shown[1] = True
-    weight = pixel_weights(shown, most=5.0)
-    np.testing.assert_allclose(weight.mean((1, 2, 3)), 1.0, rtol=1e-6)
-    assert weight[0, 0, 0, 0] == pytest.approx(5 * weight[0, 0, 9, 9])
-    assert np.ptp(weight[1]) == 0
-
-
 def test_the_query_colours_do_not_reach_the_network(sampler, recipe, new_model):
-    batch = draw_batch(sampler, recipe, step=0)
+    batch = draw(sampler, recipe)
+    other = replace(batch, regions=batch.regions.clone())
+    other.regions[:, -1] = 1 - other.regions[:, -1].clamp(max=1)
     model = new_model().eval()
-    colors = batch.colors.clone()
-    colors[:, -1] = 0.0
-    hidden = Batch(
-        images=batch.images, colors=colors, weight=batch.weight, seg_type=batch.seg_type
-    )
     painted = []
-    for one in (batch, hidden):
+    for one in (batch, other):
+        pictures = render(one, 5.0)
         prompts = model.encode_prompts(
-            one.images[:, :-1], one.colors[:, :-1], one.seg_type
+            pictures.images[:, :-1], pictures.colors[:, :-1], pictures.seg_type
         )
-        painted.append(model(one.images[:, -1], prompts))
+        painted.append(model(pictures.images[:, -1], prompts))
     torch.testing.assert_close(painted[0], painted[1])
-    assert coloring_loss(model, batch, 0.01) != coloring_loss(model, hidden, 0.01)
+    assert coloring_loss(model, batch, recipe) != coloring_loss(model, other, recipe)
+
+
+def test_with_block_masks_only_hidden_pixels_count(
+    sampler, recipe, new_model, monkeypatch
+):
+    recipe = replace(recipe, block_masks=1.0, block_share=0.5, foreground_weight=1.0)
+    batch = draw(sampler, recipe)
+    assert 0.5 <= batch.hidden.float().mean() < 1
+    model = new_model().eval()
+    given = ~batch.hidden.unflatten(1, (4, 4))
+    pixels = given.repeat_interleave(8, 1).repeat_interleave(8, 2)
+    changed = replace(batch, regions=batch.regions.clone())
+    changed.regions[:, -1][pixels] = 1 - changed.regions[:, -1][pixels].clamp(max=1)
+    # The network sees what is given ...
+    assert coloring_loss(model, batch, recipe) != coloring_loss(model, changed, recipe)
+    # ... but is not asked for it.
+    monkeypatch.setattr(model, "stages", lambda query, *_: [torch.zeros_like(query)])
+    assert coloring_loss(model, batch, recipe) == coloring_loss(model, changed, recipe)
+
+
+def test_recalled_prompts_show_what_the_network_predicts(sampler, recipe, new_model):
+    recipe = replace(recipe, several_prompts=1.0, recalled_prompts=1.0)
+    batch = draw(sampler, recipe)
+    assert batch.recalls
+    model = new_model().eval()
+    pictures = render(batch, 5.0)
+    recalled = recall(model, pictures)
+    for kept in (0, -1):  # the reference and the target
+        torch.testing.assert_close(recalled.colors[:, kept], pictures.colors[:, kept])
+    assert not torch.equal(recalled.colors[:, 1], pictures.colors[:, 1])
+    for colors, palette in zip(recalled.colors, pictures.palettes, strict=True):
+        known = palette[~palette.isnan().any(1)]
+        pixels = colors[1:-1].movedim(1, -1).reshape(-1, 1, 3)
+        assert (pixels - known).abs().amax(2).amin(1).max() < 1e-6
+
+
+def test_the_network_is_told_which_prompts_are_predicted(
+    sampler, recipe, new_model, monkeypatch
+):
+    recipe = replace(recipe, several_prompts=1.0, recalled_prompts=1.0)
+    model = new_model()
+    marks = []
+    encode = model.encode_prompts
+
+    def spy(images, colors, seg_type, predicted=None):
+        marks.append(predicted)
+        return encode(images, colors, seg_type, predicted)
+
+    monkeypatch.setattr(model, "encode_prompts", spy)
+    coloring_loss(model, draw(sampler, recipe), recipe)
+    assert marks[0] is None  # what is recalled is predicted from the reference
+    assert not marks[1][:, 0].any()
+    assert marks[1][:, 1:].all()
+
+
+def test_drawing_ahead_changes_nothing(sampler, recipe, new_model, tmp_path):
+    alone, ahead = (
+        losses(
+            train(
+                new_model(),
+                sampler,
+                recipe,
+                checkpoint=tmp_path / f"{workers}.pt",
+                workers=workers,
+            )
+        )
+        for workers in (0, 1)
+    )
+    assert alone == ahead
+
+
+def test_a_network_with_the_published_decoder_is_trained(sampler, recipe, tmp_path):
+    torch.manual_seed(0)
+    model = SegGPT(TINY)
+    recipe = replace(recipe, several_prompts=0.0, layer_decay=0.8, block_masks=0.5)
+    steps = train(model, sampler, recipe, checkpoint=tmp_path / "state.pt")
+    assert len(losses(steps)) == recipe.steps
+
+
+def test_bfloat16_is_used_where_it_is_asked_for(sampler, recipe, new_model, tmp_path):
+    single, half = (
+        losses(
+            train(
+                new_model(),
+                sampler,
+                recipe,
+                checkpoint=tmp_path / f"{precision}.pt",
+                precision=precision,
+            )
+        )
+        for precision in ("float32", "bfloat16")
+    )
+    assert single != half
+    assert half == pytest.approx(single, rel=0.2)

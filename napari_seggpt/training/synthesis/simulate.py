@@ -23,10 +23,8 @@ from napari_seggpt.training.synthesis.tissue import Membranes, Rings
 from napari_seggpt.training.synthesis.types import SimulatedImage
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from napari_seggpt.training.synthesis.family import Family
-    from napari_seggpt.training.synthesis.types import Labels
+    from napari_seggpt.training.synthesis.types import Scene
 
 KINDS: dict[str, type[Family[Any]]] = {
     family.kind: family
@@ -73,23 +71,19 @@ def simulate_pair(
 
 def simulate_sequence(
     rng: np.random.Generator, *, kind: str | None = None, length: int, size: int = 160
-) -> tuple[NDArray[np.uint8], Labels]:
-    """Simulate a time lapse or z-stack: objects drift, deform and keep their ids.
-
-    Returns images (T, H, W) or (T, H, W, 3), and labels (T, H, W).
-    """
+) -> list[SimulatedImage]:
+    """Simulate a time lapse or z-stack: objects drift, deform and keep their ids."""
     family = _family(rng, size, kind)
     layout = family.arrange(rng, size)
     seed = int(rng.integers(2**63))
-    images, labels = [], []
+    frames = []
     for time in range(length):
         canvas = Canvas(rng=np.random.default_rng(seed), size=size, phase=0.15 * time)
         scene = family.paint(layout, canvas)
         canvas.rng = np.random.default_rng((seed, time))
-        images.append(family.appearance.record(scene.picture, canvas))
-        labels.append(scene.labels)
+        frames.append(_recorded(family, scene, canvas))
         layout = family.advance(layout, rng)
-    return np.stack(images), np.stack(labels)
+    return frames
 
 
 def _family(rng: np.random.Generator, size: int, kind: str | None) -> Family[Any]:
@@ -118,6 +112,10 @@ def _image(family: Family[Any], rng: np.random.Generator, size: int) -> Simulate
         scene = family.paint(family.arrange(rng, size), canvas)
         if np.count_nonzero(scene.labels) >= _LEAST_LABELLED * size**2:
             break
+    return _recorded(family, scene, canvas)
+
+
+def _recorded(family: Family[Any], scene: Scene, canvas: Canvas) -> SimulatedImage:
     return SimulatedImage(
         image=family.appearance.record(scene.picture, canvas),
         labels=scene.labels,
