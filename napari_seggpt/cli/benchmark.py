@@ -8,23 +8,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import argparse
 
+PROMPTS = {"ensemble": [1, 4, 8], "frame": [1, 4, 16, 64]}
+
 
 def add_parser(commands: Any) -> None:
     """Add the command to the parser of all commands."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "benchmark",
-        help="measure speed against another implementation",
+        help="measure speed against another implementation or model",
         description="ensemble: ViT-L with random weights against transformers' SegGPT "
-        "(pip install transformers), several runs in turn, the median of each.",
+        "(pip install transformers). frame: what you wait for with the built-in model "
+        "and with ViT-L. Several runs in turn, the median of each.",
     )
-    parser.add_argument("name", choices=["ensemble"])
+    parser.add_argument("name", choices=list(PROMPTS))
     parser.add_argument(
         "--prompts",
         type=int,
         nargs="+",
-        default=[1, 4, 8],
         metavar="K",
-        help="numbers of prompts to measure (default: 1 4 8)",
+        help="numbers of prompts to measure (default: 1 4 8; for frame 1 4 16 64)",
     )
     parser.add_argument("--runs", type=int, default=3, help="of each (default: 3)")
     parser.add_argument("--threads", type=int, help="of torch (default: its own)")
@@ -34,10 +36,17 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print; returns the exit code."""
-    from napari_seggpt.evaluation.benchmarks import benchmark_ensemble
+    from napari_seggpt.evaluation import benchmarks
 
-    report = benchmark_ensemble(args.prompts, runs=args.runs, threads=args.threads)
-    print(json.dumps(report, indent=2) if args.json else _as_table(report))
+    prompts = args.prompts or PROMPTS[args.name]
+    options = {"runs": args.runs, "threads": args.threads}
+    if args.name == "frame":
+        report = benchmarks.benchmark_frame(prompts, **options)
+        table = _as_frame_table
+    else:
+        report = benchmarks.benchmark_ensemble(prompts, **options)
+        table = _as_table
+    print(json.dumps(report, indent=2) if args.json else table(report))
     return 0
 
 
@@ -59,3 +68,31 @@ def _as_table(report: dict[str, Any]) -> str:
         for row in report["rows"]
     ]
     return "\n".join(lines)
+
+
+def _as_frame_table(report: dict[str, Any]) -> str:
+    height, width = report["frame"]
+    lines = [
+        (
+            f"torch {report['torch']}, {report['threads']} threads, "
+            f"a frame of {height} x {width} pixels"
+        ),
+        (
+            f"{'':10}{'pixels seen':>12}{'K':>4}{'frame s':>10}{'network s':>11}"
+            f"{'prompt s':>10}{'MB':>7}"
+        ),
+        _frame_row("ViT-L", report["vit_large"]),
+        _frame_row("built-in", report["builtin"]),
+        f"{'ratio':26}{report['ratio']:10.1f}{report['network_ratio']:11.1f}",
+    ]
+    lines += [_frame_row("built-in", row) for row in report["rows"]]
+    return "\n".join(lines)
+
+
+def _frame_row(name: str, row: dict[str, Any]) -> str:
+    seen = " x ".join(str(side) for side in row["picture"])
+    return (
+        f"{name:10}{seen:>12}{row['prompts']:4d}{row['seconds']:10.3f}"
+        f"{row['network_seconds']:11.3f}{row['encode_seconds']:10.3f}"
+        f"{row['prompt_bytes'] / 1e6:7.1f}"
+    )

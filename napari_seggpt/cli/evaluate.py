@@ -1,4 +1,4 @@
-"""`napari-seggpt evaluate`: how well frames are predicted from a few references."""
+"""`napari-seggpt evaluate`: how well frames are segmented from a few references."""
 
 from __future__ import annotations
 
@@ -17,8 +17,19 @@ from napari_seggpt.settings import PropagationSettings
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from napari_seggpt.evaluation.protocol import DataSetScore
+    from napari_seggpt.evaluation.annotator import AnnotatorStep
+    from napari_seggpt.evaluation.datasets import LabelledSequence
+    from napari_seggpt.evaluation.peers import MakeSegmenter, Method
+    from napari_seggpt.evaluation.protocol import DataSetScore, FrameScore
+    from napari_seggpt.model.seggpt import SegGPT
+
+    Row = tuple[str, Mapping[str, float]]
+    Steps = Mapping[str, Sequence[AnnotatorStep]]  # on one sequence, by method
+    Curves = Mapping[str, Sequence[Sequence[AnnotatorStep]]]
+
+PEERS = ("pixels", "copied", "warped")  # those of evaluation.peers, known without it
 
 
 def add_parser(commands: Any) -> None:
@@ -27,8 +38,8 @@ def add_parser(commands: Any) -> None:
         "evaluate",
         help="compare predicted with true labels",
         description="Give some frames of every sequence as references, predict the "
-        "others, and compare with their true labels; beside it, what copying the "
-        "nearest reference's labels would give.",
+        "others, and compare with their true labels; beside it, what a person would "
+        "take instead.",
     )
     parser.add_argument(
         "data", type=Path, help="a folder with images/ and labels/, or of such folders"
@@ -43,6 +54,38 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--sets", nargs="+", metavar="NAME", help="only these data sets"
     )
+    parser.add_argument(
+        "--frames",
+        type=int,
+        metavar="N",
+        help="thin longer sequences to N frames, evenly (default: all, and 24 with "
+        "--annotator)",
+    )
+    parser.add_argument(
+        "--peers",
+        nargs="*",
+        choices=PEERS,
+        default=["copied"],
+        metavar="PEER",
+        help="what to compare with: a pixel classifier (pixels), the nearest "
+        "reference's labels as they are (copied) or moved by optical flow (warped) "
+        "(default: copied)",
+    )
+    more = parser.add_mutually_exclusive_group()
+    more.add_argument(
+        "--measures",
+        action="store_true",
+        help="also IoU, J&F of DAVIS, and F1, AP50 and PQ of objects",
+    )
+    more.add_argument(
+        "--annotator",
+        action="store_true",
+        help="instead label the least certain frame, again and again, until the mean "
+        "Dice is 0.90, and count the frames",
+    )
+    parser.add_argument(
+        "--figures", type=Path, metavar="FOLDER", help="draw figures there (PNG)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments.add_prediction(parser)
     arguments.add_model(parser)
@@ -51,24 +94,73 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print; returns the exit code."""
-    from napari_seggpt.evaluation.protocol import (
-        evaluate_sequence,
-        find_sequences,
-        summarise,
-    )
+    from napari_seggpt.evaluation.figures import check_matplotlib
 
     if args.references < 1:
         raise ValueError(f"Expected 1 or more references, got {args.references}.")
-    prediction = arguments.prediction_settings(args)
-    propagation = PropagationSettings(memory=args.memory)
+    if args.annotator and args.references > 1:
+        raise ValueError(
+            "Expected 1 reference for --annotator to start with, "
+            f"got {args.references}."
+        )
+    if args.figures is not None:
+        check_matplotlib()
+        args.figures.mkdir(parents=True, exist_ok=True)
+    how = {
+        "prediction": arguments.prediction_settings(args),
+        "propagation": PropagationSettings(memory=args.memory),
+        "auto_tiles": args.tiles == "auto",
+    }
+    sequences = _find(args)
+    peers = _peers(args.peers)
+    model = arguments.load_named_model(args.model)
+    if args.annotator:
+        return _run_annotator(args, sequences, model, peers, how)
+    return _run_protocol(args, sequences, model, peers, how)
+
+
+def _find(args: argparse.Namespace) -> list[LabelledSequence]:
+    from napari_seggpt.evaluation.datasets import find_sequences
+
     sequences = find_sequences(args.data)
     if args.sets:
         sequences = [one for one in sequences if one.dataset in args.sets]
     if not sequences:
         raise ValueError(f"Expected data sets of {args.data}, got {args.sets}.")
-    model = arguments.load_named_model(args.model)
-    scores = []
-    total = sum(max(0, len(one) - args.references) for one in sequences)
+    if args.frames is not None:
+        sequences = [one.thinned(args.frames) for one in sequences]
+    return sequences
+
+
+def _peers(flags: Sequence[str]) -> dict[str, MakeSegmenter]:
+    from napari_seggpt.evaluation.peers import PEERS as MAKERS
+    from napari_seggpt.evaluation.peers import check_scikit_learn
+
+    if "pixels" in flags:
+        check_scikit_learn()
+    return dict(MAKERS[flag] for flag in flags)
+
+
+def _facts(args: argparse.Namespace) -> dict[str, Any]:
+    names = ("model", "references", "peers", "memory", "tiles")
+    return {name: getattr(args, name) for name in names} | {"max_frames": args.frames}
+
+
+# -- some references, all other frames ---------------------------------------------
+
+
+def _run_protocol(
+    args: argparse.Namespace,
+    sequences: Sequence[LabelledSequence],
+    model: SegGPT,
+    peers: Mapping[str, MakeSegmenter],
+    how: Mapping[str, Any],
+) -> int:
+    from napari_seggpt.evaluation.figures import draw_dice, draw_distance
+    from napari_seggpt.evaluation.measures import Measures
+    from napari_seggpt.evaluation.protocol import evaluate_sequence, summarise
+
+    measures = Measures() if args.measures else None
     steps = (
         score
         for sequence in sequences
@@ -76,52 +168,172 @@ def run(args: argparse.Namespace) -> int:
             sequence,
             model,
             references=args.references,
-            prediction=prediction,
-            propagation=propagation,
-            auto_tiles=args.tiles == "auto",
+            peers=peers,
+            measures=measures,
+            **how,
         )
     )
-    code = 0
-    try:
-        for score in tqdm(steps, total=total, unit="frame", desc="Evaluating"):
-            scores.append(score)
-    except KeyboardInterrupt:
-        print(f"Stopped after {len(scores)} of {total} frames.", file=sys.stderr)
-        code = INTERRUPTED
-    if not scores:
+    total = sum(max(0, len(one) - args.references) for one in sequences)
+    scores: list[FrameScore] = []
+    code = _collect(steps, scores, total=total, unit="frame")
+    if not scores and code == 0:
         raise ValueError("Expected more labelled frames than references, got none.")
-    results = summarise(scores)
-    print(_as_json(results, args) if args.json else _as_table(results))
+    if not scores:
+        return code
+    results = summarise(scores, measures)
+    if args.figures is not None:
+        draw_dice(results, args.figures / "dice.png")
+        draw_distance(scores, args.figures / "distance.png")
+    print(_as_json(args, results, scores) if args.json else _as_table(results))
     return code
 
 
-def _means(results: list[DataSetScore]) -> dict[str, float]:
+def _collect(steps: Iterable[Any], into: list[Any], *, total: int, unit: str) -> int:
+    """Append step after step, with a bar; returns the exit code."""
+    try:
+        for step in tqdm(steps, total=total, unit=unit, desc="Evaluating"):
+            into.append(step)
+    except KeyboardInterrupt:
+        print(f"Stopped after {len(into)} of {total} {unit}s.", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _as_json(
+    args: argparse.Namespace,
+    results: Sequence[DataSetScore],
+    scores: Sequence[FrameScore],
+) -> str:
+    report = {
+        **_facts(args),
+        "datasets": [asdict(result) for result in results],
+        "mean": _means(results),
+        "frames": [asdict(score) for score in scores],
+    }
+    return json.dumps(report, indent=2)
+
+
+def _means(results: Sequence[DataSetScore]) -> dict[str, dict[str, float]]:
+    from napari_seggpt.evaluation.protocol import means
+
     return {
-        "dice": float(np.mean([result.dice for result in results])),
-        "copied": float(np.mean([result.copied for result in results])),
+        "dice": means([result.dice for result in results]),
+        "measures": means([result.measures for result in results]),
     }
 
 
-def _as_json(results: list[DataSetScore], args: argparse.Namespace) -> str:
-    return json.dumps(
-        {
-            "model": args.model,
-            "references": args.references,
-            "memory": args.memory,
-            "tiles": args.tiles,
-            "datasets": [asdict(result) for result in results],
-            "mean": _means(results),
-        },
-        indent=2,
-    )
-
-
-def _as_table(results: list[DataSetScore]) -> str:
-    lines = [f"{'data set':28}{'frames':>8}{'Dice':>8}{'copied':>8}"]
-    lines += [
-        f"{one.dataset:28}{one.frames:8d}{one.dice:8.3f}{one.copied:8.3f}"
+def _as_table(results: Sequence[DataSetScore]) -> str:
+    rows: list[Row] = [
+        (one.dataset, {"frames": one.frames, **one.dice, **one.measures})
         for one in results
     ]
     mean = _means(results)
-    lines.append(f"{'mean':28}{'':8}{mean['dice']:8.3f}{mean['copied']:8.3f}")
+    rows.append(("mean", {**mean["dice"], **mean["measures"]}))
+    return _table(rows)
+
+
+# -- the simulated annotator -------------------------------------------------------
+
+
+def _run_annotator(
+    args: argparse.Namespace,
+    sequences: Sequence[LabelledSequence],
+    model: SegGPT,
+    peers: Mapping[str, MakeSegmenter],
+    how: Mapping[str, Any],
+) -> int:
+    from napari_seggpt.evaluation.figures import draw_effort
+    from napari_seggpt.evaluation.peers import one_by_one
+    from napari_seggpt.evaluation.protocol import SEGGPT, means, seggpt
+
+    methods = {SEGGPT: seggpt(model, **how)}
+    methods |= {name: one_by_one(make) for name, make in peers.items()}
+    labelled = [sequence for sequence in sequences if sequence.labelled()]
+    if not labelled:
+        raise ValueError("Expected sequences with labels, got none.")
+    done: list[Steps] = []
+    annotated = _annotate(labelled, methods, args.frames)
+    code = _collect(annotated, done, total=len(labelled), unit="sequence")
+    if not done:
+        return code
+    curves = {method: [steps[method] for steps in done] for method in methods}
+    if args.figures is not None:
+        draw_effort(curves, args.figures / "effort.png")
+    rows = _efforts(curves)
+    if args.json:
+        print(_annotator_json(args, curves, rows))
+    else:
+        print("Share of frames labelled until the mean Dice of all was 0.90:")
+        print(_table([*rows, ("mean", means([row for _, row in rows]))]))
+    return code
+
+
+def _annotate(
+    sequences: Iterable[LabelledSequence],
+    methods: Mapping[str, Method],
+    frames: int | None,
+) -> Iterator[Steps]:
+    """Yield the steps on one sequence after the other, of all methods."""
+    from napari_seggpt.evaluation.annotator import MAX_FRAMES, simulate_annotator
+
+    for sequence in sequences:
+        yield {
+            name: list(
+                simulate_annotator(sequence, method, max_frames=frames or MAX_FRAMES)
+            )
+            for name, method in methods.items()
+        }
+
+
+def _efforts(curves: Curves) -> list[Row]:
+    """Average the effort over the sequences of each data set, by method."""
+    from napari_seggpt.evaluation.annotator import effort
+
+    names = [steps[0].dataset for steps in next(iter(curves.values()))]
+    efforts = {m: [effort(steps) for steps in each] for m, each in curves.items()}
+    rows: list[Row] = []
+    for dataset in dict.fromkeys(names):
+        chosen = [name == dataset for name in names]
+        row = {m: float(np.mean(np.array(x)[chosen])) for m, x in efforts.items()}
+        rows.append((dataset, row))
+    return rows
+
+
+def _annotator_json(
+    args: argparse.Namespace, curves: Curves, rows: Sequence[Row]
+) -> str:
+    from napari_seggpt.evaluation.annotator import TARGET
+    from napari_seggpt.evaluation.protocol import means
+
+    report = {
+        **_facts(args),
+        "target": TARGET,
+        "datasets": [{"dataset": name, "effort": row} for name, row in rows],
+        "mean": {"effort": means([row for _, row in rows])},
+        "steps": {
+            method: [[asdict(step) for step in steps] for steps in each]
+            for method, each in curves.items()
+        },
+    }
+    return json.dumps(report, indent=2)
+
+
+# -- tables ------------------------------------------------------------------------
+
+
+def _table(rows: Sequence[Row]) -> str:
+    """Lay out rows of numbers under their names; a row may lack some."""
+    columns = list(dict.fromkeys(name for _, row in rows for name in row))
+    widths = {name: max(8, len(name) + 2) for name in columns}
+    lines = ["data set".ljust(28) + "".join(f"{x:>{widths[x]}}" for x in columns)]
+    lines += [
+        f"{name:28}" + "".join(_cell(row.get(x), widths[x]) for x in columns)
+        for name, row in rows
+    ]
     return "\n".join(lines)
+
+
+def _cell(value: float | None, width: int) -> str:
+    if value is None:
+        return " " * width
+    return f"{value:{width}d}" if isinstance(value, int) else f"{value:{width}.3f}"

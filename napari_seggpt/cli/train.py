@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import copy
 import json
 import os
 import sys
@@ -12,22 +12,18 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from napari_seggpt.cli import arguments
 from napari_seggpt.cli.interrupt import INTERRUPTED, StopAtNextStep
+from napari_seggpt.cli.runlog import RunLog
 from napari_seggpt.settings import Device, Recipe
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.training.sampler import ExampleSampler
     from napari_seggpt.training.trainer import TrainStep
 
-STATE, WEIGHTS, LOG, RECIPE = (
-    "state.pt",
-    "weights.safetensors",
-    "log.csv",
-    "recipe.json",
-)
+STATE, WEIGHTS, RECIPE = "state.pt", "weights.safetensors", "recipe.json"
 
 
 def add_parser(commands: Any) -> None:
@@ -64,6 +60,13 @@ def add_parser(commands: Any) -> None:
         help="of the network's computations (default: bfloat16 on GPUs that have it)",
     )
     parser.add_argument(
+        "--validate",
+        type=Path,
+        metavar="FOLDER",
+        help="measure the mean Dice there whenever the state is saved, from one "
+        "reference a sequence, and draw it with the loss",
+    )
+    parser.add_argument(
         "--workers",
         type=int,
         metavar="N",
@@ -84,17 +87,19 @@ def run(args: argparse.Namespace) -> int:
     device = pick_device(args.device)
     model = _start_model(args.start, recipe).to(device)
     args.output.mkdir(parents=True, exist_ok=True)
+    state = args.output / STATE
+    validate = _validation(args.validate, model, state, args.device)
     steps = train(
         model,
         sampler,
         recipe,
-        checkpoint=args.output / STATE,
+        checkpoint=state,
         precision=args.precision,
         workers=_workers(args.workers, device.type),
     )
     (args.output / RECIPE).write_text(json.dumps(asdict(recipe), indent=2) + "\n")
     with StopAtNextStep() as interrupt:
-        _follow(steps, recipe, args.output / LOG, interrupt)
+        _follow(steps, recipe, RunLog(args.output), validate, interrupt)
     steps.close()
     save_checkpoint(model, args.output / WEIGHTS)
     print(f"Weights: {args.output / WEIGHTS}")
@@ -163,32 +168,50 @@ def _start_model(start: str | None, recipe: Recipe) -> SegGPT:
 
 
 def _follow(
-    steps: Iterator[TrainStep], recipe: Recipe, log: Path, interrupt: StopAtNextStep
+    steps: Iterator[TrainStep],
+    recipe: Recipe,
+    log: RunLog,
+    validate: Callable[[], float] | None,
+    interrupt: StopAtNextStep,
 ) -> None:
-    """Show the progress and write every step's loss to the log."""
+    """Show the progress and log every step; validate whenever the state is saved."""
     from tqdm import tqdm
 
+    shown: dict[str, str] = {}
     with tqdm(total=recipe.steps, unit="step", desc="Training") as bar:
         for step in steps:
             if bar.n == 0:
-                _cut_log(log, step.step)
-            with log.open("a", newline="") as file:
-                csv.writer(file).writerow(
-                    [
-                        step.step,
-                        f"{step.loss:.6f}",
-                        step.learning_rate,
-                        step.num_prompts,
-                    ]
-                )
-            bar.update(step.step + 1 - bar.n)
-            bar.set_postfix(loss=f"{step.loss:.3f}")
+                log.start(step.step)
+            log.add(step)
+            done = step.step + 1
+            if validate and (done % recipe.save_every == 0 or done == recipe.steps):
+                dice = validate()
+                log.add_dice(step.step, dice)
+                log.draw()
+                shown["dice"] = f"{dice:.3f}"
+            bar.update(done - bar.n)
+            bar.set_postfix(loss=f"{step.loss:.3f}", **shown)
             if interrupt.asked:
                 return
 
 
-def _cut_log(log: Path, first: int) -> None:
-    """Leave in the log what was before the step that a run goes on from."""
-    lines = log.read_text().splitlines() if log.exists() else []
-    kept = [line for line in lines[1:] if int(line.split(",")[0]) < first]
-    log.write_text("\n".join(["step,loss,learning_rate,prompts", *kept, ""]))
+def _validation(
+    folder: Path | None, model: SegGPT, state: Path, device: Device
+) -> Callable[[], float] | None:
+    """Return what measures the averaged weights in a run's state, if asked for."""
+    if folder is None:
+        return None
+    from napari_seggpt.evaluation.datasets import find_sequences
+    from napari_seggpt.evaluation.figures import check_matplotlib
+    from napari_seggpt.evaluation.protocol import quick_dice
+    from napari_seggpt.training.trainer import read_average
+
+    check_matplotlib()
+    sequences = find_sequences(folder)
+    averaged = copy.deepcopy(model)
+
+    def validate() -> float:
+        averaged.load_state_dict(read_average(state))
+        return quick_dice(averaged, sequences, device=device)
+
+    return validate

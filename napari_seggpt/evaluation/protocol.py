@@ -1,147 +1,109 @@
-"""Protocols: some reference frames are given, the rest is predicted and compared."""
+"""Protocol: some reference frames are given, the rest is predicted and compared."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-from skimage.segmentation import find_boundaries
 
+from napari_seggpt.evaluation.datasets import given_frames, spread_references
 from napari_seggpt.evaluation.metrics import mean_dice
+from napari_seggpt.evaluation.peers import SegmentedFrame
 from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.inference.propagation import predict_stack, sample_frames
 from napari_seggpt.inference.tiling import suggest_scale, with_tiles
-from napari_seggpt.io import read_frame
-from napari_seggpt.preprocessing import measure_limits, resize_labels
-from napari_seggpt.prompts import Prompt
-from napari_seggpt.training.dataset import (
-    DataError,
-    find_datasets,
-    guess_kind,
-    pair_files,
-)
+from napari_seggpt.preprocessing import measure_limits
+from napari_seggpt.settings import PredictionSettings, PropagationSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from napari_seggpt.evaluation.datasets import LabelledSequence
+    from napari_seggpt.evaluation.measures import Measures
+    from napari_seggpt.evaluation.peers import MakeSegmenter, Method
+    from napari_seggpt.inference.propagation import Frames
     from napari_seggpt.model.seggpt import SegGPT
-    from napari_seggpt.settings import PredictionSettings, PropagationSettings
+    from napari_seggpt.preprocessing import Limits
+    from napari_seggpt.prompts import Prompt
+    from napari_seggpt.settings import Device
 
-# Where less than this is background, objects fill the frame: the task is their border.
-TILED_BACKGROUND = 0.05
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelledSequence:
-    """Frames with true labels, in order: a stack, a time series or a set of images.
-
-    Attributes
-    ----------
-    dataset, name : str
-        The data set and the sequence in it.
-    task : {"semantic", "objects", "border"}
-        What is to be segmented: the classes, all objects, or where objects meet.
-    files : tuple of (Path, Path)
-        Image and labels of each frame.
-    """
-
-    dataset: str
-    name: str
-    task: str
-    files: tuple[tuple[Path, Path], ...]
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, index: int) -> NDArray[Any]:
-        return read_frame(self.files[index][0])
-
-    def labels(self, index: int) -> NDArray[np.integer[Any]]:
-        """Return the true labels (H, W) of the task."""
-        return _of_task(read_frame(self.files[index][1], labels=True), self.task)
+SEGGPT = "seggpt"
+QUICK_FRAMES = 6  # of each sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameScore:
-    """Mean Dice over the classes of one predicted frame.
+    """How well one frame was segmented.
 
     Attributes
     ----------
-    dice : float
-        Of the prediction.
-    copied : float
-        Of the nearest reference's labels, copied.
+    dataset, sequence : str
+        Where the frame is.
+    index, distance : int
+        Its number in the sequence, and frames to the nearest reference.
+    dice : dict of str to float
+        By method, mean Dice over the classes of the references.
+    measures : dict of str to float
+        Of SegGPT's labels; see `Measures.add`. Empty unless asked for.
     """
 
     dataset: str
     sequence: str
     index: int
-    dice: float
-    copied: float
+    distance: int
+    dice: dict[str, float]
+    measures: dict[str, float] = field(default_factory=dict)
 
 
-def find_sequences(root: Path) -> list[LabelledSequence]:
-    """Find the sequences of a folder of data sets, or of one data set.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSetScore:
+    """Means over the frames of a data set, each counting once.
 
-    A data set has `images/` and `labels/`. A `datasets.json` beside data sets tells
-    `label_kind` and `sequences`; a set without sequences is one sequence.
-
-    Raises
-    ------
-    DataError
-        If there is none.
+    Attributes
+    ----------
+    dice : dict of str to float
+        By method.
+    measures : dict of str to float
+        Means of the frames' measures, and those of the set as a whole.
     """
-    found = [
-        sequence
-        for folder, facts in find_datasets(root)
-        for sequence in _sequences_of(folder, facts)
-    ]
-    if not found:
-        raise DataError(f"Expected sequences of 2 or more frames in {root}, got none.")
-    return found
+
+    dataset: str
+    frames: int
+    dice: dict[str, float]
+    measures: dict[str, float] = field(default_factory=dict)
 
 
-def _sequences_of(folder: Path, facts: dict[str, Any]) -> list[LabelledSequence]:
-    pairs = {image.name: (image, labels) for image, labels in pair_files(folder)}
-    if len(pairs) < 2:
-        return []
-    first = next(iter(pairs.values()))[1]
-    task = _task(read_frame(first, labels=True), facts.get("label_kind"))
-    named = facts.get("sequences") or {folder.name: list(pairs)}
-    return [
-        LabelledSequence(
-            dataset=folder.name,
-            name=name,
-            task=task,
-            files=tuple(pairs[file] for file in files if file in pairs),
-        )
-        for name, files in named.items()
-        if len(files) > 1
-    ]
+def seggpt(
+    model: SegGPT,
+    *,
+    prediction: PredictionSettings,
+    propagation: PropagationSettings,
+    auto_tiles: bool = False,
+) -> Method:
+    """Return SegGPT as a method that can be compared with others.
 
+    With `auto_tiles` the frames are cut into tiles where the prompts' objects are too
+    small for the model, as `suggest_scale` advises.
+    """
 
-def _task(labels: NDArray[np.integer[Any]], kind: str | None) -> str:
-    if (kind or guess_kind(labels)) != "instance":
-        return "semantic"
-    return "border" if (labels == 0).mean() < TILED_BACKGROUND else "objects"
+    def segment_stack(
+        stack: Frames, prompts: Sequence[Prompt], limits: Limits
+    ) -> Iterator[SegmentedFrame]:
+        settings = prediction
+        if auto_tiles:
+            labels = [prompt.labels for prompt in prompts]
+            _, scale = suggest_scale(labels, model.config.image_size)
+            settings = with_tiles(prediction, scale)
+        predictor = Predictor(model, prompts, settings=settings, limits=limits)
+        for step in predict_stack(stack, predictor, settings=propagation):
+            yield SegmentedFrame(
+                index=step.index,
+                labels=step.prediction.labels,
+                confidence=float(step.prediction.confidence.mean()),
+            )
 
-
-def _of_task(labels: NDArray[np.integer[Any]], task: str) -> NDArray[np.integer[Any]]:
-    if task == "objects":
-        return (labels > 0).astype(np.uint8)
-    if task == "border":
-        return find_boundaries(labels, mode="thick").astype(np.uint8)
-    return labels
-
-
-def spread_references(labelled: Sequence[int], count: int) -> list[int]:
-    """Choose references evenly among labelled frames: the middle one, and so on."""
-    places = (np.arange(count) + 0.5) / count * len(labelled)
-    return sorted({labelled[int(place)] for place in places})
+    return segment_stack
 
 
 def evaluate_sequence(
@@ -152,67 +114,123 @@ def evaluate_sequence(
     prediction: PredictionSettings,
     propagation: PropagationSettings,
     auto_tiles: bool = False,
+    peers: Mapping[str, MakeSegmenter] | None = None,
+    measures: Measures | None = None,
 ) -> Iterator[FrameScore]:
-    """Give some frames as references, predict the others, and score each.
+    """Give some frames as references, segment the others, and score each.
 
-    With `auto_tiles` the frames are cut into tiles where the references' objects are
-    too small for the model, as `suggest_scale` advises. References are frames with
-    labels, as a person would choose; a sequence without any yields nothing.
+    References are frames with labels, as a person would choose; a sequence without
+    any yields nothing.
+
+    Parameters
+    ----------
+    sequence : LabelledSequence
+        Frames with true labels.
+    model : SegGPT
+        What is evaluated.
+    references : int
+        How many frames are given.
+    prediction, propagation, auto_tiles
+        As in `seggpt`.
+    peers : mapping of str to MakeSegmenter, optional
+        What it is compared with on the same frames, by name.
+    measures : Measures, optional
+        Takes further measures, at some cost.
+
+    Yields
+    ------
+    FrameScore
+        Every frame that is no reference.
     """
-    labelled = [i for i in range(len(sequence)) if sequence.labels(i).any()]
+    labelled = sequence.labelled()
     if not labelled:
         return
-    given = spread_references(labelled, references)
-    prompts = [
-        Prompt(image=sequence[i], labels=sequence.labels(i), index=i) for i in given
-    ]
-    if auto_tiles:
-        labels = [prompt.labels for prompt in prompts]
-        _, scale = suggest_scale(labels, model.config.image_size)
-        prediction = with_tiles(prediction, scale)
-    predictor = Predictor(
-        model,
-        prompts,
-        settings=prediction,
-        limits=measure_limits(sample_frames(sequence)),
-    )
+    prompts = given_frames(sequence, spread_references(labelled, references))
+    limits = measure_limits(sample_frames(sequence))
     ids = sorted({int(i) for prompt in prompts for i in prompt.ids})
-    for step in predict_stack(sequence, predictor, settings=propagation):
+    others = {name: make(prompts, limits) for name, make in (peers or {}).items()}
+    method = seggpt(
+        model, prediction=prediction, propagation=propagation, auto_tiles=auto_tiles
+    )
+    for step in method(sequence, prompts, limits):
+        answers = {SEGGPT: step.labels}
+        for name, other in others.items():
+            answers[name], _ = other.segment(sequence[step.index], step.index)
         true = sequence.labels(step.index)
-        nearest = min(prompts, key=lambda p: abs((p.index or 0) - step.index))
-        copied = resize_labels(nearest.labels, true.shape[:2])
         yield FrameScore(
             dataset=sequence.dataset,
             sequence=sequence.name,
-            index=step.index,
-            dice=mean_dice(step.prediction.labels, true, ids),
-            copied=mean_dice(copied, true, ids),
+            index=sequence.number(step.index),
+            distance=_distance(sequence, prompts, step.index),
+            dice={name: mean_dice(x, true, ids) for name, x in answers.items()},
+            measures=measures.add(sequence, step.index, step.labels, ids)
+            if measures
+            else {},
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataSetScore:
-    """Mean over the frames of a data set, each counting once."""
+def quick_dice(
+    model: SegGPT, sequences: Sequence[LabelledSequence], *, device: Device = "auto"
+) -> float:
+    """Return the mean Dice of data sets, from one reference and a few frames each.
 
-    dataset: str
-    frames: int
-    dice: float
-    copied: float
+    For following a training run; `evaluate_sequence` looks at every frame.
+    """
+    prediction = PredictionSettings(device=device)
+    scores = [
+        score
+        for sequence in sequences
+        for score in evaluate_sequence(
+            sequence.thinned(QUICK_FRAMES),
+            model,
+            references=1,
+            prediction=prediction,
+            propagation=PropagationSettings(),
+            auto_tiles=True,
+        )
+    ]
+    return means([result.dice for result in summarise(scores)])[SEGGPT]
 
 
-def summarise(scores: Sequence[FrameScore]) -> list[DataSetScore]:
-    """Average frame scores by data set, in order of appearance."""
+def _distance(sequence: LabelledSequence, prompts: Sequence[Prompt], index: int) -> int:
+    """Return the frames from a frame to its nearest reference, before thinning."""
+    numbers = [sequence.number(p.index) for p in prompts if p.index is not None]
+    return min(abs(number - sequence.number(index)) for number in numbers)
+
+
+def summarise(
+    scores: Sequence[FrameScore], measures: Measures | None = None
+) -> list[DataSetScore]:
+    """Average frame scores by data set, in order of appearance.
+
+    With the `measures` of these frames, those of whole sets are added.
+    """
     names = list(dict.fromkeys(score.dataset for score in scores))
     return [
-        _summarise_one(name, [score for score in scores if score.dataset == name])
+        _summarise_one(
+            name,
+            [score for score in scores if score.dataset == name],
+            measures.of_set(name) if measures else {},
+        )
         for name in names
     ]
 
 
-def _summarise_one(name: str, scores: list[FrameScore]) -> DataSetScore:
+def _summarise_one(
+    name: str, scores: list[FrameScore], of_set: dict[str, float]
+) -> DataSetScore:
     return DataSetScore(
         dataset=name,
         frames=len(scores),
-        dice=float(np.mean([score.dice for score in scores])),
-        copied=float(np.mean([score.copied for score in scores])),
+        dice=means([score.dice for score in scores]),
+        measures=means([score.measures for score in scores]) | of_set,
     )
+
+
+def means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Average what has equal names, over the rows that have it."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {
+        name: float(np.mean([row[name] for row in rows if name in row]))
+        for name in names
+    }

@@ -183,6 +183,11 @@ class Predictor:
             for part, shape in zip(queries, shapes, strict=True)
         ]
 
+    def encode(self, tile: PromptTile) -> None:
+        """Encode a tile for all passes now, rather than at its first use."""
+        for number in range(len(self.palettes)):
+            self._encoded(tile, number)
+
     # -- one example, one query --------------------------------------------------
 
     def _rgb(self, frame: NDArray[Any]) -> NDArray[np.uint8]:

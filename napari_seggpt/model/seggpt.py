@@ -230,8 +230,9 @@ class SegGPT(nn.Module):
             streams = tokens.shape[:2]
             flat = tokens.flatten(0, 1)
             q, k, v = block.project(flat)
-            keys.append(k.unflatten(0, streams))
-            values.append(v.unflatten(0, streams))
+            # Copies: as views of the whole projection they would keep the queries.
+            keys.append(k.contiguous().unflatten(0, streams))
+            values.append(v.contiguous().unflatten(0, streams))
             flat = block(flat, q, k[:, None], v[:, None], rows, rows)
             tokens = self._merge(flat.unflatten(0, streams), index)
             if index in self.config.tap_indices:

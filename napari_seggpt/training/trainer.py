@@ -6,7 +6,7 @@ import math
 import os
 from dataclasses import asdict, dataclass, replace
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional as F
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.settings import Precision, Recipe
     from napari_seggpt.training.sampler import ExampleSampler
+
+
+STATE_PARTS = {"model", "optimizer", "average", "recipe", "step"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,21 +226,41 @@ class _Run:
 
     def resume(self) -> None:
         """Read the state of a run with the same recipe."""
-        path = self._checkpoint
-        try:
-            state = torch.load(path, weights_only=True, map_location="cpu")
-            recipe, step = state["recipe"], int(state["step"])
-        except (RuntimeError, EOFError, KeyError, TypeError, UnpicklingError) as error:
+        state = _read_state(self._checkpoint)
+        if state["recipe"] != asdict(self.recipe):
             raise ValueError(
-                f"Expected the state of a run in {path}, got: {error}"
-            ) from error
-        if recipe != asdict(self.recipe):
-            raise ValueError(
-                f"Expected the recipe of the run in {path}, got another one; "
-                "give it another folder or delete the run."
+                f"Expected the recipe of the run in {self._checkpoint}, got another "
+                "one; give it another folder or delete the run."
             )
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         for name, value in state["average"].items():
             self.average[name].copy_(value)
-        self.step = step
+        self.step = int(state["step"])
+
+
+def read_average(checkpoint: Path) -> dict[str, Tensor]:
+    """Read the averaged weights of a run's state, as they are so far.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged or something else.
+    """
+    average: dict[str, Tensor] = _read_state(checkpoint)["average"]
+    return average
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        missing = STATE_PARTS - state.keys()
+    except (RuntimeError, EOFError, AttributeError, UnpicklingError) as error:
+        raise ValueError(
+            f"Expected the state of a run in {path}, got: {error}"
+        ) from error
+    if missing:
+        raise ValueError(
+            f"Expected the state of a run in {path}, got one without {sorted(missing)}."
+        )
+    return dict(state)

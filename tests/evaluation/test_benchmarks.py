@@ -1,5 +1,19 @@
-from napari_seggpt.evaluation.benchmarks import benchmark_ensemble
-from napari_seggpt.model.config import TINY
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from napari_seggpt.cli import main
+from napari_seggpt.evaluation import benchmarks
+from napari_seggpt.evaluation.benchmarks import (
+    benchmark_ensemble,
+    benchmark_frame,
+    frame,
+)
+from napari_seggpt.model.config import SMALL, TINY
+from napari_seggpt.model.encoding import EncodedPrompts
+from napari_seggpt.model.seggpt import SegGPT
 
 
 def test_the_benchmark_compares_equal_functions():
@@ -22,3 +36,93 @@ def test_our_work_grows_slower_than_theirs():
         / (one["transformers_gflops"] * one["transformers_seconds"])
     )
     assert ours < 0.8 * theirs
+
+
+@pytest.fixture(scope="module")
+def small_model():
+    """A network in the manner of the built-in one."""
+    config = replace(
+        SMALL, image_size=(32, 32), embed_dim=24, depth=2, num_heads=2,
+        tap_indices=(1,), stem_dim=8, match_dim=16, decoder_dim=8,
+    )  # fmt: skip
+    return SegGPT(config).eval()
+
+
+def test_a_frame_is_timed_with_any_number_of_prompts(small_model):
+    report = benchmark_frame([1, 5], runs=2, side=48, model=small_model, large=TINY)
+    assert report["frame"] == [48, 48]
+    assert [row["prompts"] for row in report["rows"]] == [1, 5]
+    ours, theirs = report["builtin"], report["vit_large"]
+    assert ours["prompts"] == theirs["prompts"] == 4
+    for row in (ours, theirs, *report["rows"]):
+        assert row["picture"] == [32, 32]
+        assert len(row["all_seconds"]) == 2
+        assert 0 < row["network_seconds"] < row["seconds"]
+        assert row["encode_seconds"] > 0
+    assert report["ratio"] == theirs["seconds"] / ours["seconds"]
+    assert report["network_ratio"] == (
+        theirs["network_seconds"] / ours["network_seconds"]
+    )
+    assert not small_model._forward_hooks
+    assert not small_model._forward_pre_hooks
+
+
+def test_the_clock_starts_when_prompts_are_encoded(small_model, monkeypatch):
+    happened = []
+
+    def record(name):
+        original = getattr(SegGPT, name)
+
+        def recorded(self, *args):
+            happened.append((name, self.config.decoder))
+            return original(self, *args)
+
+        monkeypatch.setattr(SegGPT, name, recorded)
+
+    record("encode_prompts")
+    record("forward")
+    benchmark_frame([2], runs=1, side=32, model=small_model, large=TINY)
+    assert happened == [
+        *[("encode_prompts", "readout")] * 4,
+        *[("encode_prompts", "paint")] * 4,
+        ("forward", "readout"),
+        ("forward", "paint"),
+        *[("encode_prompts", "readout")] * 2,
+        ("forward", "readout"),
+    ]
+
+
+def test_shared_memory_of_prompts_counts_once():
+    both = torch.zeros(1, 1, 6)
+    encoded = EncodedPrompts(
+        grid=(1, 1),
+        seg_type=torch.zeros(1, 1, dtype=torch.int64),
+        keys=(both[..., :2],),
+        values=(both[..., 2:4],),
+    )
+    assert frame._held_bytes(encoded) == 6 * 4 + 8
+
+
+def test_the_command_prints_what_was_measured(monkeypatch, capsys):
+    def report(prompts, runs, threads):
+        row = {
+            "picture": [256, 256], "prompts": 4, "seconds": 0.25,
+            "network_seconds": 0.2, "encode_seconds": 0.1, "prompt_bytes": 8_000_000,
+        }  # fmt: skip
+        return {
+            "torch": "2", "threads": threads, "frame": [448, 448], "builtin": row,
+            "vit_large": {**row, "seconds": 25.0}, "ratio": 100.0,
+            "network_ratio": 90.0, "rows": [{**row, "prompts": n} for n in prompts],
+        }  # fmt: skip
+
+    monkeypatch.setattr(benchmarks, "benchmark_frame", report)
+    assert main(["benchmark", "frame", "--json", "--threads", "2"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == report([1, 4, 16, 64], 3, 2)
+    assert main(["benchmark", "frame", "--prompts", "7", "--threads", "2"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[2][-4:] == ["25.000", "0.200", "0.100", "8.0"]
+    assert lines[-2:] == [
+        ["ratio", "100.0", "90.0"],
+        ["built-in", "256", "x", "256", "7", "0.250", "0.200", "0.100", "8.0"],
+    ]

@@ -1,131 +1,17 @@
-import json
-
 import numpy as np
 import pytest
-from PIL import Image
 
 from napari_seggpt.evaluation import protocol
+from napari_seggpt.evaluation.datasets import find_sequences
+from napari_seggpt.evaluation.measures import Measures
+from napari_seggpt.evaluation.peers import Copied, Warped
 from napari_seggpt.evaluation.protocol import (
     FrameScore,
     evaluate_sequence,
-    find_sequences,
-    spread_references,
+    means,
     summarise,
 )
 from napari_seggpt.settings import PredictionSettings, PropagationSettings
-from napari_seggpt.training.dataset import DataError
-
-
-def write_set(root, name, labels):
-    """Write frames whose images are their labels, brightened."""
-    for folder in ("images", "labels"):
-        (root / name / folder).mkdir(parents=True)
-    for index, frame in enumerate(labels):
-        image = (frame * 40).astype(np.uint8)
-        Image.fromarray(image).save(root / name / "images" / f"t{index}.png")
-        Image.fromarray(frame.astype(np.uint8)).save(
-            root / name / "labels" / f"t{index}.png"
-        )
-
-
-@pytest.fixture
-def root(tmp_path):
-    """A moving square of two classes; objects on background; objects without any."""
-    moving = np.zeros((6, 40, 40), int)
-    for index, frame in enumerate(moving):
-        frame[10 + index : 20 + index, 10:20] = 1
-        frame[10 + index : 20 + index, 20:30] = 2
-    tiled = np.arange(1, 17).reshape(4, 4).repeat(10, 0).repeat(10, 1)
-    write_set(tmp_path, "moving", moving)
-    write_set(tmp_path, "objects", moving)
-    write_set(tmp_path, "tiled", [tiled] * 3)
-    facts = {
-        "moving": {
-            "label_kind": "semantic",
-            "sequences": {
-                "a": ["t0.png", "t1.png", "t2.png"],
-                "b": ["t4.png", "t5.png"],
-            },
-        },
-        "objects": {"label_kind": "instance"},
-        "tiled": {"label_kind": "instance"},
-    }
-    (tmp_path / "datasets.json").write_text(json.dumps(facts))
-    return tmp_path
-
-
-def test_finds_sequences_and_their_tasks(root):
-    found = [(s.dataset, s.name, s.task, len(s)) for s in find_sequences(root)]
-    assert found == [
-        ("moving", "a", "semantic", 3),
-        ("moving", "b", "semantic", 2),
-        ("objects", "objects", "objects", 6),
-        ("tiled", "tiled", "border", 3),
-    ]
-
-
-def test_labels_are_those_of_the_task(root):
-    by_name = {s.name: s for s in find_sequences(root)}
-    assert set(np.unique(by_name["a"].labels(0))) == {0, 1, 2}
-    assert set(np.unique(by_name["objects"].labels(0))) == {0, 1}
-    border = by_name["tiled"].labels(0)
-    assert border[5, 9] == border[5, 10] == 1
-    assert border[5, 5] == 0
-
-
-def test_a_single_set_has_the_sequences_of_the_manifest_beside_it(root):
-    assert [s.name for s in find_sequences(root / "moving")] == ["a", "b"]
-
-
-def test_a_single_set_needs_no_manifest(root):
-    (root / "datasets.json").unlink()
-    (only,) = find_sequences(root / "moving")
-    assert (only.dataset, len(only)) == ("moving", 6)
-
-
-def test_a_folder_without_data_is_refused(tmp_path):
-    with pytest.raises(DataError, match="images/ and labels/"):
-        find_sequences(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("labelled", "count", "expected"),
-    [
-        (range(10), 1, [5]),
-        (range(10), 2, [2, 7]),
-        (range(9), 3, [1, 4, 7]),
-        (range(2), 4, [0, 1]),
-        ([3, 8, 9], 1, [8]),
-    ],
-)
-def test_references_are_spread(labelled, count, expected):
-    assert spread_references(labelled, count) == expected
-
-
-def test_references_are_frames_with_labels(tmp_path, tiny_model, monkeypatch):
-    monkeypatch.setattr(protocol, "Predictor", TruePredictor)
-    frames = np.zeros((5, 20, 20), int)
-    frames[4, 5:15, 5:15] = 1
-    write_set(tmp_path, "late", frames)
-    write_set(tmp_path, "never", frames * 0)
-    late, never = find_sequences(tmp_path)
-    scores = evaluate(late, tiny_model)
-    assert [score.index for score in scores] == [3, 2, 1, 0]
-    assert all((score.dice, score.copied) == (1.0, 0.0) for score in scores)
-    assert evaluate(never, tiny_model) == []
-
-
-def evaluate(sequence, model, **settings):
-    return list(
-        evaluate_sequence(
-            sequence,
-            model,
-            references=1,
-            prediction=PredictionSettings(),
-            propagation=PropagationSettings(memory=0),
-            **settings,
-        )
-    )
 
 
 class TruePredictor:
@@ -139,24 +25,80 @@ class TruePredictor:
         class Answer:
             def __init__(self, frame):
                 self.labels = frame.astype(int) // 40
+                self.confidence = np.ones(frame.shape)
 
         return [Answer(frame) for frame in frames]
 
 
-def test_scores_are_those_of_the_predictions(root, tiny_model, monkeypatch):
+@pytest.fixture
+def knows_the_answer(monkeypatch):
     monkeypatch.setattr(protocol, "Predictor", TruePredictor)
+
+
+def evaluate(sequence, model, *, references=1, **options):
+    return list(
+        evaluate_sequence(
+            sequence,
+            model,
+            references=references,
+            prediction=PredictionSettings(),
+            propagation=PropagationSettings(memory=0),
+            **options,
+        )
+    )
+
+
+def test_references_are_frames_with_labels(
+    tmp_path, write_set, tiny_model, knows_the_answer
+):
+    frames = np.zeros((5, 20, 20), int)
+    frames[4, 5:15, 5:15] = 1
+    write_set(tmp_path, "late", frames)
+    write_set(tmp_path, "never", frames * 0)
+    late, never = find_sequences(tmp_path)
+    scores = evaluate(late, tiny_model, peers={"copied": Copied})
+    assert [score.index for score in scores] == [3, 2, 1, 0]
+    assert all(score.dice == {"seggpt": 1.0, "copied": 0.0} for score in scores)
+    assert evaluate(never, tiny_model) == []
+
+
+def test_scores_are_those_of_the_labels(root, tiny_model, knows_the_answer):
     sequence = find_sequences(root)[0]
-    scores = evaluate(sequence, tiny_model)
+    scores = evaluate(sequence, tiny_model, peers={"copied": Copied, "w": Warped})
     assert [score.index for score in scores] == [0, 2]  # frame 1 was the reference
-    assert all(score.dice == 1.0 for score in scores)
+    assert all(score.dice["seggpt"] == 1.0 for score in scores)
     # Copying a square of 10 rows to a place one row further leaves 9 in common.
-    assert all(score.copied == pytest.approx(0.9) for score in scores)
+    assert all(score.dice["copied"] == pytest.approx(0.9) for score in scores)
+    assert all(score.dice["w"] > 0.9 for score in scores)
+    assert all(score.measures == {} for score in scores)
+
+
+def test_distances_are_those_to_the_nearest_reference(make_sequence, tiny_model):
+    sequence = make_sequence(np.ones((9, 8, 8), int))
+    two = evaluate(sequence, tiny_model, references=2)  # frames 2 and 6
+    assert {s.index: s.distance for s in two} == {
+        0: 2, 1: 1, 3: 1, 4: 2, 5: 1, 7: 1, 8: 2,
+    }  # fmt: skip
+    thin = evaluate(sequence.thinned(3), tiny_model)
+    assert {s.index: s.distance for s in thin} == {0: 4, 8: 4}
+
+
+def test_measures_are_taken_when_asked_for(root, tiny_model, knows_the_answer):
+    measures = Measures()
+    scores = [
+        score
+        for sequence in find_sequences(root / "moving")
+        for score in evaluate(sequence, tiny_model, measures=measures)
+    ]
+    assert all(s.measures == {"iou": 1.0, "j": 1.0, "f": 1.0} for s in scores)
+    (only,) = summarise(scores, measures)
+    assert only.measures == dict.fromkeys(("iou", "j", "f", "miou", "fb_iou"), 1.0)
 
 
 def test_a_real_network_is_scored(root, tiny_model):
     scores = [x for s in find_sequences(root) for x in evaluate(s, tiny_model)]
     assert len(scores) == 2 + 1 + 5 + 2
-    assert all(0 <= score.dice <= 1 for score in scores)
+    assert all(0 <= score.dice["seggpt"] <= 1 for score in scores)
 
 
 def test_advised_tiles_are_used(root, tiny_model, monkeypatch):
@@ -175,12 +117,22 @@ def test_advised_tiles_are_used(root, tiny_model, monkeypatch):
 
 
 def test_every_frame_counts_once():
-    def score(dataset, dice, copied=0.5):
+    def score(dataset, dice, **measures):
         return FrameScore(
-            dataset=dataset, sequence="s", index=0, dice=dice, copied=copied
+            dataset=dataset,
+            sequence="s",
+            index=0,
+            distance=1,
+            dice={"seggpt": dice, "copied": 0.5},
+            measures=measures,
         )
 
-    results = summarise([score("a", 0.2), score("a", 0.6), score("b", 1.0)])
+    results = summarise([score("a", 0.2, f1=0.5), score("a", 0.6), score("b", 1.0)])
     assert [(r.dataset, r.frames) for r in results] == [("a", 2), ("b", 1)]
-    assert results[0].dice == pytest.approx(0.4)
-    assert results[0].copied == pytest.approx(0.5)
+    assert results[0].dice == pytest.approx({"seggpt": 0.4, "copied": 0.5})
+    assert [r.measures for r in results] == [{"f1": 0.5}, {}]
+
+
+def test_means_are_over_the_rows_that_have_a_name():
+    assert means([{"a": 1.0, "b": 2.0}, {"a": 3.0}]) == {"a": 2.0, "b": 2.0}
+    assert means([]) == {}

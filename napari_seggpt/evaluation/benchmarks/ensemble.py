@@ -1,16 +1,16 @@
-"""Performance claims, measured as ratios side by side in one run."""
+"""The feature ensemble of ViT-L: ours beside that of transformers."""
 
 from __future__ import annotations
 
 import copy
 import statistics
-import time
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
+from napari_seggpt.evaluation.benchmarks.timing import timed
 from napari_seggpt.model.config import VIT_LARGE, SegGPTConfig
 from napari_seggpt.model.layouts import rename
 from napari_seggpt.model.seggpt import INSTANCE, SegGPT
@@ -156,9 +156,9 @@ def _measure(
     ]
     times: dict[str, list[float]] = {"ours": [], "reference": []}
     for _ in range(runs):
-        seconds, predicted = _timed(lambda: _run_ours(ours, *pictures))
+        seconds, predicted = timed(lambda: _run_ours(ours, *pictures))
         times["ours"].append(seconds)
-        seconds, expected = _timed(lambda: _run_reference(reference, *pictures))
+        seconds, expected = timed(lambda: _run_reference(reference, *pictures))
         times["reference"].append(seconds)
     medians = {name: statistics.median(values) for name, values in times.items()}
     flops = _count_flops(_run_ours, ours, pictures)
@@ -177,12 +177,6 @@ def _measure(
     }
 
 
-def _timed(function: Callable[[], Tensor]) -> tuple[float, Tensor]:
-    start = time.perf_counter()
-    result = function()
-    return time.perf_counter() - start, result
-
-
 def _count_flops(
     run: Callable[..., Tensor], model: nn.Module, pictures: Sequence[Tensor]
 ) -> int:
@@ -196,5 +190,5 @@ def _count_flops(
 def _product_gflops() -> float:
     """Return the GFLOP/s of a large matrix product: what the machine can reach."""
     one = torch.randn(PRODUCT_SIDE, PRODUCT_SIDE)
-    times = [_timed(lambda: one @ one)[0] for _ in range(3)]
+    times = [timed(lambda: one @ one)[0] for _ in range(3)]
     return 2 * PRODUCT_SIDE**3 / statistics.median(times) / 1e9
