@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -67,8 +68,9 @@ class DataSet:
 def read_datasets(root: Path) -> list[DataSet]:
     """Read a folder with `images/` and `labels/`, or one of such folders.
 
-    A `datasets.json` beside the folders tells each one's `label_kind`; without it a
-    set with more than 16 ids in its first image counts as instances.
+    A `datasets.json` beside the folders may tell each one's `label_kind`, without
+    which a set with more than 16 ids in its first image counts as instances, and its
+    `weight`, without which it is the square root of the number of images.
 
     Raises
     ------
@@ -120,7 +122,9 @@ def _read_set(folder: Path, facts: dict[str, Any]) -> DataSet:
     images = tuple(_read_pair(image, label) for image, label in pair_files(folder))
     kind = facts.get("label_kind") or guess_kind(images[0].labels)
     # A set of 400 images teaches more than one of 20, but not 20 times more.
-    weight = len(images) ** 0.5
+    weight = float(facts.get("weight", len(images) ** 0.5))
+    if not 0 <= weight < math.inf:
+        raise DataError(f"Expected a weight of 0 or more of {folder}, got {weight}.")
     return DataSet(name=folder.name, label_kind=kind, images=images, weight=weight)
 
 

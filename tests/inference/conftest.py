@@ -23,8 +23,8 @@ class CopyingModel(torch.nn.Module):
     ----------
     encoded, pictures : list of NDArray
         (H, W, 3), the colours and the picture of each encoded prompt, from 0 to 1.
-    seg_types : list of int
-        The seg_type of each encoded prompt.
+    seg_types, predicted : list
+        The seg_type of each encoded prompt, and whether it is the model's own.
     calls : list of tuple of int
         How many queries and how many prompts of each there were in a call.
     dtypes : list of torch.dtype
@@ -39,18 +39,20 @@ class CopyingModel(torch.nn.Module):
         self.encoded: list[np.ndarray] = []
         self.pictures: list[np.ndarray] = []
         self.seg_types: list[int] = []
+        self.predicted: list[bool] = []
         self.calls: list[tuple[int, int]] = []
         self.dtypes: list[torch.dtype] = []
         self.noise = 0.0
 
     def encode_prompts(
-        self, images: Tensor, colors: Tensor, seg_type: Tensor
+        self, images: Tensor, colors: Tensor, seg_type: Tensor, predicted: Tensor
     ) -> EncodedPrompts:
         assert images.shape == colors.shape == (1, 1, 3, *self.config.image_size)
         self.dtypes.append(_product_dtype())
         self.encoded.append(denormalise(colors[0, 0].numpy()))
         self.pictures.append(denormalise(images[0, 0].numpy()))
         self.seg_types.extend(seg_type.tolist())
+        self.predicted.extend(predicted[0].tolist())
         both = torch.stack([images, colors], dim=2)
         return EncodedPrompts(
             grid=self.config.grid, seg_type=seg_type[:, None], tokens=both

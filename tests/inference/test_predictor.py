@@ -357,6 +357,7 @@ def test_frames_in_memory_are_further_prompts(
     memory.add(predictor.prepare(seen, predicted=True))
     (prediction,) = predictor.predict_batch([seen.image], memory=memory)
     assert copying_model.calls == [(1, 2)]
+    assert copying_model.predicted == [False, True]
     np.testing.assert_array_equal(prediction.labels, seen.labels)
 
 

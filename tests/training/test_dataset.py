@@ -69,6 +69,14 @@ def test_a_single_set_is_told_by_the_manifest_beside_it(data_folder):
     assert only.label_kind == "instance"
 
 
+def test_the_manifest_may_weigh_a_set(data_folder):
+    (data_folder / "datasets.json").write_text('{"objects": {"weight": 7}}')
+    assert [one.weight for one in read_datasets(data_folder)] == [3**0.5, 7.0]
+    (data_folder / "datasets.json").write_text('{"objects": {"weight": -1}}')
+    with pytest.raises(DataError, match="weight of 0 or more"):
+        read_datasets(data_folder)
+
+
 @pytest.mark.parametrize("text", ["no JSON", "[]"])
 def test_a_manifest_that_is_none_is_refused(data_folder, text):
     (data_folder / "datasets.json").write_text(text)
