@@ -142,7 +142,10 @@ def signature(image: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_sequence_changes_slowly_and_keeps_its_ids(kind: str) -> None:
-    images, labels = simulate_sequence(generator(3), kind=kind, length=6, size=SIZE)
+    frames = simulate_sequence(generator(3), kind=kind, length=6, size=SIZE)
+    assert {frame.kind for frame in frames} == {kind}
+    images = np.stack([frame.image for frame in frames])
+    labels = np.stack([frame.labels for frame in frames])
     assert images.shape[:3] == labels.shape == (6, SIZE, SIZE)
     assert images.dtype == np.uint8
     assert labels.dtype == np.uint16
@@ -159,11 +162,10 @@ def test_a_sequence_changes_slowly_and_keeps_its_ids(kind: str) -> None:
 def test_nuclei_divide_and_daughters_get_fresh_ids() -> None:
     born = 0
     for seed in range(6):
-        _, labels = simulate_sequence(
-            generator(seed), kind="nuclei", length=10, size=SIZE
-        )
-        if labels.max() <= 2:  # semantic labels
+        frames = simulate_sequence(generator(seed), kind="nuclei", length=10, size=SIZE)
+        if frames[0].label_kind == "semantic":
             continue
+        labels = np.stack([frame.labels for frame in frames])
         for time in range(1, len(labels)):
             for fresh in np.setdiff1d(labels[time], labels[:time]):
                 newborn = labels[time] == fresh
