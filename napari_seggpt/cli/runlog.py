@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -61,6 +62,11 @@ class RunLog:
             for name in (LOSSES, DICES)
         )
         draw_training(losses, dices, self._folder / CURVE)
+
+    def draw_if_possible(self) -> None:
+        """Draw, unless there is nothing to draw or no matplotlib."""
+        if self._rows(LOSSES) and find_spec("matplotlib"):
+            self.draw()
 
     def _append(self, name: str, *values: object) -> None:
         with (self._folder / name).open("a", newline="") as file:

@@ -98,9 +98,11 @@ def run(args: argparse.Namespace) -> int:
         workers=_workers(args.workers, device.type),
     )
     (args.output / RECIPE).write_text(json.dumps(asdict(recipe), indent=2) + "\n")
+    log = RunLog(args.output)
     with StopAtNextStep() as interrupt:
-        _follow(steps, recipe, RunLog(args.output), validate, interrupt)
+        _follow(steps, recipe, log, validate, interrupt)
     steps.close()
+    log.draw_if_possible()
     save_checkpoint(model, args.output / WEIGHTS)
     print(f"Weights: {args.output / WEIGHTS}")
     if interrupt.asked:

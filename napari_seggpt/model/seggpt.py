@@ -26,6 +26,7 @@ from napari_seggpt.model.layers import (
     PatchEmbed,
     Rows,
 )
+from napari_seggpt.model.painter import paint
 from napari_seggpt.model.readout import STEM_STRIDE, ConvStem, ReadoutDecoder
 
 if TYPE_CHECKING:
@@ -282,7 +283,8 @@ class SegGPT(nn.Module):
         taps, seam = self._run(tokens, prompts, grid)
         if self.config.decoder == "paint":
             assert seam is not None  # every painting network encodes it
-            return [self._paint(torch.cat(taps, dim=-1), seam, grid)]
+            read = torch.cat(taps, dim=-1)
+            return [paint(self.decoder_embed, self.decoder_pred, read, seam, grid)]
         assert prompts.match_keys is not None  # every readout encodes them
         assert prompts.match_values is not None
         fine = self._fine(stem, taps[-1], grid)
@@ -340,28 +342,6 @@ class SegGPT(nn.Module):
         return tokens.mean(1, keepdim=True)
 
     # -- decoding ----------------------------------------------------------------
-
-    def _paint(self, taps: Tensor, seam: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Regress colours (B, 3, H, W) from the query's taps (B, N, taps * D).
-
-        The published decoder convolves the stitched picture, so the query's first
-        pixel row sees the last pixel row of the prompt above it: `seam`
-        (B, w, taps * D) are the taps it is made of.
-        """
-        patch, width = self.config.patch_size, self.config.decoder_dim
-        pixels = self.decoder_embed(taps).unflatten(-1, (patch, patch, width))
-        pixels = pixels.unflatten(1, grid).permute(0, 5, 1, 3, 2, 4)  # (B, c, h p w p)
-        pixels = pixels.flatten(4, 5).flatten(2, 3)
-        last = patch * width  # the outputs of a patch's last pixel row
-        above = F.linear(
-            seam, self.decoder_embed.weight[-last:], self.decoder_embed.bias[-last:]
-        )
-        above = above.unflatten(-1, (patch, width)).permute(0, 3, 1, 2).flatten(2, 3)
-        conv, *rest = self.decoder_pred
-        hidden = conv(torch.cat([above[:, :, None], pixels], dim=2))[:, :, 1:]
-        for layer in rest:
-            hidden = layer(hidden)
-        return hidden
 
     def _fine(
         self, stem: Tensor | None, tokens: Tensor, grid: tuple[int, int]
