@@ -39,22 +39,47 @@ def test_colours_of_a_task_are_apart():
         assert gaps[~np.eye(4, dtype=bool)].min() > 0.2
 
 
-def test_chosen_objects_need_two_views_of_one_image():
+def test_the_border_may_be_all_that_is_coloured():
+    labels = np.repeat([[1, 1, 1, 2, 2, 2]], 4, axis=0)
+    task = Task(border=True, objects=False)
+    assert task.num_regions == 1
+    np.testing.assert_array_equal(task.regions(labels)[0], [0, 0, 1, 1, 0, 0])
+
+
+def test_chosen_objects_need_ids_that_persist():
     rng = np.random.default_rng(0)
-    alone = [draw_task(LABELS, "instance", same_image=True, rng=rng) for _ in range(99)]
-    pairs = [
-        draw_task(LABELS, "instance", same_image=False, rng=rng) for _ in range(99)
+    lasting, others = (
+        [draw_task(LABELS, "instance", ids_persist=kept, rng=rng) for _ in range(99)]
+        for kept in (True, False)
+    )
+    assert any(task.is_instance for task in lasting)
+    assert not any(task.is_instance for task in others)
+    kinds = {(task.border, task.objects) for task in lasting}
+    assert kinds == {(False, True), (True, True), (True, False)}
+
+
+def test_where_objects_fill_the_image_the_border_is_asked_for():
+    rng = np.random.default_rng(0)
+    filled = np.repeat([[1, 1, 1, 2, 2, 2]], 4, axis=0)
+    tasks = [
+        draw_task(filled, "instance", ids_persist=False, rng=rng) for _ in range(50)
     ]
-    assert any(task.is_instance for task in alone)
-    assert not any(task.is_instance for task in pairs)
-    assert {task.border for task in alone} == {True, False}
+    assert all(task.border for task in tasks)
+
+
+def test_classes_may_be_merged():
+    rng = np.random.default_rng(0)
+    tasks = [
+        draw_task(LABELS, "semantic", ids_persist=False, rng=rng) for _ in range(99)
+    ]
+    assert any(len(group) > 1 for task in tasks for group in task.groups)
 
 
 @pytest.mark.parametrize("kind", ["semantic", "binary"])
 def test_classes_are_drawn_from_those_that_occur(kind):
     rng = np.random.default_rng(0)
     for _ in range(50):
-        task = draw_task(LABELS, kind, same_image=False, rng=rng)
+        task = draw_task(LABELS, kind, ids_persist=False, rng=rng)
         ids = [i for group in task.groups for i in group]
         assert 1 <= len(ids) == len(set(ids))
         assert set(ids) <= {1, 2, 3}
