@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch.nn import functional as F
@@ -40,7 +40,7 @@ def paint(
         (B, 3, H, W).
     """
     conv, *rest = pred
-    width = conv.in_channels
+    width = cast("nn.Conv2d", conv).in_channels
     patch = round((embed.out_features // width) ** 0.5)
     pixels = embed(taps).unflatten(-1, (patch, patch, width))
     pixels = pixels.unflatten(1, grid).permute(0, 5, 1, 3, 2, 4)  # (B, c, h p w p)
