@@ -14,7 +14,8 @@ from napari_seggpt.training.optim import (
 
 def test_biases_norms_tokens_and_positions_are_not_decayed(recipe):
     model = SegGPT(TINY)
-    decayed, kept = build_optimizer(model, recipe).param_groups
+    groups = build_optimizer(model, recipe).param_groups
+    decayed, kept = sorted(groups, key=lambda group: -group["weight_decay"])
     names = {id(p): name for name, p in model.named_parameters()}
     assert decayed["weight_decay"] == recipe.weight_decay
     assert kept["weight_decay"] == 0
@@ -23,6 +24,17 @@ def test_biases_norms_tokens_and_positions_are_not_decayed(recipe):
     assert {"pos_embed", "mask_token", "norm.bias"} <= kept_names
     assert "blocks.0.attn.rel_pos_h" in kept_names
     assert "blocks.0.attn.qkv.weight" not in kept_names
+
+
+def test_earlier_blocks_learn_more_slowly_where_asked_for(recipe):
+    model = SegGPT(TINY)
+    groups = build_optimizer(model, replace(recipe, layer_decay=0.5)).param_groups
+    scales = {id(p): group["scale"] for group in groups for p in group["params"]}
+    by_name = {name: scales[id(p)] for name, p in model.named_parameters()}
+    assert by_name["decoder_embed.weight"] == 1
+    assert by_name["blocks.3.mlp.fc1.weight"] == 0.5
+    assert by_name["blocks.0.mlp.fc1.weight"] == 0.5**4
+    assert by_name["patch_embed.proj.weight"] == 0.5**5
 
 
 def test_the_rate_warms_up_and_falls_to_zero(recipe):
