@@ -7,21 +7,23 @@ import logging
 import os
 import re
 import shutil
-from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from huggingface_hub import (
-    constants,
-    get_hf_file_metadata,
-    hf_hub_url,
-    try_to_load_from_cache,
-)
+from huggingface_hub import get_hf_file_metadata, hf_hub_url
 from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
 from tqdm import tqdm
 
+from napari_seggpt.model.cards import (
+    MODELS,
+    WEIGHTS_VARIABLE,
+    ModelCard,
+    describe,
+    locate,
+    readable,
+    weights_path,
+)
 from napari_seggpt.model.checkpoint import load_checkpoint
 
 if TYPE_CHECKING:
@@ -33,71 +35,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-WEIGHTS_VARIABLE = "SEGGPT_WEIGHTS"
+__all__ = [
+    "MODELS",
+    "WEIGHTS_VARIABLE",
+    "ModelCard",
+    "ModelUnavailableError",
+    "describe",
+    "load_model",
+    "locate",
+]
 
 
 class ModelUnavailableError(RuntimeError):
     """A model is neither on this computer nor could it be fetched."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelCard:
-    """What is known of a model before it is loaded.
-
-    Attributes
-    ----------
-    name, title : str
-        What it is called in settings, and in sentences.
-    licence : str
-        Of the weights.
-    filename : str
-        Of the weights.
-    repo : str or None
-        Where they are on the Hugging Face hub; None if this package brings them.
-    size_bytes : int or None
-        Of the file; None if this package brings it.
-    """
-
-    name: str
-    title: str
-    licence: str
-    filename: str
-    repo: str | None = None
-    size_bytes: int | None = None
-
-    @property
-    def url(self) -> str | None:
-        """Where the weights can be fetched by hand."""
-        if self.repo is None:
-            return None
-        return f"https://huggingface.co/{self.repo}/resolve/main/{self.filename}"
-
-
-_CARDS = (
-    ModelCard(
-        name="builtin",
-        title="the built-in model",
-        licence="BSD-3-Clause",
-        filename="builtin.safetensors",
-    ),
-    ModelCard(
-        name="seggpt-vit-large",
-        title="SegGPT ViT-L as published",
-        licence="MIT",
-        filename="seggpt_vit_large.pth",
-        repo="BAAI/SegGPT",
-        size_bytes=1_483_000_000,
-    ),
-    ModelCard(
-        name="seggpt-vit-large-hf",
-        title="SegGPT ViT-L as in transformers",
-        licence="Apache-2.0",
-        filename="model.safetensors",
-        repo="BAAI/seggpt-vit-large",
-        size_bytes=1_483_000_000,
-    ),
-)
-MODELS = {card.name: card for card in _CARDS}
 
 
 def load_model(
@@ -137,43 +87,8 @@ def load_model(
         return load_checkpoint(_own_path(name_or_path))
     found = locate(card.name, cache_dir=cache_dir)
     if found is None:
-        found = _fetch(card, _target(card, cache_dir), progress)
+        found = _fetch(card, weights_path(card, cache_dir), progress)
     return load_checkpoint(found)
-
-
-def locate(
-    name: str, *, cache_dir: str | os.PathLike[str] | None = None
-) -> Path | None:
-    """Find the weights of a named model on this computer, without the network.
-
-    For the published models the file that the variable SEGGPT_WEIGHTS names comes
-    first, then those fetched by `load_model` and by other programs.
-    """
-    card = MODELS[name]
-    if card.repo is None:
-        weights = resources.files("napari_seggpt") / "weights" / card.filename
-        return Path(str(weights)) if weights.is_file() else None
-    if own := os.environ.get(WEIGHTS_VARIABLE):
-        return Path(own).expanduser()
-    target = _target(card, cache_dir)
-    if target.is_file():
-        return target
-    shared = try_to_load_from_cache(card.repo, card.filename)
-    return Path(shared) if isinstance(shared, str) else None
-
-
-def describe(name: str, *, cache_dir: str | os.PathLike[str] | None = None) -> str:
-    """Say in a line what a named model is, how it is licensed and where it is."""
-    card = MODELS[name]
-    found = locate(name, cache_dir=cache_dir)
-    size = card.size_bytes
-    if found is not None and found.is_file():
-        size = found.stat().st_size
-    parts = [f"{name}: {card.title}", card.licence]
-    if size is not None:
-        parts.append(_readable(size))
-    parts.append(str(found or card.url or "missing"))
-    return ", ".join(parts)
 
 
 def _own_path(name_or_path: str | os.PathLike[str]) -> Path:
@@ -185,15 +100,6 @@ def _own_path(name_or_path: str | os.PathLike[str]) -> Path:
             f"got {os.fspath(name_or_path)!r}."
         )
     return path
-
-
-def _target(card: ModelCard, cache_dir: str | os.PathLike[str] | None) -> Path:
-    """Where the fetched weights of a model are kept."""
-    if cache_dir is None:
-        folder = Path(constants.HF_HOME) / "napari-seggpt"
-    else:
-        folder = Path(cache_dir).expanduser()
-    return folder / card.name / card.filename
 
 
 # -- fetching ----------------------------------------------------------------------
@@ -224,7 +130,7 @@ def _fetch(card: ModelCard, target: Path, progress: Progress | None) -> Path:
         )
     logger.info(
         "Fetching %s: %s, licence %s, from %s",
-        card.title, _readable(card.size_bytes or 0), card.licence, card.url,
+        card.title, readable(card.size_bytes or 0), card.licence, card.url,
     )  # fmt: skip
     report = _Report(progress)
     try:
@@ -240,7 +146,7 @@ def _advice(card: ModelCard, target: Path, error: Exception) -> str:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     return (
         f"Could not fetch {card.title} from {card.url} ({reason}). Fetch the file "
-        f"({_readable(card.size_bytes or 0)}) another way and put it at {target}, or "
+        f"({readable(card.size_bytes or 0)}) another way and put it at {target}, or "
         f"name its place in the environment variable {WEIGHTS_VARIABLE}."
     )
 
@@ -291,7 +197,7 @@ def _check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise OSError(
-            f"{_readable(needed)} are needed in {folder}, {_readable(free)} are free"
+            f"{readable(needed)} are needed in {folder}, {readable(free)} are free"
         )
 
 
@@ -304,11 +210,3 @@ def _check_content(draft: Path, etag: str) -> None:
     if digest != etag:
         draft.unlink()
         raise OSError("what arrived is damaged and was deleted")
-
-
-def _readable(size: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"

@@ -13,7 +13,7 @@ import huggingface_hub.constants
 import pytest
 import torch
 
-from napari_seggpt.model import zoo
+from napari_seggpt.model import cards, zoo
 from napari_seggpt.model.checkpoint import (
     CheckpointError,
     load_checkpoint,
@@ -312,7 +312,7 @@ def test_unknown_names_are_refused_with_the_known(hub: Hub) -> None:
 def test_the_builtin_model(
     model: SegGPT, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(zoo.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr(cards.resources, "files", lambda _: tmp_path)
     with pytest.raises(ModelUnavailableError, match=r"builtin\.safetensors is missing"):
         load_model()
     (tmp_path / "weights").mkdir()
