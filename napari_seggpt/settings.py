@@ -180,6 +180,36 @@ class PropagationSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """How a stack is worked on: the model, and what is done with a person's work.
+
+    Attributes
+    ----------
+    model : str
+        Name of a model, or the path of its weights.
+    prediction : PredictionSettings
+        How the model and the references are used.
+    propagation : PropagationSettings
+        Memory, and the range of frames.
+    contrast : ContrastSettings
+        How the values of frames become brightness.
+    corrections_become_references : bool
+        Whether a predicted frame that a person corrects serves as a reference.
+    """
+
+    model: str = "builtin"
+    prediction: PredictionSettings = field(default_factory=PredictionSettings)
+    propagation: PropagationSettings = field(default_factory=PropagationSettings)
+    contrast: ContrastSettings = field(default_factory=ContrastSettings)
+    corrections_become_references: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse a model without a name."""
+        if not self.model:
+            raise ValueError("Expected the name of a model or a file, got nothing.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """Hyper-parameters of a training run.
 

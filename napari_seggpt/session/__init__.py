@@ -1,0 +1,26 @@
+"""The work on one stack: status of every frame, references, runs and their undo.
+
+It knows neither Qt nor napari, and loads torch only in a run. All of it is used on one
+thread, the window's, but for `Run.results` and `Session.scan`, which are for a worker.
+"""
+
+from napari_seggpt.session.frames import FrameLabels, ScannedFrame
+from napari_seggpt.session.models import ModelCache
+from napari_seggpt.session.planning import Scope
+from napari_seggpt.session.references import Reference
+from napari_seggpt.session.run import FrameResult, Run
+from napari_seggpt.session.session import Session
+from napari_seggpt.session.status import PROTECTED, FrameStatus
+
+__all__ = [
+    "PROTECTED",
+    "FrameLabels",
+    "FrameResult",
+    "FrameStatus",
+    "ModelCache",
+    "Reference",
+    "Run",
+    "ScannedFrame",
+    "Scope",
+    "Session",
+]

@@ -1,0 +1,311 @@
+"""Annotation: the status of a stack's frames, and all that a person does with them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from psygnal import Signal
+
+from napari_seggpt.session.book import Book, confidence
+from napari_seggpt.session.examples import Examples
+from napari_seggpt.session.frames import NOTHING, ScannedFrame, checksum
+from napari_seggpt.session.references import Reference
+from napari_seggpt.session.status import FrameStatus, released, without_reference
+from napari_seggpt.session.writing import FrameWriter
+from napari_seggpt.settings import SessionSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from napari_seggpt.inference.propagation import Frames
+    from napari_seggpt.prompts import Prompt
+    from napari_seggpt.session.frames import FrameLabels
+    from napari_seggpt.session.status import FrameRecord
+
+LOOKED_AT_ONCE = 1 << 22  # pixels; more are left to a scan, which a worker does
+
+
+class Annotation:
+    """A stack and its labels: what is known of each frame, and who vouches for it.
+
+    Parameters
+    ----------
+    stack : Frames
+        The images; read by workers only.
+    labels : FrameLabels
+        Where the labels are; as many frames as the stack.
+    settings : SessionSettings, optional
+        The model, and how it is used.
+
+    Attributes
+    ----------
+    statuses_changed : Signal
+        With the frames whose status or confidence changed.
+    references_changed : Signal
+        References were added, removed, switched or painted on.
+    locks_changed : Signal
+        A label was locked or unlocked.
+    scan_wanted : Signal
+        Any frame may have changed, and they are too many to look at now: have a
+        worker `scan` them. Until then statuses may be out of date; a person's work
+        is safe all the same.
+    """
+
+    statuses_changed = Signal(tuple)
+    references_changed = Signal()
+    locks_changed = Signal()
+    scan_wanted = Signal()
+
+    def __init__(
+        self, stack: Frames, labels: FrameLabels, settings: SessionSettings | None
+    ) -> None:
+        if len(labels) != len(stack):
+            raise ValueError(
+                f"Expected labels of all {len(stack)} frames, got {len(labels)} frames."
+            )
+        self._stack = stack
+        self._stacks = 1  # so many there were, with the present one
+        self._labels = labels
+        self._book = Book(len(stack))
+        self._writer = FrameWriter(labels, self._book)
+        self._examples = Examples()
+        self._settings = settings or SessionSettings()
+        self._take_settings()
+        self._book.take_changes()
+
+    def __len__(self) -> int:
+        return self._book.length
+
+    @property
+    def stack(self) -> Frames:
+        """The images."""
+        return self._stack
+
+    @property
+    def labels(self) -> FrameLabels:
+        """Where the labels are."""
+        return self._labels
+
+    @property
+    def settings(self) -> SessionSettings:
+        """The model, and how it is used; runs that are on keep what they began with."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: SessionSettings) -> None:
+        self._settings = settings
+        self._take_settings()
+        self._publish()
+
+    def set_stack(self, stack: Frames) -> None:
+        """Show the model other images of the same frames: another channel or level.
+
+        What was predicted before becomes stale.
+        """
+        if len(stack) != len(self):
+            raise ValueError(f"Expected {len(self)} frames, got {len(stack)}.")
+        self._stack = stack
+        self._stacks += 1
+        self._take_settings()
+        self._publish()
+
+    def _take_settings(self) -> None:
+        """Note what predictions depend on, beside the reference frames."""
+        settings = self._settings
+        self._writer.corrections_become_references = (
+            settings.corrections_become_references
+        )
+        prediction = replace(
+            settings.prediction, device="auto", precision="auto", batch=1
+        )
+        memory = settings.propagation.memory
+        direction = settings.propagation.direction if memory else None
+        parts = (
+            settings.model, prediction, settings.contrast, memory, direction,
+            self._stacks, self._examples.mark,
+        )  # fmt: skip
+        self._book.set_basis(hashlib.sha256(repr(parts).encode()).digest())
+
+    def _publish(self) -> None:
+        """Tell listeners what has changed."""
+        changes = self._book.take_changes()
+        if changes.frames:
+            self.statuses_changed.emit(changes.frames)
+        if changes.references:
+            self.references_changed.emit()
+
+    # -- status --------------------------------------------------------------------
+
+    def status(self, frame: int) -> FrameStatus:
+        """Return the status of a frame."""
+        return self._book.status(self._check(frame))
+
+    @property
+    def statuses(self) -> tuple[FrameStatus, ...]:
+        """The status of every frame."""
+        return tuple(self._book.status(frame) for frame in range(len(self)))
+
+    def confidence(self, frame: int) -> float | None:
+        """Return the confidence of what a run wrote in a frame, while it is there."""
+        return confidence(self._book[self._check(frame)])
+
+    @property
+    def protected(self) -> frozenset[int]:
+        """The frames that no run may write."""
+        return self._book.protected
+
+    def scan(self) -> Iterator[ScannedFrame]:
+        """Look at all frames, in a worker; hand every result to `take_scan`."""
+        for frame in range(len(self)):
+            yield ScannedFrame(index=frame, checksum=checksum(self._labels.read(frame)))
+
+    def take_scan(self, *scanned: ScannedFrame) -> None:
+        """Take note of what a scan found, in one frame or several.
+
+        Labels that nobody knew of are a person's. Where something new was found the
+        frame is looked at again: it may have been painted on while it was scanned.
+        """
+        self._look_at(
+            found.index
+            for found in scanned
+            if found.checksum != self._book[self._check(found.index)].checksum
+        )
+
+    def labels_changed(self, frames: Iterable[int] | None) -> None:
+        """Take note that something other than the session may have written frames.
+
+        Parameters
+        ----------
+        frames : iterable of int or None
+            The frames; None for any.
+        """
+        if frames is not None:
+            self._look_at(frames)
+        elif self._is_small():
+            self._look_at(range(len(self)))
+        else:
+            self.scan_wanted.emit()
+
+    def _is_small(self) -> bool:
+        length = len(self)
+        return not length or self._labels.read(0).size * length <= LOOKED_AT_ONCE
+
+    def _check(self, frame: int) -> int:
+        if not 0 <= frame < len(self):
+            raise ValueError(
+                f"Expected a frame from 0 to {len(self) - 1}, got {frame}."
+            )
+        return frame
+
+    def _look(self, frame: int) -> FrameRecord:
+        self._writer.look(self._check(frame))
+        return self._book[frame]
+
+    def _look_at(self, frames: Iterable[int]) -> None:
+        try:
+            for frame in frames:
+                self._look(frame)
+        finally:
+            self._publish()
+
+    # -- a person's acts -----------------------------------------------------------
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """The reference frames in order, then the examples from elsewhere."""
+        frames = [
+            Reference(
+                frame=frame,
+                enabled=self._book[frame].is_enabled,
+                is_labelled=self._book[frame].checksum != NOTHING,
+            )
+            for frame in self._book.references
+        ]
+        return (*frames, *self._examples.references)
+
+    def add_reference(self, frame: int) -> None:
+        """Make a frame a reference; without labels it shows that nothing is there."""
+        self._change(frame, is_reference=True, is_asked=True, is_enabled=True)
+
+    def remove_reference(self, frame: int) -> None:
+        """Use a frame as a reference no longer; its labels stay, and are protected."""
+        record = self._look(frame)
+        if record.is_reference:
+            self._book[frame] = without_reference(record)
+        self._publish()
+
+    def set_reference_enabled(self, frame: int, enabled: bool) -> None:
+        """Switch a reference frame on or off."""
+        if not self._look(frame).is_reference:
+            self._publish()
+            raise ValueError(f"Expected a reference frame, got frame {frame}.")
+        self._change(frame, is_enabled=enabled)
+
+    def approve(self, frame: int) -> None:
+        """Protect a frame as it is."""
+        self._change(frame, is_approved=True)
+
+    def unapprove(self, frame: int) -> None:
+        """Take an approval back; the frame is again what it would be without."""
+        self._change(frame, is_approved=False)
+
+    def release(self, frame: int) -> None:
+        """Let runs write a frame again, whatever a person did to it; it is stale."""
+        self._book[frame] = released(self._look(frame))
+        self._publish()
+
+    def _change(self, frame: int, **facts: Any) -> None:
+        self._book[frame] = replace(self._look(frame), **facts)
+        self._publish()
+
+    def add_prompt(self, prompt: Prompt, name: str) -> None:
+        """Add a copy of a labelled image from elsewhere as a reference."""
+        self._examples.add(prompt, name)
+        self._examples_changed()
+
+    def remove_prompt(self, name: str) -> None:
+        """Remove a labelled image from elsewhere."""
+        self._examples.remove(name)
+        self._examples_changed()
+
+    def set_prompt_enabled(self, name: str, enabled: bool) -> None:
+        """Switch a labelled image from elsewhere on or off."""
+        self._examples.set_enabled(name, enabled)
+        self._examples_changed()
+
+    def _examples_changed(self) -> None:
+        self._take_settings()
+        self._publish()
+        self.references_changed.emit()
+
+    @property
+    def locked_labels(self) -> frozenset[int]:
+        """Labels that keep their pixels on every frame."""
+        return frozenset(self._writer.locked)
+
+    def lock_label(self, label: int) -> None:
+        """Let no run change which pixels have a label."""
+        if label == 0:
+            raise ValueError("Expected a label other than 0, the background.")
+        self._writer.locked.add(label)
+        self.locks_changed.emit()
+
+    def unlock_label(self, label: int) -> None:
+        """Let runs change a label again."""
+        self._writer.locked.discard(label)
+        self.locks_changed.emit()
+
+    def next_to_review(self, after: int, step: int = 1) -> int | None:
+        """Return the next predicted or stale frame; the one before, if step is -1."""
+        frames = [frame for frame, _ in self._book.predicted()]
+        if step > 0:
+            return min((f for f in frames if f > after), default=None)
+        return max((f for f in frames if f < after), default=None)
+
+    def least_certain(self) -> int | None:
+        """Return the predicted or stale frame of the lowest confidence."""
+        found = [(r.confidence, f) for f, r in self._book.predicted()]
+        known = [(value, frame) for value, frame in found if value is not None]
+        return min(known)[1] if known else None

@@ -1,0 +1,93 @@
+"""Examples: labelled images that are not frames of the stack."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_seggpt.prompts import Prompt
+from napari_seggpt.session.frames import checksum
+from napari_seggpt.session.references import PromptSource, Reference
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Example:
+    prompt: Prompt
+    mark: bytes  # of its content
+    enabled: bool = True
+
+
+class Examples:
+    """Labelled images from elsewhere, by name; each can be switched off."""
+
+    def __init__(self) -> None:
+        self._examples: dict[str, _Example] = {}
+
+    def add(self, prompt: Prompt, name: str) -> None:
+        """Add a copy of an example.
+
+        Raises
+        ------
+        ValueError
+            If it has no labels, or the name is taken.
+        """
+        if name in self._examples:
+            raise ValueError(f"Expected a name that is not taken yet, got {name!r}.")
+        if not prompt.labels.any():
+            raise ValueError(f"Expected labels in the example {name!r}, got none.")
+        own = Prompt(image=np.array(prompt.image), labels=np.array(prompt.labels))
+        mark = _hash_image(own.image) + checksum(own.labels)
+        self._examples[name] = _Example(prompt=own, mark=mark)
+
+    def remove(self, name: str) -> None:
+        """Remove an example."""
+        self._known(name)
+        del self._examples[name]
+
+    def set_enabled(self, name: str, enabled: bool) -> None:
+        """Switch an example on or off."""
+        self._examples[name] = replace(self._known(name), enabled=enabled)
+
+    def _known(self, name: str) -> _Example:
+        if name not in self._examples:
+            raise ValueError(f"Expected the name of an example, got {name!r}.")
+        return self._examples[name]
+
+    @property
+    def references(self) -> list[Reference]:
+        """The examples as they are shown."""
+        return [
+            Reference(name=name, prompt=each.prompt, enabled=each.enabled)
+            for name, each in self._examples.items()
+        ]
+
+    @property
+    def sources(self) -> list[PromptSource]:
+        """Those that are switched on, as they are handed to a run."""
+        return [
+            PromptSource(
+                identity=(name, each.mark),
+                image=each.prompt.image,
+                labels=each.prompt.labels,
+            )
+            for name, each in self._examples.items()
+            if each.enabled
+        ]
+
+    @property
+    def mark(self) -> bytes:
+        """What stands for those that are switched on, whatever their names."""
+        marks = sorted(each.mark for each in self._examples.values() if each.enabled)
+        return hashlib.sha256(b"".join(marks)).digest()
+
+
+def _hash_image(image: NDArray[Any]) -> bytes:
+    digest = hashlib.sha256(f"{image.dtype.str} {image.shape}".encode())
+    digest.update(np.ascontiguousarray(image).tobytes())
+    return digest.digest()

@@ -1,0 +1,89 @@
+"""Models that were loaded once and are kept."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_seggpt.model.seggpt import SegGPT
+
+    Progress = Callable[[int, int], None]
+
+
+class LoadModel(Protocol):
+    """A way to get a model by its name or path."""
+
+    def __call__(self, name: str, /, *, progress: Progress | None = None) -> SegGPT:
+        """Load a model; `progress` is called with the bytes fetched and in all."""
+        ...
+
+
+class ModelCache:
+    """Loads a model when it is first used and keeps the last one.
+
+    One cache may serve several sessions, one after the other.
+
+    Parameters
+    ----------
+    load : callable, optional
+        How a model is loaded; `model.zoo.load_model` by default.
+
+    Attributes
+    ----------
+    lock : threading.RLock
+        Held by whoever computes with a model, a frame at a time.
+    """
+
+    def __init__(self, load: LoadModel | None = None) -> None:
+        self.lock = threading.RLock()
+        self._load = load
+        self._name: str | None = None
+        self._model: SegGPT | None = None
+
+    def get(self, name: str, progress: Progress | None = None) -> SegGPT:
+        """Return a model, loading it unless it is the last one."""
+        with self.lock:
+            if self._model is None or name != self._name:
+                self._model = None  # two models may not fit in memory
+                load_torch_libraries()
+                self._model = self._loader(name, progress=progress)
+                self._name = name
+            return self._model
+
+    @property
+    def _loader(self) -> LoadModel:
+        if self._load is not None:
+            return self._load
+        from napari_seggpt.model.zoo import load_model
+
+        return load_model
+
+    def clear(self) -> None:
+        """Forget the model, so that its memory is free; waits for who computes."""
+        with self.lock:
+            self._model = self._name = None
+
+
+def load_torch_libraries() -> None:
+    """Load the libraries of torch as `import torch` does, but let other threads go on.
+
+    Python holds its lock while an import loads a library, and those of torch are large:
+    the window would stand still for half a second. Calls into C hold no lock. Where
+    that cannot be done, the import will do it.
+    """
+    spec = None if "torch" in sys.modules else find_spec("torch")
+    if os.name != "posix" or spec is None or spec.origin is None:
+        return
+    load = ctypes.CDLL(None).dlopen
+    load.restype, load.argtypes = ctypes.c_void_p, [ctypes.c_char_p, ctypes.c_int]
+    folder = Path(spec.origin).parent / "lib"
+    for library in sorted(folder.glob("libtorch_cpu.*")):
+        load(os.fsencode(library), os.RTLD_NOW | os.RTLD_LOCAL)

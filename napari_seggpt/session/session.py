@@ -1,0 +1,252 @@
+"""Session: the work on one stack; what the dock shows, and all that it may do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psygnal import Signal
+
+from napari_seggpt.session.annotation import Annotation
+from napari_seggpt.session.engine import Engine, Request
+from napari_seggpt.session.frames import NOTHING
+from napari_seggpt.session.models import ModelCache
+from napari_seggpt.session.planning import (
+    direction_of,
+    frames_in_scope,
+    reachable,
+    refusal,
+)
+from napari_seggpt.session.references import HELD, PromptSource, choose_references
+from napari_seggpt.session.run import Run
+from napari_seggpt.session.undo import UndoHistory, UndoStep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from napari_seggpt.inference.propagation import Frames
+    from napari_seggpt.session.frames import FrameLabels
+    from napari_seggpt.session.planning import Scope
+    from napari_seggpt.session.run import FrameResult
+    from napari_seggpt.settings import SessionSettings
+
+
+class Session(Annotation):
+    """The work on one stack: status of its frames, references, runs and their undo.
+
+    A frame that a person labelled, corrected or approved is written by no run and no
+    undo. Every frame is looked at again right before it is written, so that this holds
+    even if nobody told the session of a stroke.
+
+    Parameters
+    ----------
+    stack : Frames
+        The images; read by workers only.
+    labels : FrameLabels
+        Where the labels are; as many frames as the stack.
+    settings : SessionSettings, optional
+        The model, and how it is used.
+    models : ModelCache, optional
+        Where models are kept; shared by sessions that follow each other.
+
+    Attributes
+    ----------
+    runs_changed : Signal
+        A run began, ended or was undone.
+    """
+
+    runs_changed = Signal()
+
+    def __init__(
+        self,
+        stack: Frames,
+        labels: FrameLabels,
+        settings: SessionSettings | None = None,
+        *,
+        models: ModelCache | None = None,
+    ) -> None:
+        super().__init__(stack, labels, settings)
+        self._engine = Engine(models or ModelCache())
+        self._history = UndoHistory()
+        self._run: Run | None = None
+        self._runs = 0
+        self._step = UndoStep()  # of the run that is on
+
+    def close(self) -> None:
+        """Stop the run that is on, and let go of predictor and undo; labels stay."""
+        self.finish()
+        self._history.close()
+        self._engine = Engine(self._engine.models)  # a worker may still use the old
+
+    # -- which frames, and what they are predicted from ----------------------------
+
+    def plan(self, scope: Scope, current: int) -> tuple[int, ...]:
+        """Return the frames that a run would predict, in ascending order.
+
+        Protected frames are never among them; predicted ones are predicted anew.
+        """
+        settings = self._settings.propagation
+        frames: Iterable[int] = frames_in_scope(scope, current, len(self), settings)
+        if scope == "stale":
+            wanted = {f for f, r in self._book.predicted() if r.key != self._book.key}
+            frames = [frame for frame in frames if frame in wanted]
+        free = (frame for frame in frames if not self._book[frame].is_protected)
+        direction = direction_of(scope, settings)
+        return tuple(reachable(free, self._used_references(), direction))
+
+    def _used_references(self) -> list[int]:
+        return [f for f in self._book.references if self._book[f].is_enabled]
+
+    def start(self, scope: Scope, current: int) -> Run:
+        """Begin a run; its results are made by a worker and handed to `commit`.
+
+        Raises
+        ------
+        ValueError
+            If a run is on, no reference with labels is switched on, or there is no
+            frame to predict.
+        """
+        if self._run is not None:
+            raise ValueError("Expected the last run to have ended; one is on.")
+        try:
+            sources = self._sources(self.plan(scope, current) or (current,))
+        finally:
+            self._publish()
+        chosen = [source.frame for source in sources if source.frame is not None]
+        direction = direction_of(scope, self._settings.propagation)
+        frames = tuple(reachable(self.plan(scope, current), chosen, direction))
+        if not frames:
+            raise ValueError(refusal(scope, current, self.status(current)))
+        request = Request(
+            stack=self._stack, settings=self._settings, sources=tuple(sources)
+        )
+        self._runs += 1
+        self._step = UndoStep()
+        self._run = Run(
+            self._engine,
+            request,
+            frames,
+            number=self._runs,
+            key=self._book.key,
+            direction=direction,
+        )
+        self.runs_changed.emit()
+        return self._run
+
+    def _sources(self, frames: tuple[int, ...]) -> list[PromptSource]:
+        """Copy the examples that a run is to be shown."""
+        limit = max(HELD, self._settings.prediction.max_prompts)
+        sources = []
+        for frame in self._choose(frames, limit):
+            labels = self._writer.look(frame)
+            record = self._book[frame]
+            if record.is_used:
+                identity = (frame, record.checksum)
+                sources.append(
+                    PromptSource(identity=identity, frame=frame, labels=labels)
+                )
+        sources.extend(self._examples.sources)
+        if not any(source.labels.any() for source in sources):
+            raise ValueError(
+                "Expected a reference with labels, got none: paint on a frame, or "
+                "switch a reference on."
+            )
+        return sources
+
+    def _choose(self, frames: tuple[int, ...], limit: int) -> list[int]:
+        chosen = choose_references(self._used_references(), frames, limit)
+        if any(self._book[frame].checksum != NOTHING for frame in chosen):
+            return chosen
+        labelled = [
+            f for f in self._used_references() if self._book[f].checksum != NOTHING
+        ]
+        near = choose_references(self._used_references(), frames, limit - 1)
+        return sorted({*near, *choose_references(labelled, frames, 1)})
+
+    # -- a run ---------------------------------------------------------------------
+
+    @property
+    def run(self) -> Run | None:
+        """The run that is on."""
+        return self._run
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a run is on."""
+        return self._run is not None
+
+    def commit(self, result: FrameResult) -> bool:
+        """Write what the run that is on has predicted for a frame.
+
+        Returns
+        -------
+        bool
+            Whether it was written: not if a person vouches for the frame by now, nor
+            if the run has ended.
+
+        Raises
+        ------
+        ValueError
+            If an id does not fit the type of the labels; nothing is written.
+        OSError
+            If what was there cannot be stored for undo; nothing is written.
+        """
+        run = self._run
+        if run is None or result.run != run.number or result.index not in run:
+            return False
+        try:
+            return self._writer.write(
+                result.index,
+                result.labels,
+                self._step,
+                key=run.key,
+                confidence=result.confidence,
+            )
+        finally:
+            self._publish()
+
+    def finish(self) -> None:
+        """End the run, after its worker ended, was stopped or failed."""
+        if self._run is None:
+            return
+        self._run.stop()
+        self._run = None
+        self._history.add(self._step)
+        self.runs_changed.emit()
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a run to undo, and none is on."""
+        return self._run is None and self._history.last is not None
+
+    def undo_run(self) -> tuple[int, ...]:
+        """Bring back labels and statuses as they were before the last run.
+
+        Returns
+        -------
+        tuple of int
+            The frames that were brought back. Those that a person changed or vouched
+            for since the run are left alone.
+        """
+        return tuple(self.undo_steps())
+
+    def undo_steps(self) -> Iterator[int]:
+        """Do as `undo_run`, a frame at a time, for long runs.
+
+        A generator for the same thread. Closed early, it leaves the rest of the run to
+        be undone later.
+        """
+        if self._run is not None:
+            raise ValueError("Expected the run to have ended before it is undone.")
+        step = self._history.last
+        if step is None:
+            return
+        while self._run is None and (frame := step.last) is not None:
+            try:
+                was_brought_back = self._writer.bring_back(frame, step)
+            finally:
+                self._publish()
+            if not len(step):
+                self._history.remove(step)
+                self.runs_changed.emit()
+            if was_brought_back:
+                yield frame

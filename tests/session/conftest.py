@@ -1,0 +1,149 @@
+"""Sessions on labels in memory, whose frames are images of their own number."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_seggpt.session import FrameResult, ModelCache, Session
+from napari_seggpt.settings import SessionSettings
+
+SIDE = 8
+
+MakeResult = Callable[..., FrameResult]
+MakeSession = Callable[..., Session]
+
+
+class ArrayLabels:
+    """Labels (T, H, W) in memory; a write is told of while it is made, as in napari.
+
+    Attributes
+    ----------
+    data : NDArray
+        The labels, for others to write into.
+    written : list of int
+        The frames that were written by `write`.
+    error : Exception or None
+        What `write` raises, having written nothing.
+    on_write : callable or None
+        Called with the frame when it is written by half.
+    """
+
+    def __init__(self, data: np.ndarray) -> None:
+        self.data = data
+        self.written: list[int] = []
+        self.error: Exception | None = None
+        self.on_write: Callable[[int], None] | None = None
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def read(self, frame: int) -> np.ndarray:
+        assert 0 <= frame < len(self)
+        return self.data[frame].copy()
+
+    def write(self, frame: int, labels: np.ndarray) -> None:
+        if self.error is not None:
+            raise self.error
+        assert labels.shape == self.data.shape[1:]
+        if labels.max() > np.iinfo(self.data.dtype).max:
+            raise ValueError("Expected label ids that fit.")
+        half = len(labels) // 2
+        self.data[frame, :half] = labels[:half]
+        self.written.append(frame)
+        if self.on_write is not None:
+            self.on_write(frame)
+        self.data[frame] = labels
+
+
+@pytest.fixture
+def make_session(predictor: type, models: ModelCache) -> Iterator[MakeSession]:
+    """Make a session on new labels, or on those that are given."""
+    sessions: list[Session] = []
+
+    def make(
+        data: np.ndarray | None = None,
+        *,
+        length: int = 6,
+        settings: SessionSettings | None = None,
+        stack: Any = None,
+    ) -> Session:
+        if data is None:
+            data = np.zeros((length, SIDE, SIDE), np.uint8)
+        if stack is None:
+            frames = np.arange(len(data), dtype=np.uint16)[:, None, None]
+            stack = np.broadcast_to(frames, (len(data), *data.shape[1:]))
+        labels = ArrayLabels(data)
+        session = Session(stack, labels, settings, models=models)
+        labels.on_write = lambda frame: session.labels_changed([frame])
+        sessions.append(session)
+        return session
+
+    yield make
+    for session in sessions:
+        session.close()
+
+
+@pytest.fixture
+def session(make_session: MakeSession) -> Session:
+    """Six frames without labels."""
+    return make_session()
+
+
+@pytest.fixture(scope="session")
+def blob() -> Callable[..., np.ndarray]:
+    """Make labels of a frame that has one object."""
+
+    def make(label: int = 1, *, at: int = 2, size: int = 4) -> np.ndarray:
+        labels = np.zeros((SIDE, SIDE), np.uint8)
+        labels[at : at + size, at : at + size] = label
+        return labels
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def label() -> Callable[..., None]:
+    """Label a frame as a person does, who is seen doing it."""
+
+    def act(session: Session, frame: int, labels: Any) -> None:
+        session.labels.data[frame] = labels
+        session.labels_changed([frame])
+
+    return act
+
+
+@pytest.fixture(scope="session")
+def predict() -> Callable[..., list[int]]:
+    """Run; return the frames that were written, in that order."""
+
+    def act(
+        session: Session, scope: str = "all", current: int = 0, count: int | None = None
+    ) -> list[int]:
+        run = session.start(scope, current)
+        written = []
+        for result in run.results():
+            if session.commit(result):
+                written.append(result.index)
+            if count is not None and len(written) >= count:
+                break
+        session.finish()
+        return written
+
+    return act
+
+
+@pytest.fixture(scope="session")
+def make_result() -> MakeResult:
+    """Make what the present run might have predicted."""
+
+    def make(
+        session: Session, frame: int, labels: np.ndarray, confidence: float = 0.5
+    ) -> FrameResult:
+        number = session.run.number if session.run is not None else 0
+        return FrameResult(
+            run=number, index=frame, labels=labels, confidence=confidence
+        )
+
+    return make

@@ -1,0 +1,660 @@
+"""Whatever is done in whatever order: a person's work is left alone, undo is exact.
+
+All acts are also done on a `Model` of a session, which knows every frame as it is and
+was, and no checksums. After each step everything that a session shows is compared.
+"""
+
+import copy
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from numpy.testing import assert_array_equal
+
+from napari_seggpt.prompts import Prompt
+from napari_seggpt.session import FrameResult, FrameStatus, Run, Session
+from napari_seggpt.session.undo import UNDO_RUNS
+from napari_seggpt.settings import (
+    PredictionSettings,
+    PropagationSettings,
+    SessionSettings,
+)
+
+LENGTH, SIDE = 6, 8
+BLANK = bytes(SIDE * SIDE)
+SCOPES = ("frame", "range", "forward", "backward", "all", "stale")
+
+Content = bytes  # of a frame: its pixels
+Basis = Any  # all that a prediction depends on
+
+
+@dataclass(kw_only=True)
+class Facts:
+    """What there is to know of a frame; `seen` lags behind what nobody told of."""
+
+    now: Content = BLANK
+    seen: Content = BLANK
+    predicted: Content | None = None
+    basis: Basis = None
+    confidence: float | None = None
+    approved: bool = False
+    corrected: bool = False
+    reference: bool = False
+    asked: bool = False
+    enabled: bool = True
+
+    @property
+    def is_protected(self) -> bool:
+        return self.approved or self.corrected or self.reference
+
+    def look(self, corrections_become_references: bool) -> None:
+        """Take what is there, if it is new, for the work of a person."""
+        if self.now == self.seen:
+            return
+        self.seen = self.now
+        if self.predicted is not None and self.now == self.predicted:
+            self.corrected = False
+            self.reference = self.reference and self.asked
+        elif self.predicted is not None and not self.corrected:
+            self.corrected = True
+            self.reference = self.reference or corrections_become_references
+        elif self.predicted is None and not self.corrected:
+            self.reference = self.now != BLANK
+            if not self.reference:
+                self.asked, self.enabled = False, True
+
+    def forget_reference(self) -> None:
+        self.reference, self.asked, self.enabled = False, False, True
+
+    def write(self, content: Content, **facts: Any) -> None:
+        """Become what a run has written."""
+        new = Facts(now=content, seen=content, predicted=content, **facts)
+        self.__dict__.update(new.__dict__)
+
+
+def merged(old: Content, new: Content, locked: set[int]) -> Content:
+    """Return new pixels, but for those that have, or would get, a locked id."""
+    return bytes(
+        o if o in locked else 0 if n in locked else n
+        for o, n in zip(old, new, strict=True)
+    )
+
+
+@dataclass
+class Model:
+    """What a session must be like."""
+
+    frames: list[Facts] = field(default_factory=lambda: [Facts() for _ in range(6)])
+    locked: set[int] = field(default_factory=set)
+    examples: dict[str, tuple[bytes, bool]] = field(default_factory=dict)
+    settings: SessionSettings = field(default_factory=SessionSettings)
+    steps: deque[dict[int, tuple[Facts, Content]]] = field(
+        default_factory=lambda: deque(maxlen=UNDO_RUNS)
+    )
+
+    def look(self, frame: int) -> Facts:
+        self.frames[frame].look(self.settings.corrections_become_references)
+        return self.frames[frame]
+
+    @property
+    def used(self) -> list[int]:
+        return [f for f, x in enumerate(self.frames) if x.reference and x.enabled]
+
+    @property
+    def basis(self) -> Basis:
+        memory = self.settings.propagation.memory
+        return (
+            frozenset((frame, self.frames[frame].seen) for frame in self.used),
+            tuple(sorted(mark for mark, is_enabled in self.examples.values()
+                         if is_enabled)),
+            self.settings.prediction.max_prompts,
+            (memory, memory and self.settings.propagation.direction),
+        )  # fmt: skip
+
+    @property
+    def statuses(self) -> list[FrameStatus]:
+        basis = self.basis
+        return [self.status(facts, basis) for facts in self.frames]
+
+    def status(self, facts: Facts, basis: Basis) -> FrameStatus:
+        if facts.approved:
+            return FrameStatus.APPROVED
+        if facts.corrected:
+            return FrameStatus.CORRECTED
+        if facts.reference:
+            return FrameStatus.REFERENCE
+        if facts.predicted is None:
+            return FrameStatus.EMPTY
+        return FrameStatus.PREDICTED if facts.basis == basis else FrameStatus.STALE
+
+    def confidence(self, frame: int) -> float | None:
+        facts = self.frames[frame]
+        return facts.confidence if facts.seen == facts.predicted else None
+
+    @property
+    def protected(self) -> set[int]:
+        return {f for f, facts in enumerate(self.frames) if facts.is_protected}
+
+    @property
+    def vouched(self) -> set[int]:
+        """The frames that are protected as soon as somebody looks at them."""
+        future = copy.deepcopy(self)
+        for frame in range(LENGTH):
+            future.look(frame)
+        return future.protected
+
+    def plan(self, scope: str, current: int) -> list[int]:
+        """Return the frames of a scope that are free and can be reached."""
+        chosen = self.settings.propagation
+        stop = LENGTH if chosen.stop is None else chosen.stop
+        meant = {
+            "frame": lambda: [current],
+            "range": lambda: range(chosen.start, stop, chosen.step),
+            "forward": lambda: range(current, LENGTH),
+            "backward": lambda: range(current + 1),
+            "all": lambda: range(LENGTH),
+            "stale": lambda: _places(self.statuses, FrameStatus.STALE),
+        }[scope]()
+        frames = [frame for frame in meant if not self.frames[frame].is_protected]
+        if scope in ("range", "all") and self.used:
+            if chosen.direction == "forward":
+                frames = [f for f in frames if min(self.used) < f]
+            if chosen.direction == "backward":
+                frames = [f for f in frames if max(self.used) > f]
+        return frames
+
+    def bring_back(self, step: dict[int, tuple[Facts, Content]], frame: int) -> bool:
+        """Bring back a frame that nobody has changed since; forget it."""
+        before, written = step.pop(frame)
+        facts = self.look(frame)
+        if facts.is_protected or facts.seen != written:
+            return False
+        content = merged(facts.now, before.now, self.locked)
+        if content == before.now:
+            facts.__dict__.update(before.__dict__)
+        else:
+            facts.write(content)
+        return True
+
+
+def _places(statuses: list[FrameStatus], *wanted: FrameStatus) -> list[int]:
+    return [frame for frame, status in enumerate(statuses) if status in wanted]
+
+
+frames = st.integers(0, LENGTH - 1)
+ids = st.integers(0, 4)
+places = st.integers(0, SIDE - 1)
+names = st.sampled_from(["a", "b"])
+scopes = st.sampled_from(SCOPES)
+acts = st.sampled_from(
+    ["paint", "paint unheard", "approve", "release", "undo strokes", "lock", "unlock"]
+)
+interferences = st.tuples(acts, st.none() | frames, ids)
+pictures = st.builds(
+    lambda label, row, other, column: _picture(label, row, other, column),
+    ids, places, ids, places,
+)  # fmt: skip
+
+
+def _picture(label: int, row: int, other: int, column: int) -> np.ndarray:
+    """Return labels with two objects, one partly behind the other."""
+    labels = np.zeros((SIDE, SIDE), np.uint8)
+    labels[row:, 2:] = label
+    labels[3:6, column:] = other
+    return labels
+
+
+class Work(RuleBasedStateMachine):
+    """A person, other plugins, runs and their undo."""
+
+    make_session: Callable[..., Session]
+
+    @initialize(
+        found=st.dictionaries(frames, pictures, max_size=3),
+        becomes_reference=st.booleans(),
+    )
+    def open(self, found: dict[int, np.ndarray], becomes_reference: bool) -> None:
+        data = np.zeros((LENGTH, SIDE, SIDE), np.uint8)
+        for frame, picture in found.items():
+            data[frame] = picture
+        self.model = Model()
+        self.model.settings = SessionSettings(
+            corrections_become_references=becomes_reference
+        )
+        self.session = self.make_session(data, settings=self.model.settings)
+        self.labels: Any = self.session.labels
+        self.data = data
+        self.take_data()
+        self.results: list[FrameResult] = []
+        self.run: Run | None = None
+        self.run_basis: Basis = None
+        self.run_results: Iterator[FrameResult] = iter(())
+        self.step: dict[int, tuple[Facts, Content]] = {}  # of the run
+        self.current = 0
+        self.listen()
+        self.add_example("a", _picture(0, 3, 1, 2))
+
+    def listen(self) -> None:
+        """Show what a window would, which is told of changes and looks at no more."""
+        session = self.session
+        self.shown = [self.view(frame) for frame in range(LENGTH)]
+        self.shown_references = session.references
+        self.shown_undo = session.can_undo
+        self.shown_locks = session.locked_labels
+
+        def show(changed: tuple[int, ...]) -> None:
+            for frame in changed:
+                self.shown[frame] = self.view(frame)
+
+        session.statuses_changed.connect(show)
+        session.references_changed.connect(
+            lambda: setattr(self, "shown_references", session.references)
+        )
+        session.runs_changed.connect(
+            lambda: setattr(self, "shown_undo", session.can_undo)
+        )
+        session.locks_changed.connect(
+            lambda: setattr(self, "shown_locks", session.locked_labels)
+        )
+
+    def view(self, frame: int) -> tuple[FrameStatus, float | None]:
+        return self.session.status(frame), self.session.confidence(frame)
+
+    def take_data(self) -> None:
+        """Somebody has written into the labels."""
+        for facts, labels in zip(self.model.frames, self.data, strict=True):
+            facts.now = labels.tobytes()
+
+    @contextmanager
+    def session_writes(self) -> Iterator[None]:
+        """Check that what a person vouches for, and what is locked, stays."""
+        vouched, before = sorted(self.model.vouched), self.data.copy()
+        yield
+        self.labels.written.clear()
+        assert_array_equal(self.data[vouched], before[vouched])
+        for label in self.model.locked:
+            assert_array_equal(self.data == label, before == label)
+
+    # -- what changes labels -------------------------------------------------------
+
+    @rule(frame=frames, row=places, column=places, label=ids, told=st.booleans())
+    def paint(self, frame: int, row: int, column: int, label: int, told: bool) -> None:
+        self.data[frame, row : row + 3, column : column + 3] = label
+        self.others_wrote(frame, told)
+
+    @rule(frame=frames, label=ids, told=st.booleans())
+    def fill(self, frame: int, label: int, told: bool) -> None:
+        self.data[frame] = label
+        self.others_wrote(frame, told)
+
+    @rule(frame=frames, told=st.booleans())
+    def undo_strokes(self, frame: int, told: bool) -> None:
+        """Put back what the last run wrote."""
+        content = self.model.frames[frame].predicted
+        if content is not None:
+            self.data[frame] = np.frombuffer(content, np.uint8).reshape(SIDE, SIDE)
+            self.others_wrote(frame, told)
+
+    def others_wrote(self, frame: int, told: bool) -> None:
+        self.take_data()
+        if told:
+            self.session.labels_changed([frame])
+            self.model.look(frame)
+
+    @rule()
+    def any_may_have_changed(self) -> None:
+        self.session.labels_changed(None)
+        for frame in range(LENGTH):
+            self.model.look(frame)
+
+    @rule(frame=frames, picture=pictures)
+    def scan_while_somebody_paints(self, frame: int, picture: np.ndarray) -> None:
+        found = list(self.session.scan())
+        scanned = [facts.now for facts in self.model.frames]
+        self.data[frame] = picture
+        self.take_data()
+        self.session.take_scan(*found)
+        for index, content in enumerate(scanned):
+            if content != self.model.frames[index].seen:
+                self.model.look(index)
+
+    # -- what a person says --------------------------------------------------------
+
+    @rule(frame=frames)
+    def add_reference(self, frame: int) -> None:
+        self.session.add_reference(frame)
+        facts = self.model.look(frame)
+        facts.reference = facts.asked = facts.enabled = True
+
+    @rule(frame=frames)
+    def remove_reference(self, frame: int) -> None:
+        self.session.remove_reference(frame)
+        facts = self.model.look(frame)
+        if not facts.reference:
+            return
+        facts.forget_reference()
+        is_labelled = facts.predicted is not None or facts.seen != BLANK
+        if not facts.is_protected and is_labelled:
+            facts.approved = facts.seen == facts.predicted
+            facts.corrected = not facts.approved
+
+    @rule(frame=frames, enabled=st.booleans())
+    def switch_reference(self, frame: int, enabled: bool) -> None:
+        if self.model.look(frame).reference:
+            self.session.set_reference_enabled(frame, enabled)
+            self.model.frames[frame].enabled = enabled
+        else:
+            with pytest.raises(ValueError, match="Expected a reference frame"):
+                self.session.set_reference_enabled(frame, enabled)
+
+    @rule(frame=frames, approved=st.booleans())
+    def approve(self, frame: int, approved: bool) -> None:
+        (self.session.approve if approved else self.session.unapprove)(frame)
+        self.model.look(frame).approved = approved
+
+    @rule(frame=frames)
+    def release(self, frame: int) -> None:
+        self.session.release(frame)
+        facts = self.model.look(frame)
+        facts.write(facts.now)
+        if facts.now == BLANK:
+            facts.predicted = None
+
+    @rule(label=st.integers(1, 3), locked=st.booleans())
+    def lock(self, label: int, locked: bool) -> None:
+        if locked:
+            self.session.lock_label(label)
+            self.model.locked.add(label)
+        else:
+            self.session.unlock_label(label)
+            self.model.locked.discard(label)
+
+    @rule(name=names, picture=pictures)
+    def add_example(self, name: str, picture: np.ndarray) -> None:
+        prompt = Prompt(image=np.full((SIDE, SIDE), 7, np.uint8), labels=picture)
+        if name in self.model.examples or not picture.any():
+            with pytest.raises(ValueError, match=r"Expected (a name|labels)"):
+                self.session.add_prompt(prompt, name)
+        else:
+            self.session.add_prompt(prompt, name)
+            self.model.examples[name] = (picture.tobytes(), True)
+
+    @rule(name=names)
+    def remove_example(self, name: str) -> None:
+        if self.model.examples.pop(name, None) is not None:
+            self.session.remove_prompt(name)
+
+    @rule(name=names, enabled=st.booleans())
+    def switch_example(self, name: str, enabled: bool) -> None:
+        if name in self.model.examples:
+            self.session.set_prompt_enabled(name, enabled)
+            self.model.examples[name] = (self.model.examples[name][0], enabled)
+
+    @rule(
+        becomes_reference=st.booleans(),
+        max_prompts=st.integers(1, 2),
+        memory=st.integers(0, 1),
+        start=st.integers(0, LENGTH),
+        step=st.integers(1, 2),
+        direction=st.sampled_from(["both", "forward", "backward"]),
+    )
+    def set_up(
+        self, becomes_reference: bool, max_prompts: int, **propagation: Any
+    ) -> None:
+        self.session.settings = self.model.settings = SessionSettings(
+            prediction=PredictionSettings(max_prompts=max_prompts),
+            propagation=PropagationSettings(stop=LENGTH - 1, **propagation),
+            corrections_become_references=becomes_reference,
+        )
+
+    # -- runs ----------------------------------------------------------------------
+
+    @rule(scope=scopes, current=frames)
+    def start(self, scope: str, current: int) -> None:
+        if self.run is not None:
+            with pytest.raises(ValueError, match="one is on"):
+                self.session.start(scope, current)
+            return
+        for frame in self.model.used:
+            self.model.look(frame)
+        wanted = self.model.plan(scope, current)
+        prompts = [self.model.frames[frame].seen for frame in self.model.used]
+        prompts += [mark for mark, is_on in self.model.examples.values() if is_on]
+        if not wanted or all(content == BLANK for content in prompts):
+            with pytest.raises(ValueError, match="Expected"):
+                self.session.start(scope, current)
+            return
+        self.run = self.session.start(scope, current)
+        assert list(self.run.frames) == wanted
+        self.run_basis = self.model.basis
+        self.run_results = self.run.results()
+        self.step = {}
+
+    @rule()
+    @precondition(lambda self: self.run is not None)
+    def predict_next(self) -> None:
+        """A worker predicts a frame; who commits it is busy."""
+        result = next(self.run_results, None)
+        if result is not None:
+            assert self.run is not None
+            assert result.index in self.run
+            self.results.append(result)
+
+    @rule(frame=frames, picture=pictures, number=st.integers(0, 2))
+    @precondition(lambda self: self.run is not None)
+    def predict_any(self, frame: int, picture: np.ndarray, number: int) -> None:
+        """A result that may be of a former run, and of a frame of no run."""
+        assert self.run is not None
+        self.results.append(
+            FrameResult(
+                run=self.run.number - number,
+                index=frame,
+                labels=picture,
+                confidence=(frame + 1) / 10,
+            )
+        )
+
+    @rule(at=st.integers(0, 1000), fails=st.sampled_from([False, False, True]))
+    @precondition(lambda self: self.results)
+    def commit(self, at: int, fails: bool = False) -> None:
+        """Hand over any result, old or new, once more or for the first time."""
+        result = self.results[-1 - at % len(self.results)]
+        is_meant = (
+            self.run is not None
+            and result.run == self.run.number
+            and result.index in self.run.frames
+        )
+        with self.session_writes():
+            facts = self.model.frames[result.index]
+            if not is_meant or self.model.look(result.index).is_protected:
+                assert not self.session.commit(result)
+            elif fails:
+                self.labels.error = OSError("the disk is full")
+                with pytest.raises(OSError, match="the disk is full"):
+                    self.session.commit(result)
+                self.labels.error = None
+            else:
+                assert self.session.commit(result)
+                new = result.labels.astype(np.uint8).tobytes()
+                new = merged(facts.now, new, self.model.locked)
+                first, _ = self.step.get(result.index, (replace(facts), b""))
+                self.step.pop(result.index, None)
+                self.step[result.index] = (first, new)
+                facts.write(new, basis=self.run_basis, confidence=result.confidence)
+
+    @rule(is_cancelled=st.booleans())
+    def finish(self, is_cancelled: bool) -> None:
+        if self.run is not None:
+            if is_cancelled:
+                self.run.stop()
+                assert next(self.run_results, None) is None
+            if self.step:
+                self.model.steps.append(self.step)
+        self.session.finish()
+        self.run = None
+
+    @rule(
+        scope=scopes,
+        current=frames,
+        between=st.lists(st.none() | interferences, min_size=1, max_size=LENGTH),
+    )
+    @precondition(lambda self: self.run is None)
+    def run_through(
+        self, scope: str, current: int, between: list[tuple[Any, ...] | None]
+    ) -> None:
+        """Do a run, or a part of it, in which somebody acts before a result comes."""
+        self.start(scope, current)
+        if self.results:
+            self.commit(0)  # the last one of the run before is late
+        for act in between if self.run is not None else ():
+            self.predict_next()
+            if not self.results:
+                break
+            if act is not None:
+                self.interfere(*act, likely=self.results[-1].index)
+            self.commit(0)
+            self.everything_is_as_expected()
+        self.finish(is_cancelled=False)
+
+    @rule(act=interferences)
+    @precondition(lambda self: self.run is None and self.model.steps)
+    def act_and_undo_run(self, act: tuple[Any, ...]) -> None:
+        """Somebody has done something to a frame since the run."""
+        self.interfere(*act, likely=next(iter(self.model.steps[-1])))
+        self.undo_run(None)
+
+    def interfere(self, act: str, frame: int | None, label: int, likely: int) -> None:
+        """Do something to a frame, likely to one that is about to be written."""
+        frame = likely if frame is None else frame
+        if act.startswith("paint"):
+            self.paint(frame, 2, 3, label, told=act == "paint")
+        elif act == "approve":
+            self.approve(frame, True)
+        elif act == "release":
+            self.release(frame)
+        elif act == "undo strokes":
+            self.paint(frame, 2, 3, label, told=True)
+            self.undo_strokes(frame, told=False)
+        else:
+            is_there = self.data[likely].max()
+            self.lock(int(is_there) or 1, act == "lock")
+
+    @rule(count=st.none() | st.integers(1, 3))
+    def undo_run(self, count: int | None) -> None:
+        """Undo the last run, or only so many frames of it."""
+        if self.run is not None:
+            with pytest.raises(ValueError, match="Expected the run to have ended"):
+                self.session.undo_run()
+            return
+        expected: list[int] = []
+        if self.model.steps:
+            with self.session_writes():
+                step = self.model.steps[-1]
+                while step and len(expected) != count:
+                    frame = next(reversed(step))
+                    if self.model.bring_back(step, frame):
+                        expected.append(frame)
+                if not step:
+                    self.model.steps.pop()
+                self.undo(count, expected)
+        else:
+            self.undo(count, expected)
+
+    def undo(self, count: int | None, expected: list[int]) -> None:
+        if count is None:
+            assert self.session.undo_run() == tuple(expected)
+            return
+        undoing = self.session.undo_steps()
+        assert list(islice(undoing, count)) == expected
+        undoing.close()
+
+    # -- what always holds ---------------------------------------------------------
+
+    @invariant()
+    @precondition(lambda self: hasattr(self, "shown"))
+    def everything_is_as_expected(self) -> None:
+        session, model = self.session, self.model
+        contents = [labels.tobytes() for labels in self.data]
+        assert contents == [facts.now for facts in model.frames]
+        assert self.labels.written == []  # but in a commit or undo
+        statuses = model.statuses
+        assert list(session.statuses) == statuses
+        assert session.protected == model.protected
+        views = [(status, model.confidence(f)) for f, status in enumerate(statuses)]
+        assert [self.view(frame) for frame in range(LENGTH)] == views
+        assert self.shown == views
+        assert session.locked_labels == self.shown_locks == model.locked
+        self.references_are_as_expected()
+        self.plans_are_as_expected()
+        is_undoable = self.run is None and bool(model.steps)
+        assert session.can_undo == self.shown_undo == is_undoable
+        assert session.run is self.run
+
+    def references_are_as_expected(self) -> None:
+        expected: list[tuple[object, ...]] = [
+            (frame, facts.enabled, facts.seen != BLANK, None)
+            for frame, facts in enumerate(self.model.frames)
+            if facts.reference
+        ]
+        expected += [
+            (None, is_enabled, True, name)
+            for name, (_, is_enabled) in self.model.examples.items()
+        ]
+        for references in (self.session.references, self.shown_references):
+            shown = [(r.frame, r.enabled, r.is_labelled, r.name) for r in references]
+            assert shown == expected
+
+    def plans_are_as_expected(self) -> None:
+        self.current = (self.current + 1) % LENGTH  # another one each time
+        for scope in SCOPES:
+            plan = self.session.plan(scope, self.current)
+            assert not set(plan) & self.model.protected
+            assert list(plan) == self.model.plan(scope, self.current)
+        to_review = _places(
+            self.model.statuses, FrameStatus.PREDICTED, FrameStatus.STALE
+        )
+        after = next((f for f in to_review if f > self.current), None)
+        before = next((f for f in reversed(to_review) if f < self.current), None)
+        assert self.session.next_to_review(self.current) == after
+        assert self.session.next_to_review(self.current, -1) == before
+        known = [(self.model.confidence(frame), frame) for frame in to_review]
+        known = [(value, frame) for value, frame in known if value is not None]
+        worst = min(known)[1] if known else None
+        assert self.session.least_certain() == worst
+
+    def teardown(self) -> None:
+        if hasattr(self, "shown"):
+            self.session.close()
+            before = self.data.copy()
+            for result in self.results:  # a worker may be late
+                assert not self.session.commit(result)
+            assert self.labels.written == []
+            assert_array_equal(self.data, before)
+
+
+def test_a_persons_work_is_safe_and_undo_is_exact_whatever_is_done(
+    make_session: Callable[..., Session],
+) -> None:
+    machine = type("Work", (Work,), {"make_session": staticmethod(make_session)})
+    run_state_machine_as_test(
+        machine,
+        settings=hypothesis_settings(
+            max_examples=60,
+            stateful_step_count=40,
+        ),
+    )

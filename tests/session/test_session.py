@@ -1,0 +1,522 @@
+"""Runs: what they are shown, what they write and what they must not, and their undo."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_seggpt.prompts import Prompt
+from napari_seggpt.session import FrameStatus, ModelCache, Session
+from napari_seggpt.session import session as session_module
+from napari_seggpt.session.undo import UNDO_RUNS, UndoStep
+from napari_seggpt.settings import PropagationSettings, SessionSettings
+
+EMPTY, REFERENCE, PREDICTED, STALE, CORRECTED, APPROVED = FrameStatus
+
+
+@pytest.fixture
+def labelled(session: Session, blob: Any, label: Any) -> Session:
+    """Frame 2 of six is a reference."""
+    label(session, 2, blob())
+    return session
+
+
+def state(session: Session) -> tuple[Any, ...]:
+    """Return all labels and statuses."""
+    confidences = [session.confidence(frame) for frame in range(len(session))]
+    return session.labels.data.tolist(), session.statuses, confidences
+
+
+# -- starting --------------------------------------------------------------------------
+
+
+def test_a_run_needs_a_reference_with_labels(session: Session) -> None:
+    for _ in range(2):
+        with pytest.raises(ValueError, match="a reference with labels, got none"):
+            session.start("all", 0)
+        session.add_reference(3)  # without labels
+    assert not session.is_running
+
+
+def test_a_reference_that_is_switched_off_is_none(labelled: Session) -> None:
+    labelled.set_reference_enabled(2, False)
+    with pytest.raises(ValueError, match="a reference with labels, got none"):
+        labelled.start("all", 0)
+
+
+def test_a_run_needs_a_frame_to_predict(labelled: Session) -> None:
+    for scope, frame, reason in [
+        ("frame", 2, "got frame 2"),
+        ("stale", 0, "up to date"),
+        ("frame", 6, "from 0 to 5"),
+    ]:
+        with pytest.raises(ValueError, match=reason):
+            labelled.start(scope, frame)
+    assert not labelled.is_running
+
+
+def test_one_run_at_a_time(labelled: Session) -> None:
+    told: list[bool] = []
+    labelled.runs_changed.connect(lambda: told.append(labelled.is_running))
+    run = labelled.start("all", 0)
+    assert labelled.run is run
+    with pytest.raises(ValueError, match="one is on"):
+        labelled.start("all", 0)
+    labelled.finish()
+    labelled.finish()
+    assert told == [True, False]
+    assert labelled.start("all", 0).number == run.number + 1
+
+
+@pytest.mark.parametrize(
+    ("scope", "frames"),
+    [
+        ("frame", (1,)), ("forward", (1, 3, 4, 5)), ("backward", (0, 1)),
+        ("all", (0, 1, 3, 4, 5)), ("range", (3, 5)),
+    ],
+)  # fmt: skip
+def test_a_run_predicts_its_scope_without_protected_frames(
+    labelled: Session, scope: Any, frames: tuple[int, ...], predict: Any
+) -> None:
+    labelled.settings = SessionSettings(
+        propagation=PropagationSettings(start=3, step=2)
+    )
+    assert labelled.plan(scope, 1) == frames
+    assert sorted(predict(labelled, scope, 1)) == list(frames)
+
+
+def test_the_direction_of_the_settings(labelled: Session, predict: Any) -> None:
+    propagation = PropagationSettings(direction="forward")
+    labelled.settings = SessionSettings(propagation=propagation)
+    assert predict(labelled, "all") == [3, 4, 5]
+    assert predict(labelled, "backward", 1) == [1, 0]  # a person has said which
+
+
+def test_a_run_sees_the_references_as_they_were_when_it_was_started(
+    labelled: Session, blob: Any, label: Any, predictor: Any
+) -> None:
+    prompt = Prompt(image=np.zeros((8, 8), np.uint8), labels=blob(4))
+    labelled.add_prompt(prompt, "mine")
+    run = labelled.start("frame", 0)
+    label(labelled, 2, blob(9))
+    list(run.results())
+    shown = [(p.index, p.labels.max()) for p in predictor.made[0].prompts]
+    assert shown == [(2, 1), (None, 4)]
+
+
+def test_a_reference_that_changed_unheard_is_noticed_at_the_start(
+    labelled: Session, blob: Any, predict: Any
+) -> None:
+    labelled.labels.data[2] = blob(5)
+    assert predict(labelled, "frame", 0) == [0]
+    assert labelled.labels.data[0].max() == 5
+    assert labelled.status(0) is PREDICTED
+
+
+def test_examples_alone_reach_every_frame(
+    session: Session, blob: Any, predict: Any
+) -> None:
+    prompt = Prompt(image=np.zeros((8, 8), np.uint8), labels=blob(4))
+    session.add_prompt(prompt, "mine")
+    assert predict(session) == [0, 1, 2, 3, 4, 5]
+
+
+def test_only_so_many_references_are_held(
+    make_session: Any, blob: Any, label: Any, monkeypatch: pytest.MonkeyPatch,
+    predictor: Any,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(session_module, "HELD", 3)
+    session = make_session(length=40, settings=SessionSettings())
+    for frame in range(30):
+        session.add_reference(frame)
+    label(session, 0, blob())  # the only one with labels
+    list(session.start("frame", 35).results())
+    indices = sorted(predictor.made[0].references)
+    assert len(indices) == 8  # max_prompts
+    assert indices[0] == 0
+    assert indices[1:] == [23, 24, 25, 26, 27, 28, 29]
+
+
+# -- results ---------------------------------------------------------------------------
+
+
+def test_results_are_written_one_by_one(labelled: Session, blob: Any) -> None:
+    run = labelled.start("all", 0)
+    for done, result in enumerate(run.results(), start=1):
+        assert result.run == run.number
+        assert result.labels.dtype == np.uint8
+        assert result.seconds >= 0
+        assert result.confidence_map is not None
+        assert labelled.commit(result)
+        assert (labelled.labels.data[result.index] == blob()).all()
+        assert labelled.status(result.index) is PREDICTED
+        assert labelled.confidence(result.index) == pytest.approx(result.confidence)
+        assert labelled.statuses.count(PREDICTED) == done
+    labelled.finish()
+    assert labelled.statuses == (*(PREDICTED,) * 2, REFERENCE, *(PREDICTED,) * 3)
+
+
+def test_a_frame_that_is_painted_while_it_is_predicted_is_left_alone(
+    labelled: Session, blob: Any, label: Any
+) -> None:
+    run = labelled.start("all", 0)
+    results = list(run.results())
+    label(labelled, 3, blob(7))
+    labelled.labels.data[4] = blob(8)  # nobody is told
+    labelled.approve(5)
+    assert [r.index for r in results if labelled.commit(r)] == [1, 0]
+    assert (labelled.labels.data[3] == blob(7)).all()
+    assert (labelled.labels.data[4] == blob(8)).all()
+    assert labelled.statuses[3:] == (REFERENCE, REFERENCE, APPROVED)
+    assert labelled.status(0) is STALE  # 3 and 4 are references by now
+
+
+def test_what_comes_after_a_reference_has_changed_is_stale(
+    labelled: Session, blob: Any, label: Any
+) -> None:
+    first, second, *_ = labelled.start("all", 0).results()
+    labelled.commit(first)
+    label(labelled, 2, blob(2))
+    labelled.commit(second)
+    labelled.finish()
+    assert {labelled.status(first.index), labelled.status(second.index)} == {STALE}
+
+
+def test_a_late_result_is_dropped(labelled: Session, predict: Any) -> None:
+    old = list(labelled.start("all", 0).results())
+    labelled.finish()
+    assert not labelled.commit(old[0])
+    labelled.start("all", 0)
+    assert not labelled.commit(old[0])  # of the run before
+    labelled.finish()
+    assert labelled.labels.written == []
+    assert not labelled.can_undo
+
+
+def test_a_result_for_a_frame_that_was_not_asked_for_is_dropped(
+    labelled: Session, blob: Any, make_result: Any
+) -> None:
+    labelled.start("frame", 0)
+    assert not labelled.commit(make_result(labelled, 1, blob(3)))
+    assert labelled.labels.written == []
+
+
+def test_who_is_told_of_the_sessions_own_write_does_not_take_it_for_a_persons(
+    labelled: Session, predict: Any
+) -> None:
+    told: list[int] = []
+    labelled.labels.on_write = lambda frame: (
+        told.append(frame),
+        labelled.labels_changed([frame]),
+        labelled.labels_changed(None),
+    )
+    shown: list[FrameStatus] = []
+    labelled.statuses_changed.connect(
+        lambda frames: shown.extend(labelled.status(frame) for frame in frames)
+    )
+    predict(labelled)
+    assert told == [1, 0, 3, 4, 5]
+    assert labelled.statuses.count(PREDICTED) == 5
+    labelled.undo_run()
+    assert labelled.statuses.count(EMPTY) == 5
+    assert shown == [PREDICTED] * 5 + [EMPTY] * 5  # nothing else in between
+
+
+@pytest.mark.parametrize("what", ["labels", "undo"])
+def test_a_write_that_fails_changes_nothing(
+    labelled: Session, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = state(labelled)
+    first, second, *_ = labelled.start("all", 0).results()
+    with monkeypatch.context() as patch:
+        error = OSError("the disk is full")
+        if what == "labels":
+            patch.setattr(labelled.labels, "error", error)
+        else:
+
+            def fail(self: UndoStep, labels: object, *_: object) -> None:
+                raise error
+
+            patch.setattr(UndoStep, "_save", fail)
+        with pytest.raises(OSError, match="the disk is full"):
+            labelled.commit(first)
+    assert state(labelled) == before
+    assert labelled.commit(second)
+    labelled.finish()
+    assert labelled.undo_run() == (second.index,)
+    assert state(labelled) == before
+
+
+def test_ids_that_do_not_fit_are_refused(
+    labelled: Session, blob: Any, make_result: Any
+) -> None:
+    before = state(labelled)
+    labelled.start("all", 0)
+    with pytest.raises(ValueError, match="ids that fit"):
+        labelled.commit(make_result(labelled, 1, blob().astype(int) * 300))
+    with pytest.raises(ValueError, match=r"shape \(8, 8\), got \(4, 8\)"):
+        labelled.commit(make_result(labelled, 1, blob()[:4]))
+    assert state(labelled) == before
+
+
+def test_locked_labels_keep_their_pixels(
+    make_session: Any, blob: Any, make_result: Any
+) -> None:
+    session = make_session()
+    session.add_prompt(Prompt(image=np.zeros((8, 8)), labels=blob(1)), "mine")
+    old, new = blob(3, at=0), blob(3, at=2) + blob(4, at=6, size=1)
+    session.start("all", 0)
+    session.commit(make_result(session, 1, old))
+    session.lock_label(3)
+    session.commit(make_result(session, 1, new))
+    expected = np.where(old == 3, 3, np.where(new == 3, 0, new))
+    assert (session.labels.data[1] == expected).all()
+    assert session.status(1) is PREDICTED
+
+
+# -- a run, in its worker --------------------------------------------------------------
+
+
+def test_a_run_that_is_stopped_ends_after_the_present_frame(labelled: Session) -> None:
+    run = labelled.start("all", 0)
+    results = run.results()
+    next(results)
+    run.stop()
+    assert run.is_stopped
+    assert list(results) == []
+    assert list(labelled.run.results() if labelled.run else []) == []
+
+
+def test_finishing_stops_the_worker(labelled: Session) -> None:
+    run = labelled.start("all", 0)
+    results = run.results()
+    next(results)
+    labelled.finish()
+    assert list(results) == []
+
+
+def test_an_error_ends_a_run_and_keeps_what_was_predicted(
+    labelled: Session, predictor: Any
+) -> None:
+    predictor.fails_at = 4
+    labelled.settings = SessionSettings(propagation=PropagationSettings(memory=1))
+    results = labelled.start("all", 0).results()
+    for _ in range(3):
+        labelled.commit(next(results))
+    with pytest.raises(RuntimeError, match="the network broke"):
+        next(results)
+    labelled.finish()
+    assert labelled.statuses.count(PREDICTED) == 3
+    assert labelled.plan("all", 0) == (0, 1, 3, 4, 5)
+
+
+def test_whoever_computes_holds_the_model(
+    labelled: Session, models: ModelCache, predictor: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Another thread cannot take the lock while a frame is predicted, but between."""
+
+    def is_free() -> bool:
+        answers: list[bool] = []
+
+        def ask() -> None:
+            answers.append(models.lock.acquire(blocking=False))
+            if answers[0]:
+                models.lock.release()
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        thread.join()
+        return answers[0]
+
+    during: list[bool] = []
+    predict = predictor._predict
+
+    def look(self: object, *args: Any) -> Any:
+        during.append(is_free())
+        return predict(self, *args)
+
+    monkeypatch.setattr(predictor, "_predict", look)
+    for _ in labelled.start("all", 0).results():
+        assert is_free()
+    assert during == [False] * 5
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_a_download_is_told_of_and_can_be_stopped(
+    make_session: Any, blob: Any, label: Any, is_stopped: bool
+) -> None:
+    told: list[tuple[int, int]] = []
+
+    def load(name: str, /, *, progress: Callable[[int, int], None]) -> Any:
+        for done in range(3):
+            progress(done, 3)
+            if is_stopped:
+                run.stop()
+        return "a model"
+
+    session = make_session()
+    session._engine.models._load = load
+    label(session, 2, blob())
+    run = session.start("all", 0)
+    run.on_download = lambda *args: told.append(args)
+    count = sum(1 for _ in run.results())
+    assert (count, len(told)) == ((0, 1) if is_stopped else (5, 3))
+
+
+# -- undo ------------------------------------------------------------------------------
+
+
+def test_undo_brings_back_labels_and_statuses_exactly(
+    labelled: Session, blob: Any, label: Any, predict: Any
+) -> None:
+    states = [state(labelled)]
+    predict(labelled, count=3)
+    states.append(state(labelled))
+    label(labelled, 5, blob(6))
+    states.append(state(labelled))
+    predict(labelled)
+    assert labelled.can_undo
+    assert set(labelled.undo_run()) == {0, 1, 3, 4}
+    assert state(labelled) == states.pop()
+    label(labelled, 5, 0)
+    assert state(labelled) == states.pop()
+    labelled.undo_run()
+    assert state(labelled) == states.pop()
+    assert not labelled.can_undo
+    assert labelled.undo_run() == ()
+
+
+def test_undo_leaves_what_a_person_did_since(
+    labelled: Session, blob: Any, label: Any, predict: Any
+) -> None:
+    predict(labelled)
+    label(labelled, 0, blob(6))
+    labelled.labels.data[1] = blob(7)  # nobody is told
+    labelled.approve(3)
+    label(labelled, 4, blob(8))
+    label(labelled, 4, blob())  # undone by hand
+    assert set(labelled.undo_run()) == {4, 5}
+    assert labelled.statuses == (
+        CORRECTED, CORRECTED, REFERENCE, APPROVED, EMPTY, EMPTY,
+    )  # fmt: skip
+    assert (labelled.labels.data[0] == blob(6)).all()
+    assert (labelled.labels.data[1] == blob(7)).all()
+    assert (labelled.labels.data[3] == blob()).all()
+
+
+def test_undo_leaves_labels_that_are_locked_by_now(
+    labelled: Session, blob: Any, make_result: Any
+) -> None:
+    both = blob(3, at=0, size=2) + blob(4)
+    labelled.start("all", 0)
+    labelled.commit(make_result(labelled, 0, both))
+    labelled.commit(make_result(labelled, 1, blob(4)))
+    labelled.finish()
+    labelled.lock_label(3)
+    assert set(labelled.undo_run()) == {0, 1}
+    assert (labelled.labels.data[0] == blob(3, at=0, size=2)).all()
+    assert labelled.statuses[:2] == (STALE, EMPTY)
+
+
+def test_undo_waits_for_the_run_to_end(labelled: Session) -> None:
+    run = labelled.start("all", 0)
+    labelled.commit(next(run.results()))
+    assert not labelled.can_undo
+    with pytest.raises(ValueError, match="Expected the run to have ended"):
+        labelled.undo_run()
+    labelled.finish()
+    assert labelled.can_undo
+
+
+def test_undo_can_be_left_off_and_goes_on(labelled: Session, predict: Any) -> None:
+    before = state(labelled)
+    written = predict(labelled)
+    told: list[bool] = []
+    labelled.runs_changed.connect(lambda: told.append(labelled.can_undo))
+    steps = labelled.undo_steps()
+    assert [next(steps), next(steps)] == written[:2:-1]
+    steps.close()
+    assert labelled.can_undo
+    assert told == []
+    assert labelled.undo_run() == tuple(written[2::-1])
+    assert state(labelled) == before
+    assert told == [False]
+
+
+def test_an_undo_that_is_left_off_at_its_end_hides_no_other(
+    labelled: Session, predict: Any
+) -> None:
+    predict(labelled, "frame", 0)
+    predict(labelled, "frame", 1)
+    steps = labelled.undo_steps()
+    assert next(steps) == 1
+    steps.close()
+    assert labelled.undo_run() == (0,)
+    assert not labelled.can_undo
+
+
+def test_a_frame_that_cannot_be_brought_back_is_tried_again(
+    labelled: Session, predict: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = state(labelled)
+    predict(labelled)
+    monkeypatch.setattr(labelled.labels, "error", OSError("the disk is full"))
+    with pytest.raises(OSError, match="the disk is full"):
+        labelled.undo_run()
+    assert labelled.statuses.count(PREDICTED) == 5
+    monkeypatch.setattr(labelled.labels, "error", None)
+    assert len(labelled.undo_run()) == 5
+    assert state(labelled) == before
+
+
+def test_so_many_runs_can_be_undone(labelled: Session, predict: Any) -> None:
+    for _ in range(UNDO_RUNS + 2):
+        predict(labelled, "frame", 0)
+    count = 0
+    while labelled.can_undo:
+        assert labelled.undo_run() == (0,)
+        count += 1
+    assert count == UNDO_RUNS
+    assert labelled.status(0) is PREDICTED  # by the runs before
+
+
+# -- the end ---------------------------------------------------------------------------
+
+
+def test_closing_keeps_labels_and_drops_the_rest(
+    labelled: Session, predict: Any
+) -> None:
+    predict(labelled, "frame", 0)
+    run = labelled.start("all", 0)
+    results = run.results()
+    first, second = next(results), next(results)
+    labelled.commit(first)
+    before = labelled.labels.data.copy()
+    labelled.close()
+    assert run.is_stopped
+    assert not labelled.commit(second)
+    assert list(results) == []
+    assert not labelled.can_undo
+    assert (labelled.labels.data == before).all()
+    labelled.close()
+
+
+def test_the_next_session_has_the_model_of_the_last(
+    make_session: Any, models: ModelCache, blob: Any, label: Any, predict: Any
+) -> None:
+    loaded: list[str] = []
+
+    def load(name: str, /, *, progress: Any = None) -> Any:
+        loaded.append(name)
+        return "a model"
+
+    models._load = load
+    for _ in range(2):
+        session = make_session()
+        label(session, 2, blob())
+        predict(session)
+        session.close()
+    assert loaded == ["builtin"]
