@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     LayerData = tuple[NDArray[np.integer[Any]], dict[str, Any], str]
 
 _RESOURCES = "napari_seggpt_resources"
+METADATA_KEY = "napari-seggpt"  # of what the dock knows of a layer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +125,9 @@ def _layers(sample: SampleStack) -> list[LayerData]:
         "units": sample.units,
         "axis_labels": (sample.axis, "y", "x"),
     }
+    about = {"labels_of": sample.name, "names": dict(sample.classes)}
+    extra = {"name": f"{sample.name} labels", "metadata": {METADATA_KEY: about}}
     return [
         (image, {"name": sample.name, **grid}, "image"),
-        (labels, {"name": f"{sample.name} labels", **grid}, "labels"),
+        (labels, {**extra, **grid}, "labels"),
     ]

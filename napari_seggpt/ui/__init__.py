@@ -1,0 +1,1 @@
+"""The dock in napari: the only code that knows napari, magicgui and Qt."""

@@ -1,0 +1,67 @@
+"""The dock's acts as napari commands: in its command palette, and for other plugins.
+
+Without the dock they open it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari.viewer import Viewer  # noqa: TC002 (napari looks it up to hand it over)
+
+from napari_seggpt.ui.dock import PLUGIN, SegGPTWidget
+
+if TYPE_CHECKING:
+    from napari_seggpt.ui.workbench import Workbench
+
+
+def _bench(viewer: Viewer) -> Workbench:
+    dock = SegGPTWidget.of(viewer)
+    if dock is None:
+        _, dock = viewer.window.add_plugin_dock_widget(PLUGIN)
+    return dock.bench
+
+
+def predict_frame(viewer: Viewer) -> None:
+    """Predict the current frame."""
+    _bench(viewer).start("frame")
+
+
+def propagate(viewer: Viewer) -> None:
+    """Predict the frames that are chosen in the dock; during a run, pause or go on."""
+    _bench(viewer).propagate()
+
+
+def update_stale(viewer: Viewer) -> None:
+    """Predict the stale frames again."""
+    _bench(viewer).start("stale")
+
+
+def stop(viewer: Viewer) -> None:
+    """End the run after the present frame."""
+    _bench(viewer).stop()
+
+
+def undo_run(viewer: Viewer) -> None:
+    """Undo the last run."""
+    _bench(viewer).undo_run()
+
+
+def toggle_reference(viewer: Viewer) -> None:
+    """Make the current frame a reference, or one no longer."""
+    _bench(viewer).toggle_reference()
+
+
+def toggle_approval(viewer: Viewer) -> None:
+    """Approve the current frame, or take that back."""
+    _bench(viewer).toggle_approval()
+
+
+def next_to_review(viewer: Viewer) -> None:
+    """Go to the next frame that nobody has looked at."""
+    _bench(viewer).review(1)
+
+
+def previous_to_review(viewer: Viewer) -> None:
+    """Go to the frame before that nobody has looked at."""
+    _bench(viewer).review(-1)

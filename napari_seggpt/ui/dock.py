@@ -1,0 +1,345 @@
+"""SegGPTWidget: the dock, its panels in the order of the work."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+from weakref import WeakSet
+
+from napari.layers import Image, Labels
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QFrame, QScrollArea, QShortcut, QVBoxLayout, QWidget
+
+from napari_seggpt.ui.choices import Choice, fits, unwrapped
+from napari_seggpt.ui.data_panel import DataPanel
+from napari_seggpt.ui.hint_line import HintLine
+from napari_seggpt.ui.hints import to_say
+from napari_seggpt.ui.keys import KEYS, KeyBindings
+from napari_seggpt.ui.messages import Tone
+from napari_seggpt.ui.preferences import Preferences
+from napari_seggpt.ui.references_panel import ReferencesPanel
+from napari_seggpt.ui.review_panel import ReviewPanel
+from napari_seggpt.ui.run_panel import RunPanel
+from napari_seggpt.ui.settings_form import SettingsForm
+from napari_seggpt.ui.style import style_sheet, tones
+from napari_seggpt.ui.widgets import Section
+from napari_seggpt.ui.workbench import Workbench
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.utils.events import Event
+    from napari.viewer import Viewer
+
+    from napari_seggpt.session import ModelCache
+    from napari_seggpt.settings import SessionSettings
+
+PLUGIN = "napari-seggpt"
+HINT_MS = 50
+ELSEWHERE = (
+    "model",
+    "prediction.device",
+    "prediction.ensemble",
+    "propagation.memory",
+    "propagation.start",
+    "propagation.stop",
+    "propagation.step",
+)
+
+
+class SegGPTWidget(QWidget):
+    """Label a few frames of a stack; SegGPT labels the rest.
+
+    Parameters
+    ----------
+    napari_viewer : Viewer
+        The viewer that the dock is in.
+    models : ModelCache, optional
+        Where models come from.
+    """
+
+    _open: ClassVar[WeakSet[SegGPTWidget]] = WeakSet()
+
+    def __init__(
+        self, napari_viewer: Viewer, *, models: ModelCache | None = None
+    ) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.preferences = Preferences()
+        self.bench = Workbench(napari_viewer, self.preferences, models=models)
+        self.hint_line = HintLine()
+        self.data_panel = DataPanel(self.bench)
+        self.references_panel = ReferencesPanel(self.bench)
+        self.run_panel = RunPanel(self.bench)
+        self.review_panel = ReviewPanel(self.bench)
+        self.form = SettingsForm(self.bench.settings, skip=ELSEWHERE)
+        self.advanced_panel = Section("Advanced")
+        self.advanced_panel.rows.addWidget(self.form)
+        self._sections = (
+            self.data_panel,
+            self.references_panel,
+            self.run_panel,
+            self.review_panel,
+            self.advanced_panel,
+        )
+        self._hint_timer = QTimer()
+        self._hint_timer.setSingleShot(True)
+        self._hint_timer.setInterval(HINT_MS)
+        self._hint_timer.timeout.connect(self._show_hint)
+        self._labels_keys: KeyBindings | None = None
+        self._was_running = False
+        self._is_docked = False
+        self._end = _End()
+        self._lay_out()
+        self._connect()
+        self._restore_folds()
+        self._bind_keys()
+        self._on_theme()
+        self._choose_first()
+        self._open.add(self)
+
+    @classmethod
+    def of(cls, viewer: Viewer) -> SegGPTWidget | None:
+        """Return the dock that is open in a viewer, if there is one."""
+        wanted = unwrapped(viewer)
+        docks = (dock for dock in cls._open if not dock._end.has_come)
+        return next((d for d in docks if unwrapped(d.viewer) is wanted), None)
+
+    # -- building ------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        content = QWidget()
+        rows = QVBoxLayout(content)
+        rows.setContentsMargins(6, 2, 6, 2)
+        rows.setSpacing(3)
+        for section in self._sections:
+            rows.addWidget(section)
+        rows.addStretch(1)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(content)
+        self._content, self._area = content, area
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(2, 2, 2, 2)
+        layout.setSpacing(4)
+        layout.addWidget(self.hint_line)
+        layout.addWidget(area, 1)
+
+    def sizeHint(self) -> QSize:
+        """Return the size that is best."""
+        return QSize(self.minimumSizeHint().width(), 700)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the least size at which nothing is cut off, but by scrolling."""
+        bar = self._area.verticalScrollBar().sizeHint().width()
+        wide = self._content.minimumSizeHint().width() + bar + 4
+        return QSize(max(290, wide), 160)
+
+    def _connect(self) -> None:
+        bench, layers = self.bench, self.viewer.layers
+        for signal in (
+            bench.choice_changed, bench.desk_changed, bench.statuses_changed,
+            bench.references_changed, bench.runs_changed, bench.message_changed,
+        ):  # fmt: skip
+            signal.connect(self._hint_later)
+        bench.desk_changed.connect(self._bind_labels_keys)
+        bench.runs_changed.connect(self._on_runs)
+        bench.settings_changed.connect(self._show_settings)
+        self.form.changed.connect(self._on_form)
+        self.form.refused.connect(self._on_refused)
+        self.hint_line.link_clicked.connect(self._on_link)
+        for section in self._sections:
+            section.folded.connect(self._save_folds)
+        for event, slot in (
+            (layers.events.inserted, self._on_inserted),
+            (layers.events.removed, self._on_removed),
+            (layers.events.reordered, self._on_layers),
+            (layers.events.renamed, self._on_layers),
+            (self.viewer.dims.events.point, self._hint_later),
+            (self.viewer.events.theme, self._on_theme),
+        ):
+            event.connect(slot)
+            self._end.add(partial(event.disconnect, slot))
+        self._end.add(self._hint_timer.stop)
+        self._end.add(self.run_panel.model_rows.close_jobs)
+        self._end.add(self.references_panel.examples.close_job)
+        self._end.add(bench.close)
+        self.destroyed.connect(self._end)  # the viewer was closed
+
+    def _restore_folds(self) -> None:
+        folds = self.preferences.load_folds()
+        for section in self._sections:
+            is_open = section is not self.advanced_panel
+            section.set_open(folds.get(section.title, is_open))
+
+    def _save_folds(self, _: bool) -> None:
+        self.preferences.save_folds({s.title: s.is_open for s in self._sections})
+
+    # -- keys ----------------------------------------------------------------------
+
+    @property
+    def actions_by_key(self) -> dict[str, Callable[[], object]]:
+        """What the keys do, by their names in `KEYS`."""
+        bench = self.bench
+        return {
+            "frame": lambda: bench.start("frame"),
+            "propagate": bench.propagate,
+            "reference": bench.toggle_reference,
+            "approve": bench.toggle_approval,
+            "next": lambda: bench.review(1),
+            "previous": lambda: bench.review(-1),
+            "undo": bench.undo_run,
+        }
+
+    def _bind_keys(self) -> None:
+        keys = KeyBindings(unwrapped(self.viewer), self.actions_by_key)
+        self._end.add(keys.release)
+        self._end.add(self._release_labels_keys)
+        for name, action in self.actions_by_key.items():
+            shortcut = QShortcut(QKeySequence(KEYS[name]), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(action)
+
+    def _bind_labels_keys(self) -> None:
+        """Bind keys on the labels layer, too: its keys come before the viewer's."""
+        self._release_labels_keys()
+        if self.bench.desk is not None:
+            layer = self.bench.desk.labels.layer
+            self._labels_keys = KeyBindings(layer, self.actions_by_key)
+
+    def _release_labels_keys(self) -> None:
+        keys, self._labels_keys = self._labels_keys, None
+        if keys is not None:
+            keys.release()
+
+    # -- layers --------------------------------------------------------------------
+
+    def _choose_first(self) -> None:
+        """Choose the active image, or the first one there is."""
+        layers = [unwrapped(layer) for layer in self.viewer.layers]
+        images = [layer for layer in layers if isinstance(layer, Image)]
+        active = unwrapped(self.viewer.layers.selection.active)
+        image = active if active in images else next(iter(images), None)
+        self.bench.choose_image(image, layers)
+
+    def _on_layers(self, event: Event | None = None) -> None:
+        self.bench.choice_changed.emit()
+
+    def _on_inserted(self, event: Event) -> None:
+        """Take a new layer, if what it is for is missing."""
+        layer, choice = unwrapped(event.value), self.bench.choice
+        if isinstance(layer, Image) and choice.image is None:
+            self._choose_first()
+        elif isinstance(layer, Labels) and choice.image and choice.labels is None:
+            self._take_labels(layer, choice)
+        else:
+            self._on_layers()
+
+    def _take_labels(self, layer: Labels, choice: Choice) -> None:
+        try:
+            is_fit = fits(choice.stack(), layer)
+        except ValueError:
+            is_fit = False
+        if is_fit:
+            self.bench.choose(replace(choice, labels=layer))
+        else:
+            self._on_layers()
+
+    def _on_removed(self, event: Event) -> None:
+        layer, choice = unwrapped(event.value), self.bench.choice
+        self.bench.forget_layer(layer)
+        if layer is choice.image:
+            self._choose_first()
+        elif layer is choice.labels:
+            self.bench.choose(replace(choice, labels=None))
+        else:
+            self._on_layers()
+
+    # -- settings, hints, theme ----------------------------------------------------
+
+    def _on_form(self, settings: SessionSettings) -> None:
+        self.bench.settings = settings
+
+    def _on_refused(self, reason: str) -> None:
+        self.bench.say(reason, Tone.WARNING)
+
+    def _show_settings(self) -> None:
+        self.form.show_settings(self.bench.settings)
+
+    def _on_runs(self) -> None:
+        """Bring the frames into view when a run begins, their buttons at its end."""
+        was_running, self._was_running = self._was_running, self.bench.is_running
+        if was_running != self._was_running and self.review_panel.is_open:
+            QTimer.singleShot(0, self._show_review)
+
+    def _show_review(self) -> None:
+        panel = self.review_panel
+        part = panel.legend if self.bench.is_running else panel.approve_button
+        self._area.ensureWidgetVisible(part, 0, 4)
+
+    def _hint_later(self, *_: object) -> None:
+        if not self._hint_timer.isActive():
+            self._hint_timer.start()
+
+    def _show_hint(self) -> None:
+        self.hint_line.show_message(to_say(self.bench))
+
+    def _on_link(self, sample: str) -> None:
+        self.viewer.open_sample(PLUGIN, sample)
+
+    def _on_theme(self, event: object = None) -> None:
+        colors = tones(self.viewer.theme)
+        self.setStyleSheet(style_sheet(colors))
+        for part in (
+            self.hint_line,
+            self.references_panel,
+            self.run_panel.model_rows,
+            self.review_panel,
+        ):
+            part.set_tones(colors)
+        self._show_hint()
+
+    # -- the end -------------------------------------------------------------------
+
+    def event(self, event: QEvent | None) -> bool:
+        """Notice that napari takes the widget out of its dock, which ends it."""
+        if event is not None and event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None:
+                self._is_docked = True
+            elif self._is_docked:
+                self.release()
+        return bool(super().event(event))
+
+    def closeEvent(self, event: object) -> None:
+        """End what is on."""
+        self.release()
+        super().closeEvent(event)
+
+    def release(self) -> None:
+        """End what is on, and let go of viewer, layers and keys; labels stay."""
+        self._end()
+
+
+class _End:
+    """What is to be done once at the end, whichever way the dock comes to it."""
+
+    def __init__(self) -> None:
+        self.has_come = False
+        self._acts: list[Callable[[], object]] = []
+
+    def add(self, act: Callable[[], object]) -> None:
+        """Do something else, too."""
+        self._acts.append(act)
+
+    def __call__(self, _: object = None) -> None:
+        """Do it, unless it was done."""
+        acts, self._acts = self._acts, []
+        self.has_come = True
+        for act in acts:
+            with suppress(RuntimeError):  # Qt was faster, as when napari quits
+                act()

@@ -1,0 +1,26 @@
+"""Tests with windows: preferences of no person.
+
+Where there is no screen, pytest-xvfb starts one in memory if Xvfb is installed.
+"""
+
+import os
+import sys
+
+import pytest
+from qtpy.QtCore import QSettings
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what needs a window where there can be none."""
+    if sys.platform != "linux" or os.environ.get("DISPLAY"):
+        return
+    for item in items:
+        if {"make_napari_viewer", "make_napari_viewer_proxy"} & {*item.fixturenames}:
+            item.add_marker(pytest.mark.skip(reason="no screen: install Xvfb"))
+
+
+@pytest.fixture(autouse=True)
+def _own_preferences(tmp_path):
+    """Let tests neither read nor write what the person at this computer prefers."""
+    path = str(tmp_path / "config")
+    QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, path)

@@ -1,0 +1,495 @@
+"""The whole loop by the dock's own buttons, in a viewer without a screen."""
+
+import sys
+import time
+
+import numpy as np
+import pytest
+from napari.layers import Image, Labels
+from qtpy.QtCore import Qt, QTimer
+
+from napari_seggpt.session import FrameStatus
+from napari_seggpt.ui.dock import SegGPTWidget
+
+LENGTH, SIDE = 12, 24
+WAIT_MS = 20_000  # a busy machine is slow, not wrong
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy):
+    return make_napari_viewer_proxy()
+
+
+@pytest.fixture
+def open_dock(viewer, models, predictor, qtbot):
+    docks = []
+
+    def opened():
+        dock = SegGPTWidget(viewer, models=models)
+        viewer.window.add_dock_widget(dock, name="SegGPT")
+        docks.append(dock)
+        return dock
+
+    yield opened
+    predictor.gate.set()
+    for dock in docks:
+        dock.release()
+
+
+@pytest.fixture
+def stack(viewer):
+    image = np.random.default_rng(0).integers(0, 255, (LENGTH, SIDE, SIDE), np.uint8)
+    viewer.add_image(image, name="stack", axis_labels=("t", "y", "x"))
+    labels = np.zeros((LENGTH, SIDE, SIDE), np.uint8)
+    labels[3, 4:14, 5:15] = 1
+    return viewer.add_labels(labels, name="mine", axis_labels=("t", "y", "x"))
+
+
+@pytest.fixture
+def dock(open_dock, stack, qtbot):
+    dock = open_dock()
+    settle(qtbot, dock)
+    return dock
+
+
+def settle(qtbot, dock):
+    """Wait until the labels were looked at."""
+    qtbot.waitUntil(lambda: dock.bench.desk is not None, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: not dock.bench.desk.is_scanning, timeout=WAIT_MS)
+
+
+def click(qtbot, button):
+    assert button.isEnabled(), button.text()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def run_to_end(qtbot, dock, button=None):
+    click(qtbot, button or dock.run_panel.run_button)
+    qtbot.waitUntil(lambda: not dock.bench.is_busy, timeout=WAIT_MS)
+
+
+def hint(qtbot, dock):
+    qtbot.wait(80)
+    return dock.hint_line.text
+
+
+def statuses(dock):
+    return list(dock.bench.session.statuses)
+
+
+def paint(dock, frame, label=2):
+    layer = dock.bench.desk.labels.layer
+    layer.brush_size = 3
+    layer.paint((frame, 20, 20), label)
+
+
+# -- the loop -------------------------------------------------------------------------
+
+
+def test_from_a_sample_to_a_stack_that_is_approved(viewer, open_dock, qtbot):
+    dock = open_dock()
+    assert "sample" in hint(qtbot, dock)
+    dock.hint_line.link_clicked.emit("cells")
+    settle(qtbot, dock)
+    assert dock.bench.choice.labels.name == "cells labels"
+    assert statuses(dock)[0] is FrameStatus.REFERENCE
+    assert "Shift+D" in hint(qtbot, dock)
+    run_to_end(qtbot, dock)
+    assert set(statuses(dock)[1:]) == {FrameStatus.PREDICTED}
+    assert "Look through" in hint(qtbot, dock)
+    first, seen = dock.bench.current + 1, []
+    while dock.bench.session.next_to_review(-1) is not None:
+        click(qtbot, dock.review_panel.next_button)
+        seen.append(dock.bench.current)
+        click(qtbot, dock.review_panel.approve_button)
+    assert seen == [*range(first, 24), *range(1, first)]  # all of them, in a circle
+    button = dock.run_panel.run_button
+    qtbot.waitUntil(lambda: not button.isEnabled(), timeout=WAIT_MS)
+    assert "Save" in hint(qtbot, dock)
+
+
+def test_a_correction_makes_the_others_stale_until_they_are_updated(dock, qtbot):
+    run_to_end(qtbot, dock)
+    dock.bench.go_to(8)
+    paint(dock, 8)
+    qtbot.waitUntil(lambda: statuses(dock)[8] is FrameStatus.CORRECTED, timeout=WAIT_MS)
+    assert statuses(dock).count(FrameStatus.STALE) == LENGTH - 2
+    corrected = dock.bench.desk.labels.read(8)
+    update = dock.run_panel.update_button
+    qtbot.waitUntil(lambda: update.text() == "Update 10 stale frames", timeout=WAIT_MS)
+    run_to_end(qtbot, dock, update)
+    assert statuses(dock).count(FrameStatus.PREDICTED) == LENGTH - 2
+    assert update.isHidden()
+    np.testing.assert_array_equal(dock.bench.desk.labels.read(8), corrected)
+    assert 2 in dock.bench.desk.labels.read(11)
+    qtbot.waitUntil(
+        lambda: dock.references_panel.thumbnails.keys() == [3, 8], timeout=WAIT_MS
+    )
+
+
+def test_a_run_is_undone_exactly(dock, stack, qtbot):
+    before = stack.data.copy()
+    run_to_end(qtbot, dock)
+    assert stack.data[0].any()
+    run_to_end(qtbot, dock, dock.run_panel.undo_button)
+    np.testing.assert_array_equal(stack.data, before)
+    assert statuses(dock).count(FrameStatus.EMPTY) == LENGTH - 1
+    assert not dock.run_panel.undo_button.isEnabled()
+
+
+def test_pause_and_go_on(dock, predictor, qtbot):
+    predictor.seconds = 0.05
+    button = dock.run_panel.run_button
+    click(qtbot, button)
+    runs = dock.bench.desk.runs
+    qtbot.waitUntil(lambda: runs.done >= 2, timeout=WAIT_MS)
+    assert button.text().startswith("Pause")
+    click(qtbot, button)
+    qtbot.waitUntil(lambda: button.text().startswith("Go on"), timeout=WAIT_MS)
+    qtbot.wait(400)
+    done = runs.done
+    qtbot.wait(300)
+    assert runs.done == done < LENGTH - 1
+    assert "paused" in dock.run_panel.bar.format().lower()
+    assert "Paused" in hint(qtbot, dock)
+    click(qtbot, button)
+    qtbot.waitUntil(lambda: not runs.is_running, timeout=WAIT_MS)
+    assert statuses(dock).count(FrameStatus.PREDICTED) == LENGTH - 1
+
+
+def test_stop_keeps_what_was_predicted(dock, predictor, qtbot):
+    predictor.seconds = 0.05
+    click(qtbot, dock.run_panel.run_button)
+    qtbot.waitUntil(lambda: dock.bench.desk.runs.done >= 2, timeout=WAIT_MS)
+    click(qtbot, dock.run_panel.stop_button)
+    qtbot.waitUntil(lambda: not dock.bench.is_busy, timeout=WAIT_MS)
+    kept = statuses(dock).count(FrameStatus.PREDICTED)
+    assert 2 <= kept < LENGTH - 1
+    assert f"{kept} frames of {LENGTH - 1} labelled" in hint(qtbot, dock)
+
+
+def test_painting_during_a_run_protects_the_frame(dock, predictor, qtbot):
+    predictor.gate.clear()
+    click(qtbot, dock.run_panel.run_button)
+    paint(dock, 9)
+    painted = dock.bench.desk.labels.read(9)
+    predictor.gate.set()
+    qtbot.waitUntil(lambda: not dock.bench.is_busy, timeout=WAIT_MS)
+    np.testing.assert_array_equal(dock.bench.desk.labels.read(9), painted)
+    assert statuses(dock)[9] is FrameStatus.REFERENCE
+    assert "1 left as you made them" in hint(qtbot, dock)
+
+
+def test_an_error_is_said_and_the_dock_is_ready_again(dock, predictor, qtbot):
+    predictor.fails_at = 7
+    with qtbot.capture_exceptions():
+        run_to_end(qtbot, dock)
+    assert "the network broke" in hint(qtbot, dock)
+    predictor.fails_at = None
+    run_to_end(qtbot, dock)
+    assert statuses(dock).count(FrameStatus.PREDICTED) == LENGTH - 1
+
+
+@pytest.mark.parametrize("how", ["remove dock", "close viewer", "release"])
+def test_closing_in_the_middle_of_a_run(viewer, dock, stack, predictor, how, qtbot):
+    predictor.seconds = 0.05
+    click(qtbot, dock.run_panel.run_button)
+    runs = dock.bench.desk.runs
+    qtbot.waitUntil(lambda: runs.done >= 2, timeout=WAIT_MS)
+    if how == "remove dock":
+        viewer.window.remove_dock_widget(dock)
+    elif how == "close viewer":
+        viewer.close()
+    else:
+        dock.release()
+    assert not runs.is_running
+    assert sum(frame.any() for frame in stack.data) >= 3
+    assert not getattr(stack, "keymap", {})
+    count = len(predictor.predicted)
+    qtbot.wait(200)
+    assert len(predictor.predicted) <= count + 1
+
+
+# -- what happens to layers ---------------------------------------------------------
+
+
+def test_removing_the_labels_during_a_run_ends_it(viewer, dock, predictor, qtbot):
+    predictor.seconds = 0.05
+    click(qtbot, dock.run_panel.run_button)
+    qtbot.waitUntil(lambda: dock.bench.desk.runs.done >= 1, timeout=WAIT_MS)
+    viewer.layers.remove("mine")
+    assert dock.bench.desk is None
+    assert "New" in hint(qtbot, dock)
+    assert not dock.run_panel.run_button.isEnabled()
+
+
+def test_renaming_and_reordering_change_nothing(viewer, dock, qtbot):
+    session = dock.bench.session
+    viewer.layers["mine"].name = "ours"
+    viewer.layers.move(0, 2)
+    assert dock.bench.session is session
+    assert dock.data_panel.labels_box.currentText() == "ours"
+    run_to_end(qtbot, dock)
+
+
+def test_other_data_of_the_image_are_taken(viewer, dock, qtbot):
+    run_to_end(qtbot, dock)
+    session = dock.bench.session
+    viewer.layers["stack"].data = viewer.layers["stack"].data[::-1]
+    assert dock.bench.session is session
+    assert FrameStatus.STALE in statuses(dock)
+    viewer.layers["stack"].data = np.zeros((3, 5, 5), np.uint8)
+    assert dock.bench.desk is None
+    assert "another shape" in hint(qtbot, dock)
+
+
+def test_new_makes_labels_like_the_image(viewer, open_dock, qtbot):
+    image = np.zeros((5, 8, 9), np.uint8)
+    viewer.add_image(image, scale=(2, 0.5, 0.5), translate=(1, 2, 3), name="scan")
+    dock = open_dock()
+    assert "New" in hint(qtbot, dock)
+    active = viewer.layers.selection.active
+    click(qtbot, dock.data_panel.new_button)
+    layer = dock.bench.choice.labels
+    assert layer.name == "scan labels"
+    np.testing.assert_array_equal(layer.scale, (2, 0.5, 0.5))
+    np.testing.assert_array_equal(layer.translate, (1, 2, 3))
+    assert active is not None
+    settle(qtbot, dock)
+    assert "paint" in hint(qtbot, dock)
+
+
+def test_labels_that_do_not_fit_are_named(viewer, dock, qtbot):
+    viewer.add_labels(np.zeros((3, 4, 5), np.uint8), name="small")
+    dock.data_panel.labels_box.setCurrentText("small")
+    assert dock.bench.desk is None
+    assert "small of shape (3, 4, 5)" in hint(qtbot, dock)
+    dock.data_panel.labels_box.setCurrentText("mine")
+    settle(qtbot, dock)
+    assert statuses(dock)[3] is FrameStatus.REFERENCE
+
+
+def test_statuses_are_there_again_when_one_comes_back(viewer, dock, stack, qtbot):
+    run_to_end(qtbot, dock)
+    click(qtbot, dock.data_panel.new_button)
+    assert dock.bench.choice.labels is not stack
+    dock.data_panel.labels_box.setCurrentText("mine")
+    assert statuses(dock).count(FrameStatus.PREDICTED) == LENGTH - 1
+
+
+def test_axes_channels_and_a_fixed_index(viewer, open_dock, qtbot):
+    data = np.zeros((4, 3, 2, 8, 9), np.uint8)
+    viewer.add_image(data, name="5d", axis_labels=("t", "z", "c", "y", "x"))
+    dock = open_dock()
+    panel = dock.data_panel
+    choice = dock.bench.choice
+    assert (choice.axis, choice.channel_axis, choice.channels) == (0, 2, (0, 1))
+    assert [at for at, _ in choice.fixed] == [1]
+    assert panel.axis_box.currentText() == "time (t): 4 frames"
+    assert panel.channels_button.text() == "0, 1"
+    panel.axis_box.setCurrentIndex(1)
+    assert dock.bench.choice.axis == 1
+    click(qtbot, panel.new_button)
+    assert dock.bench.choice.labels.data.shape == (4, 3, 1, 8, 9)
+    assert len(dock.bench.session) == 3
+    panel._other_axes[0][1].spin.setValue(2)
+    assert dict(dock.bench.choice.fixed) == {0: 2}
+    assert dock.bench.desk.labels.axes.fixed == ((0, 2), (2, 0))
+
+
+def test_a_view_beside_the_frames_is_said(viewer, open_dock, qtbot):
+    image = np.zeros((4, 6, 8, 8), np.uint8)
+    viewer.add_image(image, axis_labels=("t", "z", "y", "x"), name="a" * 60)
+    viewer.dims.set_point(1, 2)
+    dock = open_dock()
+    click(qtbot, dock.data_panel.new_button)
+    settle(qtbot, dock)
+    assert "paint" in hint(qtbot, dock)
+    assert "a" * 30 not in hint(qtbot, dock)  # would not fit
+    viewer.dims.set_point(1, 5)
+    assert "z 2" in hint(qtbot, dock)
+    viewer.dims.set_point(1, 2)
+    assert "z 2" not in hint(qtbot, dock)
+
+
+def test_a_level_and_layers_that_are_mixed(viewer, open_dock, qtbot):
+    levels = [np.zeros((4, 16, 16), np.uint8), np.zeros((4, 8, 8), np.uint8)]
+    viewer.add_image(levels, multiscale=True, name="pyramid")
+    dock = open_dock()
+    dock.data_panel.level_box.setCurrentIndex(1)
+    click(qtbot, dock.data_panel.new_button)
+    assert dock.bench.choice.labels.data.shape == (4, 8, 8)
+    for name in ("red", "green"):
+        viewer.add_image(np.zeros((4, 8, 8), np.uint8), name=name)
+    dock.bench.choose_image(viewer.layers["red"].__wrapped__, [])
+    green = viewer.layers["green"].__wrapped__
+    dock.data_panel._on_mixed([green])
+    assert dock.data_panel.mix_button.text() == "green"
+    assert dock.bench.choice.stack()[0].shape == (8, 8, 2)
+
+
+# -- references -----------------------------------------------------------------------
+
+
+def test_references_are_ticked_removed_and_gone_to(dock, qtbot):
+    thumbnails = dock.references_panel.thumbnails
+    session = dock.bench.session
+    qtbot.waitUntil(lambda: thumbnails.keys() == [3], timeout=WAIT_MS)
+    dock.bench.go_to(0)
+    thumbnails.chosen.emit(3)
+    assert dock.bench.current == 3
+    thumbnails.item(0).setCheckState(Qt.CheckState.Unchecked)
+    assert not session.references[0].enabled
+    assert "Tick" in hint(qtbot, dock)
+    thumbnails.item(0).setCheckState(Qt.CheckState.Checked)
+    click(qtbot, dock.references_panel.toggle_button)
+    qtbot.waitUntil(lambda: thumbnails.keys() == [], timeout=WAIT_MS)
+    assert session.status(3) is FrameStatus.CORRECTED
+    click(qtbot, dock.references_panel.toggle_button)
+    qtbot.waitUntil(lambda: thumbnails.keys() == [3], timeout=WAIT_MS)
+
+
+def test_pictures_names_and_locks(dock, stack, qtbot):
+    panel = dock.references_panel
+    qtbot.waitUntil(lambda: panel.classes.topLevelItemCount() == 1, timeout=WAIT_MS)
+    row = panel.classes.topLevelItem(0)
+    picture = panel.thumbnails.item(0).data(Qt.ItemDataRole.DecorationRole)
+    assert not picture.isNull()
+    row.setText(1, "nucleus")
+    assert stack.metadata["napari-seggpt"]["names"] == {1: "nucleus"}
+    row.setCheckState(2, Qt.CheckState.Checked)
+    assert dock.bench.session.locked_labels == {1}
+    run_to_end(qtbot, dock)
+    assert not stack.data[0].any()  # the only label is locked
+    panel.classes.itemClicked.emit(panel.classes.topLevelItem(0), 0)
+    assert stack.selected_label == 1
+
+
+def test_small_objects_are_said_with_the_fix(viewer, open_dock, qtbot):
+    viewer.add_image(np.zeros((2, 900, 900), np.uint8), name="large")
+    labels = np.zeros((2, 900, 900), np.uint8)
+    labels[0, ::30, ::30] = 1
+    viewer.add_labels(labels, name="dots")
+    dock = open_dock()
+    panel = dock.references_panel
+    qtbot.waitUntil(lambda: not panel.tiles_box.isHidden(), timeout=WAIT_MS)
+    panel.tiles_button.click()
+    tiling = dock.bench.settings.prediction.tiling
+    assert tiling.enabled
+    assert tiling.scale > 1
+    assert panel.tiles_box.isHidden()
+    assert dock.form.settings.prediction.tiling == tiling
+
+
+def test_references_from_other_layers(viewer, dock, qtbot):
+    viewer.add_image(np.ones((10, 11), np.uint8), name="other")
+    labels = np.zeros((10, 11), np.uint8)
+    labels[2:5, 2:5] = 4
+    viewer.add_labels(labels, name="other labels")
+    panel = dock.references_panel
+    click(qtbot, panel.others_button)
+    assert panel.examples.image_box.currentText() == "other"
+    click(qtbot, panel.examples.add_button)
+    qtbot.waitUntil(panel.examples.isHidden, timeout=WAIT_MS)
+    thumbnails = panel.thumbnails
+    qtbot.waitUntil(lambda: thumbnails.keys() == [3, "other labels"], timeout=WAIT_MS)
+    thumbnails.removed.emit("other labels")
+    qtbot.waitUntil(lambda: thumbnails.keys() == [3], timeout=WAIT_MS)
+
+
+# -- settings, keys, theme ------------------------------------------------------------
+
+
+def test_settings_are_there_in_the_next_session(open_dock, stack, qtbot):
+    first = open_dock()
+    first.run_panel.memory_spin.setValue(4)
+    first.run_panel.scope_box.setCurrentText("a range")
+    first.form.editor("prediction.max_prompts").box.setValue(3)
+    first.advanced_panel.set_open(True)
+    first.release()
+    second = open_dock()
+    assert second.bench.settings.propagation.memory == 4
+    assert second.bench.settings.propagation.stop is None
+    assert second.bench.settings.prediction.max_prompts == 3
+    assert second.run_panel.memory_spin.value() == 4
+    assert second.advanced_panel.is_open
+
+
+def test_only_the_range_is_predicted(dock, predictor, qtbot):
+    panel = dock.run_panel
+    panel.scope_box.setCurrentText("a range")
+    panel.from_spin.setValue(5)
+    panel.to_spin.setValue(7)
+    qtbot.waitUntil(lambda: "(3)" in panel.run_button.text(), timeout=WAIT_MS)
+    run_to_end(qtbot, dock)
+    assert sorted(predictor.predicted) == [5, 6, 7]
+
+
+def test_keys_work_on_the_viewer_and_on_the_labels(viewer, dock, stack, qtbot):
+    dock.bench.go_to(5)
+    wrapped = viewer.__wrapped__
+    handler = wrapped.window._qt_viewer._key_map_handler
+    for active in (stack, None):
+        viewer.layers.selection.active = active
+        assert handler.press_key("Shift-K")
+        expected = FrameStatus.APPROVED if active is stack else FrameStatus.EMPTY
+        assert statuses(dock)[5] is expected
+    dock.release()
+    assert not handler.press_key("Shift-K")
+
+
+def test_the_view_and_selection_stay_as_they_are(viewer, dock, qtbot):
+    viewer.layers.selection.active = viewer.layers["stack"]
+    dock.bench.go_to(6)
+    place = viewer.dims.current_step
+    run_to_end(qtbot, dock)
+    assert viewer.dims.current_step == place
+    assert viewer.layers.selection.active == viewer.layers["stack"]
+
+
+def test_both_themes(viewer, dock, qtbot):
+    viewer.theme = "light"
+    light = dock.styleSheet()
+    viewer.theme = "dark"
+    assert dock.styleSheet() != light
+
+
+def test_opening_needs_no_torch_and_the_model_is_loaded_once():
+    import subprocess
+
+    script = (
+        "import napari_seggpt.ui.dock, napari_seggpt.ui.commands, sys; "
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_the_window_answers_during_a_run(dock, predictor, qtbot):
+    predictor.seconds = 0.08
+    gaps, last = [], [time.perf_counter()]
+
+    def tick():
+        now = time.perf_counter()
+        gaps.append(now - last[0])
+        last[0] = now
+
+    timer = QTimer()
+    timer.timeout.connect(tick)
+    click(qtbot, dock.run_panel.run_button)
+    qtbot.waitUntil(lambda: dock.bench.desk.runs.done >= 1, timeout=WAIT_MS)
+    last[0] = time.perf_counter()
+    timer.start(2)
+    qtbot.waitUntil(lambda: not dock.bench.is_busy, timeout=WAIT_MS)
+    timer.stop()
+    assert np.percentile(gaps, 95) < 0.05
+
+
+def test_layers_of_the_wrong_kind_are_left_alone(viewer, open_dock, qtbot):
+    viewer.add_points(np.zeros((1, 2)))
+    dock = open_dock()
+    assert not dock.data_panel.image_box.isEnabled()
+    viewer.add_image(np.zeros((6, 7), np.uint8), name="one")
+    assert isinstance(dock.bench.choice.image, Image)
+    click(qtbot, dock.data_panel.new_button)
+    assert isinstance(dock.bench.choice.labels, Labels)
+    assert len(dock.bench.session) == 1

@@ -1,0 +1,384 @@
+"""A session on a real Labels layer, whatever a person, napari and runs do to it.
+
+What must be is found without the session: from the pixels as they are, what the last
+run left in each frame, and what a person has done there since.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from napari.components import ViewerModel
+from numpy.testing import assert_array_equal
+
+from napari_seggpt.session import FrameResult, FrameStatus, ModelCache, Run, Session
+from napari_seggpt.ui.labels_layer import LabelsLayer
+
+LENGTH, SIDE, IDS = 4, 6, 5
+SHAPE = (LENGTH, SIDE, SIDE)
+BLANK = bytes(SIDE * SIDE)
+
+pytestmark = pytest.mark.usefixtures("qapp")
+
+frames = st.integers(0, LENGTH - 1)
+places = st.tuples(frames, st.integers(0, SIDE - 1), st.integers(0, SIDE - 1))
+ids = st.integers(0, IDS - 1)
+scopes = st.sampled_from(["frame", "forward", "backward", "all", "stale"])
+
+
+class Since:
+    """What has been in a frame since a run or its undo wrote it, or since the start."""
+
+    def __init__(self, labels: np.ndarray) -> None:
+        self.states = {labels.tobytes()}
+        self.is_only_strokes = True  # nobody has written past napari's history
+        self.values = np.zeros((IDS, SIDE, SIDE), bool)  # that a pixel has had
+        self.note(labels)
+
+    def note(self, labels: np.ndarray) -> None:
+        self.states.add(labels.tobytes())
+        for label in range(IDS):
+            self.values[label] |= labels == label
+
+    def explains(self, labels: np.ndarray) -> bool:
+        if self.is_only_strokes:
+            return labels.tobytes() in self.states
+        rows, columns = np.indices(labels.shape)
+        return bool(self.values[labels, rows, columns].all())
+
+
+class Work(RuleBasedStateMachine):
+    """A person at a layer, with napari's tools and undo, while runs write into it."""
+
+    models: ModelCache
+
+    @initialize(on_disk=st.booleans(), found=st.dictionaries(frames, ids, max_size=2))
+    def open(self, on_disk: bool, found: dict[int, int]) -> None:
+        data: Any = np.zeros(SHAPE, np.uint8)
+        for frame, label in found.items():
+            data[frame, 1:4, 2:5] = label
+        if on_disk:
+            data = zarr.array(data, chunks=(1, SIDE, SIDE))
+        self.viewer = ViewerModel()
+        self.layer = self.viewer.add_labels(data)
+        self.labels = LabelsLayer(self.layer, 0)
+        stack = np.zeros(SHAPE, np.uint8)
+        self.session = Session(stack, self.labels, models=self.models)
+        self.labels.changed.connect(self.session.labels_changed)
+        self.session.labels_changed(None)
+
+        self.since = [Since(labels) for labels in self.present()]
+        self.approved: set[int] = set()
+        self.predicted: dict[int, bytes] = {}  # what the last run left in a frame
+        self.basis: dict[int, object] = {}  # and what that depended on
+        self.locked: set[int] = set()
+        self.run: Run | None = None
+        self.steps: list[dict[int, tuple[Any, ...]]] = []  # before and after each run
+
+    def present(self) -> np.ndarray:
+        return np.array(self.layer.data)
+
+    # -- what must be --------------------------------------------------------------
+
+    def left_by_a_run(self, frame: int) -> bytes:
+        return self.predicted.get(frame, BLANK)
+
+    @property
+    def mine(self) -> set[int]:
+        """The frames that hold a person's work, or that a person has approved."""
+        return self.approved | {
+            frame
+            for frame, labels in enumerate(self.present())
+            if labels.tobytes() != self.left_by_a_run(frame)
+        }
+
+    def present_basis(self) -> object:
+        present = self.present()
+        return {
+            (frame, present[frame].tobytes())
+            for frame in self.mine
+            if present[frame].tobytes() != self.left_by_a_run(frame)
+        }
+
+    def status(self, frame: int, labels: np.ndarray, basis: object) -> FrameStatus:
+        if frame in self.approved:
+            return FrameStatus.APPROVED
+        if labels.tobytes() == self.left_by_a_run(frame):
+            if frame not in self.predicted:
+                return FrameStatus.EMPTY
+            is_new = self.basis[frame] == basis
+            return FrameStatus.PREDICTED if is_new else FrameStatus.STALE
+        if frame not in self.predicted:
+            return FrameStatus.REFERENCE
+        return FrameStatus.CORRECTED
+
+    @invariant()
+    @precondition(lambda self: hasattr(self, "steps"))
+    def the_session_knows_all_of_it(self) -> None:
+        self.labels.flush()
+        basis = self.present_basis()
+        expected = [
+            self.status(frame, labels, basis)
+            for frame, labels in enumerate(self.present())
+        ]
+        assert list(self.session.statuses) == expected
+        assert self.session.protected == self.mine
+        for scope in ("all", "stale"):
+            assert not self.mine & {*self.session.plan(scope, 0)}
+        assert self.session.can_undo == (self.run is None and bool(self.steps))
+
+    # -- what a person does --------------------------------------------------------
+
+    @contextmanager
+    def a_person_writes(self, *, is_stroke: bool = True) -> Iterator[None]:
+        before = self.present()
+        yield
+        for since, old, new in zip(self.since, before, self.present(), strict=True):
+            since.note(new)
+            if (old != new).any():
+                since.is_only_strokes &= is_stroke
+
+    @rule(place=places, label=ids, size=st.sampled_from([1, 3]), deep=st.booleans())
+    def paint(
+        self, place: tuple[int, ...], label: int, size: int, deep: bool = False
+    ) -> None:
+        """Paint or erase, through several frames if it is deep."""
+        self.layer.n_edit_dimensions = 3 if deep else 2
+        self.layer.brush_size = size
+        with self.a_person_writes():
+            self.layer.paint(place, label)
+
+    @rule(place=places, label=ids, deep=st.booleans())
+    def fill(self, place: tuple[int, ...], label: int, deep: bool) -> None:
+        self.layer.n_edit_dimensions = 3 if deep else 2
+        with self.a_person_writes():
+            self.layer.fill(place, label)
+
+    @rule(some=st.lists(places, min_size=1, max_size=5, unique=True), label=ids)
+    def set_items(self, some: list[tuple[int, ...]], label: int) -> None:
+        with self.a_person_writes():
+            self.layer.data_setitem(tuple(np.array(some).T), label)
+
+    @rule(
+        frame=frames,
+        some=st.lists(places, min_size=1, max_size=3),
+        others=st.lists(places, min_size=1, max_size=2),
+        label=ids,
+        results=st.integers(0, 2),
+    )
+    def stroke(
+        self,
+        frame: int,
+        some: list[tuple[int, ...]],
+        others: list[tuple[int, ...]],
+        label: int,
+        results: int,
+    ) -> None:
+        """Some dabs are one step of napari's undo; results may come in between.
+
+        The first dabs are wiped off again, so that the run may write the frame.
+        """
+        with self.layer.block_history():
+            if self.run is not None and frame not in self.mine:
+                before = self.present()[frame]
+                for place in some:
+                    self.paint((frame, *place[1:]), label, 1)
+                wiped = np.nonzero(self.present()[frame] != before)
+                if len(wiped[0]):
+                    with self.a_person_writes():
+                        indices = (np.full(len(wiped[0]), frame), *wiped)
+                        self.layer.data_setitem(indices, before[wiped])
+                self.commit(frame, np.full((SIDE, SIDE), label, np.uint8))
+            for place in others:
+                self.paint(place, label, 1)
+            for _ in range(results if self.run is not None else 0):
+                self.a_result_comes()
+
+    @rule(is_undo=st.booleans(), times=st.integers(1, 3))
+    def undo_or_redo(self, is_undo: bool, times: int) -> None:
+        """Press Ctrl+Z: nothing from before a run comes back in a frame it wrote."""
+        for _ in range(times):
+            (self.layer.undo if is_undo else self.layer.redo)()
+            for since, labels in zip(self.since, self.present(), strict=True):
+                assert since.explains(labels)
+
+    @rule(old=ids, new=ids)
+    def assign_data(self, old: int, new: int) -> None:
+        data = self.present()
+        data[data == old] = new
+        with self.a_person_writes(is_stroke=False):
+            self.layer.data = data
+
+    @rule(frame=frames, row=st.integers(0, SIDE - 1), label=ids)
+    def another_plugin_writes(self, frame: int, row: int, label: int) -> None:
+        with self.a_person_writes(is_stroke=False):
+            rows = np.array(self.layer.data[frame])
+            rows[row:] = label
+            self.layer.data[frame] = rows
+            self.layer.refresh()
+
+    @rule(frame=frames)
+    def look_elsewhere(self, frame: int) -> None:
+        self.viewer.dims.set_current_step(0, frame)
+
+    @rule(frame=frames, approved=st.booleans())
+    def approve(self, frame: int, approved: bool) -> None:
+        if approved:
+            self.session.approve(frame)
+            self.approved.add(frame)
+        else:
+            self.session.unapprove(frame)
+            self.approved.discard(frame)
+
+    @rule(frame=frames)
+    def release(self, frame: int) -> None:
+        self.session.release(frame)
+        self.approved.discard(frame)
+        content = self.present()[frame].tobytes()
+        self.predicted.pop(frame, None)
+        if content != BLANK:
+            self.predicted[frame], self.basis[frame] = content, None
+
+    @rule(label=st.integers(1, IDS - 1), locked=st.booleans())
+    def lock(self, label: int, locked: bool) -> None:
+        (self.session.lock_label if locked else self.session.unlock_label)(label)
+        (self.locked.add if locked else self.locked.discard)(label)
+
+    # -- runs ----------------------------------------------------------------------
+
+    @contextmanager
+    def the_session_writes(self) -> Iterator[None]:
+        """Check that frames of a person and locked labels are as before."""
+        mine, before = sorted(self.mine), self.present()
+        yield
+        after = self.present()
+        assert_array_equal(after[mine], before[mine])
+        for label in self.locked:
+            assert_array_equal(after == label, before == label)
+
+    @rule(scope=scopes, current=frames)
+    @precondition(lambda self: self.run is None)
+    def start(self, scope: Any, current: int) -> None:
+        basis = self.present_basis()
+        try:
+            self.run = self.session.start(scope, current)
+        except ValueError:
+            return
+        assert not self.mine & {*self.run.frames}
+        self.run_basis, self.results = basis, self.run.results()
+        self.steps.append({})
+
+    @rule(place=places, label=ids, new=ids, row=st.integers(0, SIDE - 1))
+    @precondition(lambda self: self.run is not None)
+    def a_result_comes_right_after_a_dab(
+        self, place: tuple[int, ...], label: int, new: int, row: int
+    ) -> None:
+        """Nobody has had the time to tell the session of the dab."""
+        self.paint(place, label, 1)
+        labels = np.zeros((SIDE, SIDE), np.uint8)
+        labels[row:] = new
+        self.commit(place[0], labels)
+
+    @rule()
+    @precondition(lambda self: self.run is not None)
+    def a_result_comes(self) -> None:
+        result = next(self.results, None)
+        if result is not None:
+            self.commit(result.index, result.labels)
+
+    def commit(self, frame: int, labels: np.ndarray) -> None:
+        assert self.run is not None
+        result = FrameResult(
+            run=self.run.number, index=frame, labels=labels, confidence=0.5
+        )
+        is_meant = frame in self.run and frame not in self.mine
+        before = (
+            self.present()[frame].tobytes(),
+            self.predicted.get(frame),
+            self.basis.get(frame),
+        )
+        with self.the_session_writes():
+            assert self.session.commit(result) == is_meant
+        if is_meant:
+            self.written(frame, self.run_basis)
+            step = self.steps[-1]
+            before = step.pop(frame, (before,))[0]
+            step[frame] = (before, self.predicted[frame])
+            if not self.locked:
+                assert_array_equal(self.present()[frame], labels)
+
+    def written(self, frame: int, basis: object) -> None:
+        """A run, or its undo, has written a frame."""
+        labels = self.present()[frame]
+        self.since[frame] = Since(labels)
+        self.predicted[frame] = labels.tobytes()
+        self.basis[frame] = basis
+
+    @rule()
+    def finish(self) -> None:
+        self.session.finish()
+        if self.run is not None and not self.steps[-1]:
+            self.steps.pop()
+        self.run = None
+
+    @rule(scope=scopes, current=frames)
+    @precondition(lambda self: self.run is None)
+    def run_through(self, scope: Any, current: int) -> None:
+        self.start(scope, current)
+        if self.run is not None:
+            for result in self.results:
+                self.commit(result.index, result.labels)
+        self.finish()
+
+    @rule()
+    @precondition(lambda self: self.run is None)
+    def undo_run(self) -> None:
+        step = self.steps.pop() if self.steps else {}
+        untouched = [
+            frame
+            for frame, (_, written) in step.items()
+            if frame not in self.mine and self.present()[frame].tobytes() == written
+        ]
+        with self.the_session_writes():
+            undone = self.session.undo_run()
+        assert set(undone) == set(untouched)
+        for frame in untouched:
+            content, predicted, basis = step[frame][0]
+            if self.present()[frame].tobytes() == content:
+                self.written(frame, basis)
+                self.predicted.pop(frame)
+                if predicted is not None:
+                    self.predicted[frame] = predicted
+            else:
+                assert self.locked
+                self.written(frame, None)
+
+    def teardown(self) -> None:
+        if hasattr(self, "steps"):
+            self.session.close()
+            self.undo_or_redo(True, 100)
+            self.undo_or_redo(False, 100)
+            self.labels.close()
+
+
+def test_a_persons_work_is_safe_on_a_real_layer(
+    models: ModelCache, predictor: type
+) -> None:
+    machine = type("Work", (Work,), {"models": models})
+    run_state_machine_as_test(
+        machine,
+        settings=hypothesis_settings(max_examples=30, stateful_step_count=30),
+    )
