@@ -1,0 +1,247 @@
+"""Walk through the dock by mouse and keyboard in a real window, and take pictures.
+
+Needs Xvfb, xdotool and openbox (Debian's names). The pictures of the README::
+
+    python .docs/walkthrough.py .docs --only sample running corrected updated
+
+Every step, at another size and in another theme, to look at::
+
+    python .docs/walkthrough.py FOLDER --size 1920x1080 --theme light
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SECONDS = 120  # that a step may take
+FRAME = 11  # of the sample that is corrected
+# Small bright nuclei on it, which the model has missed.
+DOTS = ((76, 55), (58, 74), (123, 101), (136, 80), (180, 268), (220, 122), (233, 47))
+
+
+def main() -> None:
+    """Start a screen and a window manager, then walk in a process of its own."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--size", default="1280x768")
+    parser.add_argument("--theme", default="dark", choices=["dark", "light"])
+    parser.add_argument("--only", nargs="*", default=[], metavar="STEP")
+    parser.add_argument("--in-window", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.in_window:
+        options.folder.mkdir(parents=True, exist_ok=True)
+        Walk(options.folder, options.theme, options.only).run()
+        return
+    for tool in ("Xvfb", "xdotool", "openbox"):
+        if shutil.which(tool) is None:
+            sys.exit(f"Expected the program {tool}, got none: install its package.")
+    with tempfile.TemporaryDirectory() as home:
+        walk = f"openbox & exec {sys.executable} '{__file__}' --in-window "
+        walk += f"'{options.folder}' --theme {options.theme} "
+        walk += f"--only {' '.join(options.only)}"
+        screen = ["xvfb-run", "-a", "-s", f"-screen 0 {options.size}x24"]
+        own = {"XDG_CONFIG_HOME": home, "XDG_CACHE_HOME": home}
+        walked = subprocess.run(
+            [*screen, "sh", "-c", walk], env=os.environ | own, check=False
+        )
+        sys.exit(walked.returncode)
+
+
+class Walk:
+    """A person at napari, with a mouse and a keyboard."""
+
+    def __init__(self, folder: Path, theme: str, only: list[str]) -> None:
+        import napari
+        from napari.settings import get_settings
+        from qtpy.QtWidgets import QApplication
+
+        get_settings().appearance.theme = theme
+        self.folder, self.only = folder, only
+        self.viewer = napari.Viewer()
+        self.window = self.viewer.window._qt_window
+        self.window.showMaximized()
+        self.app = QApplication.instance()
+        self.number = 0
+
+    # -- hands and eyes ------------------------------------------------------------
+
+    def wait(self, seconds: float = 0.3, until=None) -> None:
+        """Let the window go on for a time, or until something is so."""
+        end = time.monotonic() + (SECONDS if until else seconds)
+        while time.monotonic() < end:
+            self.app.processEvents()
+            time.sleep(0.005)
+            if until is not None and until():
+                break
+        else:
+            if until is not None:
+                sys.exit(f"Expected step {self.number} to end, waited {SECONDS} s.")
+
+    def do(self, *words: object) -> None:
+        """Use mouse or keyboard."""
+        hand = subprocess.Popen(["xdotool", *map(str, words)])
+        self.wait(until=lambda: hand.poll() is not None)
+        self.wait(0.15)
+
+    def key(self, key: str) -> None:
+        """Press a key."""
+        self.do("key", key)
+
+    def click(self, widget, button: int = 1) -> None:
+        """Scroll to a widget, and click it."""
+        area = self.dock._area
+        if area.isAncestorOf(widget):
+            area.ensureWidgetVisible(widget)
+            self.wait()
+        place = widget.mapToGlobal(widget.rect().center())
+        assert widget.isEnabled(), widget
+        self.do("mousemove", place.x(), place.y(), "click", button)
+
+    def paint(self, *points: tuple[float, float]) -> None:
+        """Paint a stroke through points (y, x) of the data."""
+        (x, y), *others = (self._on_screen(point) for point in points)
+        self.do("mousemove", x, y, "mousedown", 1)
+        for x, y in others:
+            self.do("mousemove", x, y)
+        self.do("mouseup", 1)
+
+    def _on_screen(self, point: tuple[float, float]) -> tuple[int, int]:
+        import numpy as np
+
+        canvas = self.viewer.window._qt_viewer.canvas
+        corners = [
+            canvas._map_canvas2world(place, canvas.view)[-2:]
+            for place in ((0, 0), (100, 100))
+        ]
+        origin, end = (np.asarray(corner, float) for corner in corners)
+        scale = self.layer.scale[-2:]
+        y, x = (np.asarray(point) * scale - origin) / (end - origin) * 100
+        place = canvas.native.mapToGlobal(canvas.native.rect().topLeft())
+        return round(place.x() + x), round(place.y() + y)
+
+    def shoot(self, name: str) -> None:
+        """Take a picture of the screen."""
+        self.wait(0.5)
+        self.number += 1
+        if self.only and name not in self.only:
+            return
+        picture = self.app.primaryScreen().grabWindow(0)
+        number = "" if self.only else f"{self.number:02d}-"
+        path = self.folder / f"{number}{name}.png"
+        picture.save(str(path))
+        print(path, flush=True)
+
+    # -- the walk ------------------------------------------------------------------
+
+    @property
+    def bench(self):
+        """What the dock does."""
+        return self.dock.bench
+
+    @property
+    def runs(self):
+        """The runs of the session."""
+        return self.bench.desk.runs
+
+    @property
+    def layer(self):
+        """The labels layer."""
+        return self.bench.desk.labels.layer
+
+    def run(self) -> None:
+        """Open a sample, run, correct, update, undo, approve."""
+        _, self.dock = self.viewer.window.add_plugin_dock_widget("napari-seggpt")
+        self.wait(1)
+        self.shoot("empty")
+        self.open_sample()
+        self.predict()
+        self.correct()
+        self.review()
+        self.finish()
+        self.viewer.close()
+
+    def open_sample(self) -> None:
+        """Open the sample of cells."""
+        self.dock._on_link("cells")
+        self.wait(until=lambda: self.bench.desk and not self.bench.desk.is_scanning)
+        self.wait(1)
+        self.shoot("sample")
+
+    def predict(self) -> None:
+        """Predict one frame, then all; pause and go on."""
+        self.bench.go_to(0)
+        self.click(self.dock.run_panel.frame_button)  # the reference: refused, in words
+        self.shoot("refused")
+        self.bench.go_to(12)
+        self.key("shift+s")
+        self.wait(until=lambda: not self.bench.is_busy)
+        self.shoot("one-frame")
+        self.key("shift+d")
+        self.wait(until=lambda: self.runs.done >= 5)
+        self.shoot("running")
+        self.key("shift+d")
+        self.wait(until=lambda: self.runs.is_paused)
+        self.shoot("paused")
+        self.click(self.dock.run_panel.run_button)
+        self.wait(until=lambda: not self.bench.is_busy)
+        self.shoot("predicted")
+
+    def correct(self) -> None:
+        """Paint what was missed, update, undo, update."""
+        strip = self.dock.review_panel.strip
+        self.dock._area.ensureWidgetVisible(strip)
+        self.wait()
+        place = strip.mapToGlobal(strip.rect().center())
+        x = strip.mapToGlobal(strip.rect().topLeft()).x() + strip.center_of(FRAME)
+        self.do("mousemove", round(x), place.y(), "click", 1)
+        self.shoot("clicked-in-strip")
+        self.viewer.layers.selection.active = self.layer
+        canvas = self.viewer.window._qt_viewer.canvas.native
+        canvas.setFocus()
+        self.key("2")
+        self.layer.brush_size = 11
+        for y, x in DOTS:
+            self.paint((y, x), (y, x + 1))
+        self.wait(1)
+        self.shoot("corrected")
+        self.click(self.dock.run_panel.update_button)
+        self.wait(until=lambda: not self.bench.is_busy)
+        self.key("shift+n")
+        self.shoot("updated")
+        self.click(self.dock.run_panel.undo_button)
+        self.wait(until=lambda: not self.bench.is_busy)
+        self.shoot("undone")
+        self.click(self.dock.run_panel.update_button)
+        self.wait(until=lambda: not self.bench.is_busy)
+
+    def review(self) -> None:
+        """Approve a frame, make another a reference."""
+        self.key("shift+n")
+        self.key("shift+k")
+        self.key("shift+n")
+        self.key("shift+r")
+        self.shoot("reviewed")
+        area = self.dock._area
+        area.verticalScrollBar().setValue(area.verticalScrollBar().maximum())
+        self.shoot("scrolled")
+
+    def finish(self) -> None:
+        """Open what is closed by default."""
+        self.dock.advanced_panel.set_open(True)
+        self.wait()
+        self.dock._area.ensureWidgetVisible(self.dock.form)
+        self.shoot("advanced")
+        self.dock.advanced_panel.set_open(False)
+        area = self.dock._area
+        area.verticalScrollBar().setValue(0)
+        self.click(self.dock.references_panel.others_button)
+        self.shoot("others")
+
+
+if __name__ == "__main__":
+    main()
