@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     from napari_seggpt.io import create_labels, open_stack
     from napari_seggpt.model.zoo import load_model
     from napari_seggpt.palette import Palette
-    from napari_seggpt.prompts import Prompt
-    from napari_seggpt.settings import PredictionSettings, PropagationSettings
+    from napari_seggpt.prompts import Prompt, TunedPrompt
+    from napari_seggpt.settings import (
+        PredictionSettings,
+        PropagationSettings,
+        TuningSettings,
+    )
+    from napari_seggpt.training.tuning import tune_prompt
 
 __all__ = [
     "Palette",
@@ -25,10 +30,13 @@ __all__ = [
     "Predictor",
     "Prompt",
     "PropagationSettings",
+    "TunedPrompt",
+    "TuningSettings",
     "create_labels",
     "load_model",
     "open_stack",
     "predict_stack",
+    "tune_prompt",
 ]
 
 _HOMES = {
@@ -38,10 +46,13 @@ _HOMES = {
     "Predictor": "inference.predictor",
     "Prompt": "prompts",
     "PropagationSettings": "settings",
+    "TunedPrompt": "prompts",
+    "TuningSettings": "settings",
     "create_labels": "io",
     "load_model": "model.zoo",
     "open_stack": "io",
     "predict_stack": "inference.propagation",
+    "tune_prompt": "training.tuning",
 }
 
 

@@ -1,14 +1,32 @@
-"""Prompt: one labelled example."""
+"""Prompt: one labelled example. TunedPrompt: a learned one, as a file."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+import os
+import uuid
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as save_tensors
+
+from napari_seggpt.palette import Palette
+from napari_seggpt.settings import TuningSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
+
+    from napari_seggpt.settings import SegType
+
+PROMPT_FORMAT = "napari-seggpt tuned prompt"
+MAP_PREFIX = "map."
+PROMPT_VERSION = 1  # of the file; readers take their own and older ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,3 +70,205 @@ class Prompt:
         """The label ids that occur, without 0, in order."""
         ids = np.unique(self.labels).astype(np.int64)
         return ids[ids != 0]
+
+
+class PromptFileError(ValueError):
+    """A file does not hold a tuned prompt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuningFigures:
+    """What tuning a prompt did.
+
+    Attributes
+    ----------
+    frames : int
+        Labelled frames that it was tuned on, the held-back one among them.
+    steps : int
+        Updates until this prompt.
+    seconds : float
+        Until then.
+    dice_before, dice_after : float
+        Mean over the frames, each predicted from the others, as they are and tuned.
+    held_back_before, held_back_after : float, optional
+        That of the held-back frame alone, if there is one.
+    """
+
+    frames: int
+    steps: int
+    seconds: float
+    dice_before: float
+    dice_after: float
+    held_back_before: float | None = None
+    held_back_after: float | None = None
+
+    @property
+    def has_gained(self) -> bool:
+        """Whether the prompt is better than the frames as they are."""
+        return self.dice_after > self.dice_before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TunedPrompt:
+    """A learned prompt: a file that a colleague can use on another stack.
+
+    Attributes
+    ----------
+    images, colors : NDArray[np.float32]
+        (K, 3, H, W), normalised as the model takes them: K pictures of its size.
+    palette : Palette
+        The label ids that it knows, and their colours.
+    class_names : dict of int to str
+        What the ids mean, as far as somebody has said so.
+    model_hash : str
+        Of the model that it was tuned for, from `model.checkpoint.model_hash`.
+    seg_type : {"semantic", "instance"}
+        The type embedding it was tuned with.
+    settings : TuningSettings
+        How it was tuned.
+    figures : TuningFigures
+        What that did.
+    prompt_map : dict of str to NDArray[np.float32]
+        The weights of a `model.prompt_map.PromptMap`, if one was learned.
+    tile_scale : float, optional
+        The scale of the tiles that its pictures are, as in `TilingSettings`; whole
+        frames without it.
+    """
+
+    images: NDArray[np.float32]
+    colors: NDArray[np.float32]
+    palette: Palette
+    model_hash: str
+    seg_type: SegType
+    settings: TuningSettings
+    figures: TuningFigures
+    class_names: Mapping[int, str] = field(default_factory=dict)
+    prompt_map: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    tile_scale: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse tensors that are no pictures, or know no label."""
+        shape = self.images.shape
+        if len(shape) != 4 or shape[1] != 3 or 0 in shape or self.colors.shape != shape:
+            raise ValueError(
+                "Expected images and colours (K, 3, H, W) of one shape, "
+                f"got {shape} and {self.colors.shape}."
+            )
+        learned = (self.images, self.colors, *self.prompt_map.values())
+        if not all(np.isfinite(tensor).all() for tensor in learned):
+            raise ValueError("Expected finite tensors, got NaN or infinity.")
+        if not len(self.palette.ids):
+            raise ValueError("Expected a palette with labels, got none.")
+
+    @property
+    def digest(self) -> bytes:
+        """What tells it from others: of all that predictions depend on."""
+        digest = hashlib.sha256(f"{self.model_hash} {self.seg_type}".encode())
+        palette = (self.palette.ids, self.palette.colors)
+        for values in (self.images, self.colors, *palette, *self.prompt_map.values()):
+            digest.update(np.ascontiguousarray(values).tobytes())
+        return digest.digest()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a safetensors file of a few megabytes that `load` reads.
+
+        It appears whole or not at all. The pictures are stored as float16: what that
+        rounds off is less than a tenth of a grey level.
+        """
+        described = {
+            "ids": self.palette.ids.tolist(),
+            "palette": self.palette.colors.tolist(),
+            "class_names": {str(i): name for i, name in self.class_names.items()},
+            "model_hash": self.model_hash,
+            "seg_type": self.seg_type,
+            "tile_scale": self.tile_scale,
+            "settings": asdict(self.settings),
+            "figures": asdict(self.figures),
+        }
+        metadata = {
+            "format": PROMPT_FORMAT,
+            "version": str(PROMPT_VERSION),
+            "prompt": json.dumps(described),
+        }
+        tensors = {
+            "images": np.ascontiguousarray(self.images, dtype=np.float16),
+            "colors": np.ascontiguousarray(self.colors, dtype=np.float16),
+        }
+        for name, values in self.prompt_map.items():
+            tensors[MAP_PREFIX + name] = np.ascontiguousarray(values, dtype=np.float32)
+        target = Path(path).expanduser()
+        draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+        try:
+            draft.write_bytes(save_tensors(tensors, metadata=metadata))
+            os.replace(draft, target)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> TunedPrompt:
+        """Read a file that `save` wrote. No code in a file runs.
+
+        Raises
+        ------
+        PromptFileError
+            If the file is missing, damaged, no tuned prompt, or of a newer version.
+        """
+        source = Path(path).expanduser()
+        try:
+            tensors, metadata = _read_tensors(source)
+            _check_format(metadata)
+            return cls._of(tensors, json.loads(metadata["prompt"]))
+        except PromptFileError as error:
+            raise PromptFileError(f"{source}: {error}") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise PromptFileError(
+                f"{source}: Expected a tuned prompt, got a damaged one ({error})."
+            ) from error
+
+    @classmethod
+    def _of(
+        cls, tensors: Mapping[str, NDArray[Any]], described: Mapping[str, Any]
+    ) -> TunedPrompt:
+        return cls(
+            images=tensors["images"].astype(np.float32),
+            colors=tensors["colors"].astype(np.float32),
+            palette=Palette(
+                ids=np.array(described["ids"], dtype=np.int64),
+                colors=np.array(described["palette"], dtype=np.float32).reshape(-1, 3),
+            ),
+            class_names={int(i): str(x) for i, x in described["class_names"].items()},
+            model_hash=str(described["model_hash"]),
+            seg_type=described["seg_type"],
+            tile_scale=described["tile_scale"],
+            settings=TuningSettings(**described["settings"]),
+            figures=TuningFigures(**described["figures"]),
+            prompt_map={
+                name.removeprefix(MAP_PREFIX): values.astype(np.float32)
+                for name, values in tensors.items()
+                if name.startswith(MAP_PREFIX)
+            },
+        )
+
+
+def _read_tensors(source: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    if not source.is_file():
+        raise PromptFileError("Expected a tuned prompt, but there is no such file.")
+    try:
+        with safe_open(source, framework="np") as file:
+            metadata = dict(file.metadata() or {})
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        raise PromptFileError(
+            f"Expected a tuned prompt, got a damaged or other file ({error})."
+        ) from error
+
+
+def _check_format(metadata: Mapping[str, str]) -> None:
+    if metadata.get("format") != PROMPT_FORMAT:
+        raise PromptFileError("Expected a tuned prompt, got another safetensors file.")
+    version = int(metadata["version"])
+    if version > PROMPT_VERSION:
+        raise PromptFileError(
+            f"Expected a tuned prompt of version {PROMPT_VERSION} or older, "
+            f"got {version}: a newer napari-seggpt reads it."
+        )

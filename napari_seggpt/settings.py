@@ -10,6 +10,7 @@ SegType = Literal["instance", "semantic"]
 Ensemble = Literal["feature", "spatial"]
 Direction = Literal["both", "forward", "backward"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
+TuningStart = Literal["reference", "grid", "noise"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 SHARES = (
@@ -207,6 +208,86 @@ class SessionSettings:
         """Refuse a model without a name."""
         if not self.model:
             raise ValueError("Expected the name of a model or a file, got nothing.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuningSettings:
+    """How a prompt is tuned: the network is frozen, the prompt learns (section 3.3).
+
+    Attributes
+    ----------
+    steps : int
+        At most so many updates, each from one query.
+    map_rate : float
+        Learning rate of the map of what prompts offer to be read, which a network
+        with a readout has (see `model.prompt_map`); 0 leaves it out.
+    image_rate : float, optional
+        Learning rate of the image tensors, as in the paper, in normalised grey levels
+        an update; 0 leaves them as they are. Without it, they learn where there is no
+        map, or where they start from a grid or noise: beside the map they took three
+        times the time for 0.004 more Dice, where that was measured.
+    color_rate : float
+        Learning rate of the colour tensors; 0 leaves them as they are.
+    dice_weight : float
+        What the soft Dice of the painted colours counts beside the smooth L1 loss of
+        training, which alone would give small classes up.
+    start : {"reference", "grid", "noise"}
+        What the tensors start from: a real prompt each, all prompts in one grid, or
+        noise (their colours then start from real prompts).
+    num_prompts : int
+        At most so many tensors.
+    prompts_per_step : int
+        How many of them a query sees in an update: those nearest to it.
+    crop : float
+        A query shows at least this share of its picture's sides.
+    flip, brightness : bool
+        Whether pictures are flipped at random, query and prompts alike, and whether
+        the query's brightness and contrast vary a little.
+    pull : float
+        The share of the way back to its start that a tensor goes in an update.
+    hold_back : bool
+        Whether one of three or more frames is never a query: its Dice is then that of
+        a frame that was not learned from. It remains a prompt.
+    check_every, patience : int
+        The Dice of all frames, each predicted from the others, is taken every so many
+        updates; tuning stops after so many times without a gain.
+    seed : int
+        The result is a function of it.
+    """
+
+    steps: int = 40
+    map_rate: float = 0.005
+    image_rate: float | None = None
+    color_rate: float = 0.0
+    dice_weight: float = 1.0
+    start: TuningStart = "reference"
+    num_prompts: int = 8
+    prompts_per_step: int = 2
+    crop: float = 1.0
+    flip: bool = False
+    brightness: bool = False
+    pull: float = 0.0
+    hold_back: bool = True
+    check_every: int = 10
+    patience: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse values that leave nothing to learn."""
+        _check_choice(self.start, TuningStart)
+        counts = ("steps", "num_prompts", "prompts_per_step", "check_every", "patience")
+        for name in counts:
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"Expected {name} of 1 or more, got {value!r}.")
+        for name in ("map_rate", "image_rate", "color_rate", "dice_weight"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < math.inf:
+                raise ValueError(f"Expected {name} of 0 or more, got {value!r}.")
+        if not 0 < self.crop <= 1:
+            raise ValueError(f"Expected a crop above 0 and up to 1, got {self.crop}.")
+        if not 0 <= self.pull < 1:
+            raise ValueError(f"Expected a pull of 0 to below 1, got {self.pull}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,20 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
-from napari_seggpt.prompts import Prompt
+from napari_seggpt import prompts
+from napari_seggpt.palette import Palette
+from napari_seggpt.preprocessing import normalise
+from napari_seggpt.prompts import (
+    Prompt,
+    PromptFileError,
+    TunedPrompt,
+    TuningFigures,
+)
+from napari_seggpt.settings import TuningSettings
 
 
 def test_ids_are_sorted_unique_and_without_background() -> None:
@@ -41,3 +54,115 @@ def test_prompts_are_compared_by_identity() -> None:
     assert other in [one, other]
     assert one not in [other]
     assert len({one, other}) == 2
+
+
+# -- tuned prompts -----------------------------------------------------------------
+
+
+def tuned_prompt() -> TunedPrompt:
+    rng = np.random.default_rng(0)
+    palette = Palette.of([3, 70_000])
+    labels = rng.choice([0, 3, 70_000], (2, 16, 24))
+    pictures = rng.integers(0, 256, (2, 16, 24, 3), dtype=np.uint8)
+    return TunedPrompt(
+        images=normalise(pictures),
+        colors=normalise(np.stack([palette.encode(one) for one in labels])),
+        palette=palette,
+        class_names={3: "nucleus"},
+        model_hash="0123456789abcdef",
+        seg_type="instance",
+        settings=TuningSettings(steps=7, image_rate=0.5),
+        figures=TuningFigures(
+            frames=5, steps=6, seconds=1.5, dice_before=0.5, dice_after=0.75
+        ),
+        prompt_map={"key_bias": np.array([0.1, -3e-6], np.float32)},
+        tile_scale=2.5,
+    )
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "prompt.safetensors"
+    tuned_prompt().save(path)
+    return path
+
+
+def test_a_tuned_prompt_comes_back_from_its_file(file: Path) -> None:
+    saved, loaded = tuned_prompt(), TunedPrompt.load(file)
+    # A grey level is 1/57 of the deviation that images are normalised by.
+    np.testing.assert_allclose(loaded.images, saved.images, atol=0.1 / 57)
+    np.testing.assert_allclose(loaded.colors, saved.colors, atol=0.1 / 57)
+    np.testing.assert_array_equal(
+        loaded.prompt_map["key_bias"], saved.prompt_map["key_bias"]
+    )
+    np.testing.assert_array_equal(loaded.palette.ids, saved.palette.ids)
+    np.testing.assert_array_equal(loaded.palette.colors, saved.palette.colors)
+    for name in ("class_names", "model_hash", "seg_type", "settings", "figures",
+                 "tile_scale"):  # fmt: skip
+        assert getattr(loaded, name) == getattr(saved, name)
+    assert loaded.images.dtype == np.float32
+
+
+def test_saving_replaces_and_leaves_no_draft(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace(tuned_prompt(), seg_type="semantic").save(file)
+    assert TunedPrompt.load(file).seg_type == "semantic"
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(prompts.os, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        tuned_prompt().save(file)
+    assert TunedPrompt.load(file).seg_type == "semantic"
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("kept", [0, 4, 100, -10])
+def test_a_damaged_file_is_refused(file: Path, kept: int) -> None:
+    file.write_bytes(file.read_bytes()[:kept])
+    with pytest.raises(PromptFileError, match="Expected a tuned prompt, got a damaged"):
+        TunedPrompt.load(file)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PromptFileError, match="no such file"):
+        TunedPrompt.load(tmp_path / "none.safetensors")
+
+
+def rewrite(file: Path, **metadata: str) -> None:
+    known = {"format": prompts.PROMPT_FORMAT, "version": "1", "prompt": "{}"}
+    save_file(load_file(file), file, metadata={**known, **metadata})
+
+
+def test_other_and_newer_files_are_refused(file: Path) -> None:
+    rewrite(file, format="napari-seggpt")
+    with pytest.raises(PromptFileError, match="got another safetensors file"):
+        TunedPrompt.load(file)
+    rewrite(file, version="2")
+    with pytest.raises(PromptFileError, match="of version 1 or older, got 2: a newer"):
+        TunedPrompt.load(file)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"ids": 3}'])
+def test_a_description_that_makes_no_sense_is_refused(file: Path, text: str) -> None:
+    rewrite(file, prompt=text)
+    with pytest.raises(PromptFileError, match="got a damaged one"):
+        TunedPrompt.load(file)
+
+
+def test_tensors_are_pictures_of_finite_values() -> None:
+    good = tuned_prompt()
+    with pytest.raises(ValueError, match=r"\(K, 3, H, W\) of one shape"):
+        replace(good, images=good.images[:1])
+    with pytest.raises(ValueError, match="finite"):
+        replace(good, images=good.images * np.float32(np.nan))
+    with pytest.raises(ValueError, match="palette with labels"):
+        replace(good, palette=Palette.of([]))
+
+
+def test_a_gain_is_a_gain_of_dice() -> None:
+    figures = tuned_prompt().figures
+    assert figures.has_gained
+    assert not replace(figures, dice_after=0.5).has_gained

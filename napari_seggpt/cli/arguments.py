@@ -134,7 +134,12 @@ def add_range(parser: argparse.ArgumentParser) -> None:
         default=PROPAGATION.direction,
         help="where to go from a reference (default: %(default)s)",
     )
-    group.add_argument(
+    add_contrast(group)
+
+
+def add_contrast(parser: argparse._ActionsContainer) -> None:
+    """Add what is shown black and white."""
+    parser.add_argument(
         "--contrast",
         type=float,
         nargs=2,

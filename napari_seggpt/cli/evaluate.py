@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from napari_seggpt.cli import arguments
 from napari_seggpt.cli.interrupt import INTERRUPTED
+from napari_seggpt.cli.tune import add_tuning, tuning_settings
 from napari_seggpt.settings import PropagationSettings
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from napari_seggpt.evaluation.datasets import LabelledSequence
     from napari_seggpt.evaluation.peers import MakeSegmenter, Method
     from napari_seggpt.evaluation.protocol import DataSetScore, FrameScore
+    from napari_seggpt.evaluation.tuning import Tuning
     from napari_seggpt.model.seggpt import SegGPT
 
     Row = tuple[str, Mapping[str, float]]
@@ -71,6 +73,12 @@ def add_parser(commands: Any) -> None:
         "reference's labels as they are (copied) or moved by optical flow (warped) "
         "(default: copied)",
     )
+    parser.add_argument(
+        "--tune",
+        action="store_true",
+        help="also tune a prompt on the references of every sequence, and use it alone "
+        "and beside them",
+    )
     more = parser.add_mutually_exclusive_group()
     more.add_argument(
         "--measures",
@@ -87,6 +95,7 @@ def add_parser(commands: Any) -> None:
         "--figures", type=Path, metavar="FOLDER", help="draw figures there (PNG)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_tuning(parser)
     arguments.add_prediction(parser)
     arguments.add_model(parser)
     parser.set_defaults(run=run)
@@ -103,6 +112,10 @@ def run(args: argparse.Namespace) -> int:
             "Expected 1 reference for --annotator to start with, "
             f"got {args.references}."
         )
+    if args.tune and args.references < 2 and not args.annotator:
+        raise ValueError(
+            f"Expected 2 or more references for --tune, got {args.references}."
+        )
     if args.figures is not None:
         check_matplotlib()
         args.figures.mkdir(parents=True, exist_ok=True)
@@ -114,9 +127,23 @@ def run(args: argparse.Namespace) -> int:
     sequences = _find(args)
     peers = _peers(args.peers)
     model = arguments.load_named_model(args.model)
+    tuning = _tuning(args, model, how) if args.tune else None
+    if tuning is not None:
+        peers |= tuning.peers()
     if args.annotator:
         return _run_annotator(args, sequences, model, peers, how)
-    return _run_protocol(args, sequences, model, peers, how)
+    return _run_protocol(args, sequences, model, peers, how, tuning)
+
+
+def _tuning(args: argparse.Namespace, model: SegGPT, how: Mapping[str, Any]) -> Tuning:
+    from napari_seggpt.evaluation.tuning import Tuning
+
+    return Tuning(
+        model,
+        prediction=how["prediction"],
+        tuning=tuning_settings(args),
+        auto_tiles=how["auto_tiles"],
+    )
 
 
 def _find(args: argparse.Namespace) -> list[LabelledSequence]:
@@ -155,6 +182,7 @@ def _run_protocol(
     model: SegGPT,
     peers: Mapping[str, MakeSegmenter],
     how: Mapping[str, Any],
+    tuning: Tuning | None,
 ) -> int:
     from napari_seggpt.evaluation.figures import draw_dice, draw_distance
     from napari_seggpt.evaluation.measures import Measures
@@ -184,7 +212,8 @@ def _run_protocol(
     if args.figures is not None:
         draw_dice(results, args.figures / "dice.png")
         draw_distance(scores, args.figures / "distance.png")
-    print(_as_json(args, results, scores) if args.json else _as_table(results))
+    text = _as_json(args, results, scores, tuning) if args.json else _as_table(results)
+    print(text)
     return code
 
 
@@ -203,6 +232,7 @@ def _as_json(
     args: argparse.Namespace,
     results: Sequence[DataSetScore],
     scores: Sequence[FrameScore],
+    tuning: Tuning | None,
 ) -> str:
     report = {
         **_facts(args),
@@ -210,6 +240,11 @@ def _as_json(
         "mean": _means(results),
         "frames": [asdict(score) for score in scores],
     }
+    if tuning is not None:
+        report["tuning"] = {
+            "settings": asdict(tuning_settings(args)),
+            "prompts": tuning.figures,
+        }
     return json.dumps(report, indent=2)
 
 

@@ -19,9 +19,9 @@ from napari_seggpt.inference.memory import (
     thumbnail,
 )
 from napari_seggpt.inference.tiling import blend, make_tiles
+from napari_seggpt.inference.tuned import TunedPass, check_tuned, plan_passes
 from napari_seggpt.model.encoding import EncodedPrompts
 from napari_seggpt.model.seggpt import SEG_TYPES
-from napari_seggpt.palette import Palette
 from napari_seggpt.preprocessing import denormalise, measure_limits, normalise, to_rgb
 from napari_seggpt.settings import PredictionSettings
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.preprocessing import Limits
-    from napari_seggpt.prompts import Prompt
+    from napari_seggpt.prompts import Prompt, TunedPrompt
 
 logger = logging.getLogger(__name__)
 
@@ -65,10 +65,19 @@ class Predictor:
         It is moved to the device that the settings choose.
     prompts : iterable of Prompt
         The labelled examples; see `set_prompts`.
+    tuned : iterable of TunedPrompt, optional
+        Learned prompts, used for every frame, alone or beside the others. They are
+        always joined in features, fix the colours of their labels, and the others
+        are read as they are.
     settings : PredictionSettings, optional
         How the model and the prompts are used.
     limits : Limits, optional
         The contrast of prompts and frames; without them the prompts' own.
+
+    Raises
+    ------
+    TunedPromptError
+        If a tuned prompt is for another model or type embedding.
     """
 
     def __init__(
@@ -76,6 +85,7 @@ class Predictor:
         model: SegGPT,
         prompts: Iterable[Prompt] = (),
         *,
+        tuned: Iterable[TunedPrompt] = (),
         settings: PredictionSettings | None = None,
         limits: Limits | None = None,
     ) -> None:
@@ -84,10 +94,12 @@ class Predictor:
         self.dtype = pick_dtype(self.settings.precision, self.device)
         self.model = model.to(self.device).eval()
         self._given_limits = limits
+        self.tuned = tuple(tuned)
+        check_tuned(self.tuned, self.model, self.settings.seg_type)
         self.set_prompts(prompts)
 
     def set_prompts(self, prompts: Iterable[Prompt]) -> None:
-        """Replace the prompts; each is encoded once, when it is first used.
+        """Replace all but the tuned prompts; each is encoded once, at its first use.
 
         Raises
         ------
@@ -100,7 +112,8 @@ class Predictor:
         if self.limits is None and images:
             self.limits = measure_limits(images)
         ids = {int(i) for prompt in self.prompts for i in prompt.ids}
-        self.palettes = Palette.of(ids).split(self.settings.labels_per_pass)
+        self.palettes = plan_passes(ids, self.tuned, self.settings.labels_per_pass)
+        self._tuned_passes: dict[int, TunedPass] = {}
         self.tiles = [x for prompt in self.prompts for x in self.prepare(prompt)]
         if ids and not any(tile.is_labelled for tile in self.tiles):
             logger.warning(
@@ -219,14 +232,25 @@ class Predictor:
             image = self._tensor(tile.picture[None, None])
             colors = self.palettes[number].encode(tile.labels)
             seg_type = torch.tensor([SEG_TYPES[self.settings.seg_type]])
+            tuned = self._tuned_pass(number)
             with torch.inference_mode(), autocast(self.device, self.dtype):
-                tile.encoded[number] = self.model.encode_prompts(
+                encoded = self.model.encode_prompts(
                     image,
                     self._tensor(colors[None, None]),
                     seg_type.to(self.device),
                     torch.tensor([[tile.is_predicted]], device=self.device),
                 )
+                tile.encoded[number] = tuned.read(encoded)
         return tile.encoded[number]
+
+    def _tuned_pass(self, number: int) -> TunedPass:
+        """Return what the tuned prompts bring into a pass, encoded once."""
+        if number not in self._tuned_passes:
+            with torch.inference_mode(), autocast(self.device, self.dtype):
+                self._tuned_passes[number] = TunedPass.of(
+                    self.model, self.tuned, self.palettes[number], self.device
+                )
+        return self._tuned_passes[number]
 
     def _tensor(self, pictures: NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(normalise(pictures)).to(self.device)
@@ -267,7 +291,7 @@ class Predictor:
     def _choose(self, query: QueryTile, memory: Memory | None) -> list[PromptTile]:
         remembered = memory.recall(query) if memory else []
         tiles = choose(query, self.tiles, self.settings.max_prompts) + remembered
-        if self.settings.ensemble == "feature" or len(tiles) == 1:
+        if self.settings.ensemble == "feature" or len(tiles) <= 1:
             return tiles
         grid = spatial_grid([x.picture for x in tiles], [x.labels for x in tiles])
         return [self._tile(*grid)]
@@ -310,8 +334,11 @@ class Predictor:
 
     def _join(self, chosen: list[list[PromptTile]], number: int) -> EncodedPrompts:
         """Join encoded prompts of a batch, without a copy where all have the same."""
+        tuned = self._tuned_pass(number).encoded
         joined = [
-            EncodedPrompts.join([self._encoded(tile, number) for tile in tiles])
+            EncodedPrompts.join(
+                [*tuned, *(self._encoded(tile, number) for tile in tiles)]
+            )
             for tiles in (chosen[:1] if _all_same(chosen) else chosen)
         ]
         if len(joined) < len(chosen):

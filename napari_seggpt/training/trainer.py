@@ -65,7 +65,7 @@ def coloring_loss(model: SegGPT, batch: Batch, recipe: Recipe) -> Tensor:
     given = None if batch.hidden.all() else (target, pictures.hidden)
     stages = model.stages(pictures.images[:, -1], prompts, given)
     weight = pictures.weight * _hidden_pixels(pictures)
-    losses = [_stage_loss(stage, target, weight, recipe.beta) for stage in stages]
+    losses = [stage_loss(stage, target, weight, recipe.beta) for stage in stages]
     return torch.stack(losses).mean()
 
 
@@ -94,7 +94,11 @@ def _hidden_pixels(pictures: Pictures) -> Tensor:
     return F.interpolate(hidden, size=pictures.colors.shape[-2:], mode="nearest")
 
 
-def _stage_loss(stage: Tensor, target: Tensor, weight: Tensor, beta: float) -> Tensor:
+def stage_loss(stage: Tensor, target: Tensor, weight: Tensor, beta: float) -> Tensor:
+    """Weighted smooth L1 of colours (B, 3, h, w), which may be coarser than the target.
+
+    `target` is (B, 3, H, W) and `weight` (B, 1, H, W).
+    """
     size = (stage.shape[-2], stage.shape[-1])
     if stage.shape != target.shape:
         target = F.adaptive_avg_pool2d(target, size)

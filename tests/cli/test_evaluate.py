@@ -122,6 +122,22 @@ def test_prints_efforts_as_a_table(run, data):
     assert efforts[2] == pytest.approx((efforts[0] + efforts[1]) / 2, abs=1e-3)
 
 
+def test_compares_with_tuned_prompts(run, data):
+    code, out, _ = run(
+        "evaluate", data, "--tune", "--references", 3, "--steps", 2, "--sets", "long",
+        "--peers", "--json",
+    )  # fmt: skip
+    assert code == 0
+    report = json.loads(out)
+    assert set(report["mean"]["dice"]) == {"seggpt", "tuned", "tuned and plain"}
+    assert report["tuning"]["settings"]["steps"] == 2
+    (figures,) = report["tuning"]["prompts"]
+    assert figures["frames"] == 3
+    code, _, errors = run("evaluate", data, "--tune")
+    assert code == 2
+    assert "Expected 2 or more references for --tune, got 1" in errors
+
+
 @pytest.mark.parametrize(
     ("module", "options"),
     [("sklearn.ensemble", ["--peers", "pixels"]), ("matplotlib.figure", ["--figures"])],

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from napari_seggpt.model.config import TINY
 from napari_seggpt.model.encoding import EncodedPrompts
+from napari_seggpt.model.seggpt import SegGPT
 from napari_seggpt.preprocessing import denormalise
 
 Frame = Callable[..., np.ndarray]
@@ -45,9 +46,15 @@ class CopyingModel(torch.nn.Module):
         self.noise = 0.0
 
     def encode_prompts(
-        self, images: Tensor, colors: Tensor, seg_type: Tensor, predicted: Tensor
+        self,
+        images: Tensor,
+        colors: Tensor,
+        seg_type: Tensor,
+        predicted: Tensor | None = None,
     ) -> EncodedPrompts:
         assert images.shape == colors.shape == (1, 1, 3, *self.config.image_size)
+        if predicted is None:
+            predicted = torch.zeros(1, 1, dtype=torch.bool)
         self.dtypes.append(_product_dtype())
         self.encoded.append(denormalise(colors[0, 0].numpy()))
         self.pictures.append(denormalise(images[0, 0].numpy()))
@@ -105,3 +112,13 @@ def blocks() -> Blocks:
         return np.array([0, *ids])[number % (len(ids) + 1)]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def readout_model(make_model: Callable[..., SegGPT]) -> SegGPT:
+    """The readout at toy size; shared, so never to be changed."""
+    config = replace(
+        TINY, merge_index=-1, tap_indices=(3,), decoder="readout", pretrain_grid=4,
+        isolated_prompts=True, stem_dim=8, match_dim=12,
+    )  # fmt: skip
+    return make_model(config)

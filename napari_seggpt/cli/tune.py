@@ -1,0 +1,206 @@
+"""`napari-seggpt tune`: labelled frames in, a tuned prompt out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from tqdm import tqdm
+
+from napari_seggpt.cli import arguments, references
+from napari_seggpt.cli.interrupt import INTERRUPTED, StopAtNextStep
+from napari_seggpt.cli.paths import check_apart, check_new
+from napari_seggpt.settings import TuningSettings, TuningStart
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from napari_seggpt.io import Stack
+    from napari_seggpt.prompts import TunedPrompt
+    from napari_seggpt.training.tuning import TuneStep
+
+TUNING = TuningSettings()
+ENDING = ".safetensors"
+NO_GAIN = 1  # the exit code where nothing is written because nothing was gained
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the parser of all commands."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "tune",
+        help="tune a prompt on some labelled frames",
+        description="Tune a prompt on two or more labelled frames: the model stays as "
+        "it is, the prompt learns. predict --prompt takes the file, for this stack or "
+        "another. Stopping (Ctrl-C) keeps the best prompt so far.",
+    )
+    parser.add_argument("stack", type=Path, help="TIFF, OME-TIFF, zarr or a folder")
+    references.add_references(parser)
+    parser.add_argument(
+        "--output", type=Path, required=True, help=f"file of the prompt ({ENDING})"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the output")
+    parser.add_argument(
+        "--names",
+        type=_name,
+        nargs="+",
+        default=[],
+        metavar="ID=NAME",
+        help="what the labels mean, to be kept with the prompt",
+    )
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="write the prompt even if it is no better than the frames as they are",
+    )
+    add_tuning(parser)
+    arguments.add_contrast(parser)
+    arguments.add_prediction(parser)
+    arguments.add_model(parser)
+    parser.set_defaults(run=run)
+
+
+def add_tuning(parser: argparse.ArgumentParser) -> None:
+    """Add how a prompt is tuned."""
+    group = parser.add_argument_group("tuning")
+    group.add_argument(
+        "--steps",
+        type=int,
+        metavar="N",
+        default=TUNING.steps,
+        help="at most N updates (default: %(default)s)",
+    )
+    group.add_argument(
+        "--from",
+        dest="start",
+        choices=get_args(TuningStart),
+        default=TUNING.start,
+        help="what the pictures of the prompt start from (default: %(default)s)",
+    )
+    group.add_argument(
+        "--num-prompts",
+        type=int,
+        metavar="N",
+        default=TUNING.num_prompts,
+        help="at most N pictures in the prompt (default: %(default)s)",
+    )
+    for name, what in (
+        ("map", "what the prompt offers to be read"),
+        ("image", "the prompt's pictures"),
+        ("color", "the prompt's colours"),
+    ):
+        group.add_argument(
+            f"--{name}-rate",
+            type=float,
+            metavar="RATE",
+            default=getattr(TUNING, f"{name}_rate"),
+            help=f"how fast {what} learn; 0: not at all (default: "
+            + ("as the model needs)" if name == "image" else "%(default)s)"),
+        )
+    group.add_argument(
+        "--seed", type=int, default=TUNING.seed, help="(default: %(default)s)"
+    )
+
+
+def tuning_settings(args: argparse.Namespace) -> TuningSettings:
+    """Return the settings that the flags of tuning say."""
+    names = {field.name for field in fields(TuningSettings)}
+    return TuningSettings(**{k: v for k, v in vars(args).items() if k in names})
+
+
+def _name(text: str) -> tuple[int, str]:
+    number, _, name = text.partition("=")
+    if not number.isdigit() or not name:
+        raise argparse.ArgumentTypeError(f"expected ID=NAME, got {text!r}")
+    return int(number), name
+
+
+def run(args: argparse.Namespace) -> int:
+    """Tune and write; returns the exit code."""
+    from napari_seggpt.io import open_stack
+
+    settings = tuning_settings(args)
+    if args.output.suffix != ENDING:
+        raise ValueError(f"Expected an output {ENDING}, got {args.output.name}.")
+    check_apart([args.output], references.read_files(args))
+    check_new(args.output, overwrite=args.overwrite)
+    with open_stack(args.stack, axis=args.axis, at=args.at, level=args.level) as stack:
+        steps = _start(args, stack, settings)
+    with StopAtNextStep() as interrupt:
+        best = _follow(steps, settings.steps, interrupt)
+    code = _finish(args, best)
+    return INTERRUPTED if interrupt.asked and code == 0 else code
+
+
+def _start(
+    args: argparse.Namespace, stack: Stack, settings: TuningSettings
+) -> Generator[TuneStep]:
+    from napari_seggpt.inference.propagation import sample_frames
+    from napari_seggpt.preprocessing import measure_limits
+    from napari_seggpt.training.tuning import tune_prompt
+
+    prompts = references.read_prompts(args, stack)
+    limits = measure_limits(sample_frames(stack), arguments.contrast_settings(args))
+    model = arguments.load_named_model(args.model)
+    prediction = references.advise_tiles(
+        args, prompts, arguments.prediction_settings(args), model.config.image_size
+    )
+    return tune_prompt(
+        model,
+        prompts,
+        settings=settings,
+        prediction=prediction,
+        limits=limits,
+        class_names=dict(args.names),
+    )
+
+
+def _follow(
+    steps: Generator[TuneStep], total: int, interrupt: StopAtNextStep
+) -> TunedPrompt:
+    """Show loss and Dice as they come; returns the best prompt."""
+    shown: dict[str, str] = {}
+    best: TunedPrompt | None = None
+    with tqdm(total=total, unit="step", desc="Tuning") as bar:
+        for step in steps:
+            best = step.best
+            if step.loss is not None:
+                shown["loss"] = f"{step.loss:.3f}"
+            if step.dice is not None:
+                shown["dice"] = f"{step.dice:.3f}"
+            bar.update(step.step - bar.n)
+            bar.set_postfix(shown)
+            if interrupt.asked:
+                break
+    steps.close()
+    assert best is not None  # the first step is there before any update
+    return best
+
+
+def _finish(args: argparse.Namespace, best: TunedPrompt) -> int:
+    """Write the prompt if it is worth it, and say so."""
+    figures = best.figures
+    dice = (
+        "Dice of frames predicted from the others "
+        f"{figures.dice_before:.3f} before, {figures.dice_after:.3f} after"
+    )
+    if figures.held_back_before is not None and figures.held_back_after is not None:
+        dice += (
+            f" (of the one held back {figures.held_back_before:.3f} and "
+            f"{figures.held_back_after:.3f})"
+        )
+    if not (figures.has_gained or args.keep):
+        print(
+            f"Tuning gained nothing over the {figures.frames} frames as they are: "
+            f"{dice}. Nothing is written. --keep writes it anyway.",
+            file=sys.stderr,
+        )
+        return NO_GAIN
+    best.save(args.output)
+    print(
+        f"Tuned on {figures.frames} frames: {dice}; {figures.steps} steps, "
+        f"{figures.seconds:.0f} s. Prompt: {args.output}"
+    )
+    return 0

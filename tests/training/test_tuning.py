@@ -1,0 +1,302 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from napari_seggpt.model.checkpoint import model_hash
+from napari_seggpt.preprocessing import normalise
+from napari_seggpt.prompts import Prompt
+from napari_seggpt.settings import PredictionSettings, TilingSettings, TuningSettings
+from napari_seggpt.training import tuning
+from napari_seggpt.training.frozen import frozen
+from napari_seggpt.training.tuning import class_dice, soft_dice_loss, tune_prompt
+from napari_seggpt.training.tuning_data import TuningData, augment
+
+CPU = PredictionSettings(device="cpu")
+QUICK = TuningSettings(steps=4, check_every=2)
+
+
+@pytest.fixture
+def frames():
+    """Five frames of a bright square that moves over noise."""
+    rng = np.random.default_rng(0)
+    made = []
+    for index in range(5):
+        labels = np.zeros((40, 36), np.uint8)
+        labels[6 + 3 * index : 20 + 3 * index, 8:26] = 4
+        image = (labels > 0) * 120.0 + rng.normal(60, 20, labels.shape)
+        image = np.clip(image, 0, 255).astype(np.uint8)
+        made.append(Prompt(image=image, labels=labels, index=10 * index))
+    return made
+
+
+def tune(model, frames, settings=QUICK, prediction=CPU, **more):
+    return list(
+        tune_prompt(model, frames, settings=settings, prediction=prediction, **more)
+    )
+
+
+def data_of(frames, **more):
+    return TuningData.of(
+        frames, (32, 32), prediction=CPU, limits=None, **{"hold_back": True, **more}
+    )
+
+
+# -- the course --------------------------------------------------------------------
+
+
+def test_yields_before_and_after_every_update(new_model, frames):
+    steps = tune(new_model(), frames)
+    assert [step.step for step in steps] == [0, 1, 2, 3, 4]
+    assert [step.loss is None for step in steps] == [True] + [False] * 4
+    assert [step.dice is None for step in steps] == [False, True, False, True, False]
+    assert [step.held_back_dice is None for step in steps] == [
+        step.dice is None for step in steps
+    ]
+
+
+def test_the_prompt_learns_and_the_network_does_not(new_model, frames):
+    model = new_model()
+    before = model_hash(model)
+    steps = tune(model, frames, replace(QUICK, steps=40, map_rate=0.02))
+    assert model_hash(model) == before
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    losses = [step.loss for step in steps[1:]]
+    assert np.mean(losses[-8:]) < 0.9 * np.mean(losses[:8])
+    assert any(weights.any() for weights in steps[-1].best.prompt_map.values())
+
+
+def test_the_best_prompt_is_kept(new_model, frames):
+    steps = tune(new_model(), frames, replace(QUICK, steps=12, map_rate=0.02))
+    dices = [step.dice for step in steps if step.dice is not None]
+    best = steps[-1].best
+    assert best.figures.dice_before == dices[0]
+    assert best.figures.dice_after == max(dices)
+    taken = {step.step: step for step in steps}[best.figures.steps]
+    assert taken.dice == max(dices)
+    assert taken.held_back_dice == best.figures.held_back_after
+    assert best.figures.frames == 5
+    assert best.model_hash == model_hash(new_model())
+
+
+def test_it_can_be_closed_at_any_time(new_model, frames):
+    model = new_model()
+    steps = tune_prompt(model, frames, settings=QUICK, prediction=CPU)
+    first, second = next(steps), next(steps)
+    steps.close()
+    assert first.best.figures.steps == second.best.figures.steps == 0
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_it_stops_where_nothing_is_gained(new_model, frames, monkeypatch):
+    monkeypatch.setattr(tuning, "class_dice", lambda *_: 0.5)
+    steps = tune(new_model(), frames, replace(QUICK, steps=20, patience=2))
+    assert steps[-1].step == 4
+    assert not steps[-1].best.figures.has_gained
+
+
+def test_the_result_is_a_function_of_the_seed(new_model, frames):
+    settings = replace(QUICK, brightness=True, crop=0.7, flip=True)
+    losses = [
+        [step.loss for step in tune(new_model(), frames, replace(settings, seed=seed))]
+        for seed in (0, 0, 1)
+    ]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_names_and_settings_are_kept(new_model, frames):
+    best = tune(new_model(), frames, class_names={4: "square"})[-1].best
+    assert best.class_names == {4: "square"}
+    assert best.settings == QUICK
+    assert best.palette.ids.tolist() == [4]
+    assert best.tile_scale is None
+
+
+# -- what learns -------------------------------------------------------------------
+
+
+def test_the_pictures_stay_where_only_the_map_learns(new_model, frames):
+    best = tune(new_model(), frames)[-1].best
+    tiles = data_of(frames).starts(8)
+    expected = normalise(np.stack([tile.picture for tile in tiles]))
+    np.testing.assert_array_equal(best.images, expected)
+
+
+@pytest.mark.parametrize("part", ["image", "color"])
+def test_pictures_and_colours_learn_if_asked(new_model, frames, part):
+    rates = {"image_rate": 0.0, "color_rate": 0.0, f"{part}_rate": 0.05}
+    settings = replace(QUICK, map_rate=0.0, **rates)
+    every = tune(new_model(), frames, replace(settings, hold_back=False, patience=9))
+    learned = tuning.LearnedPrompt(data_of(frames), settings, new_model(), "semantic")
+    assert learned.images.requires_grad == (part == "image")
+    assert learned.colors.requires_grad == (part == "color")
+    assert every[-1].best.prompt_map == {}
+
+
+def test_a_network_without_a_readout_learns_pictures(tiny_model, frames, monkeypatch):
+    snapshots = []
+    original = tuning._Tuner._snapshot
+
+    def record(self, *args):
+        snapshots.append(self._learned.arrays()[0])
+        return original(self, *args)
+
+    monkeypatch.setattr(tuning._Tuner, "_snapshot", record)
+    values = iter(np.linspace(0, 1, 1000))
+    monkeypatch.setattr(tuning, "class_dice", lambda *_: next(values))
+    best = tune(tiny_model, frames)[-1].best
+    assert best.prompt_map == {}
+    assert not np.array_equal(snapshots[0], snapshots[-1])
+    np.testing.assert_array_equal(best.images, snapshots[-1])
+
+
+def test_a_pull_leads_back(tiny_model, frames):
+    def moved(pull):
+        learned = tuning.LearnedPrompt(
+            data_of(frames), replace(QUICK, pull=pull), tiny_model, "semantic"
+        )
+        start = learned.images.detach().clone()
+        with torch.no_grad():
+            learned.images += 1
+        learned.pull_back()
+        return float((learned.images.detach() - start).abs().mean())
+
+    assert moved(0.0) == pytest.approx(1.0, abs=1e-5)
+    assert moved(0.25) == pytest.approx(0.75, abs=1e-5)
+
+
+@pytest.mark.parametrize(("start", "count"), [("grid", 1), ("noise", 5)])
+def test_other_starts(new_model, frames, start, count):
+    steps = tune(new_model(), frames, replace(QUICK, start=start))
+    assert len(steps[-1].best.images) == count
+    assert np.isfinite([step.loss for step in steps[1:]]).all()
+
+
+def test_the_number_of_tensors_is_bounded(new_model, frames):
+    steps = tune(new_model(), frames, replace(QUICK, num_prompts=2))
+    assert len(steps[-1].best.images) == 2
+
+
+def test_tiles_become_tensors(new_model, frames):
+    prediction = replace(CPU, tiling=TilingSettings(enabled=True, scale=2.0))
+    best = tune(new_model(), frames, prediction=prediction)[-1].best
+    assert len(best.images) == 8
+    assert best.tile_scale == 2.0
+
+
+def test_checkpoints_change_no_gradient(tiny_model, frames):
+    gradients = []
+    for checkpointing in (False, True):
+        learned = tuning.LearnedPrompt(data_of(frames), QUICK, tiny_model, "semantic")
+        with frozen(tiny_model, checkpointing=checkpointing):
+            query = torch.zeros(1, 3, 32, 32)
+            tiny_model(query, learned.encode([0, 1])).square().mean().backward()
+        gradients.append(learned.images.grad)
+    assert gradients[0].abs().max() > 0
+    torch.testing.assert_close(*gradients)
+
+
+# -- the frames --------------------------------------------------------------------
+
+
+def test_a_frame_is_predicted_from_others_and_one_is_never_a_query(
+    new_model, frames, monkeypatch
+):
+    queries = []
+
+    def record(tile, *args):
+        queries.append(tile.frame)
+        return augment(tile, *args)
+
+    monkeypatch.setattr(tuning, "augment", record)
+    tune(new_model(), frames, replace(QUICK, steps=8, patience=9))
+    data = data_of(frames)
+    assert data.held_back == 1
+    assert sorted(queries) == [0, 0, 2, 2, 3, 3, 4, 4]
+    learned = tuning.LearnedPrompt(data, QUICK, new_model(), "semantic")
+    assert learned.usable(2) == [0, 1, 3, 4]
+    assert learned.nearest(data.tiles[2], 2) == [1, 3]
+
+
+def test_the_frame_held_back_has_the_most_labels(frames):
+    labels = frames[3].labels.copy()
+    labels[0, 0] = 9
+    frames[3] = replace(frames[3], labels=labels)
+    assert data_of(frames).held_back == 3
+    assert data_of(frames, hold_back=False).held_back is None
+    assert data_of(frames[:2]).held_back is None
+
+
+def test_tensors_start_from_all_frames_before_any_gives_two(frames):
+    tiled = replace(CPU, tiling=TilingSettings(enabled=True, scale=2.0))
+    data = TuningData.of(
+        frames, (32, 32), prediction=tiled, limits=None, hold_back=True
+    )
+    assert [tile.frame for tile in data.starts(7)] == [0, 1, 2, 3, 4, 0, 4]
+    assert [tile.frame for tile in data.starts(3)] == [0, 2, 4]
+    most = data.starts(5)[0].labels.astype(bool).sum()
+    assert most == max((t.labels > 0).sum() for t in data.tiles if t.frame == 0)
+
+
+def test_two_frames_are_enough(new_model, frames):
+    steps = tune(new_model(), frames[:2])
+    assert steps[0].dice is not None
+    assert steps[0].held_back_dice is None
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_few_labelled_frames_are_refused(new_model, frames, count):
+    empty = replace(frames[4], labels=np.zeros_like(frames[4].labels))
+    with pytest.raises(ValueError, match=f"2 or more labelled frames .* got {count}"):
+        tune_prompt(new_model(), [*frames[:count], empty], prediction=CPU)
+
+
+def test_more_labels_than_a_pass_holds_are_refused(new_model, frames):
+    labels = np.arange(40 * 36).reshape(40, 36) % 4
+    frames[0] = replace(frames[0], labels=labels)
+    prediction = replace(CPU, labels_per_pass=3)
+    with pytest.raises(ValueError, match="at most 3 labels in a tuned prompt"):
+        tune_prompt(new_model(), frames, prediction=prediction)
+
+
+def test_what_cannot_learn_is_refused(new_model, tiny_model, frames):
+    half = replace(CPU, precision="float16")
+    with pytest.raises(ValueError, match="got float16"):
+        tune_prompt(new_model(), frames, prediction=half)
+    nothing = TuningSettings(image_rate=0.0)
+    with pytest.raises(ValueError, match="Expected something to learn"):
+        tune_prompt(tiny_model, frames, settings=nothing, prediction=CPU)
+
+
+def test_pictures_and_labels_are_augmented_alike(frames):
+    settings = TuningSettings(crop=0.5, flip=True, brightness=True)
+    tile = data_of(frames).tiles[2]
+    tile = replace(tile, picture=np.repeat(tile.labels[..., None], 3, axis=2) * 40)
+    rng = np.random.default_rng(0)
+    flips = set()
+    for _ in range(8):
+        picture, labels, flipped = augment(tile, settings, rng)
+        assert picture.shape == (32, 32, 3)
+        assert ((picture[..., 0] > 80) == (labels > 0)).mean() > 0.9
+        flips.add(flipped)
+    assert flips == {True, False}
+
+
+# -- losses ------------------------------------------------------------------------
+
+
+def test_the_soft_dice_loss_falls_to_zero_on_the_colours():
+    known = torch.tensor([[-2.0, -2, -2], [2, 2, -2], [-2, 2, 2]])
+    target = known[torch.randint(3, (16, 16))].movedim(-1, 0)[None]
+    black = known[0][None, :, None, None].expand_as(target)
+    right = float(soft_dice_loss(target, target, known))
+    assert right < 0.02 < float(soft_dice_loss(black, target, known))
+    assert float(soft_dice_loss(black, black, known)) < 0.02
+
+
+def test_class_dice_counts_classes_that_occur():
+    true = np.array([[1, 1, 0, 0]])
+    assert class_dice(np.array([[1, 2, 0, 0]]), true) == pytest.approx(2 / 3)
+    assert class_dice(true * 0, true * 0) == 1
+    assert class_dice(true, true * 0) == 0
