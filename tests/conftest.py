@@ -14,10 +14,13 @@ from napari_seggpt.inference import predictor as predictor_module
 from napari_seggpt.inference.predictor import Prediction
 from napari_seggpt.model.config import TINY, SegGPTConfig
 from napari_seggpt.model.seggpt import SegGPT
+from napari_seggpt.palette import Palette
 from napari_seggpt.preprocessing import Limits
-from napari_seggpt.prompts import Prompt
+from napari_seggpt.prompts import Prompt, TunedPrompt, TuningFigures
 from napari_seggpt.session import ModelCache
-from napari_seggpt.settings import PredictionSettings
+from napari_seggpt.settings import PredictionSettings, TuningSettings
+from napari_seggpt.training import tuning
+from napari_seggpt.training.tuning import TuneStep
 
 # A busy machine is slow, not wrong.
 settings.register_profile(
@@ -66,12 +69,14 @@ class CopyingPredictor:
         model: object,
         prompts: Iterable[Prompt],
         *,
+        tuned: Iterable[object] = (),
         settings: PredictionSettings | None = None,
         limits: Limits | None = None,
     ) -> None:
         self.model = model
         self.settings = settings or PredictionSettings()
         self.limits = limits
+        self.tuned = tuple(tuned)
         self.set_prompts(prompts)
         self.made.append(self)
 
@@ -81,6 +86,9 @@ class CopyingPredictor:
     @property
     def references(self) -> dict[int, Prompt]:
         return {p.index: p for p in self.prompts if p.index is not None}
+
+    def predict(self, frame: np.ndarray, *, index: int | None = None) -> Prediction:
+        return self._predict(frame, index or 0)
 
     def prepare(self, prompt: Prompt, *, predicted: bool = False) -> list[Any]:
         return []
@@ -118,6 +126,76 @@ def predictor(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[CopyingPredictor
     monkeypatch.setattr(predictor_module, "Predictor", copying)
     yield copying
     copying.gate.set()
+
+
+class TunedInSteps:
+    """Stands for `tune_prompt`: so many steps, each of which may be waited for.
+
+    Attributes
+    ----------
+    gains : float
+        What the Dice rises by in a step.
+    gate : Event
+        Closed: no step is made.
+    asked : list of sequence of Prompt
+        What was to be learned from.
+    """
+
+    def __init__(self) -> None:
+        self.gains = 0.1
+        self.steps = 3
+        self.gate = threading.Event()
+        self.gate.set()
+        self.asked: list[Sequence[Prompt]] = []
+
+    def __call__(self, model: object, examples: Sequence[Prompt], **_: Any) -> Any:
+        self.asked.append(examples)
+        return self._run()
+
+    def _run(self) -> Iterator[TuneStep]:
+        for step in range(self.steps + 1):
+            self.gate.wait(20)
+            dice = 0.5 + self.gains * step
+            loss = 1.0 / step if step else None
+            yield TuneStep(
+                step=step,
+                loss=loss,
+                dice=dice,
+                held_back_dice=dice / 2,
+                best=tuned_prompt(step, dice),
+            )
+
+
+def tuned_prompt(step: int = 1, dice: float = 0.6) -> TunedPrompt:
+    """Return a prompt of one 8-pixel picture, that is told by its step."""
+    picture = np.full((1, 3, 8, 8), step / 10, np.float32)
+    return TunedPrompt(
+        images=picture,
+        colors=picture,
+        palette=Palette.of([1]),
+        model_hash="abc",
+        seg_type="semantic",
+        settings=TuningSettings(),
+        figures=TuningFigures(
+            frames=2, steps=step, seconds=1.0, dice_before=0.5, dice_after=dice
+        ),
+        class_names={1: "cell"},
+    )
+
+
+@pytest.fixture(scope="session")
+def make_tuned() -> Callable[..., TunedPrompt]:
+    """Make a tuned prompt."""
+    return tuned_prompt
+
+
+@pytest.fixture
+def tuner(monkeypatch: pytest.MonkeyPatch) -> Iterator[TunedInSteps]:
+    """Tuning that takes no time."""
+    steps = TunedInSteps()
+    monkeypatch.setattr(tuning, "tune_prompt", steps)
+    yield steps
+    steps.gate.set()
 
 
 @pytest.fixture

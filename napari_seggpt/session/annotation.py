@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from napari_seggpt.inference.propagation import Frames
-    from napari_seggpt.prompts import Prompt
+    from napari_seggpt.prompts import Prompt, TunedPrompt
     from napari_seggpt.session.frames import FrameLabels
     from napari_seggpt.session.status import FrameRecord
 
@@ -71,6 +71,8 @@ class Annotation:
         self._book = Book(len(stack))
         self._writer = FrameWriter(labels, self._book)
         self._examples = Examples()
+        self._tuned: TunedPrompt | None = None
+        self._tuned_mark = b""
         self._settings = settings or SessionSettings()
         self._take_settings()
         self._book.take_changes()
@@ -124,7 +126,7 @@ class Annotation:
         direction = settings.propagation.direction if memory else None
         parts = (
             settings.model, prediction, settings.contrast, memory, direction,
-            self._stacks, self._examples.mark,
+            self._stacks, self._examples.mark, self._tuned_mark,
         )  # fmt: skip
         self._book.set_basis(hashlib.sha256(repr(parts).encode()).digest())
 
@@ -279,6 +281,17 @@ class Annotation:
         self._take_settings()
         self._publish()
         self.references_changed.emit()
+
+    @property
+    def tuned(self) -> TunedPrompt | None:
+        """A prompt that has learned from labelled frames, used beside the others."""
+        return self._tuned
+
+    @tuned.setter
+    def tuned(self, tuned: TunedPrompt | None) -> None:
+        self._tuned = tuned
+        self._tuned_mark = b"" if tuned is None else tuned.digest
+        self._examples_changed()
 
     @property
     def locked_labels(self) -> frozenset[int]:

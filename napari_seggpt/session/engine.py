@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.inference.propagation import Frames
+    from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.preprocessing import Limits
+    from napari_seggpt.prompts import TunedPrompt
     from napari_seggpt.session.models import ModelCache, Progress
     from napari_seggpt.session.references import PromptSource
     from napari_seggpt.settings import ContrastSettings, SessionSettings
@@ -26,6 +28,11 @@ class Request:
     stack: Frames
     settings: SessionSettings
     sources: tuple[PromptSource, ...]
+    tuned: tuple[TunedPrompt, ...] = ()
+
+
+class StoppedError(Exception):
+    """A person stopped what waits for a model to be fetched."""
 
 
 class Engine:
@@ -49,27 +56,42 @@ class Engine:
         self, request: Request, progress: Progress | None = None
     ) -> Predictor:
         """Return a predictor; the last one, if it serves."""
-        from napari_seggpt.inference.predictor import Predictor
-
-        settings = request.settings
         with self.models.lock:
-            model = self.models.get(settings.model, progress)
-            limits = self._contrast(request.stack, settings.contrast)
-            prompts = self._make_prompts(request)
-            wanted = (model, settings.prediction, limits)
+            model, prompts, limits = self.material(request, progress)
+            wanted = (model, request.settings.prediction, limits, *request.tuned)
             # Dropped first: it is no good if what follows fails, and two predictors
             # may not fit in memory.
             predictor, self._predictor = self._predictor, None
             if predictor is None or not _same(wanted, self._built):
                 predictor = None
-                predictor = Predictor(
-                    model, prompts, settings=settings.prediction, limits=limits
-                )
+                predictor = self.new_predictor(request)
                 self._built = wanted
             elif not _same(tuple(prompts), predictor.prompts):
                 predictor.set_prompts(prompts)
             self._predictor = predictor
             return predictor
+
+    def new_predictor(self, request: Request) -> Predictor:
+        """Make a predictor that is not kept."""
+        from napari_seggpt.inference.predictor import Predictor
+
+        model, prompts, limits = self.material(request)
+        return Predictor(
+            model,
+            prompts,
+            tuned=request.tuned,
+            settings=request.settings.prediction,
+            limits=limits,
+        )
+
+    def material(
+        self, request: Request, progress: Progress | None = None
+    ) -> tuple[SegGPT, list[Prompt], Limits]:
+        """Return model, prompts and contrast; kept until another request."""
+        with self.models.lock:
+            model = self.models.get(request.settings.model, progress)
+            limits = self._contrast(request.stack, request.settings.contrast)
+            return model, self._make_prompts(request), limits
 
     def _contrast(self, stack: Frames, settings: ContrastSettings) -> Limits:
         from napari_seggpt.inference.propagation import sample_frames

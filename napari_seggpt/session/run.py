@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_seggpt.session.engine import StoppedError
 from napari_seggpt.session.frames import compact
 
 if TYPE_CHECKING:
@@ -47,10 +48,6 @@ class FrameResult:
     confidence: float
     confidence_map: NDArray[np.float16] | None = None
     seconds: float = 0.0
-
-
-class _StoppedError(Exception):
-    """The run was stopped while a model was being fetched."""
 
 
 class Run:
@@ -113,7 +110,7 @@ class Run:
         """
         try:
             steps = self._steps()
-        except _StoppedError:
+        except StoppedError:
             return
         began = perf_counter()  # loading the model tells nothing of other frames
         while not self.is_stopped:
@@ -144,7 +141,7 @@ class Run:
 
     def _report(self, done: int, total: int) -> None:
         if self.is_stopped:
-            raise _StoppedError
+            raise StoppedError
         if self.on_download is not None:
             self.on_download(done, total)
 

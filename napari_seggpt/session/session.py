@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
@@ -18,10 +19,12 @@ from napari_seggpt.session.planning import (
 )
 from napari_seggpt.session.references import HELD, PromptSource, choose_references
 from napari_seggpt.session.run import Run
+from napari_seggpt.session.tuning import COMPARED, Tuning, spread
 from napari_seggpt.session.undo import UndoHistory, UndoStep
+from napari_seggpt.settings import TuningSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from napari_seggpt.inference.propagation import Frames
     from napari_seggpt.session.frames import FrameLabels
@@ -116,9 +119,7 @@ class Session(Annotation):
         frames = tuple(reachable(self.plan(scope, current), chosen, direction))
         if not frames:
             raise ValueError(refusal(scope, current, self.status(current)))
-        request = Request(
-            stack=self._stack, settings=self._settings, sources=tuple(sources)
-        )
+        request = self._request(sources)
         self._runs += 1
         self._step = UndoStep()
         self._run = Run(
@@ -131,6 +132,14 @@ class Session(Annotation):
         )
         self.runs_changed.emit()
         return self._run
+
+    def _request(self, sources: Sequence[PromptSource]) -> Request:
+        return Request(
+            stack=self._stack,
+            settings=self._settings,
+            sources=tuple(sources),
+            tuned=() if self._tuned is None else (self._tuned,),
+        )
 
     def _sources(self, frames: tuple[int, ...]) -> list[PromptSource]:
         """Copy the examples that a run is to be shown."""
@@ -145,7 +154,7 @@ class Session(Annotation):
                     PromptSource(identity=identity, frame=frame, labels=labels)
                 )
         sources.extend(self._examples.sources)
-        if not any(source.labels.any() for source in sources):
+        if self._tuned is None and not any(source.labels.any() for source in sources):
             raise ValueError(
                 "Expected a reference with labels, got none: paint on a frame, or "
                 "switch a reference on."
@@ -161,6 +170,39 @@ class Session(Annotation):
         ]
         near = choose_references(self._used_references(), frames, limit - 1)
         return sorted({*near, *choose_references(labelled, frames, 1)})
+
+    # -- tuning --------------------------------------------------------------------
+
+    def start_tuning(
+        self,
+        settings: TuningSettings | None = None,
+        class_names: Mapping[int, str] | None = None,
+    ) -> Tuning:
+        """Begin to tune a prompt on the references that are switched on.
+
+        Raises
+        ------
+        ValueError
+            If a run is on, or fewer than two references have labels.
+        """
+        if self._run is not None:
+            raise ValueError("Expected the run to have ended before tuning.")
+        frames = tuple(self._used_references())
+        sources = [x for x in self._sources(frames or (0,)) if x.labels.any()]
+        if len(sources) < 2:
+            raise ValueError(
+                "Expected two or more references with labels to tune on, got "
+                f"{len(sources)}: paint or correct another frame."
+            )
+        request = replace(self._request(sources), tuned=())
+        return Tuning(
+            self._engine, request, settings or TuningSettings(), class_names or {}
+        )
+
+    def frames_to_compare(self) -> list[int]:
+        """Return frames that a tuned prompt is shown on: any that runs may write."""
+        free = [f for f in range(len(self)) if not self._book[f].is_protected]
+        return spread(free, COMPARED)
 
     # -- a run ---------------------------------------------------------------------
 

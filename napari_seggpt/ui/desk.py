@@ -15,6 +15,7 @@ from napari_seggpt.ui.labels_watcher import shown_frames
 from napari_seggpt.ui.looks import Looks
 from napari_seggpt.ui.navigation import Navigation
 from napari_seggpt.ui.runs import RunControl
+from napari_seggpt.ui.tuning import TuneControl
 from napari_seggpt.ui.workers import Job, JobState
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Desk:
         self.labels = LabelsLayer.of_stack(self.stack, choice.labels)
         self.session = Session(self.stack, self.labels, settings, models=models)
         self.runs = RunControl(self.session)
+        self.tuning = TuneControl(self.session, self.labels.layer)
         self.looks = Looks(self.stack, self.labels)
         self.navigation = Navigation(
             viewer, self.labels.layer, self.labels.axes.axis, len(self.labels)
@@ -144,6 +146,7 @@ class Desk:
         """End what is on and let go of the layers; labels stay."""
         self.image.events.data.disconnect(self._on_image_data)
         self.runs.close()
+        self.tuning.close()
         self.looks.close()
         self._scan_again = False
         if self._scan is not None:

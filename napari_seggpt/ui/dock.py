@@ -25,6 +25,7 @@ from napari_seggpt.ui.review_panel import ReviewPanel
 from napari_seggpt.ui.run_panel import RunPanel
 from napari_seggpt.ui.settings_form import SettingsForm
 from napari_seggpt.ui.style import style_sheet, tones
+from napari_seggpt.ui.tune_panel import TunePanel
 from napari_seggpt.ui.widgets import Section
 from napari_seggpt.ui.workbench import Workbench
 
@@ -75,6 +76,7 @@ class SegGPTWidget(QWidget):
         self.references_panel = ReferencesPanel(self.bench)
         self.run_panel = RunPanel(self.bench)
         self.review_panel = ReviewPanel(self.bench)
+        self.tune_panel = TunePanel(self.bench)
         self.form = SettingsForm(self.bench.settings, skip=ELSEWHERE)
         self.advanced_panel = Section("Advanced")
         self.advanced_panel.rows.addWidget(self.form)
@@ -83,6 +85,7 @@ class SegGPTWidget(QWidget):
             self.references_panel,
             self.run_panel,
             self.review_panel,
+            self.tune_panel,
             self.advanced_panel,
         )
         self._hint_timer = QTimer()
@@ -174,7 +177,7 @@ class SegGPTWidget(QWidget):
     def _restore_folds(self) -> None:
         folds = self.preferences.load_folds()
         for section in self._sections:
-            is_open = section is not self.advanced_panel
+            is_open = section not in (self.tune_panel, self.advanced_panel)
             section.set_open(folds.get(section.title, is_open))
 
     def _save_folds(self, _: bool) -> None:
@@ -300,6 +303,7 @@ class SegGPTWidget(QWidget):
             self.references_panel,
             self.run_panel.model_rows,
             self.review_panel,
+            self.tune_panel,
         ):
             part.set_tones(colors)
         self._show_hint()

@@ -190,6 +190,7 @@ class Workbench:
         yield session.locks_changed, self.locks_changed.emit
         yield session.runs_changed, self.runs_changed.emit
         yield desk.runs.changed, self._on_runs
+        yield desk.tuning.changed, self.runs_changed.emit
         yield desk.runs.ended, self._on_run_ended
         yield desk.navigation.changed, self.current_changed.emit
         yield desk.looks.changed, self.looks_changed.emit
@@ -304,8 +305,9 @@ class Workbench:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a run is on or being undone."""
-        return self.desk is not None and self.desk.runs.is_busy
+        """Whether a run or tuning is on, or a run being undone."""
+        desk = self.desk
+        return desk is not None and (desk.runs.is_busy or desk.tuning.is_on)
 
     @property
     def is_running(self) -> bool:
@@ -319,6 +321,7 @@ class Workbench:
             return
         self.say("")
         try:
+            desk.tuning.check_free()
             desk.runs.start(scope, self.current)
         except ValueError as error:
             self.say(str(error), Tone.WARNING)

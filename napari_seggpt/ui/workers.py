@@ -383,8 +383,9 @@ def _named(title: str) -> Callable[[Job[T]], Generator[None, None, None]]:
 
 
 def _notify(error: Exception) -> None:
-    """Show an error; what is expected of users' data needs no traceback."""
-    if isinstance(error, (ValueError, OSError)):
+    """Show an error; our own and what is expected of users' data need no traceback."""
+    is_own = type(error).__module__.startswith("napari_seggpt.")
+    if is_own or isinstance(error, (ValueError, OSError)):
         show_error(str(error))
     else:
         notification_manager.receive_error(type(error), error, error.__traceback__)
