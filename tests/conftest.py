@@ -1,5 +1,6 @@
 """Small networks whose every weight is random, and a predictor that needs none."""
 
+import copy
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -86,6 +87,11 @@ class CopyingPredictor:
     @property
     def references(self) -> dict[int, Prompt]:
         return {p.index: p for p in self.prompts if p.index is not None}
+
+    def only(self, numbers: Iterable[int]) -> "CopyingPredictor":
+        other = copy.copy(self)
+        other.prompts = tuple(self.prompts[i] for i in numbers)
+        return other
 
     def predict(self, frame: np.ndarray, *, index: int | None = None) -> Prediction:
         return self._predict(frame, index or 0)

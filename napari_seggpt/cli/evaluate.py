@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from napari_seggpt.cli import arguments
 from napari_seggpt.cli.interrupt import INTERRUPTED
+from napari_seggpt.cli.tables import table
 from napari_seggpt.cli.tune import add_tuning, tuning_settings
 from napari_seggpt.settings import PropagationSettings
 
@@ -20,17 +21,19 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from napari_seggpt.evaluation.annotator import AnnotatorStep
+    from napari_seggpt.cli.tables import Row
+    from napari_seggpt.evaluation.annotator import AnnotatorStep, Order
     from napari_seggpt.evaluation.datasets import LabelledSequence
     from napari_seggpt.evaluation.peers import MakeSegmenter, Method
     from napari_seggpt.evaluation.protocol import DataSetScore, FrameScore
+    from napari_seggpt.evaluation.ranking import RankedFrame
     from napari_seggpt.evaluation.tuning import Tuning
     from napari_seggpt.model.seggpt import SegGPT
 
-    Row = tuple[str, Mapping[str, float]]
     Steps = Mapping[str, Sequence[AnnotatorStep]]  # on one sequence, by method
     Curves = Mapping[str, Sequence[Sequence[AnnotatorStep]]]
 
+ORDERS = ("unsure", "even", "unlike")  # those of evaluation.annotator
 PEERS = ("pixels", "copied", "warped")  # those of evaluation.peers, known without it
 
 
@@ -86,10 +89,26 @@ def add_parser(commands: Any) -> None:
         help="also IoU, J&F of DAVIS, and F1, AP50 and PQ of objects",
     )
     more.add_argument(
+        "--ranking",
+        action="store_true",
+        help="instead measure how well frames are ranked by their true error, by the "
+        "confidence that is shown and by other signals",
+    )
+    more.add_argument(
         "--annotator",
         action="store_true",
-        help="instead label the least certain frame, again and again, until the mean "
-        "Dice is 0.90, and count the frames",
+        help="instead label one more frame, again and again, until the mean Dice is "
+        "0.90, and count the frames",
+    )
+    parser.add_argument(
+        "--orders",
+        nargs="+",
+        choices=ORDERS,
+        default=["unsure"],
+        metavar="ORDER",
+        help="which frame is labelled next with --annotator: the least certain "
+        "(unsure), the farthest from the labelled ones (even), the one that looks "
+        "least like them (unlike) (default: unsure)",
     )
     parser.add_argument(
         "--figures", type=Path, metavar="FOLDER", help="draw figures there (PNG)"
@@ -130,6 +149,8 @@ def run(args: argparse.Namespace) -> int:
     tuning = _tuning(args, model, how) if args.tune else None
     if tuning is not None:
         peers |= tuning.peers()
+    if args.ranking:
+        return _run_ranking(args, sequences, model, how)
     if args.annotator:
         return _run_annotator(args, sequences, model, peers, how)
     return _run_protocol(args, sequences, model, peers, how, tuning)
@@ -169,7 +190,7 @@ def _peers(flags: Sequence[str]) -> dict[str, MakeSegmenter]:
 
 
 def _facts(args: argparse.Namespace) -> dict[str, Any]:
-    names = ("model", "references", "peers", "memory", "tiles")
+    names = ("model", "references", "peers", "orders", "memory", "tiles")
     return {name: getattr(args, name) for name in names} | {"max_frames": args.frames}
 
 
@@ -264,7 +285,7 @@ def _as_table(results: Sequence[DataSetScore]) -> str:
     ]
     mean = _means(results)
     rows.append(("mean", {**mean["dice"], **mean["measures"]}))
-    return _table(rows)
+    return table(rows)
 
 
 # -- the simulated annotator -------------------------------------------------------
@@ -287,11 +308,11 @@ def _run_annotator(
     if not labelled:
         raise ValueError("Expected sequences with labels, got none.")
     done: list[Steps] = []
-    annotated = _annotate(labelled, methods, args.frames)
+    annotated = _annotate(labelled, methods, args.orders, args.frames)
     code = _collect(annotated, done, total=len(labelled), unit="sequence")
     if not done:
         return code
-    curves = {method: [steps[method] for steps in done] for method in methods}
+    curves = {name: [steps[name] for steps in done] for name in done[0]}
     if args.figures is not None:
         draw_effort(curves, args.figures / "effort.png")
     rows = _efforts(curves)
@@ -299,24 +320,28 @@ def _run_annotator(
         print(_annotator_json(args, curves, rows))
     else:
         print("Share of frames labelled until the mean Dice of all was 0.90:")
-        print(_table([*rows, ("mean", means([row for _, row in rows]))]))
+        print(table([*rows, ("mean", means([row for _, row in rows]))]))
     return code
 
 
 def _annotate(
     sequences: Iterable[LabelledSequence],
     methods: Mapping[str, Method],
+    orders: Sequence[Order],
     frames: int | None,
 ) -> Iterator[Steps]:
-    """Yield the steps on one sequence after the other, of all methods."""
+    """Yield the steps on one sequence after the other, of all methods and orders."""
     from napari_seggpt.evaluation.annotator import MAX_FRAMES, simulate_annotator
 
     for sequence in sequences:
         yield {
-            name: list(
-                simulate_annotator(sequence, method, max_frames=frames or MAX_FRAMES)
+            name if len(orders) == 1 else f"{name} ({order})": list(
+                simulate_annotator(
+                    sequence, method, order=order, max_frames=frames or MAX_FRAMES
+                )
             )
             for name, method in methods.items()
+            for order in orders
         }
 
 
@@ -353,22 +378,34 @@ def _annotator_json(
     return json.dumps(report, indent=2)
 
 
-# -- tables ------------------------------------------------------------------------
+# -- ranking -----------------------------------------------------------------------
 
 
-def _table(rows: Sequence[Row]) -> str:
-    """Lay out rows of numbers under their names; a row may lack some."""
-    columns = list(dict.fromkeys(name for _, row in rows for name in row))
-    widths = {name: max(8, len(name) + 2) for name in columns}
-    lines = ["data set".ljust(28) + "".join(f"{x:>{widths[x]}}" for x in columns)]
-    lines += [
-        f"{name:28}" + "".join(_cell(row.get(x), widths[x]) for x in columns)
-        for name, row in rows
-    ]
-    return "\n".join(lines)
+def _run_ranking(
+    args: argparse.Namespace,
+    sequences: Sequence[LabelledSequence],
+    model: SegGPT,
+    how: Mapping[str, Any],
+) -> int:
+    from napari_seggpt.evaluation.ranking import rank_sequence, score_signals
 
-
-def _cell(value: float | None, width: int) -> str:
-    if value is None:
-        return " " * width
-    return f"{value:{width}d}" if isinstance(value, int) else f"{value:{width}.3f}"
+    steps = (
+        frame
+        for sequence in sequences
+        for frame in rank_sequence(sequence, model, references=args.references, **how)
+    )
+    total = sum(max(0, len(one) - args.references) for one in sequences)
+    frames: list[RankedFrame] = []
+    code = _collect(steps, frames, total=total, unit="frame")
+    scores = {name: asdict(x) for name, x in score_signals(frames).items()}
+    if not scores and code == 0:
+        raise ValueError(
+            "Expected frames that can be ranked, of 5 or more in a sequence, got none."
+        )
+    if args.json and frames:
+        found = {"signals": scores, "frames": [asdict(frame) for frame in frames]}
+        print(json.dumps(_facts(args) | found, indent=2))
+    elif scores:
+        print("How well signals rank frames by their true Dice:")
+        print(table(list(scores.items()), head="signal"))
+    return code

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
 
 from napari_seggpt.evaluation.datasets import given_frames, spread_references
 from napari_seggpt.evaluation.metrics import mean_dice
 from napari_seggpt.inference.propagation import sample_frames
+from napari_seggpt.inference.suggestion import look_of, suggest
 from napari_seggpt.preprocessing import measure_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from napari_seggpt.evaluation.datasets import LabelledSequence
     from napari_seggpt.evaluation.peers import Method, SegmentedFrame
+    from napari_seggpt.preprocessing import Limits
+
+Order = Literal["unsure", "even", "unlike"]
 
 TARGET = 0.90  # mean Dice over the frames of a sequence
 MAX_FRAMES = 24
@@ -47,13 +55,13 @@ def simulate_annotator(
     sequence: LabelledSequence,
     method: Method,
     *,
+    order: Order = "unsure",
     step: int | None = None,
     max_frames: int = MAX_FRAMES,
     target: float = TARGET,
 ) -> Iterator[AnnotatorStep]:
-    """Label the middle frame, then again and again the frame that is least sure.
+    """Label the middle frame, then again and again one more, until all are good.
 
-    That is what a person does who is sent to the frame of lowest confidence first.
     It ends when the target is reached or every frame is labelled. A sequence without
     any labels yields nothing.
 
@@ -63,6 +71,10 @@ def simulate_annotator(
         Frames with true labels.
     method : Method
         Segments what is not labelled, as `protocol.seggpt` or `peers.one_by_one`.
+    order : {"unsure", "even", "unlike"}
+        Which frame is next: the one of lowest confidence, where a person is sent in
+        review; the one farthest in the sequence from all that are labelled; or the one
+        that looks least like these, which needs no prediction.
     step : int, optional
         Frames labelled a round; about a sixteenth of the sequence without it.
     max_frames : int
@@ -78,10 +90,14 @@ def simulate_annotator(
     Raises
     ------
     ValueError
-        If `step` is below 1 or `max_frames` below 2.
+        If there is no such order, `step` is below 1, or `max_frames` below 2.
     """
     if step is not None and step < 1:
         raise ValueError(f"Expected a step of 1 or more frames, got {step}.")
+    if order not in get_args(Order):
+        raise ValueError(
+            f"Expected one of {', '.join(get_args(Order))}, got {order!r}."
+        )
     sequence = sequence.thinned(max_frames)
     labelled, frames = sequence.labelled(), len(sequence)
     if not labelled:
@@ -89,6 +105,7 @@ def simulate_annotator(
     step = step or max(1, frames // ROUNDS)
     limits = measure_limits(sample_frames(sequence))
     ids = sequence.classes()
+    places = _places(sequence, order, limits)
     given = set(spread_references(labelled, 1))
     while True:
         prompts = given_frames(sequence, sorted(given))
@@ -106,7 +123,20 @@ def simulate_annotator(
         if dice >= target or len(given) == frames:
             return
         guesses.sort(key=lambda guess: (guess.confidence, guess.index))
-        given |= {guess.index for guess in guesses[:step]}
+        for guess in guesses[:step]:
+            chosen = suggest(places, given) if places else guess.index
+            given.add(guess.index if chosen is None else chosen)
+
+
+def _places(
+    sequence: LabelledSequence, order: Order, limits: Limits
+) -> dict[int, NDArray[np.float32]]:
+    """Return by what frames are told to be far from each other, if that is asked."""
+    if order == "unlike":
+        return {i: look_of(sequence[i], limits) for i in range(len(sequence))}
+    if order == "even":
+        return {i: np.array([i], np.float32) for i in range(len(sequence))}
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ import numpy as np
 from napari_seggpt.evaluation.datasets import given_frames, spread_references
 from napari_seggpt.evaluation.metrics import mean_dice
 from napari_seggpt.evaluation.peers import SegmentedFrame
+from napari_seggpt.inference.confidence import frame_confidence
 from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.inference.propagation import predict_stack, sample_frames
 from napari_seggpt.inference.tiling import suggest_scale, with_tiles
@@ -100,7 +101,9 @@ def seggpt(
             yield SegmentedFrame(
                 index=step.index,
                 labels=step.prediction.labels,
-                confidence=float(step.prediction.confidence.mean()),
+                confidence=frame_confidence(
+                    step.prediction.labels, step.prediction.confidence
+                ),
             )
 
     return segment_stack

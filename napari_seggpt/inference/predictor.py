@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -114,13 +115,27 @@ class Predictor:
         ids = {int(i) for prompt in self.prompts for i in prompt.ids}
         self.palettes = plan_passes(ids, self.tuned, self.settings.labels_per_pass)
         self._tuned_passes: dict[int, TunedPass] = {}
-        self.tiles = [x for prompt in self.prompts for x in self.prepare(prompt)]
+        self._tiles = [self.prepare(prompt) for prompt in self.prompts]
+        self.tiles = [tile for tiles in self._tiles for tile in tiles]
         if ids and not any(tile.is_labelled for tile in self.tiles):
             logger.warning(
                 "Every labelled object vanishes in the model's %d x %d pixels: "
                 "use tiles.",
                 *self.model.config.image_size,
             )
+
+    def only(self, numbers: Iterable[int]) -> Predictor:
+        """Return a predictor with some of the prompts, by their places.
+
+        Colours and contrast stay those of all prompts, and what one encodes the other
+        need not: predicting one reference from the others costs little.
+        """
+        other = copy.copy(self)
+        chosen = list(numbers)
+        other.prompts = tuple(self.prompts[i] for i in chosen)
+        other._tiles = [self._tiles[i] for i in chosen]
+        other.tiles = [tile for tiles in other._tiles for tile in tiles]
+        return other
 
     @property
     def references(self) -> dict[int, Prompt]:

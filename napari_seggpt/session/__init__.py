@@ -4,6 +4,7 @@ It knows neither Qt nor napari, and loads torch only in a run. All of it is used
 thread, the window's, but for `Run.results` and `Session.scan`, which are for a worker.
 """
 
+from napari_seggpt.session.advice import CheckedReference, misfit
 from napari_seggpt.session.frames import FrameLabels, ScannedFrame
 from napari_seggpt.session.models import ModelCache
 from napari_seggpt.session.planning import Scope
@@ -14,6 +15,7 @@ from napari_seggpt.session.status import PROTECTED, FrameStatus
 
 __all__ = [
     "PROTECTED",
+    "CheckedReference",
     "FrameLabels",
     "FrameResult",
     "FrameStatus",
@@ -23,4 +25,5 @@ __all__ = [
     "ScannedFrame",
     "Scope",
     "Session",
+    "misfit",
 ]

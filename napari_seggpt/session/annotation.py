@@ -149,6 +149,11 @@ class Annotation:
         """The status of every frame."""
         return tuple(self._book.status(frame) for frame in range(len(self)))
 
+    @property
+    def key(self) -> bytes:
+        """What stands for the references and settings: equal if these are."""
+        return self._book.key
+
     def confidence(self, frame: int) -> float | None:
         """Return the confidence of what a run wrote in a frame, while it is there."""
         return confidence(self._book[self._check(frame)])

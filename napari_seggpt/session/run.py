@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_seggpt.session.engine import StoppedError
 from napari_seggpt.session.frames import compact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from napari_seggpt.inference.propagation import FramePrediction
@@ -35,9 +34,9 @@ class FrameResult:
     labels : NDArray
         (H, W), in the smallest type that its ids need.
     confidence : float
-        The mean over the frame, from 0 to 1.
-    confidence_map : NDArray[np.float16], optional
-        (H, W).
+        Of the frame, from 0 to 1; see `inference.confidence`.
+    confidence_map : NDArray[np.uint8], optional
+        (h, w), where it is how sure; see `inference.confidence.confidence_map`.
     seconds : float
         How long it took since the result before.
     """
@@ -46,7 +45,7 @@ class FrameResult:
     index: int
     labels: NDArray[np.integer[Any]]
     confidence: float
-    confidence_map: NDArray[np.float16] | None = None
+    confidence_map: NDArray[np.uint8] | None = None
     seconds: float = 0.0
 
 
@@ -146,12 +145,14 @@ class Run:
             self.on_download(done, total)
 
     def _result(self, step: FramePrediction, seconds: float) -> FrameResult:
+        from napari_seggpt.inference.confidence import confidence_map, frame_confidence
+
         confidence = step.prediction.confidence
         return FrameResult(
             run=self.number,
             index=step.index,
             labels=compact(step.prediction.labels),
-            confidence=float(confidence.mean(dtype=np.float64)),
-            confidence_map=confidence.astype(np.float16),
+            confidence=frame_confidence(step.prediction.labels, confidence),
+            confidence_map=confidence_map(confidence),
             seconds=seconds,
         )

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
+from napari_seggpt.session.advice import check_references, suggest_frame
 from napari_seggpt.session.annotation import Annotation
 from napari_seggpt.session.engine import Engine, Request
 from napari_seggpt.session.frames import NOTHING
+from napari_seggpt.session.maps import ConfidenceMaps
 from napari_seggpt.session.models import ModelCache
 from napari_seggpt.session.planning import (
     direction_of,
@@ -26,7 +28,11 @@ from napari_seggpt.settings import TuningSettings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from napari_seggpt.inference.propagation import Frames
+    from napari_seggpt.session.advice import CheckedReference
     from napari_seggpt.session.frames import FrameLabels
     from napari_seggpt.session.planning import Scope
     from napari_seggpt.session.run import FrameResult
@@ -70,6 +76,7 @@ class Session(Annotation):
         super().__init__(stack, labels, settings)
         self._engine = Engine(models or ModelCache())
         self._history = UndoHistory()
+        self._maps = ConfidenceMaps()
         self._run: Run | None = None
         self._runs = 0
         self._step = UndoStep()  # of the run that is on
@@ -78,6 +85,7 @@ class Session(Annotation):
         """Stop the run that is on, and let go of predictor and undo; labels stay."""
         self.finish()
         self._history.close()
+        self._maps.close()
         self._engine = Engine(self._engine.models)  # a worker may still use the old
 
     # -- which frames, and what they are predicted from ----------------------------
@@ -204,6 +212,46 @@ class Session(Annotation):
         free = [f for f in range(len(self)) if not self._book[f].is_protected]
         return spread(free, COMPARED)
 
+    # -- advice --------------------------------------------------------------------
+
+    def check_references(self) -> Iterator[CheckedReference]:
+        """Predict each reference from all the others; the results are a worker's.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two, or a run is on.
+        """
+        if self._run is not None:
+            raise ValueError("Expected the run to have ended before a check.")
+        if not len(self):
+            raise ValueError("Expected a stack with frames, got none.")
+        try:
+            sources = self._sources((0, len(self) - 1))
+        finally:
+            self._publish()
+        if len(sources) < 2:
+            raise ValueError(
+                "Expected 2 or more references in use to compare, got 1: label "
+                "another frame."
+            )
+        request = replace(self._request(sources), tuned=())
+        return check_references(self._engine, request)
+
+    def suggest_frame(self) -> Iterator[int | None]:
+        """Find the frame whose labels would help most; the results are a worker's.
+
+        That is the least certain one if all are predicted, else the one least like
+        those that a person vouches for. Yields None for each frame that is looked at,
+        of a sample, and the frame last; None if there is none.
+        """
+        known = self.protected
+        is_predicted = len(known) + sum(1 for _ in self._book.predicted()) == len(self)
+        frame = self.least_certain()
+        if is_predicted and frame is not None:
+            return iter((frame,))
+        return suggest_frame(self._stack, known)
+
     # -- a run ---------------------------------------------------------------------
 
     @property
@@ -236,15 +284,28 @@ class Session(Annotation):
         if run is None or result.run != run.number or result.index not in run:
             return False
         try:
-            return self._writer.write(
+            was_written = self._writer.write(
                 result.index,
                 result.labels,
                 self._step,
                 key=run.key,
                 confidence=result.confidence,
             )
+            if was_written and result.confidence_map is not None:
+                written = self._book[result.index].checksum
+                self._maps.put(result.index, written, result.confidence_map)
+            return was_written
         finally:
             self._publish()
+
+    def confidence_map(self, frame: int) -> NDArray[np.uint8] | None:
+        """Return where a frame is how sure, while what a run wrote is there.
+
+        It is smaller than a large frame: see `inference.confidence.confidence_map`.
+        """
+        if self.confidence(frame) is None:
+            return None
+        return self._maps.get(frame, self._book[frame].checksum)
 
     def finish(self) -> None:
         """End the run, after its worker ended, was stopped or failed."""

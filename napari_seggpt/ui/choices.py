@@ -203,12 +203,19 @@ def mixable(image: Image, layers: Iterable[Layer]) -> list[Image]:
     return [
         layer
         for layer in layers
-        if isinstance(layer, Image)
+        if is_picture(layer)
         and layer is not image
         and not layer.rgb
         and not layer.multiscale
         and layer.data.shape == image.data.shape
     ]
+
+
+def is_picture(layer: Layer) -> bool:
+    """Return whether a layer may be worked on: an image that the dock did not add."""
+    about = layer.metadata.get(METADATA_KEY, {})
+    is_ours = isinstance(about, dict) and "uncertainty_of" in about
+    return isinstance(layer, Image) and not is_ours
 
 
 def axis_title(layer: Image, axis: int, name: str) -> str:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 from napari.layers import Image, Labels
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QMenu, QSpinBox, QToolButton, QWidget
 
-from napari_seggpt.ui.choices import axis_title, fits, mixable, unwrapped
+from napari_seggpt.ui.choices import (
+    axis_title,
+    fits,
+    is_picture,
+    mixable,
+    unwrapped,
+)
 from napari_seggpt.ui.frame_axes import stack_axes
 from napari_seggpt.ui.layers import MAX_CHANNELS, level_data, num_levels
 from napari_seggpt.ui.navigation import place_in
@@ -76,7 +82,7 @@ class DataPanel(Section):
     def refresh(self) -> None:
         """Show the layers that there are, and what is chosen of them."""
         choice, layers = self._bench.choice, self._layers
-        images = [layer for layer in layers if isinstance(layer, Image)]
+        images = [layer for layer in layers if is_picture(layer)]
         self.image_box.fill([(x.name, x) for x in images] or [_NONE], choice.image)
         self.image_box.setEnabled(bool(images))
         self._show_labels(choice, layers)

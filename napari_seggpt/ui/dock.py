@@ -13,7 +13,7 @@ from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QFrame, QScrollArea, QShortcut, QVBoxLayout, QWidget
 
-from napari_seggpt.ui.choices import Choice, fits, unwrapped
+from napari_seggpt.ui.choices import Choice, fits, is_picture, unwrapped
 from napari_seggpt.ui.data_panel import DataPanel
 from napari_seggpt.ui.hint_line import HintLine
 from napari_seggpt.ui.hints import to_say
@@ -171,6 +171,8 @@ class SegGPTWidget(QWidget):
         self._end.add(self._hint_timer.stop)
         self._end.add(self.run_panel.model_rows.close_jobs)
         self._end.add(self.references_panel.examples.close_job)
+        self._end.add(self.references_panel.advice.close)
+        self._end.add(self.review_panel.uncertainty.close)
         self._end.add(bench.close)
         self.destroyed.connect(self._end)  # the viewer was closed
 
@@ -225,7 +227,7 @@ class SegGPTWidget(QWidget):
     def _choose_first(self) -> None:
         """Choose the active image, or the first one there is."""
         layers = [unwrapped(layer) for layer in self.viewer.layers]
-        images = [layer for layer in layers if isinstance(layer, Image)]
+        images = [layer for layer in layers if is_picture(layer)]
         active = unwrapped(self.viewer.layers.selection.active)
         image = active if active in images else next(iter(images), None)
         self.bench.choose_image(image, layers)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari.layers import Image, Labels
+from napari.layers import Labels
 from psygnal import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_seggpt.prompts import Prompt
-from napari_seggpt.ui.choices import first_choice, fits, unwrapped
+from napari_seggpt.ui.choices import first_choice, fits, is_picture, unwrapped
 from napari_seggpt.ui.labels_layer import LabelsLayer
 from napari_seggpt.ui.messages import Tone
 from napari_seggpt.ui.widgets import Combo, Rows, button, muted
@@ -53,7 +53,7 @@ class ExamplesForm(QWidget):
         images: list[tuple[str, object]] = [
             (x.name, x)
             for x in layers
-            if isinstance(x, Image) and x is not self._bench.choice.image
+            if is_picture(x) and x is not self._bench.choice.image
         ]
         self.image_box.fill(images or [_NO_IMAGE], self.image_box.currentData())
         self.image_box.setEnabled(bool(images))

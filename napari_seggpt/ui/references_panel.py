@@ -10,6 +10,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel
 
 from napari_seggpt.session import FrameStatus
+from napari_seggpt.ui.advice import Advice, described
 from napari_seggpt.ui.classes import ClassList, class_names, name_class
 from napari_seggpt.ui.examples_form import ExamplesForm
 from napari_seggpt.ui.keys import with_key
@@ -36,6 +37,7 @@ class ReferencesPanel(Section):
         self.toggle_button = button("", _TOGGLE, bench.toggle_reference)
         self.others_button = button("Other layers", _OTHERS, self._toggle_others)
         self.others_button.setCheckable(True)
+        self.advice = Advice(bench)
         self.examples = ExamplesForm(bench)
         self.examples.setVisible(False)
         self.classes = ClassList()
@@ -44,6 +46,9 @@ class ReferencesPanel(Section):
         self.rows.addWidget(self.none_label)
         self.rows.addWidget(self.thumbnails)
         self.rows.addLayout(row_of(self.toggle_button, self.others_button))
+        self.rows.addLayout(
+            row_of(self.advice.check_button, self.advice.suggest_button)
+        )
         self.rows.addWidget(self.examples)
         self.rows.addWidget(self.tiles_box)
         self.rows.addWidget(self.classes)
@@ -64,6 +69,7 @@ class ReferencesPanel(Section):
         bench.desk_changed.connect(self.refresh)
         bench.references_changed.connect(self.refresh)
         bench.looks_changed.connect(self.refresh_looks)
+        self.advice.changed.connect(self._show_captions)
         bench.locks_changed.connect(self._show_classes)
         bench.settings_changed.connect(self._show_tiles)
         bench.current_changed.connect(self._show_current)
@@ -101,14 +107,7 @@ class ReferencesPanel(Section):
         """Show the references that there are."""
         references = self._references
         self.thumbnails.show_keys([key_of(each) for each in references])
-        for row, each in enumerate(references):
-            name = f"frame {each.frame}" if each.name is None else each.name
-            self.thumbnails.show_reference(
-                row,
-                caption=str(each.frame) if each.name is None else each.name,
-                tooltip=_tooltip(each, name),
-                is_on=each.enabled,
-            )
+        self._show_captions()
         self._show_current()
         self.others_button.setEnabled(self._bench.desk is not None)
         self.none_label.setVisible(not references)
@@ -116,6 +115,22 @@ class ReferencesPanel(Section):
         used = sum(each.enabled for each in references)
         self.set_summary(f"{used} in use" if references else "")
         self.refresh_looks()
+
+    def _show_captions(self) -> None:
+        found, desk = self.advice.found, self._bench.desk
+        names = class_names(desk.labels.layer) if desk else {}
+        for row, each in enumerate(self._references[: self.thumbnails.count()]):
+            checked = found.get(key_of(each))
+            caption = str(each.frame) if each.name is None else each.name
+            if checked is not None and checked.score is not None:
+                caption += f": {checked.score:.2f}"
+            about = described(checked, names) if checked is not None else ""
+            self.thumbnails.show_reference(
+                row,
+                caption=caption,
+                tooltip=about + _tooltip(each),
+                is_on=each.enabled,
+            )
 
     def _show_current(self) -> None:
         frame, has_desk = self._bench.current, self._bench.desk is not None
@@ -243,7 +258,8 @@ def _colors(layer: Labels, labels: np.ndarray) -> np.ndarray:
     return np.asarray(layer.colormap.map(labels))
 
 
-def _tooltip(reference: Reference, name: str) -> str:
+def _tooltip(reference: Reference) -> str:
+    name = f"frame {reference.frame}" if reference.name is None else reference.name
     state = "in use" if reference.enabled else "not in use"
     labels = "" if reference.is_labelled else ", without labels: nothing is there"
     go_there = "Click to go there. " if reference.frame is not None else ""

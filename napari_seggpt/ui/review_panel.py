@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from napari_seggpt.session import FrameStatus
 from napari_seggpt.ui.frame_strip import FrameStrip, legend
 from napari_seggpt.ui.keys import with_key
+from napari_seggpt.ui.uncertainty import Uncertainty
 from napari_seggpt.ui.widgets import Section, Throttle, button, muted, row_of
 
 if TYPE_CHECKING:
@@ -36,10 +37,12 @@ class ReviewPanel(Section):
             with_key("Approve", "approve"), _APPROVE, bench.toggle_approval
         )
         self.least_button = button("Least sure", _LEAST, bench.go_to_least_certain)
+        self.uncertainty = Uncertainty(bench)
         self.rows.addWidget(self.strip)
         self.rows.addWidget(self.legend)
         self.rows.addLayout(row_of(self.previous_button, self.next_button))
-        self.rows.addLayout(row_of(self.approve_button, self.least_button))
+        self.rows.addWidget(self.approve_button)
+        self.rows.addLayout(row_of(self.least_button, self.uncertainty.button))
         self._show_counts = Throttle(self._on_counts, NEWS_MS, self)
         self.strip.frame_clicked.connect(bench.go_to)
         bench.desk_changed.connect(self.refresh)

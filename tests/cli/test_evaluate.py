@@ -1,12 +1,13 @@
 import json
 import sys
+from typing import get_args
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from napari_seggpt.cli import evaluate as command
-from napari_seggpt.evaluation import peers
+from napari_seggpt.evaluation import annotator, peers
 from napari_seggpt.evaluation.annotator import AnnotatorStep
 from napari_seggpt.evaluation.figures import draw_dice, draw_distance
 from napari_seggpt.evaluation.protocol import DataSetScore, FrameScore
@@ -136,6 +137,45 @@ def test_compares_with_tuned_prompts(run, data):
     code, _, errors = run("evaluate", data, "--tune")
     assert code == 2
     assert "Expected 2 or more references for --tune, got 1" in errors
+
+
+def test_compares_orders_of_labelling(run, data):
+    options = ["--annotator", "--frames", 3, "--peers", "--json", "--orders"]
+    code, out, _ = run("evaluate", data, *options, "unsure", "even")
+    assert code == 0
+    report = json.loads(out)
+    assert set(report["steps"]) == {"seggpt (unsure)", "seggpt (even)"}
+    assert report["orders"] == ["unsure", "even"]
+
+
+def test_the_orders_are_those_of_the_annotator():
+    assert get_args(annotator.Order) == command.ORDERS
+
+
+def test_measures_how_well_frames_are_ranked(run, data):
+    code, out, _ = run("evaluate", data, "--ranking", "--json")
+    assert code == 0
+    report = json.loads(out)
+    assert len(report["frames"]) == 7
+    assert {"confidence", "mean margin"} <= set(report["frames"][0]["signals"])
+    if report["signals"]:
+        assert set(report["signals"]["confidence"]) == {
+            "within", "pooled", "worst_tenth", "sets",
+        }  # fmt: skip
+
+
+def test_prints_ranking_as_a_table(run, data):
+    code, out, _ = run("evaluate", data, "--ranking")
+    assert code == 0
+    rows = [line.split() for line in out.strip().splitlines()]
+    assert rows[1] == ["signal", "within", "pooled", "worst_tenth", "sets"]
+    assert "confidence" in [row[0] for row in rows]
+
+
+def test_too_few_frames_are_not_ranked(run, data):
+    code, out, errors = run("evaluate", data, "--sets", "short", "--ranking")
+    assert (code, out) == (2, "")
+    assert "Expected frames that can be ranked" in errors
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,23 @@ def test_the_least_certain_frames_come_first(square):
     assert two.given == [[2], [0, 1, 2]]
 
 
+def test_frames_may_be_taken_evenly(square):
+    sequence, one, two = square(9), Blind(), Blind()
+    list(simulate_annotator(sequence, one, order="even", target=0.5))
+    assert one.given == [[4], [0, 4], [0, 4, 8], [0, 2, 4, 8], [0, 2, 4, 6, 8]]
+    list(simulate_annotator(sequence, two, order="even", step=2, target=0.5))
+    assert two.given == [[4], [0, 4, 8], [0, 2, 4, 6, 8]]
+
+
+def test_frames_may_be_taken_by_their_looks(make_sequence):
+    labels = np.ones((5, 16, 16), int)
+    labels[1, :, 8:], labels[4, :, 4:] = 3, 2
+    blind = Blind()
+    steps = simulate_annotator(make_sequence(labels), blind, order="unlike")
+    assert len(list(steps)) == 5
+    assert blind.given[:3] == [[2], [1, 2], [1, 2, 4]]
+
+
 def test_it_ends_when_the_target_is_reached(square):
     steps = list(simulate_annotator(square(5), Blind(), target=0.55))
     assert [step.labelled for step in steps] == [1, 2, 3]
@@ -112,8 +129,11 @@ def test_seggpt_is_a_method(square, tiny_model):
 
 
 def test_wrong_numbers_are_refused(square):
+    sequence = square(3)
     with pytest.raises(ValueError, match="Expected a step of 1 or more frames, got 0"):
-        next(simulate_annotator(square(3), Blind(), step=0))
+        next(simulate_annotator(sequence, Blind(), step=0))
+    with pytest.raises(ValueError, match="Expected one of unsure, even, unlike, got"):
+        next(simulate_annotator(sequence, Blind(), order="best"))
 
 
 def test_effort_is_1_if_the_target_was_not_reached():

@@ -414,6 +414,29 @@ def test_given_limits_stay_when_prompts_change(
     np.testing.assert_array_equal(tile.picture, to_rgb(prompt.image, given))
 
 
+def test_some_of_the_prompts_are_encoded_once_for_all(
+    copying_model: Any, frame: Make, blocks: Make
+) -> None:
+    prompts = [
+        Prompt(image=frame(seed=i), labels=blocks((32, 32), [i + 1]), index=10 * i)
+        for i in range(3)
+    ]
+    predictor = Predictor(copying_model, prompts, settings=cpu())
+    predictor.predict(prompts[0].image)
+    assert len(copying_model.encoded) == 3
+    others = predictor.only([1, 2])
+    assert set(others.references) == {10, 20}
+    assert set(np.unique(others.predict(prompts[0].image).labels)) <= {0, 2, 3}
+    alone = predictor.only([2])
+    np.testing.assert_array_equal(
+        alone.predict(prompts[0].image).labels, prompts[2].labels
+    )
+    assert len(copying_model.encoded) == 3
+    assert len(predictor.prompts) == len(predictor.tiles) == 3
+    predictor.set_prompts(prompts[:1])
+    assert len(others.tiles) == 2
+
+
 # -- device and precision ----------------------------------------------------------
 
 

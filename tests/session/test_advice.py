@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+
+from napari_seggpt.session import misfit
+
+
+def test_each_reference_is_checked_against_the_others(session, blob, label):
+    for frame in (0, 2, 5):
+        label(session, frame, blob())
+    checked = list(session.check_references())
+    assert [each.key for each in checked] == [0, 2, 5, 0, 2, 5]
+    assert all(each.dice == {1: 1.0} for each in checked)
+    assert [each.gain for each in checked] == [None] * 3 + [0.0] * 3
+    assert misfit(checked) is None
+
+
+def test_the_odd_one_is_found(session, blob, label):
+    """The predictor takes the labels of the nearest reference."""
+    for frame in (0, 4, 5):
+        label(session, frame, blob())
+    label(session, 1, blob(at=0, size=2))
+    checked = list(session.check_references())
+    assert [each.score for each in checked[:4]] == [0.0, 0.0, 1.0, 1.0]
+    assert misfit(checked).key == 1
+
+
+def test_examples_from_elsewhere_take_part(session, blob, label):
+    from napari_seggpt.prompts import Prompt
+
+    label(session, 0, blob())
+    session.add_prompt(Prompt(image=np.zeros((8, 8)), labels=blob()), "other")
+    assert [each.key for each in session.check_references()] == [0, "other"]
+
+
+def test_a_check_needs_two_and_no_run(session, blob, label):
+    label(session, 0, blob())
+    with pytest.raises(ValueError, match="Expected 2 or more references"):
+        session.check_references()
+    label(session, 1, blob())
+    session.set_reference_enabled(1, False)
+    with pytest.raises(ValueError, match="Expected 2 or more references"):
+        session.check_references()
+    session.set_reference_enabled(1, True)
+    session.start("all", 0)
+    with pytest.raises(ValueError, match="Expected the run to have ended"):
+        session.check_references()
+
+
+def test_a_check_writes_nothing(session, blob, label):
+    label(session, 0, blob())
+    label(session, 3, blob(2))
+    before, statuses = session.labels.data.copy(), session.statuses
+    list(session.check_references())
+    np.testing.assert_array_equal(session.labels.data, before)
+    assert session.statuses == statuses
+
+
+def test_the_frame_to_label_next(session, blob, label, predict):
+    label(session, 0, blob())
+    steps = list(session.suggest_frame())
+    assert steps[:-1] == [None] * 6
+    assert steps[-1] == 5  # brightest, where the first is darkest
+    label(session, 5, blob())
+    assert list(session.suggest_frame())[-1] in (2, 3)
+    predict(session, "frame", 2)
+    assert list(session.suggest_frame())[-1] in (2, 3)
+    predict(session)
+    assert list(session.suggest_frame()) == [4]  # the least sure
+    for frame in range(6):
+        session.approve(frame)
+    assert list(session.suggest_frame())[-1] is None
+
+
+def test_a_long_stack_is_not_read_whole(make_session):
+    class Counting:
+        read = 0
+
+        def __len__(self):
+            return 5000
+
+        def __getitem__(self, index):
+            self.read += 1
+            return np.full((4, 4), index % 251, np.uint8)
+
+    stack = Counting()
+    session = make_session(np.zeros((5000, 4, 4), np.uint8), stack=stack)
+    assert list(session.suggest_frame())[-1] is not None
+    assert stack.read < 100
+
+
+def test_maps_are_there_while_the_prediction_is(session, blob, label, predict):
+    label(session, 0, blob())
+    assert session.confidence_map(3) is None
+    predict(session)
+    found = session.confidence_map(3)
+    assert (found.shape, found.dtype) == ((8, 8), np.uint8)
+    assert (found == round(255 * 0.87)).all()
+    assert session.confidence_map(0) is None
+    label(session, 3, blob(2))
+    assert session.confidence_map(3) is None
+
+
+def test_maps_follow_undo(session, blob, label, predict):
+    label(session, 0, blob())
+    predict(session)
+    label(session, 0, blob(2))
+    predict(session)
+    session.undo_run()
+    assert session.confidence(3) is not None
+    assert session.confidence_map(3) is None  # it was of the labels that are gone
