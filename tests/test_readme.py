@@ -8,6 +8,7 @@ from napari_seggpt.cli import build_parser
 from napari_seggpt.inference import propagation
 
 ROOT = Path(__file__).parents[1]
+COMMAND = r"napari-seggpt ((?:predict|evaluate|export|task) [^&]*)"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -31,7 +32,7 @@ def test_the_python_example_runs(monkeypatch, capsys):
 def commands():
     for block in blocks("bash"):
         for line in block.replace("\\\n", " ").splitlines():
-            yield from re.findall(r"napari-seggpt ((?:predict|evaluate) [^&]*)", line)
+            yield from re.findall(COMMAND, line)
 
 
 @pytest.mark.parametrize("command", list(commands()))

@@ -1,4 +1,4 @@
-"""The command line: predict, tune, train, evaluate, benchmark, info."""
+"""The command line: predict, tune, task, export, train, evaluate, benchmark, info."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ import logging
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from napari_seggpt.cli import benchmark, evaluate, info, predict, train, tune
+from napari_seggpt.cli import (
+    benchmark,
+    evaluate,
+    export,
+    info,
+    predict,
+    task,
+    train,
+    tune,
+)
 from napari_seggpt.cli.interrupt import INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (predict, tune, train, evaluate, benchmark, info)
+COMMANDS = (predict, tune, task, export, train, evaluate, benchmark, info)
 USER_ERROR = 2
 
 

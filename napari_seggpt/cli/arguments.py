@@ -18,6 +18,7 @@ from napari_seggpt.settings import (
     PredictionSettings,
     PropagationSettings,
     SegType,
+    SessionSettings,
     TilingSettings,
 )
 
@@ -191,6 +192,24 @@ def contrast_settings(args: argparse.Namespace) -> ContrastSettings:
     """Return the settings that the contrast flag says."""
     limits = None if args.contrast is None else (args.contrast[0], args.contrast[1])
     return ContrastSettings(limits=limits)
+
+
+def take_settings(args: argparse.Namespace, settings: SessionSettings) -> None:
+    """Take settings for the flags that were left at their defaults."""
+    prediction, tiling = settings.prediction, settings.prediction.tiling
+    known = {
+        "model": ("builtin", settings.model),
+        "seg_type": (PREDICTION.seg_type, prediction.seg_type),
+        "ensemble": (PREDICTION.ensemble, prediction.ensemble),
+        "max_prompts": (PREDICTION.max_prompts, prediction.max_prompts),
+        "labels_per_pass": (PREDICTION.labels_per_pass, prediction.labels_per_pass),
+        "tiles": ("off", tiling.scale if tiling.enabled else "off"),
+        "memory": (PROPAGATION.memory, settings.propagation.memory),
+        "contrast": (None, settings.contrast.limits),
+    }
+    for name, (default, value) in known.items():
+        if getattr(args, name) == default:
+            setattr(args, name, value)
 
 
 def load_named_model(name: str) -> SegGPT:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,16 +12,18 @@ import numpy as np
 from tqdm import tqdm
 
 from napari_seggpt.cli import arguments, references
+from napari_seggpt.cli.batch import each_stack
 from napari_seggpt.cli.interrupt import INTERRUPTED
 from napari_seggpt.cli.paths import check_apart, check_new, check_picture
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.io import LabelsWriter, Stack
-    from napari_seggpt.prompts import TunedPrompt
+    from napari_seggpt.model.seggpt import SegGPT
+    from napari_seggpt.prompts import Prompt, TunedPrompt
     from napari_seggpt.settings import PredictionSettings, PropagationSettings
 
 SHEET_FRAMES, SHEET_REFERENCES = 8, 2
@@ -34,6 +38,17 @@ def add_parser(commands: Any) -> None:
         "labelled images. Labels are written frame by frame: stopping loses nothing.",
     )
     parser.add_argument("stack", type=Path, help="TIFF, OME-TIFF, zarr or a folder")
+    parser.add_argument(
+        "--each",
+        action="store_true",
+        help="STACK is a folder of stacks: label each, in a folder --output",
+    )
+    parser.add_argument(
+        "--task",
+        type=Path,
+        metavar="FILE",
+        help="references and settings that `task` wrote; flags count more",
+    )
     references.add_references(parser)
     parser.add_argument(
         "--output", type=Path, required=True, help=".tif, .ome.tif, .zarr or a folder"
@@ -54,7 +69,39 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict the stack; returns the exit code."""
+    """Predict the stack, or each stack of a folder; returns the exit code."""
+    task = _load_task(args)
+    load = cache(arguments.load_named_model)
+    if not args.each:
+        return _run_one(args, *task, load)
+    return each_stack(args, lambda one: _run_one(one, *task, load))
+
+
+def _load_task(
+    args: argparse.Namespace,
+) -> tuple[tuple[Prompt, ...], tuple[TunedPrompt, ...]]:
+    """Return what a task shows the model, and take its settings for the flags."""
+    from napari_seggpt.prompts import TunedPrompt
+    from napari_seggpt.session.task import Task
+
+    if args.task is None:
+        return (), ()
+    task = Task.load(args.task)
+    arguments.take_settings(args, task.settings)
+    if task.tuned is None:
+        return task.prompts, ()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "prompt.safetensors"
+        file.write_bytes(task.tuned)
+        return task.prompts, (TunedPrompt.load(file),)
+
+
+def _run_one(
+    args: argparse.Namespace,
+    task: tuple[Prompt, ...],
+    tuned_of_task: tuple[TunedPrompt, ...],
+    load: Callable[[str], SegGPT],
+) -> int:
     from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.inference.propagation import plan, sample_frames
     from napari_seggpt.io import open_stack
@@ -64,20 +111,18 @@ def run(args: argparse.Namespace) -> int:
     propagation = arguments.propagation_settings(args)
     _check_paths(args)
     with open_stack(args.stack, axis=args.axis, at=args.at, level=args.level) as stack:
-        prompts, tuned = (
-            references.read_prompts(args, stack),
-            references.read_tuned(args),
-        )
+        prompts = [*references.read_prompts(args, stack), *task]
+        tuned = [*references.read_tuned(args), *tuned_of_task]
         if not tuned and not any(len(prompt.ids) for prompt in prompts):
             raise ValueError(
-                "Expected references with at least one label (--labels, --reference "
-                "or --prompt), got none."
+                "Expected references with at least one label (--labels, --reference, "
+                "--prompt or --task), got none."
             )
         given = [p.index for p in prompts if p.index is not None]
         if not plan(len(stack), given, propagation):
             raise ValueError("Expected frames to predict in the range, got none.")
         limits = measure_limits(sample_frames(stack), arguments.contrast_settings(args))
-        model = arguments.load_named_model(args.model)
+        model = load(args.model)
         size = model.config.image_size
         settings = references.advise_tiles(args, prompts, settings, size)
         settings = _tiles_of_tuned(args, tuned, settings)

@@ -66,7 +66,7 @@ def _reference(text: str) -> tuple[int, Path]:
 
 def read_prompts(args: argparse.Namespace, stack: Stack) -> list[Prompt]:
     """Make prompts of labelled frames of the stack and of other labelled images."""
-    return [*_references(args, stack), *_other_prompts(args)]
+    return [*references_of(args, stack), *other_prompts(args)]
 
 
 def read_tuned(args: argparse.Namespace) -> list[TunedPrompt]:
@@ -80,10 +80,12 @@ def read_files(args: argparse.Namespace) -> list[Path]:
     """Return every file that is read, so that none of them is written over."""
     files = [file for _, file in args.reference]
     files += [file for each in args.prompt for file in each]
-    return [args.stack, *files] + ([] if args.labels is None else [args.labels])
+    others = (args.labels, getattr(args, "task", None))
+    return [args.stack, *files, *(file for file in others if file is not None)]
 
 
-def _references(args: argparse.Namespace, stack: Stack) -> list[Prompt]:
+def references_of(args: argparse.Namespace, stack: Stack) -> list[Prompt]:
+    """Make prompts of the labelled frames of the stack."""
     from napari_seggpt.io import read_frame
 
     labelled = _labelled_frames(args, stack)
@@ -136,7 +138,7 @@ def _open_labels(args: argparse.Namespace) -> Stack:
         return open_stack(args.labels, axis=args.axis, at=args.at, labels=True)
 
 
-def _other_prompts(args: argparse.Namespace) -> list[Prompt]:
+def other_prompts(args: argparse.Namespace) -> list[Prompt]:
     """Make prompts of images that are not in the stack, each with its own contrast."""
     from napari_seggpt.io import read_frame
     from napari_seggpt.preprocessing import measure_limits, to_rgb

@@ -10,6 +10,7 @@ from psygnal import Signal
 
 from napari_seggpt.session.book import Book, confidence
 from napari_seggpt.session.examples import Examples
+from napari_seggpt.session.facts import SessionFacts
 from napari_seggpt.session.frames import NOTHING, ScannedFrame, checksum
 from napari_seggpt.session.references import Reference
 from napari_seggpt.session.status import FrameStatus, released, without_reference
@@ -17,7 +18,10 @@ from napari_seggpt.session.writing import FrameWriter
 from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from napari_seggpt.inference.propagation import Frames
     from napari_seggpt.prompts import Prompt, TunedPrompt
@@ -47,6 +51,9 @@ class Annotation:
         References were added, removed, switched or painted on.
     locks_changed : Signal
         A label was locked or unlocked.
+    records_changed : Signal
+        With the frames of which anything else is known than before; for whoever keeps
+        it, see `record`.
     scan_wanted : Signal
         Any frame may have changed, and they are too many to look at now: have a
         worker `scan` them. Until then statuses may be out of date; a person's work
@@ -56,6 +63,7 @@ class Annotation:
     statuses_changed = Signal(tuple)
     references_changed = Signal()
     locks_changed = Signal()
+    records_changed = Signal(tuple)
     scan_wanted = Signal()
 
     def __init__(
@@ -133,6 +141,8 @@ class Annotation:
     def _publish(self) -> None:
         """Tell listeners what has changed."""
         changes = self._book.take_changes()
+        if changes.records:
+            self.records_changed.emit(changes.records)
         if changes.frames:
             self.statuses_changed.emit(changes.frames)
         if changes.references:
@@ -216,6 +226,62 @@ class Annotation:
                 self._look(frame)
         finally:
             self._publish()
+
+    # -- what is kept of it ---------------------------------------------------------
+
+    @property
+    def known(self) -> tuple[int, ...]:
+        """The frames of which anything is known, in no order."""
+        return self._book.known
+
+    def record(self, frame: int) -> FrameRecord:
+        """Return what is known of a frame, without looking at it."""
+        return self._book[self._check(frame)]
+
+    def before_write(self, tell: Callable[[int, FrameRecord], object] | None) -> None:
+        """Have somebody told of each frame right before the session writes it."""
+        self._writer.tell = tell
+
+    def restore(
+        self,
+        frame: int,
+        records: Sequence[FrameRecord],
+        labels: NDArray[np.integer[Any]] | None = None,
+    ) -> bool:
+        """Take what was known of a frame in an earlier session; see `FrameWriter`.
+
+        Returns
+        -------
+        bool
+            Whether the frame is now as it was; else it is protected as it is.
+        """
+        try:
+            return self._writer.restore(self._check(frame), records, labels)
+        finally:
+            self._publish()
+
+    @property
+    def facts(self) -> SessionFacts:
+        """What is known beside the frames."""
+        return SessionFacts(
+            settings=self._settings,
+            stacks=self._stacks,
+            locked=tuple(sorted(self._writer.locked)),
+            examples=tuple(self._examples.references),
+        )
+
+    def restore_facts(self, facts: SessionFacts) -> None:
+        """Take what was known, beside the frames, in an earlier session."""
+        self._settings = facts.settings
+        self._stacks = max(self._stacks, facts.stacks)
+        taken = {reference.name for reference in self._examples.references}
+        for each in facts.examples:
+            if each.prompt is not None and each.name and each.name not in taken:
+                self._examples.add(each.prompt, each.name)
+                self._examples.set_enabled(each.name, each.enabled)
+        self._writer.locked.update(facts.locked)
+        self.locks_changed.emit()
+        self._examples_changed()
 
     # -- a person's acts -----------------------------------------------------------
 

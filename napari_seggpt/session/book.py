@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_seggpt.session.status import UNKNOWN, FrameRecord, FrameStatus
@@ -26,10 +26,13 @@ class Changes:
         Those whose status or confidence has.
     references : bool
         Whether references have.
+    records : tuple of int
+        Frames whose record has changed in any way; not shown, but to be saved.
     """
 
     frames: tuple[int, ...]
     references: bool
+    records: tuple[int, ...] = field(default=(), compare=False)
 
 
 class Book:
@@ -101,6 +104,11 @@ class Book:
         return sorted(self._references)
 
     @property
+    def known(self) -> tuple[int, ...]:
+        """The frames of which anything is known."""
+        return tuple(self._records)
+
+    @property
     def protected(self) -> frozenset[int]:
         """The frames that no run may write."""
         return frozenset(
@@ -124,7 +132,9 @@ class Book:
             keys = {old_key, self._key}
             frames |= {f for f, r in self.predicted() if r.key in keys} - before.keys()
         references, self._touched_references = self._touched_references, False
-        return Changes(frames=tuple(sorted(frames)), references=references)
+        return Changes(
+            frames=tuple(sorted(frames)), references=references, records=tuple(before)
+        )
 
     def _view(self, frame: int) -> View:
         record = self[frame]

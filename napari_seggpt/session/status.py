@@ -143,3 +143,20 @@ def released(record: FrameRecord) -> FrameRecord:
     if record.checksum == NOTHING:
         return UNKNOWN
     return FrameRecord(checksum=record.checksum, predicted=record.checksum)
+
+
+def is_found(record: FrameRecord) -> bool:
+    """Whether nobody did anything with a frame in this session, but look at it."""
+    plain = replace(record, checksum=NOTHING)
+    return plain in (UNKNOWN, FrameRecord(is_reference=True))
+
+
+def vouched_for(record: FrameRecord, checksum: Checksum) -> FrameRecord:
+    """Return the record of a frame with other labels than were stored, protected.
+
+    They are a person's, or of a write that was cut short: nobody knows. So the frame
+    is shown to no model either, unless a person had made it a reference.
+    """
+    if checksum == NOTHING and record.checksum == NOTHING:
+        return record
+    return replace(record, checksum=checksum, is_corrected=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_seggpt.session.frames import checksum, keep_locked
-from napari_seggpt.session.status import FrameRecord, seen
+from napari_seggpt.session.frames import NOTHING, checksum, keep_locked
+from napari_seggpt.session.status import FrameRecord, is_found, seen, vouched_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -35,11 +37,14 @@ class FrameWriter:
         Labels that keep their pixels.
     corrections_become_references : bool
         Whether a corrected frame serves as a reference.
+    tell : callable or None
+        Called with a frame and its record to be, right before the frame is written.
     """
 
     def __init__(self, labels: FrameLabels, book: Book) -> None:
         self.locked: set[int] = set()
         self.corrections_become_references = True
+        self.tell: Callable[[int, FrameRecord], object] | None = None
         self._labels = labels
         self._book = book
         self._writing: int | None = None  # who is told of it may look at once
@@ -125,10 +130,54 @@ class FrameWriter:
         step.forget(frame)
         return True
 
+    def restore(
+        self,
+        frame: int,
+        records: Sequence[FrameRecord],
+        labels: NDArray[np.integer[Any]] | None = None,
+    ) -> bool:
+        """Take what was known of a frame in an earlier session.
+
+        Labels that are there count more than what is stored, but for those that are
+        known to be a run's: a person's work is never replaced, and where it is not
+        what was stored, it is protected.
+
+        Parameters
+        ----------
+        frame : int
+            The frame.
+        records : sequence of FrameRecord
+            What may have been known last, the likeliest at the end.
+        labels : NDArray, optional
+            (H, W), the labels that were stored with the last record, if they were.
+
+        Returns
+        -------
+        bool
+            Whether the frame is as it was stored.
+        """
+        now = self.look(frame)
+        present, last = self._book[frame], records[-1]
+        if not is_found(present):
+            return False
+        known = [r for r in records if r.checksum == present.checksum]
+        if known:
+            self._book[frame] = known[-1]
+            return True
+        replaceable = (NOTHING, last.predicted)
+        fits = labels is not None and labels.shape == now.shape
+        if fits and labels is not None and present.checksum in replaceable:
+            self._replace(frame, labels, last)
+            return True
+        self._book[frame] = vouched_for(last, present.checksum)
+        return False
+
     def _replace(
         self, frame: int, labels: NDArray[np.integer[Any]], record: FrameRecord
     ) -> None:
         """Write a frame and what is known of it; neither if the first fails."""
+        if self.tell is not None:
+            self.tell(frame, record)
         self._writing = frame
         try:
             self._labels.write(frame, labels)

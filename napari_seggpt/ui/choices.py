@@ -88,8 +88,8 @@ class Choice:
         ]
         return MixedStack(stacks) if self.mixed else stacks[0]
 
-    def new_labels(self) -> Labels:
-        """Make an empty labels layer for it."""
+    def new_labels(self, kept: Any = None) -> Labels:
+        """Make an empty labels layer for it, or one of labels that were kept."""
         if self.image is None:
             raise ValueError("Expected an image layer, got none.")
         return new_labels_layer(
@@ -98,7 +98,13 @@ class Choice:
             channel_axis=self.channel_axis,
             level=self.level,
             fixed=dict(self.fixed),
+            kept=kept,
         )
+
+    def plain(self) -> Choice:
+        """Return the choice of the same frames, of the channels and level at first."""
+        channels = self._first_channels(self.channel_axis)
+        return replace(self, channels=channels, mixed=(), level=0)
 
     def with_axis(self, axis: int | None, shown: Sequence[float] = ()) -> Choice:
         """Return the choice of another axis for frames; the others are fixed.

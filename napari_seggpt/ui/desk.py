@@ -58,6 +58,7 @@ class Desk:
     painted = Signal()  # references may look otherwise
     scanned = Signal()  # the labels of all frames have been looked at
     lost = Signal(str)  # the layers fit each other no longer
+    closing = Signal()  # the last moment at which layers and session can be read
 
     def __init__(
         self,
@@ -81,6 +82,8 @@ class Desk:
         self._choice = choice
         self._scan: Job[list[ScannedFrame]] | None = None
         self._scan_again = False
+        self._was_scanned = False
+        self.is_finding = False  # what changes now was in the labels from the start
         self._painted_timer = QTimer()
         self._painted_timer.setSingleShot(True)
         self._painted_timer.timeout.connect(self.painted.emit)
@@ -89,6 +92,11 @@ class Desk:
         self.session.scan_wanted.connect(self.scan)
         self.image.events.data.connect(self._on_image_data)
         self.scan()
+
+    @property
+    def choice(self) -> Choice:
+        """What is worked on."""
+        return self._choice
 
     def shows(self, choice: Choice) -> bool:
         """Return whether the model is shown what a choice of this place says."""
@@ -144,6 +152,7 @@ class Desk:
 
     def close(self) -> None:
         """End what is on and let go of the layers; labels stay."""
+        self.closing.emit()
         self.image.events.data.disconnect(self._on_image_data)
         self.runs.close()
         self.tuning.close()
@@ -164,11 +173,16 @@ class Desk:
         self._painted_timer.start(PAINTED_MS)
 
     def _take_scan(self, group: list[ScannedFrame]) -> None:
-        for scanned in group:
-            self.session.take_scan(scanned)
+        self.is_finding = not self._was_scanned
+        try:
+            for scanned in group:
+                self.session.take_scan(scanned)
+        finally:
+            self.is_finding = False
 
     def _on_scanned(self, _: JobState) -> None:
         self._scan = None
+        self._was_scanned = True
         if self._scan_again:
             self._scan_again = False
             self.scan()

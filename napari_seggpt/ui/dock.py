@@ -16,7 +16,8 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QShortcut, QVBoxLayout, QWidget
 from napari_seggpt.ui.choices import Choice, fits, is_picture, unwrapped
 from napari_seggpt.ui.data_panel import DataPanel
 from napari_seggpt.ui.hint_line import HintLine
-from napari_seggpt.ui.hints import to_say
+from napari_seggpt.ui.hints import RESUME, to_say
+from napari_seggpt.ui.keeper import SessionKeeper
 from napari_seggpt.ui.keys import KEYS, KeyBindings
 from napari_seggpt.ui.messages import Tone
 from napari_seggpt.ui.preferences import Preferences
@@ -71,6 +72,7 @@ class SegGPTWidget(QWidget):
         self.viewer = napari_viewer
         self.preferences = Preferences()
         self.bench = Workbench(napari_viewer, self.preferences, models=models)
+        self.keeper = SessionKeeper(self.bench)
         self.hint_line = HintLine()
         self.data_panel = DataPanel(self.bench)
         self.references_panel = ReferencesPanel(self.bench)
@@ -148,6 +150,7 @@ class SegGPTWidget(QWidget):
         for signal in (
             bench.choice_changed, bench.desk_changed, bench.statuses_changed,
             bench.references_changed, bench.runs_changed, bench.message_changed,
+            self.keeper.changed,
         ):  # fmt: skip
             signal.connect(self._hint_later)
         bench.desk_changed.connect(self._bind_labels_keys)
@@ -173,6 +176,7 @@ class SegGPTWidget(QWidget):
         self._end.add(self.references_panel.examples.close_job)
         self._end.add(self.references_panel.advice.close)
         self._end.add(self.review_panel.uncertainty.close)
+        self._end.add(self.keeper.close)
         self._end.add(bench.close)
         self.destroyed.connect(self._end)  # the viewer was closed
 
@@ -292,10 +296,13 @@ class SegGPTWidget(QWidget):
             self._hint_timer.start()
 
     def _show_hint(self) -> None:
-        self.hint_line.show_message(to_say(self.bench))
+        self.hint_line.show_message(to_say(self.bench, self.keeper))
 
-    def _on_link(self, sample: str) -> None:
-        self.viewer.open_sample(PLUGIN, sample)
+    def _on_link(self, link: str) -> None:
+        if link == RESUME:
+            self.keeper.resume()
+        else:
+            self.viewer.open_sample(PLUGIN, link)
 
     def _on_theme(self, event: object = None) -> None:
         colors = tones(self.viewer.theme)

@@ -11,23 +11,38 @@ from napari_seggpt.ui.messages import Message, Tone
 
 if TYPE_CHECKING:
     from napari_seggpt.session import Session
+    from napari_seggpt.session.store import StoredSession
     from napari_seggpt.ui.desk import Desk
+    from napari_seggpt.ui.keeper import SessionKeeper
     from napari_seggpt.ui.workbench import Workbench
 
+RESUME = "resume"  # the link
 SAMPLES = {"cells": "cells", "membranes": "membranes", "organs": "organs"}
 
 
 LONGEST = 28  # letters of a name that are shown
 
 
-def to_say(bench: Workbench) -> Message:
+def to_say(bench: Workbench, keeper: SessionKeeper | None = None) -> Message:
     """Return what was said last, or else what to do next; after success, both."""
+    if bench.message is None and keeper is not None and keeper.offer is not None:
+        return _offer(keeper.offer, next_step(bench))
     if bench.message is None:
         return next_step(bench)
     if bench.message.tone is not Tone.GOOD:
         return bench.message
     following = next_step(bench).text
     return Message(text=f"{bench.message.text} {following}", tone=Tone.GOOD)
+
+
+def _offer(stored: StoredSession, following: Message) -> Message:
+    """Offer to go on with a session; whoever does not want to need not say so."""
+    when = stored.saved.astimezone().strftime("%d %B %Y at %H:%M").lstrip("0")
+    text = (
+        f"You worked on this image before: {_frames(stored.num_frames)}, saved on "
+        f'{when}. <a href="{RESUME}">Resume</a>.'
+    )
+    return Message(text=f"{text} Or begin anew: {following.text}")
 
 
 def next_step(bench: Workbench) -> Message:

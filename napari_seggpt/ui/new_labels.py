@@ -42,6 +42,7 @@ def new_labels_layer(
     fixed: Mapping[int, int] | None = None,
     dtype: np.dtype[Any] | type[np.integer[Any]] = np.uint16,
     on_disk: bool | None = None,
+    kept: zarr.Array[Any] | None = None,
 ) -> Labels:
     """Make an empty Labels layer that lies on an image: scale, units, names and all.
 
@@ -63,11 +64,13 @@ def new_labels_layer(
         new files can be made beside, or in a temporary folder, which is not deleted.
         By default if they would take more than a quarter of the free memory. Its path
         is in the layer's metadata.
+    kept : zarr.Array, optional
+        Labels that were made so before, which the layer is to show.
 
     Raises
     ------
     ValueError
-        If axes or level do not fit the layer.
+        If axes or level do not fit the layer, or `kept` has another shape.
     """
     full = level_data(layer, 0).shape[: layer.ndim]
     shape = list(level_data(layer, level).shape[: layer.ndim])
@@ -83,7 +86,12 @@ def new_labels_layer(
         on_disk = num_bytes > MEMORY_SHARE * psutil.virtual_memory().available
     metadata: dict[str, Any] = {"labels_of": layer.name}
     data: NDArray[Any] | zarr.Array[Any]
-    if on_disk:
+    if kept is not None:
+        if tuple(kept.shape) != tuple(shape):
+            raise ValueError(f"Expected labels of shape {shape}, got {kept.shape}.")
+        data = kept
+        metadata["path"] = str(zarr_path(kept))
+    elif on_disk:
         path = _new_path(layer)
         metadata["path"] = str(path)
         data = _create_zarr(path, axes, dtype, layer)
@@ -122,16 +130,29 @@ def _new_path(layer: Image) -> Path:
 
 def _folder_of(layer: Image) -> Path | None:
     """Return the folder that an image's file is in, if files can be made there."""
+    path = image_path(layer)
+    return path.parent if path and os.access(path.parent, os.W_OK) else None
+
+
+def image_path(layer: Image) -> Path | None:
+    """Return the file that an image was read from, or the zarr, if it is there."""
     if layer.source.path is None:
         return None
     path = Path(layer.source.path)
     if not path.exists():
         return None
-    for parent in (path, *path.parents):  # not into a zarr, but beside it
+    for parent in (path, *path.parents):  # not into a zarr, but all of it
         if is_zarr(parent):
             path = parent
-    folder = path.parent
-    return folder if os.access(folder, os.W_OK) else None
+    return path
+
+
+def zarr_path(data: object) -> Path | None:
+    """Return where on disk an array lies; None for one that is no zarr there."""
+    root = getattr(getattr(data, "store", None), "root", None)
+    if not isinstance(data, zarr.Array) or not isinstance(root, Path):
+        return None
+    return root / data.path
 
 
 def _create_zarr(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields, is_dataclass, replace
-from typing import Any, TypeVar, get_type_hints
+from dataclasses import asdict, replace
+from typing import Any
 
 from qtpy.QtCore import QSettings
 
+from napari_seggpt.session.stored_settings import restored
 from napari_seggpt.settings import PropagationSettings, SessionSettings
-
-T = TypeVar("T")
 
 
 class Preferences:
@@ -65,39 +64,3 @@ class Preferences:
 
     def _write(self, key: str, value: dict[str, Any]) -> None:
         self._store.setValue(key, json.dumps(value))
-
-
-def restored(default: T, found: dict[str, Any]) -> T:
-    """Return settings with the values that were found, where they are valid.
-
-    Names and values that this version does not know are left out.
-    """
-    settings: Any = default
-    hints = get_type_hints(type(settings))
-    for each in fields(settings):
-        if each.name not in found:
-            continue
-        value = found[each.name]
-        present = getattr(settings, each.name)
-        if is_dataclass(present):
-            value = restored(present, value if isinstance(value, dict) else {})
-        elif isinstance(value, list):
-            value = tuple(value)
-        elif not _is_kind(value, hints[each.name]):
-            continue
-        try:
-            settings = replace(settings, **{each.name: value})
-        except (TypeError, ValueError):
-            continue
-    return settings
-
-
-def _is_kind(value: object, hint: Any) -> bool:
-    """Whether a value could be of a plain type; others are left to validation."""
-    if hint is bool:
-        return isinstance(value, bool)
-    if hint in (int, float):
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is str:
-        return isinstance(value, str)
-    return True

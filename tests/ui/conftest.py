@@ -20,6 +20,12 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(autouse=True)
+def _own_data(tmp_path, monkeypatch):
+    """Let tests neither find nor leave sessions of the person at this computer."""
+    monkeypatch.setenv("NAPARI_SEGGPT_DATA", str(tmp_path / "data"))
+
+
+@pytest.fixture(autouse=True)
 def _own_preferences(tmp_path):
     """Let tests neither read nor write what the person at this computer prefers."""
     path = str(tmp_path / "config")

@@ -4,6 +4,7 @@ from dataclasses import fields, is_dataclass, replace
 
 import pytest
 
+from napari_seggpt.session.stored_settings import restored
 from napari_seggpt.settings import (
     MAX_LABELS_PER_PASS,
     ContrastSettings,
@@ -13,7 +14,7 @@ from napari_seggpt.settings import (
     TilingSettings,
 )
 from napari_seggpt.ui.dock import ELSEWHERE
-from napari_seggpt.ui.preferences import Preferences, restored
+from napari_seggpt.ui.preferences import Preferences
 from napari_seggpt.ui.settings_form import SettingsForm, accepted_limits, documentation
 
 

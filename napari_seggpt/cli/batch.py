@@ -1,0 +1,68 @@
+"""Doing the same with each stack of a folder."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from typing import TYPE_CHECKING
+
+from napari_seggpt.cli.interrupt import INTERRUPTED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+STACK_NAME = re.compile(r"(.+?)(\.ome)?\.(tiff?|zarr)", re.IGNORECASE)
+FAILED = 2
+
+
+def each_stack(
+    args: argparse.Namespace, run: Callable[[argparse.Namespace], int]
+) -> int:
+    """Run a command on each stack of the folder `stack`, into the folder `output`.
+
+    What goes wrong with one stack is told, and the others are done all the same.
+
+    Returns
+    -------
+    int
+        The exit code: that of the first one that is not 0.
+    """
+    stacks = _stacks_in(args.stack)
+    for name in ("labels", "reference", "overlay", "frames"):
+        if getattr(args, name):
+            raise ValueError(f"Expected --task or --prompt with --each, got --{name}.")
+    args.output.mkdir(exist_ok=True)
+    codes = []
+    for name, path in stacks.items():
+        one = argparse.Namespace(**vars(args))
+        one.stack, one.output = path, args.output / f"{name}.tif"
+        try:
+            code = run(one)
+        except (ValueError, OSError, RuntimeError) as error:
+            print(f"{path.name}: {error}", file=sys.stderr)
+            code = FAILED
+        codes.append(code)
+        if code == INTERRUPTED:
+            break
+    done = codes.count(0)
+    print(f"{done} of {len(stacks)} stacks labelled, in {args.output}")
+    return next((code for code in codes if code), 0)
+
+
+def _stacks_in(folder: Path) -> dict[str, Path]:
+    """Return the stacks of a folder: TIFF files, zarrs, and folders of images."""
+    if not folder.is_dir():
+        raise ValueError(f"Expected a folder of stacks with --each, got {folder}.")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        match = STACK_NAME.fullmatch(path.name)
+        if path.name.startswith(".") or path.suffix == ".seggpt":
+            continue
+        if match or path.is_dir():
+            name = match[1] if match else path.name
+            found[name if name not in found else path.name] = path
+    if not found:
+        raise ValueError(f"Expected a folder with stacks, got {folder} without any.")
+    return found

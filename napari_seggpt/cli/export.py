@@ -1,0 +1,147 @@
+"""`napari-seggpt export`: a saved session or labels as plain files, and a table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from napari_seggpt.cli.paths import check_apart, check_new
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from napari_seggpt.io import Stack
+    from napari_seggpt.session.results import SessionLabels
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the parser of all commands."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "export",
+        help="write the labels of a session as plain files, and a table of objects",
+        description="Write the labels of a session that the dock saved, or of a label "
+        "file, as TIFF, OME-TIFF, OME-Zarr or PNG files with the pixel size, and a "
+        "table of the objects as CSV.",
+    )
+    parser.add_argument(
+        "source", type=Path, help="a session (a folder ending in .seggpt) or labels"
+    )
+    parser.add_argument(
+        "--output", type=Path, help=".tif, .ome.tif, .zarr or a folder of PNG files"
+    )
+    parser.add_argument(
+        "--table", type=Path, help="a .csv file: a row for each label of each frame"
+    )
+    parser.add_argument(
+        "--objects",
+        action="store_true",
+        help="in the table: a row for each connected region of a label",
+    )
+    parser.add_argument(
+        "--names",
+        type=_name,
+        nargs="+",
+        default=[],
+        metavar="LABEL=NAME",
+        help="names of classes, for the table; those of a session are known",
+    )
+    parser.add_argument("--axis", help="the axis that frames lie along, as z or t")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output")
+    parser.set_defaults(run=run)
+
+
+def _name(text: str) -> tuple[int, str]:
+    label, _, name = text.partition("=")
+    if not label.isdigit() or not name:
+        raise argparse.ArgumentTypeError(f"expected LABEL=NAME, got {text!r}")
+    return int(label), name
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write what was asked for; returns the exit code."""
+    _check_paths(args)
+    with ExitStack() as opened:
+        labels = _open(args, opened)
+        if args.output is not None:
+            _write_labels(args, labels)
+        if args.table is not None:
+            _write_table(args, labels)
+    return 0
+
+
+def _check_paths(args: argparse.Namespace) -> None:
+    written = [path for path in (args.output, args.table) if path is not None]
+    if not written:
+        raise ValueError("Expected --output, --table or both, got neither.")
+    check_apart(written, [args.source])
+    for path in written:
+        check_new(path, overwrite=args.overwrite)
+    if args.table is not None and args.table.suffix.lower() != ".csv":
+        raise ValueError(f"Expected a table ending in .csv, got {args.table.name}.")
+
+
+def _open(args: argparse.Namespace, opened: ExitStack) -> Stack | SessionLabels:
+    from napari_seggpt.io import open_stack
+    from napari_seggpt.session.results import SessionLabels, is_session
+
+    if is_session(args.source):
+        return SessionLabels(args.source)
+    stack = opened.enter_context(open_stack(args.source, axis=args.axis, labels=True))
+    if stack.num_channels != 1 or stack.dtype.kind not in "biu":
+        raise ValueError(
+            f"Expected labels of one channel and integers, got {stack.num_channels} "
+            f"channels of {stack.dtype} in {args.source}."
+        )
+    return stack
+
+
+def _write_labels(args: argparse.Namespace, labels: Stack | SessionLabels) -> None:
+    from napari_seggpt.io import create_labels
+
+    largest = max(int(labels[index].max()) for index in range(len(labels)))
+    with create_labels(
+        args.output,
+        length=len(labels),
+        frame_shape=labels.frame_shape,
+        dtype=np.min_scalar_type(largest) if largest else np.uint8,
+        pixel_size=labels.pixel_size,
+        units=labels.units,
+        axis=labels.axis if labels.axis in ("z", "t") else "z",
+        overwrite=args.overwrite,
+    ) as writer:
+        for index in tqdm(range(len(labels)), unit="frame", desc="Writing"):
+            writer.write(index, labels[index])
+    print(f"{len(labels)} frames in {args.output}")
+
+
+def _write_table(args: argparse.Namespace, labels: Stack | SessionLabels) -> None:
+    from napari_seggpt.session.table import write_table
+
+    unit, other = labels.units[1:]
+    if unit != other:
+        print(f"Rows are in {unit}, columns in {other}.", file=sys.stderr)
+    classes = {**getattr(labels, "classes", {}), **dict(args.names)}
+    with args.table.open("w", newline="", encoding="utf-8") as file:
+        count = write_table(
+            file,
+            _frames(labels),
+            spacing=labels.pixel_size[1:],
+            unit=unit,
+            classes=classes,
+            objects=args.objects,
+        )
+    print(f"{count} objects in {args.table}")
+
+
+def _frames(
+    labels: Stack | SessionLabels,
+) -> Iterator[tuple[int, Any, Mapping[str, Any]]]:
+    facts = getattr(labels, "facts", None)
+    for index in tqdm(range(len(labels)), unit="frame", desc="Measuring"):
+        yield index, labels[index], facts(index) if facts else {}

@@ -1,0 +1,163 @@
+"""Sessions and labels as plain files, and tables of objects."""
+
+import csv
+
+import numpy as np
+import pytest
+import zarr
+from numpy.testing import assert_array_equal
+from skimage.measure import regionprops
+
+from napari_seggpt.io import open_stack
+from napari_seggpt.session.facts import SessionFacts
+from napari_seggpt.session.frames import checksum
+from napari_seggpt.session.signature import ImageSignature
+from napari_seggpt.session.status import FrameRecord
+from napari_seggpt.session.store import SessionStore
+from napari_seggpt.session.table import measure_frame
+
+ABOUT = {
+    "name": "stack", "axis": "t", "pixel_size": [3.0, 0.5, 0.25],
+    "units": ["second", "micrometer", "micrometer"], "classes": {"3": "nucleus"},
+}  # fmt: skip
+
+
+def rows_of(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def labels():
+    labels = np.zeros((4, 20, 30), np.uint16)
+    labels[1, 2:6, 3:11] = 3
+    labels[1, 10:12, 3:11] = 3
+    labels[2, 5:9, 5:9] = 700
+    return labels
+
+
+@pytest.fixture
+def session(tmp_path, labels):
+    """A session with labels in its folder: one frame mine, one predicted."""
+    signature = ImageSignature.of(np.zeros((4, 20, 30)), "axis 0")
+    store = SessionStore(tmp_path / "stack.tif.seggpt", signature)
+    mark = checksum(labels[2])
+    store.write_frame(
+        1, labels[1], FrameRecord(checksum=checksum(labels[1]), is_reference=True)
+    )
+    store.write_frame(
+        2, labels[2],
+        FrameRecord(checksum=mark, predicted=mark, key=b"k", confidence=0.25),
+    )  # fmt: skip
+    store.write_head(SessionFacts(), ABOUT)
+    store.close()
+    return store.path
+
+
+@pytest.mark.parametrize("name", ["out.tif", "out.ome.tif", "out.zarr", "out"])
+def test_a_session_becomes_plain_labels(run, session, labels, tmp_path, name):
+    code, out, _ = run("export", session, "--output", tmp_path / name, model=False)
+    assert code == 0
+    assert "4 frames" in out
+    with open_stack(tmp_path / name, labels=True) as stack:
+        assert_array_equal(np.stack(list(stack)), labels)
+        if name != "out":
+            assert stack.axis == "t"
+            assert stack.pixel_size == pytest.approx((3.0, 0.5, 0.25))
+            assert stack.units[1] == "micrometer"
+
+
+def test_a_session_on_disk(run, tmp_path, labels):
+    array = zarr.create_array(
+        str(tmp_path / "labels.zarr"), shape=(2, *labels.shape), dtype="uint16"
+    )
+    array[1] = labels
+    signature = ImageSignature.of(np.zeros((4, 20, 30)), "axis 0")
+    path = str(tmp_path / "labels.zarr")
+    store = SessionStore(tmp_path / "s", signature, path)
+    store.note(1, FrameRecord(checksum=checksum(labels[1]), is_approved=True))
+    about = {**ABOUT, "labels_axes": {"axis": 1, "fixed": [[0, 1]]}}
+    store.write_head(SessionFacts(), about)
+    store.close()
+    code, _, _ = run(
+        "export", tmp_path / "s", "--output", tmp_path / "out.tif",
+        "--table", tmp_path / "t.csv", model=False,
+    )  # fmt: skip
+    assert code == 0
+    with open_stack(tmp_path / "out.tif") as stack:
+        assert_array_equal(np.stack(list(stack)), labels)
+    assert rows_of(tmp_path / "t.csv")[0]["status"] == "approved"
+
+
+def test_the_table_of_a_session(run, session, tmp_path):
+    table = tmp_path / "objects.csv"
+    code, out, _ = run("export", session, "--table", table, model=False)
+    assert code == 0
+    assert "2 objects" in out
+    first, second = rows_of(table)
+    assert (first["frame"], first["label"], first["class"]) == ("1", "3", "nucleus")
+    assert (first["status"], first["confidence"]) == ("reference", "")
+    assert (second["status"], second["confidence"]) == ("predicted", "0.25")
+    assert first["pixels"] == "48"
+    assert float(first["area"]) == pytest.approx(48 * 0.5 * 0.25)
+    assert float(second["centroid_y"]) == pytest.approx(6.5 * 0.5)
+    assert float(second["centroid_x"]) == pytest.approx(6.5 * 0.25)
+    assert [second[k] for k in ("top", "left", "bottom", "right")] == list("5599")
+    assert first["unit"] == "micrometer"
+
+
+def test_objects_are_counted_if_asked(run, session, tmp_path):
+    table = tmp_path / "objects.csv"
+    run("export", session, "--table", table, "--objects", model=False)
+    assert [(r["frame"], r["label"], r["object"]) for r in rows_of(table)] == [
+        ("1", "3", "1"), ("1", "3", "2"), ("2", "700", "1"),
+    ]  # fmt: skip
+
+
+def test_labels_of_a_file(run, stack):
+    table = stack / "t.csv"
+    code, _, _ = run(
+        "export", stack / "labels.tif", "--table", table, "--names", "3=square",
+        "--output", stack / "out.ome.zarr", model=False,
+    )  # fmt: skip
+    assert code == 0
+    rows = rows_of(table)
+    assert [row["frame"] for row in rows] == list("012345")
+    assert {row["class"] for row in rows} == {"square"}
+    assert float(rows[0]["area"]) == pytest.approx(15 * 20 * 0.25**2)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ([], "Expected --output, --table or both"),
+        (["--table", "t.txt"], "ending in .csv"),
+        (["--table", "t.csv", "--names", "3:x"], "expected LABEL=NAME"),
+    ],
+)
+def test_what_is_refused(run, session, monkeypatch, tmp_path, args, words):
+    monkeypatch.chdir(tmp_path)
+    code, _, error = run("export", session, *args, model=False)
+    assert code == 2
+    assert words in error
+
+
+def test_nothing_is_replaced_unasked(run, session, tmp_path):
+    (tmp_path / "out.tif").write_bytes(b"mine")
+    code, _, error = run(
+        "export", session, "--output", tmp_path / "out.tif", model=False
+    )
+    assert code == 2
+    assert "--overwrite" in error
+    assert (tmp_path / "out.tif").read_bytes() == b"mine"
+
+
+def test_measures_are_those_of_scikit_image(labels):
+    labels = labels.astype(np.int64)
+    labels[2, 0, 0] = 10**12  # takes no memory
+    rows = list(measure_frame(labels[2]))
+    assert [row["label"] for row in rows] == [700, 10**12]
+    (region,) = regionprops((labels[2] == 700).astype(int))
+    assert rows[0]["area"] == region.area
+    assert rows[0]["diameter"] == pytest.approx(region.equivalent_diameter_area, 1e-4)
+    assert list(measure_frame(labels[0])) == []
