@@ -165,7 +165,8 @@ class TunedPrompt:
         """What tells it from others: of all that predictions depend on."""
         digest = hashlib.sha256(f"{self.model_hash} {self.seg_type}".encode())
         palette = (self.palette.ids, self.palette.colors)
-        for values in (self.images, self.colors, *palette, *self.prompt_map.values()):
+        stored = (np.float16(self.images), np.float16(self.colors))  # as in a file
+        for values in (*stored, *palette, *self.prompt_map.values()):
             digest.update(np.ascontiguousarray(values).tobytes())
         return digest.digest()
 

@@ -103,8 +103,14 @@ def _of_session(args: argparse.Namespace, tuned: bytes | None) -> Task:
         prompts=tuple(prompts),
         classes=labels.classes,
         settings=facts.settings,
-        tuned=tuned,
+        tuned=tuned or _tuned_of(labels),
     )
+
+
+def _tuned_of(labels: SessionLabels) -> bytes | None:
+    """Return the file of the tuned prompt that a session uses."""
+    file = labels.stored.tuned_file
+    return file.read_bytes() if file is not None and file.exists() else None
 
 
 def _image_of(session: Path) -> Path:

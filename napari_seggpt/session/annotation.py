@@ -268,6 +268,7 @@ class Annotation:
             stacks=self._stacks,
             locked=tuple(sorted(self._writer.locked)),
             examples=tuple(self._examples.references),
+            tuned=self._tuned,
         )
 
     def restore_facts(self, facts: SessionFacts) -> None:
@@ -281,7 +282,7 @@ class Annotation:
                 self._examples.set_enabled(each.name, each.enabled)
         self._writer.locked.update(facts.locked)
         self.locks_changed.emit()
-        self._examples_changed()
+        self.tuned = facts.tuned or self._tuned
 
     # -- a person's acts -----------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
+    from napari_seggpt.prompts import TunedPrompt
     from napari_seggpt.session.references import Reference
 
 
@@ -25,9 +26,12 @@ class SessionFacts:
         Labels that keep their pixels.
     examples : tuple of Reference
         Labelled images from elsewhere.
+    tuned : TunedPrompt or None
+        A prompt that has learned.
     """
 
     settings: SessionSettings = field(default_factory=SessionSettings)
     stacks: int = 1
     locked: tuple[int, ...] = ()
     examples: tuple[Reference, ...] = ()
+    tuned: TunedPrompt | None = None

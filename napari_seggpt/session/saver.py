@@ -212,7 +212,8 @@ class SessionSaver:
 def _content(facts: SessionFacts, about: dict[str, Any]) -> tuple[object, ...]:
     """Return what is equal if there is nothing new to write."""
     examples = tuple((x.name, x.enabled, id(x.prompt)) for x in facts.examples)
-    return (facts.settings, facts.stacks, facts.locked, examples, about)
+    tuned = None if facts.tuned is None else id(facts.tuned)
+    return (facts.settings, facts.stacks, facts.locked, examples, tuned, about)
 
 
 class _Writer:

@@ -19,9 +19,10 @@ is no file or nothing can be written beside it: see `places`. Format, version 1:
     - ``stacks``: how often other channels or another level were chosen, from 1.
     - ``locked``: label ids that no run changes.
     - ``examples``: labelled images from elsewhere: ``name``, ``enabled``, ``file``.
+    - ``tuned``: file of the tuned prompt that is used, or null.
     - ``about``: what the window knows: ``name`` of the image, ``classes`` (label id to
       name), ``axis``, ``pixel_size`` and ``units`` of frames, rows and columns,
-      ``channels``, ``level``, ``tuned_prompts`` (paths), and ``labels_axes``: the
+      ``channels``, ``level``, and ``labels_axes``: the
       ``axis`` of frames in the array of labels, and the ``fixed`` [axis, index].
 
 ``frames/000123.tif``
@@ -41,6 +42,9 @@ is no file or nothing can be written beside it: see `places`. Format, version 1:
 
 ``examples/HASH.npz``
     ``image`` and ``labels``.
+
+``tuned/HASH.safetensors``
+    A tuned prompt, see `prompts.TunedPrompt`.
 
 ``lock``
     Locked by the program that writes; the lock ends with the program.
@@ -64,6 +68,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
+from napari_seggpt.prompts import PromptFileError, TunedPrompt
 from napari_seggpt.session.facts import SessionFacts
 from napari_seggpt.session.frames import compact
 from napari_seggpt.session.places import FolderLock
@@ -77,6 +82,7 @@ from napari_seggpt.session.store_files import (
     FRAMES,
     HEAD,
     JOURNAL,
+    TUNED,
     VERSION,
     SessionError,
     content_name,
@@ -101,6 +107,7 @@ if TYPE_CHECKING:
 
     from napari_seggpt.session.references import Reference
     from napari_seggpt.session.status import FrameRecord
+
 
 __all__ = ["SessionError", "SessionStore", "StoredSession"]
 
@@ -175,7 +182,23 @@ class StoredSession:
             stacks=int(head.get("stacks", 1)),
             locked=tuple(int(label) for label in head.get("locked", [])),
             examples=tuple(x for x in examples if x is not None),
+            tuned=self._tuned,
         )
+
+    @property
+    def tuned_file(self) -> Path | None:
+        """The file of the tuned prompt that was used."""
+        name = self._head.get("tuned")
+        return self.path / name if isinstance(name, str) else None
+
+    @property
+    def _tuned(self) -> TunedPrompt | None:
+        if self.tuned_file is None:
+            return None
+        try:
+            return TunedPrompt.load(self.tuned_file)
+        except PromptFileError:
+            return None
 
     def frames(self) -> Iterator[StoredFrame]:
         """Read one frame after the other, in a worker."""
@@ -229,7 +252,7 @@ class SessionStore:
 
     def _remove_parts(self) -> None:
         """Remove what a killed program was writing."""
-        for folder in (self.path, self.path / FRAMES, self.path / EXAMPLES):
+        for folder in (self.path, *(self.path / x for x in (FRAMES, EXAMPLES, TUNED))):
             for part in folder.glob(".*.part"):
                 part.unlink(missing_ok=True)
 
@@ -305,10 +328,22 @@ class SessionStore:
             "stacks": facts.stacks,
             "locked": list(facts.locked),
             "examples": [self._write_example(example) for example in facts.examples],
+            "tuned": self._write_tuned(facts.tuned),
             "about": dict(about),
         }
         text = json.dumps(head, indent=1)
         write_whole(self.path / HEAD, text.encode())
+
+    def _write_tuned(self, tuned: TunedPrompt | None) -> str | None:
+        """Store a tuned prompt, unless it is there already."""
+        if tuned is None:
+            return None
+        name = f"{TUNED}/{tuned.digest.hex()[:24]}.safetensors"
+        file = self.path / name
+        if not file.exists():
+            file.parent.mkdir(exist_ok=True)
+            tuned.save(file)
+        return name
 
     def _write_example(self, example: Reference) -> dict[str, Any]:
         """Store a labelled image, unless it is there already."""

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from napari_seggpt.session.status import FrameRecord
 
 FORMAT, VERSION = "napari-seggpt session", 1
-HEAD, FRAMES, JOURNAL, EXAMPLES = "session.json", "frames", "frames.jsonl", "examples"
+HEAD, FRAMES, JOURNAL = "session.json", "frames", "frames.jsonl"
+EXAMPLES, TUNED = "examples", "tuned"
 
 # What reading a file raises where it holds nonsense.
 DAMAGE = (

@@ -214,7 +214,6 @@ def about(desk: Desk) -> dict[str, Any]:
         "channels": list(choice.channels),
         "level": choice.level,
         "labels_axes": {"axis": axes.axis, "fixed": [list(x) for x in axes.fixed]},
-        "tuned_prompts": [],
     }
 
 

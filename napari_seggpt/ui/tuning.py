@@ -205,7 +205,7 @@ def verdict(tuned: TunedPrompt) -> tuple[str, Tone]:
             f"{figures.held_back_after:.2f}"
         )
     if figures.has_gained:
-        return f"Tuned: {change}. Keep it, or discard it.", Tone.GOOD
+        return f"Tuned: {change}. Keep it, or discard it.", Tone.HINT
     text = (
         f"Tuning is no better than the references as they are ({change}). It is not "
         "kept unless you say so."

@@ -276,7 +276,7 @@ def test_no_damage_raises(tmp_path, blob):
 
 def test_records_of_labels_on_disk(make_session, label, predict, blob, begin, tmp_path):
     session = worked(make_session, label, predict, blob)
-    begin(session, labels_path="labels.zarr")
+    assert begin(session, labels_path="labels.zarr").flush()
     assert not list(tmp_path.glob("s/frames/*"))
     session.unapprove(4)
     stored = StoredSession.read(tmp_path / "s")
@@ -432,3 +432,17 @@ def test_a_killed_program_loses_nothing_that_is_a_second_old(tmp_path, mode, see
     )
     assert result.returncode == 0, result.stderr
     assert int(result.stdout) > 300  # so much was done
+
+
+def test_a_tuned_prompt_comes_back(tmp_path, session, make_tuned):
+    tuned = session.tuned = make_tuned(step=3)
+    store = SessionStore(tmp_path / "a.seggpt", ImageSignature.of(session.stack, "axis 0"))
+    store.write_head(session.facts, {})
+    store.write_head(session.facts, {})
+    store.close()
+    stored = StoredSession.read(tmp_path / "a.seggpt")
+    found = stored.facts.tuned
+    assert found is not None
+    assert found.digest == tuned.digest
+    stored.tuned_file.write_bytes(b"damaged")
+    assert stored.facts.tuned is None
