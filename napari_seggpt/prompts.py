@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from napari_seggpt.palette import Palette
@@ -170,11 +171,11 @@ class TunedPrompt:
             digest.update(np.ascontiguousarray(values).tobytes())
         return digest.digest()
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a safetensors file of a few megabytes that `load` reads.
+    def to_bytes(self) -> bytes:
+        """Return what a file of it holds.
 
-        It appears whole or not at all. The pictures are stored as float16: what that
-        rounds off is less than a tenth of a grey level.
+        The pictures are stored as float16: what that rounds off is less than a tenth of
+        a grey level.
         """
         described = {
             "ids": self.palette.ids.tolist(),
@@ -197,10 +198,17 @@ class TunedPrompt:
         }
         for name, values in self.prompt_map.items():
             tensors[MAP_PREFIX + name] = np.ascontiguousarray(values, dtype=np.float32)
+        return save_tensors(tensors, metadata=metadata)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a safetensors file of a few megabytes that `load` reads.
+
+        It appears whole or not at all.
+        """
         target = Path(path).expanduser()
         draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
         try:
-            draft.write_bytes(save_tensors(tensors, metadata=metadata))
+            draft.write_bytes(self.to_bytes())
             os.replace(draft, target)
         finally:
             draft.unlink(missing_ok=True)
@@ -215,15 +223,33 @@ class TunedPrompt:
             If the file is missing, damaged, no tuned prompt, or of a newer version.
         """
         source = Path(path).expanduser()
+        if not source.is_file():
+            raise PromptFileError(
+                f"{source}: Expected a tuned prompt, but there is no such file."
+            )
         try:
-            tensors, metadata = _read_tensors(source)
+            return cls.from_bytes(source.read_bytes())
+        except (PromptFileError, OSError) as error:
+            raise PromptFileError(f"{source}: {error}") from None
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> TunedPrompt:
+        """Read what `to_bytes` returned. No code in it runs.
+
+        Raises
+        ------
+        PromptFileError
+            If it is damaged, no tuned prompt, or of a newer version.
+        """
+        try:
+            tensors, metadata = _read_tensors(data)
             _check_format(metadata)
             return cls._of(tensors, json.loads(metadata["prompt"]))
-        except PromptFileError as error:
-            raise PromptFileError(f"{source}: {error}") from None
+        except PromptFileError:
+            raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise PromptFileError(
-                f"{source}: Expected a tuned prompt, got a damaged one ({error})."
+                f"Expected a tuned prompt, got a damaged one ({error})."
             ) from error
 
     @classmethod
@@ -251,17 +277,16 @@ class TunedPrompt:
         )
 
 
-def _read_tensors(source: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    if not source.is_file():
-        raise PromptFileError("Expected a tuned prompt, but there is no such file.")
+def _read_tensors(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     try:
-        with safe_open(source, framework="np") as file:
-            metadata = dict(file.metadata() or {})
-            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        tensors = load_tensors(data)  # checks the header, too
+        length = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8 : 8 + length])
+    except (SafetensorError, ValueError, TypeError) as error:
         raise PromptFileError(
             f"Expected a tuned prompt, got a damaged or other file ({error})."
         ) from error
+    return tensors, dict(header.get("__metadata__") or {})
 
 
 def _check_format(metadata: Mapping[str, str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,19 +80,13 @@ def _load_task(
     args: argparse.Namespace,
 ) -> tuple[tuple[Prompt, ...], tuple[TunedPrompt, ...]]:
     """Return what a task shows the model, and take its settings for the flags."""
-    from napari_seggpt.prompts import TunedPrompt
     from napari_seggpt.session.task import Task
 
     if args.task is None:
         return (), ()
     task = Task.load(args.task)
     arguments.take_settings(args, task.settings)
-    if task.tuned is None:
-        return task.prompts, ()
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "prompt.safetensors"
-        file.write_bytes(task.tuned)
-        return task.prompts, (TunedPrompt.load(file),)
+    return task.prompts, () if task.tuned is None else (task.tuned,)
 
 
 def _run_one(

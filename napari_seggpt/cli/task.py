@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from napari_seggpt.io import Stack
-    from napari_seggpt.prompts import Prompt
+    from napari_seggpt.prompts import Prompt, TunedPrompt
     from napari_seggpt.session.results import SessionLabels
     from napari_seggpt.session.task import Task
 
@@ -48,11 +48,12 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the task; returns the exit code."""
+    from napari_seggpt.prompts import TunedPrompt
     from napari_seggpt.session.results import is_session
 
     check_apart([args.output], [args.source])
     check_new(args.output, overwrite=args.overwrite)
-    tuned = None if args.tuned is None else args.tuned.read_bytes()
+    tuned = None if args.tuned is None else TunedPrompt.load(args.tuned)
     task = _of_session(args, tuned) if is_session(args.source) else _of(args, tuned)
     task.save(args.output)
     labels = sorted({int(i) for prompt in task.prompts for i in prompt.ids})
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _of(args: argparse.Namespace, tuned: bytes | None) -> Task:
+def _of(args: argparse.Namespace, tuned: TunedPrompt | None) -> Task:
     """Make a task of labelled frames of a stack, or of other images."""
     from napari_seggpt.io import open_stack
     from napari_seggpt.session.task import Task
@@ -79,7 +80,7 @@ def _of(args: argparse.Namespace, tuned: bytes | None) -> Task:
     return Task(prompts=tuple(prompts), settings=settings, tuned=tuned)
 
 
-def _of_session(args: argparse.Namespace, tuned: bytes | None) -> Task:
+def _of_session(args: argparse.Namespace, tuned: TunedPrompt | None) -> Task:
     """Make a task of the references that are switched on in a session."""
     from napari_seggpt.io import open_stack
     from napari_seggpt.prompts import Prompt
@@ -103,14 +104,8 @@ def _of_session(args: argparse.Namespace, tuned: bytes | None) -> Task:
         prompts=tuple(prompts),
         classes=labels.classes,
         settings=facts.settings,
-        tuned=tuned or _tuned_of(labels),
+        tuned=tuned or facts.tuned,
     )
-
-
-def _tuned_of(labels: SessionLabels) -> bytes | None:
-    """Return the file of the tuned prompt that a session uses."""
-    file = labels.stored.tuned_file
-    return file.read_bytes() if file is not None and file.exists() else None
 
 
 def _image_of(session: Path) -> Path:

@@ -21,6 +21,7 @@ from napari_seggpt.session.planning import (
 )
 from napari_seggpt.session.references import HELD, PromptSource, choose_references
 from napari_seggpt.session.run import Run
+from napari_seggpt.session.task import Task, make_task
 from napari_seggpt.session.tuning import COMPARED, Tuning, spread
 from napari_seggpt.session.undo import UndoHistory, UndoStep
 from napari_seggpt.settings import TuningSettings
@@ -251,6 +252,17 @@ class Session(Annotation):
         if is_predicted and frame is not None:
             return iter((frame,))
         return suggest_frame(self._stack, known)
+
+    def make_task(self, class_names: Mapping[int, str] | None = None) -> Iterator[Task]:
+        """Put references in use, settings and tuned prompt into a task, in a worker.
+
+        Raises
+        ------
+        ValueError
+            At once, if there is no reference with labels and no tuned prompt.
+        """
+        sources = self._sources(tuple(self._used_references()) or (0,))
+        return make_task(self._request(sources), class_names or {})
 
     # -- a run ---------------------------------------------------------------------
 

@@ -26,17 +26,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
-from napari_seggpt.prompts import Prompt
+from napari_seggpt.preprocessing import measure_limits, to_rgb
+from napari_seggpt.prompts import Prompt, TunedPrompt
 from napari_seggpt.session.frames import compact
 from napari_seggpt.session.store_files import DAMAGE
 from napari_seggpt.session.stored_settings import restored
 from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
     from typing import Self
 
     from numpy.typing import NDArray
+
+    from napari_seggpt.session.engine import Request
 
 FORMAT, VERSION = "napari-seggpt task", 1
 HEAD, TUNED = "task.json", "tuned.safetensors"
@@ -54,14 +58,14 @@ class Task:
         Names of labels.
     settings : SessionSettings
         The model, and how it is used.
-    tuned : bytes or None
-        What the file of a tuned prompt holds.
+    tuned : TunedPrompt or None
+        A prompt that has learned.
     """
 
     prompts: tuple[Prompt, ...]
     classes: dict[int, str] = field(default_factory=dict)
     settings: SessionSettings = field(default_factory=SessionSettings)
-    tuned: bytes | None = None
+    tuned: TunedPrompt | None = None
 
     def __post_init__(self) -> None:
         """Refuse images that were not made pictures, and a task that tells nothing."""
@@ -87,7 +91,7 @@ class Task:
             with zipfile.ZipFile(part, "w") as file:
                 names = [self._save_prompt(file, i) for i in range(len(self.prompts))]
                 if self.tuned is not None:
-                    file.writestr(TUNED, self.tuned)
+                    file.writestr(TUNED, self.tuned.to_bytes())
                 file.writestr(HEAD, json.dumps(self._head(names), indent=1))
             os.replace(part, path)
         finally:
@@ -151,8 +155,34 @@ class Task:
             prompts=tuple(prompts),
             classes={int(k): str(name) for k, name in head["classes"].items()},
             settings=restored(SessionSettings(), head["settings"]),
-            tuned=None if head["tuned"] is None else file.read(head["tuned"]),
+            tuned=_tuned(file, head["tuned"]),
         )
+
+
+def make_task(request: Request, classes: Mapping[int, str]) -> Iterator[Task]:
+    """Make a task of what a run would be shown; yields it once, for a worker."""
+    from napari_seggpt.inference.propagation import sample_frames
+
+    limits = measure_limits(sample_frames(request.stack), request.settings.contrast)
+    prompts = []
+    for source in request.sources:
+        if source.frame is not None:
+            rgb = to_rgb(request.stack[source.frame], limits)
+        else:
+            assert source.image is not None
+            rgb = to_rgb(source.image, measure_limits([source.image]))
+        prompts.append(Prompt(image=rgb, labels=source.labels))
+    tuned = request.tuned[0] if request.tuned else None
+    yield Task(
+        prompts=tuple(prompts),
+        classes=dict(classes),
+        settings=request.settings,
+        tuned=tuned,
+    )
+
+
+def _tuned(file: zipfile.ZipFile, name: str | None) -> TunedPrompt | None:
+    return None if name is None else TunedPrompt.from_bytes(file.read(name))
 
 
 def _check_head(head: Any, path: Path) -> None:

@@ -12,6 +12,7 @@ from napari_seggpt.prompts import Prompt
 from napari_seggpt.ui.choices import first_choice, fits, is_picture, unwrapped
 from napari_seggpt.ui.labels_layer import LabelsLayer
 from napari_seggpt.ui.messages import Tone
+from napari_seggpt.ui.task_files import TaskFiles
 from napari_seggpt.ui.widgets import Combo, Rows, button, muted
 from napari_seggpt.ui.workers import Job
 
@@ -45,6 +46,8 @@ class ExamplesForm(QWidget):
         layout.addWidget(muted(_ABOUT))
         layout.addLayout(rows)
         layout.addWidget(self.add_button)
+        self.task_files = TaskFiles(bench)
+        layout.addWidget(self.task_files)
         self.image_box.currentIndexChanged.connect(self._offer_labels)
 
     def refresh(self) -> None:
@@ -106,6 +109,7 @@ class ExamplesForm(QWidget):
 
     def close_job(self) -> None:
         """Read no more."""
+        self.task_files.close_job()
         if self._job is not None:
             self._job.close()
 

@@ -74,9 +74,9 @@ class Facts:
             self.corrected = True
             self.reference = self.reference or corrections_become_references
         elif self.predicted is None and not self.corrected:
-            self.reference = self.now != BLANK
+            self.reference = self.now != BLANK or self.asked
             if not self.reference:
-                self.asked, self.enabled = False, True
+                self.enabled = True
 
     def forget_reference(self) -> None:
         self.reference, self.asked, self.enabled = False, False, True
@@ -654,7 +654,7 @@ def test_a_persons_work_is_safe_and_undo_is_exact_whatever_is_done(
     run_state_machine_as_test(
         machine,
         settings=hypothesis_settings(
-            max_examples=60,
+            max_examples=300,
             stateful_step_count=40,
         ),
     )

@@ -436,7 +436,9 @@ def test_a_killed_program_loses_nothing_that_is_a_second_old(tmp_path, mode, see
 
 def test_a_tuned_prompt_comes_back(tmp_path, session, make_tuned):
     tuned = session.tuned = make_tuned(step=3)
-    store = SessionStore(tmp_path / "a.seggpt", ImageSignature.of(session.stack, "axis 0"))
+    store = SessionStore(
+        tmp_path / "a.seggpt", ImageSignature.of(session.stack, "axis 0")
+    )
     store.write_head(session.facts, {})
     store.write_head(session.facts, {})
     store.close()
