@@ -45,7 +45,8 @@ def main() -> None:
         walk += f"'{options.folder}' --theme {options.theme} "
         walk += f"--only {' '.join(options.only)}"
         screen = ["xvfb-run", "-a", "-s", f"-screen 0 {options.size}x24"]
-        own = {"XDG_CONFIG_HOME": home, "XDG_CACHE_HOME": home}
+        homes = ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")
+        own = dict.fromkeys(homes, home)
         walked = subprocess.run(
             [*screen, "sh", "-c", walk], env=os.environ | own, check=False
         )
@@ -162,7 +163,10 @@ class Walk:
         self.predict()
         self.correct()
         self.review()
+        self.ask()
+        self.tune()
         self.finish()
+        self.resume()
         self.viewer.close()
 
     def open_sample(self) -> None:
@@ -229,6 +233,45 @@ class Walk:
         area = self.dock._area
         area.verticalScrollBar().setValue(area.verticalScrollBar().maximum())
         self.shoot("scrolled")
+
+    def ask(self) -> None:
+        """Check the references, and see where the model is unsure."""
+        references, review = self.dock.references_panel, self.dock.review_panel
+        self.click(references.advice.check_button)
+        self.wait(until=lambda: references.advice.found)
+        self.wait(until=lambda: references.advice.check_button.isEnabled())
+        self.shoot("checked")
+        self.click(review.least_button)
+        self.click(review.uncertainty.button)
+        self.shoot("unsure")
+        self.click(review.uncertainty.button)
+
+    def tune(self) -> None:
+        """Let a prompt learn, look at what it changes, and keep it."""
+        panel = self.dock.tune_panel
+        panel.set_open(True)
+        self.click(panel.tune_button)
+        self.wait(until=lambda: len(self.bench.desk.tuning.dices) > 1)
+        self.shoot("tuning")
+        self.wait(until=lambda: not self.bench.desk.tuning.is_on)
+        self.dock._area.ensureWidgetVisible(panel.keep_button)
+        self.shoot("tuned")
+        self.click(panel.keep_button)
+        self.shoot("kept")
+        panel.set_open(False)
+
+    def resume(self) -> None:
+        """Close everything, open the sample again, and go on."""
+        self.wait(1.5)
+        self.viewer.layers.clear()
+        self.wait(1)
+        self.open_sample()
+        self.wait(until=lambda: self.dock.keeper.offer is not None)
+        self.shoot("offer")
+        self.dock._on_link("resume")
+        self.wait(until=lambda: not self.dock.keeper.is_busy)
+        self.wait(1)
+        self.shoot("resumed")
 
     def finish(self) -> None:
         """Open what is closed by default."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_seggpt.inference.confidence import frame_confidence
 from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.inference.tiling import suggest_scale, with_tiles
 from napari_seggpt.training.tuning import tune_prompt
@@ -32,7 +33,9 @@ class PredictorSegmenter:
     def segment(self, frame: NDArray[Any], index: int) -> tuple[NDArray[Any], float]:
         """Segment one frame; see `peers.Segmenter`."""
         prediction = self.predictor.predict(frame, index=index)
-        return prediction.labels, float(prediction.confidence.mean())
+        return prediction.labels, frame_confidence(
+            prediction.labels, prediction.confidence
+        )
 
 
 class Tuning:
