@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-SECONDS = 120  # that a step may take
+SECONDS = 300  # that a step may take
 FRAME = 11  # of the sample that is corrected
 # Small bright nuclei on it, which the model has missed.
 DOTS = ((76, 55), (58, 74), (123, 101), (136, 80), (180, 268), (220, 122), (233, 47))
@@ -250,7 +250,9 @@ class Walk:
         """Let a prompt learn, look at what it changes, and keep it."""
         panel = self.dock.tune_panel
         panel.set_open(True)
+        self.wait()
         self.click(panel.tune_button)
+        self.wait(until=lambda: self.bench.desk.tuning.is_on)
         self.wait(until=lambda: len(self.bench.desk.tuning.dices) > 1)
         self.shoot("tuning")
         self.wait(until=lambda: not self.bench.desk.tuning.is_on)

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from tqdm import tqdm
-
 from napari_seggpt.cli import arguments
-from napari_seggpt.cli.interrupt import INTERRUPTED
-from napari_seggpt.cli.tables import table
+from napari_seggpt.cli.effort import run_annotator
+from napari_seggpt.cli.tables import collect, facts, table
 from napari_seggpt.cli.tune import add_tuning, tuning_settings
 from napari_seggpt.settings import PropagationSettings
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from napari_seggpt.cli.tables import Row
-    from napari_seggpt.evaluation.annotator import AnnotatorStep, Order
+    from napari_seggpt.evaluation.annotator import AnnotatorStep
     from napari_seggpt.evaluation.datasets import LabelledSequence
-    from napari_seggpt.evaluation.peers import MakeSegmenter, Method
+    from napari_seggpt.evaluation.peers import MakeSegmenter
     from napari_seggpt.evaluation.protocol import DataSetScore, FrameScore
     from napari_seggpt.evaluation.ranking import RankedFrame
     from napari_seggpt.evaluation.tuning import Tuning
@@ -152,7 +148,7 @@ def run(args: argparse.Namespace) -> int:
     if args.ranking:
         return _run_ranking(args, sequences, model, how)
     if args.annotator:
-        return _run_annotator(args, sequences, model, peers, how)
+        return run_annotator(args, sequences, model, peers, how)
     return _run_protocol(args, sequences, model, peers, how, tuning)
 
 
@@ -189,11 +185,6 @@ def _peers(flags: Sequence[str]) -> dict[str, MakeSegmenter]:
     return dict(MAKERS[flag] for flag in flags)
 
 
-def _facts(args: argparse.Namespace) -> dict[str, Any]:
-    names = ("model", "references", "peers", "orders", "memory", "tiles")
-    return {name: getattr(args, name) for name in names} | {"max_frames": args.frames}
-
-
 # -- some references, all other frames ---------------------------------------------
 
 
@@ -224,7 +215,7 @@ def _run_protocol(
     )
     total = sum(max(0, len(one) - args.references) for one in sequences)
     scores: list[FrameScore] = []
-    code = _collect(steps, scores, total=total, unit="frame")
+    code = collect(steps, scores, total=total, unit="frame")
     if not scores and code == 0:
         raise ValueError("Expected more labelled frames than references, got none.")
     if not scores:
@@ -238,17 +229,6 @@ def _run_protocol(
     return code
 
 
-def _collect(steps: Iterable[Any], into: list[Any], *, total: int, unit: str) -> int:
-    """Append step after step, with a bar; returns the exit code."""
-    try:
-        for step in tqdm(steps, total=total, unit=unit, desc="Evaluating"):
-            into.append(step)
-    except KeyboardInterrupt:
-        print(f"Stopped after {len(into)} of {total} {unit}s.", file=sys.stderr)
-        return INTERRUPTED
-    return 0
-
-
 def _as_json(
     args: argparse.Namespace,
     results: Sequence[DataSetScore],
@@ -256,7 +236,7 @@ def _as_json(
     tuning: Tuning | None,
 ) -> str:
     report = {
-        **_facts(args),
+        **facts(args),
         "datasets": [asdict(result) for result in results],
         "mean": _means(results),
         "frames": [asdict(score) for score in scores],
@@ -288,96 +268,6 @@ def _as_table(results: Sequence[DataSetScore]) -> str:
     return table(rows)
 
 
-# -- the simulated annotator -------------------------------------------------------
-
-
-def _run_annotator(
-    args: argparse.Namespace,
-    sequences: Sequence[LabelledSequence],
-    model: SegGPT,
-    peers: Mapping[str, MakeSegmenter],
-    how: Mapping[str, Any],
-) -> int:
-    from napari_seggpt.evaluation.figures import draw_effort
-    from napari_seggpt.evaluation.peers import one_by_one
-    from napari_seggpt.evaluation.protocol import SEGGPT, means, seggpt
-
-    methods = {SEGGPT: seggpt(model, **how)}
-    methods |= {name: one_by_one(make) for name, make in peers.items()}
-    labelled = [sequence for sequence in sequences if sequence.labelled()]
-    if not labelled:
-        raise ValueError("Expected sequences with labels, got none.")
-    done: list[Steps] = []
-    annotated = _annotate(labelled, methods, args.orders, args.frames)
-    code = _collect(annotated, done, total=len(labelled), unit="sequence")
-    if not done:
-        return code
-    curves = {name: [steps[name] for steps in done] for name in done[0]}
-    if args.figures is not None:
-        draw_effort(curves, args.figures / "effort.png")
-    rows = _efforts(curves)
-    if args.json:
-        print(_annotator_json(args, curves, rows))
-    else:
-        print("Share of frames labelled until the mean Dice of all was 0.90:")
-        print(table([*rows, ("mean", means([row for _, row in rows]))]))
-    return code
-
-
-def _annotate(
-    sequences: Iterable[LabelledSequence],
-    methods: Mapping[str, Method],
-    orders: Sequence[Order],
-    frames: int | None,
-) -> Iterator[Steps]:
-    """Yield the steps on one sequence after the other, of all methods and orders."""
-    from napari_seggpt.evaluation.annotator import MAX_FRAMES, simulate_annotator
-
-    for sequence in sequences:
-        yield {
-            name if len(orders) == 1 else f"{name} ({order})": list(
-                simulate_annotator(
-                    sequence, method, order=order, max_frames=frames or MAX_FRAMES
-                )
-            )
-            for name, method in methods.items()
-            for order in orders
-        }
-
-
-def _efforts(curves: Curves) -> list[Row]:
-    """Average the effort over the sequences of each data set, by method."""
-    from napari_seggpt.evaluation.annotator import effort
-
-    names = [steps[0].dataset for steps in next(iter(curves.values()))]
-    efforts = {m: [effort(steps) for steps in each] for m, each in curves.items()}
-    rows: list[Row] = []
-    for dataset in dict.fromkeys(names):
-        chosen = [name == dataset for name in names]
-        row = {m: float(np.mean(np.array(x)[chosen])) for m, x in efforts.items()}
-        rows.append((dataset, row))
-    return rows
-
-
-def _annotator_json(
-    args: argparse.Namespace, curves: Curves, rows: Sequence[Row]
-) -> str:
-    from napari_seggpt.evaluation.annotator import TARGET
-    from napari_seggpt.evaluation.protocol import means
-
-    report = {
-        **_facts(args),
-        "target": TARGET,
-        "datasets": [{"dataset": name, "effort": row} for name, row in rows],
-        "mean": {"effort": means([row for _, row in rows])},
-        "steps": {
-            method: [[asdict(step) for step in steps] for steps in each]
-            for method, each in curves.items()
-        },
-    }
-    return json.dumps(report, indent=2)
-
-
 # -- ranking -----------------------------------------------------------------------
 
 
@@ -396,7 +286,7 @@ def _run_ranking(
     )
     total = sum(max(0, len(one) - args.references) for one in sequences)
     frames: list[RankedFrame] = []
-    code = _collect(steps, frames, total=total, unit="frame")
+    code = collect(steps, frames, total=total, unit="frame")
     scores = {name: asdict(x) for name, x in score_signals(frames).items()}
     if not scores and code == 0:
         raise ValueError(
@@ -404,7 +294,7 @@ def _run_ranking(
         )
     if args.json and frames:
         found = {"signals": scores, "frames": [asdict(frame) for frame in frames]}
-        print(json.dumps(_facts(args) | found, indent=2))
+        print(json.dumps(facts(args) | found, indent=2))
     elif scores:
         print("How well signals rank frames by their true Dice:")
         print(table(list(scores.items()), head="signal"))

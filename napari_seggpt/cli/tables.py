@@ -1,11 +1,17 @@
-"""Tables of numbers, as commands print them."""
+"""What commands that measure have in common: a bar, tables, what was asked for."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from napari_seggpt.cli.interrupt import INTERRUPTED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import argparse
+    from collections.abc import Iterable, Mapping, Sequence
 
     Row = tuple[str, Mapping[str, float]]
 
@@ -26,3 +32,20 @@ def _cell(value: float | None, width: int) -> str:
     if value is None:
         return " " * width
     return f"{value:{width}d}" if isinstance(value, int) else f"{value:{width}.3f}"
+
+
+def facts(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what was asked for, for reports."""
+    names = ("model", "references", "peers", "orders", "memory", "tiles")
+    return {name: getattr(args, name) for name in names} | {"max_frames": args.frames}
+
+
+def collect(steps: Iterable[Any], into: list[Any], *, total: int, unit: str) -> int:
+    """Append step after step, with a bar; returns the exit code."""
+    try:
+        for step in tqdm(steps, total=total, unit=unit, desc="Evaluating"):
+            into.append(step)
+    except KeyboardInterrupt:
+        print(f"Stopped after {len(into)} of {total} {unit}s.", file=sys.stderr)
+        return INTERRUPTED
+    return 0
