@@ -124,6 +124,7 @@ class ModelRows(QWidget):
         self._tones: Tones | None = None
         self._here: dict[str, bool] = {}
         self._look: Job[tuple[str, bool]] | None = None
+        self._is_closed = False
         self.model_box, self.device_box = Combo(), Combo()
         self.about_label = muted()
         self.about_label.setOpenExternalLinks(True)
@@ -181,7 +182,8 @@ class ModelRows(QWidget):
     def _look_for(self, name: str) -> None:
         """Have a worker see whether the weights of a published model are here."""
         is_known = name in self._here or name not in MODELS
-        if is_known or MODELS[name].repo is None or self._look is not None:
+        is_busy = self._look is not None or self._is_closed
+        if is_known or is_busy or MODELS[name].repo is None:
             return
         self._look = Job(
             lambda: iter([(name, locate(name) is not None)]),
@@ -270,6 +272,7 @@ class ModelRows(QWidget):
 
     def close_jobs(self) -> None:
         """Fetch and look no more."""
+        self._is_closed = True
         self._fetch.close()
         if self._look is not None:
             self._look.close()

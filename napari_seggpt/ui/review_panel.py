@@ -65,8 +65,8 @@ class ReviewPanel(Section):
 
     def _on_statuses(self, frames: tuple[int, ...]) -> None:
         session = self._bench.session
-        if session is None:
-            return
+        if session is None or len(self.strip) != len(session):
+            return  # a desk that others were told of first: `refresh` comes
         for frame in frames:
             self.strip.set_frame(
                 frame, session.status(frame), session.confidence(frame)
