@@ -2,7 +2,7 @@
 
 Needs Xvfb, xdotool and openbox (Debian's names). The pictures of the README::
 
-    python .docs/walkthrough.py .docs --only sample running corrected updated
+    python .docs/walkthrough.py .docs --only sample running corrected updated unsure tuned
 
 Every step, at another size and in another theme, to look at::
 
@@ -57,17 +57,21 @@ class Walk:
     """A person at napari, with a mouse and a keyboard."""
 
     def __init__(self, folder: Path, theme: str, only: list[str]) -> None:
-        import napari
         from napari.settings import get_settings
         from qtpy.QtWidgets import QApplication
 
         get_settings().appearance.theme = theme
-        self.folder, self.only = folder, only
-        self.viewer = napari.Viewer()
-        self.window = self.viewer.window._qt_window
-        self.window.showMaximized()
+        self.folder, self.only, self.number = folder, only, 0
+        self.open_napari()
         self.app = QApplication.instance()
-        self.number = 0
+
+    def open_napari(self) -> None:
+        """Open a window, and the dock in it."""
+        import napari
+
+        self.viewer = napari.Viewer()
+        self.viewer.window._qt_window.showMaximized()
+        _, self.dock = self.viewer.window.add_plugin_dock_widget("napari-seggpt")
 
     # -- hands and eyes ------------------------------------------------------------
 
@@ -156,7 +160,6 @@ class Walk:
 
     def run(self) -> None:
         """Open a sample, run, correct, update, undo, approve."""
-        _, self.dock = self.viewer.window.add_plugin_dock_widget("napari-seggpt")
         self.wait(1)
         self.shoot("empty")
         self.open_sample()
@@ -263,9 +266,10 @@ class Walk:
         panel.set_open(False)
 
     def resume(self) -> None:
-        """Close everything, open the sample again, and go on."""
+        """Close napari, open it and the sample again, and go on."""
         self.wait(1.5)
-        self.viewer.layers.clear()
+        self.viewer.close()
+        self.open_napari()
         self.wait(1)
         self.open_sample()
         self.wait(until=lambda: self.dock.keeper.offer is not None)
