@@ -157,15 +157,18 @@ class TuneControl:
             self.ended.emit(str(job.error), Tone.ERROR)
         elif self.best is not None:
             self.ended.emit(*verdict(self.best))
-            self._compare(self.best)
+            if self.best.figures.has_gained:
+                self._compare(self.best)
+            else:
+                self.best = None
         self.changed.emit()
 
     def _compare(self, tuned: TunedPrompt) -> None:
         """Look at what the prompt changes, in the worker."""
         frames = self.session.frames_to_compare()
         tuning = self._tuning
-        if tuning is None or not frames or not tuned.figures.steps:
-            return  # nothing has changed
+        if tuning is None or not frames:
+            return
         self._job = Job(
             lambda: pairs(tuning, tuned, frames),
             self._take_pair,
@@ -207,7 +210,7 @@ def verdict(tuned: TunedPrompt) -> tuple[str, Tone]:
     if figures.has_gained:
         return f"Tuned: {change}. Keep it, or discard it.", Tone.HINT
     text = (
-        f"Tuning is no better than the references as they are ({change}). It is not "
-        "kept unless you say so."
+        f"Tuning is no better than the references as they are ({change}), and is not "
+        "kept. More corrected frames may help."
     )
     return text, Tone.WARNING
