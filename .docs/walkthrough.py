@@ -1,8 +1,8 @@
-"""Walk through the dock by mouse and keyboard in a real window, and take pictures.
+r"""Walk through the dock by mouse and keyboard in a real window, and take pictures.
 
 Needs Xvfb, xdotool and openbox (Debian's names). The pictures of the README::
 
-    python .docs/walkthrough.py .docs \\
+    python .docs/walkthrough.py .docs \
         --only sample running corrected updated unsure tuned
 
 Every step, at another size and in another theme, to look at::
