@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import distance_transform_edt, mean
-from skimage.measure import label, regionprops_table
-from skimage.segmentation import find_boundaries
 
 from napari_seggpt.settings import ContrastSettings
 
@@ -261,6 +258,11 @@ def object_side(labels: NDArray[np.integer[Any]]) -> float:
     area, or its thickness where it is thin, straight or not. The tenth percentile over
     the objects is taken, so that specks count little; infinity without objects.
     """
+    # Here, since they take a while to load and the dock should open at once.
+    from scipy.ndimage import distance_transform_edt, mean
+    from skimage.measure import label, regionprops_table
+    from skimage.segmentation import find_boundaries
+
     regions = label(labels, connectivity=2)
     if regions.max() == 0:
         return float("inf")

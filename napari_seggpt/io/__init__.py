@@ -1,10 +1,17 @@
-"""Stacks read one frame at a time, and label stacks written one frame at a time."""
+"""Stacks read one frame at a time, and label stacks written one frame at a time.
 
-from napari_seggpt.io.labels import LabelsWriter
-from napari_seggpt.io.layout import StackError, normalize_unit
-from napari_seggpt.io.readers import open_stack, read_frame
-from napari_seggpt.io.stacks import Stack, array_stack
-from napari_seggpt.io.writers import create_labels, reopen_labels
+The names are loaded when they are used: zarr and the readers take a while.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_seggpt.io.labels import LabelsWriter
+    from napari_seggpt.io.layout import StackError, normalize_unit
+    from napari_seggpt.io.readers import open_stack, read_frame
+    from napari_seggpt.io.stacks import Stack, array_stack
+    from napari_seggpt.io.writers import create_labels, reopen_labels
 
 __all__ = [
     "LabelsWriter",
@@ -17,3 +24,21 @@ __all__ = [
     "read_frame",
     "reopen_labels",
 ]
+
+_HOMES = {
+    "LabelsWriter": "labels",
+    "Stack": "stacks",
+    "StackError": "layout",
+    "array_stack": "stacks",
+    "create_labels": "writers",
+    "normalize_unit": "layout",
+    "open_stack": "readers",
+    "read_frame": "readers",
+    "reopen_labels": "writers",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
-import zarr
 from napari.layers import Labels
-from zarr.codecs import ZstdCodec
 
 from napari_seggpt.io.layout import normalize_unit
-from napari_seggpt.io.ome_zarr import is_zarr
 from napari_seggpt.ui.frame_axes import FrameAxes, axis_names, checked_axis
 from napari_seggpt.ui.layers import level_data
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import zarr
     from napari.layers import Image
     from numpy.typing import NDArray
 
@@ -141,6 +139,8 @@ def image_path(layer: Image) -> Path | None:
     path = Path(layer.source.path)
     if not path.exists():
         return None
+    from napari_seggpt.io.ome_zarr import is_zarr  # zarr takes a while to load
+
     for parent in (path, *path.parents):  # not into a zarr, but all of it
         if is_zarr(parent):
             path = parent
@@ -150,15 +150,20 @@ def image_path(layer: Image) -> Path | None:
 def zarr_path(data: object) -> Path | None:
     """Return where on disk an array lies; None for one that is no zarr there."""
     root = getattr(getattr(data, "store", None), "root", None)
-    if not isinstance(data, zarr.Array) or not isinstance(root, Path):
+    if not isinstance(root, Path):
         return None
-    return root / data.path
+    import zarr  # it is loaded, if this is one
+
+    return root / data.path if isinstance(data, zarr.Array) else None
 
 
 def _create_zarr(
     path: Path, axes: FrameAxes, dtype: Any, layer: Image
 ) -> zarr.Array[Any]:
     """Create zeros in tiles of a frame, as an OME-Zarr where the axes have names."""
+    import zarr
+    from zarr.codecs import ZstdCodec
+
     names = axis_names(layer)
     group = zarr.create_group(
         str(path), zarr_format=3, attributes=_attributes(path, names, layer)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
 from napari.layers import Labels
 from psygnal import Signal
 
@@ -110,6 +109,8 @@ class Resuming:
         for layer in map(unwrapped, self._bench.viewer.layers):
             if isinstance(layer, Labels) and zarr_path(layer.data) == place:
                 return layer
+        import zarr  # takes a while, and few sessions need it
+
         try:
             labels = choice.new_labels(zarr.open_array(str(place), mode="r+"))
         except (OSError, KeyError) as error:
