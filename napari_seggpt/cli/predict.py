@@ -80,7 +80,7 @@ def _load_task(
     args: argparse.Namespace,
 ) -> tuple[tuple[Prompt, ...], tuple[TunedPrompt, ...]]:
     """Return what a task shows the model, and take its settings for the flags."""
-    from napari_seggpt.session.task import Task
+    from napari_seggpt.session.store.task_file import Task
 
     if args.task is None:
         return (), ()

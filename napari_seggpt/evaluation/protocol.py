@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_seggpt.evaluation.datasets import given_frames, spread_references
-from napari_seggpt.evaluation.metrics import mean_dice
 from napari_seggpt.evaluation.peers import SegmentedFrame
 from napari_seggpt.inference.confidence import frame_confidence
 from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.inference.propagation import predict_stack, sample_frames
 from napari_seggpt.inference.tiling import suggest_scale, with_tiles
+from napari_seggpt.metrics.pixels import mean_dice
 from napari_seggpt.preprocessing import measure_limits
 from napari_seggpt.settings import PredictionSettings, PropagationSettings
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_seggpt.prompts import Prompt
-from napari_seggpt.session.frames import checksum
+from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.references import PromptSource, Reference
 
 if TYPE_CHECKING:

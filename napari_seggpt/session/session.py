@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from napari_seggpt.session.advice import check_references, suggest_frame
 from napari_seggpt.session.annotation import Annotation
-from napari_seggpt.session.engine import Engine, Request
-from napari_seggpt.session.frames import NOTHING
-from napari_seggpt.session.maps import ConfidenceMaps
-from napari_seggpt.session.models import ModelCache
-from napari_seggpt.session.planning import (
+from napari_seggpt.session.frames.confidence_maps import ConfidenceMaps
+from napari_seggpt.session.frames.frame_labels import NOTHING
+from napari_seggpt.session.frames.undo import UndoHistory, UndoStep
+from napari_seggpt.session.references import HELD, PromptSource, choose_references
+from napari_seggpt.session.runs.advice import check_references, suggest_frame
+from napari_seggpt.session.runs.engine import Engine, Request
+from napari_seggpt.session.runs.models import ModelCache
+from napari_seggpt.session.runs.planning import (
     direction_of,
     frames_in_scope,
     reachable,
     refusal,
 )
-from napari_seggpt.session.references import HELD, PromptSource, choose_references
-from napari_seggpt.session.run import Run
-from napari_seggpt.session.task import Task, make_task
-from napari_seggpt.session.tuning import COMPARED, Tuning, spread
-from napari_seggpt.session.undo import UndoHistory, UndoStep
+from napari_seggpt.session.runs.prompt_tuning import COMPARED, Tuning, spread
+from napari_seggpt.session.runs.run import Run
+from napari_seggpt.session.store.task_file import Task, make_task
 from napari_seggpt.settings import TuningSettings
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.inference.propagation import Frames
-    from napari_seggpt.session.advice import CheckedReference
-    from napari_seggpt.session.frames import FrameLabels
-    from napari_seggpt.session.planning import Scope
-    from napari_seggpt.session.run import FrameResult
+    from napari_seggpt.session.frames.frame_labels import FrameLabels
+    from napari_seggpt.session.runs.advice import CheckedReference
+    from napari_seggpt.session.runs.planning import Scope
+    from napari_seggpt.session.runs.run import FrameResult
     from napari_seggpt.settings import SessionSettings
 
 
