@@ -95,8 +95,9 @@ def _run_one(
     tuned_of_task: tuple[TunedPrompt, ...],
     load: Callable[[str], SegGPT],
 ) -> int:
+    from napari_seggpt.frames import sample_frames
     from napari_seggpt.inference.predictor import Predictor
-    from napari_seggpt.inference.propagation import plan, sample_frames
+    from napari_seggpt.inference.propagation import plan
     from napari_seggpt.io import open_stack
     from napari_seggpt.preprocessing import measure_limits
 

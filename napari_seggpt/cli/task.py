@@ -146,7 +146,7 @@ def _pictures(
     labels: SessionLabels | None = None,
 ) -> list[Prompt]:
     """Make 8-bit RGB of frames, with the contrast of their stack."""
-    from napari_seggpt.inference.propagation import sample_frames
+    from napari_seggpt.frames import sample_frames
     from napari_seggpt.preprocessing import measure_limits, to_rgb
     from napari_seggpt.prompts import Prompt
 

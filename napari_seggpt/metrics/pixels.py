@@ -43,13 +43,23 @@ def iou(predicted: Mask, true: Mask) -> float:
     return np.count_nonzero(predicted & true) / union
 
 
-def mean_dice(predicted: Labels, true: Labels, ids: Iterable[int]) -> float:
+def mean_dice(
+    predicted: Labels, true: Labels, ids: Iterable[int] | None = None
+) -> float:
     """Return the mean Dice over the label ids that truly occur.
 
     Where none does, it is 1 if none is predicted, and else 0. So the same frames and
     classes count for whatever predicted them.
+
+    Parameters
+    ----------
+    predicted, true : NDArray
+        Label images of one shape.
+    ids : iterable of int, optional
+        The labels that count; without it all but 0, the background.
     """
-    ids = list(ids)
+    found = np.union1d(predicted, true) if ids is None else ids
+    ids = [int(i) for i in found if ids is not None or i != 0]
     present = [i for i in ids if (true == i).any()]
     if not present:
         return 0.0 if np.isin(predicted, ids).any() else 1.0

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_seggpt.inference.propagation import Frames
+    from napari_seggpt.frames import Frames
     from napari_seggpt.prompts import Prompt, TunedPrompt
     from napari_seggpt.session.frames.frame_labels import FrameLabels
     from napari_seggpt.session.frames.status import FrameRecord

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
+from napari_seggpt.frames import evenly
 from napari_seggpt.session.annotation import Annotation
 from napari_seggpt.session.frames.confidence_maps import ConfidenceMaps
 from napari_seggpt.session.frames.frame_labels import NOTHING
@@ -21,7 +22,7 @@ from napari_seggpt.session.runs.planning import (
     reachable,
     refusal,
 )
-from napari_seggpt.session.runs.prompt_tuning import COMPARED, Tuning, spread
+from napari_seggpt.session.runs.prompt_tuning import COMPARED, Tuning
 from napari_seggpt.session.runs.run import Run
 from napari_seggpt.session.store.task_file import Task, make_task
 from napari_seggpt.settings import TuningSettings
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_seggpt.inference.propagation import Frames
+    from napari_seggpt.frames import Frames
     from napari_seggpt.session.frames.frame_labels import FrameLabels
     from napari_seggpt.session.runs.advice import CheckedReference
     from napari_seggpt.session.runs.planning import Scope
@@ -211,7 +212,7 @@ class Session(Annotation):
     def frames_to_compare(self) -> list[int]:
         """Return frames that a tuned prompt is shown on: any that runs may write."""
         free = [f for f in range(len(self)) if not self._book[f].is_protected]
-        return spread(free, COMPARED)
+        return evenly(free, COMPARED)
 
     # -- advice --------------------------------------------------------------------
 
@@ -262,7 +263,13 @@ class Session(Annotation):
             At once, if there is no reference with labels and no tuned prompt.
         """
         sources = self._sources(tuple(self._used_references()) or (0,))
-        return make_task(self._request(sources), class_names or {})
+        return make_task(
+            self._stack,
+            sources,
+            self._settings,
+            tuned=self._tuned,
+            classes=class_names or {},
+        )
 
     # -- a run ---------------------------------------------------------------------
 

@@ -218,3 +218,10 @@ def test_j_and_f_are_means_over_objects():
     assert both == pytest.approx((j + f) / 2)
     with pytest.raises(ValueError, match="ids"):
         j_and_f(PREDICTED, TRUE, [])
+
+
+def test_mean_dice_counts_the_classes_that_truly_occur() -> None:
+    true = np.array([[1, 1, 0, 0]])
+    assert mean_dice(np.array([[1, 2, 0, 0]]), true) == pytest.approx(2 / 3)
+    assert mean_dice(true * 0, true * 0) == 1
+    assert mean_dice(true, true * 0) == 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+
+from napari_seggpt.files import array_digest
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -62,9 +63,7 @@ def checksum(labels: NDArray[np.integer[Any]]) -> Checksum:
     small = compact(labels)
     if not small.any():
         return NOTHING
-    digest = hashlib.sha256(f"{small.dtype.str} {small.shape}".encode())
-    digest.update(small.data)
-    return digest.digest()
+    return array_digest(small)
 
 
 def keep_locked(

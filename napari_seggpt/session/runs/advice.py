@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from napari_seggpt.inference.propagation import Frames
+    from napari_seggpt.frames import Frames
     from napari_seggpt.session.runs.engine import Engine, Request
 
 
@@ -84,7 +84,7 @@ def suggest_frame(stack: Frames, labelled: Collection[int]) -> Iterator[int | No
     int or None
         At last the frame to label next; None if all are labelled.
     """
-    from napari_seggpt.inference.propagation import sample_frames
+    from napari_seggpt.frames import sample_frames
     from napari_seggpt.inference.suggestion import look_of, sampled_frames, suggest
     from napari_seggpt.preprocessing import measure_limits
 

@@ -11,8 +11,8 @@ from napari_seggpt.settings import PredictionSettings
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_seggpt.frames import Frames
     from napari_seggpt.inference.predictor import Predictor
-    from napari_seggpt.inference.propagation import Frames
     from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.preprocessing import Limits
     from napari_seggpt.prompts import TunedPrompt
@@ -94,7 +94,7 @@ class Engine:
             return model, self._make_prompts(request), limits
 
     def _contrast(self, stack: Frames, settings: ContrastSettings) -> Limits:
-        from napari_seggpt.inference.propagation import sample_frames
+        from napari_seggpt.frames import sample_frames
         from napari_seggpt.preprocessing import measure_limits
 
         if (

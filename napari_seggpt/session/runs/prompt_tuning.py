@@ -132,14 +132,5 @@ def _compared(
 ) -> Comparison:
     from napari_seggpt.metrics.pixels import mean_dice
 
-    ids = sorted({*before[before > 0].tolist(), *after[after > 0].tolist()})
-    alike = mean_dice(after, before, ids) if ids else 1.0
+    alike = mean_dice(after, before)
     return Comparison(index=index, image=image, before=before, after=after, alike=alike)
-
-
-def spread(frames: Sequence[int], count: int) -> list[int]:
-    """Choose so many of some frames, evenly spread."""
-    if len(frames) <= count:
-        return list(frames)
-    last = len(frames) - 1
-    return [frames[round(i * last / (count - 1))] for i in range(count)]

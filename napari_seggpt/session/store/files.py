@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import struct
 import zipfile
 import zlib
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
+from napari_seggpt.files import array_digest
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.session.frames.status import UNKNOWN
 from napari_seggpt.session.references import Reference
@@ -140,15 +139,4 @@ def read_example(path: Path, found: Any) -> Reference | None:
 
 def content_name(prompt: Prompt) -> str:
     """Return a name for what an example holds."""
-    digest = hashlib.sha256()
-    for array in (prompt.image, prompt.labels):
-        digest.update(f"{array.dtype.str} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:16]
-
-
-def write_whole(file: Path, data: bytes) -> None:
-    """Write a file that others see either as it was or as it is to be."""
-    part = file.with_name(f".{file.name}.part")
-    part.write_bytes(data)
-    os.replace(part, file)
+    return array_digest(prompt.image, prompt.labels).hex()[:16]

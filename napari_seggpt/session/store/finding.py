@@ -12,7 +12,7 @@ from napari_seggpt.session.store.signature import ImageSignature
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_seggpt.inference.propagation import Frames
+    from napari_seggpt.frames import Frames
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -68,6 +68,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
+from napari_seggpt.files import PART_PATTERN, write_whole
 from napari_seggpt.prompts import PromptFileError, TunedPrompt
 from napari_seggpt.session.frames.frame_labels import compact
 from napari_seggpt.session.frames.status import UNKNOWN
@@ -89,7 +90,6 @@ from napari_seggpt.session.store.files import (
     read_frame,
     read_head,
     read_journal,
-    write_whole,
 )
 from napari_seggpt.session.store.places import FolderLock
 from napari_seggpt.session.store.settings import restored
@@ -253,7 +253,7 @@ class SessionStore:
     def _remove_parts(self) -> None:
         """Remove what a killed program was writing."""
         for folder in (self.path, *(self.path / x for x in (FRAMES, EXAMPLES, TUNED))):
-            for part in folder.glob(".*.part"):
+            for part in folder.glob(PART_PATTERN):
                 part.unlink(missing_ok=True)
 
     def _open_journal(self) -> int | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from pathlib import Path
 from typing import IO
+
+from napari_seggpt.files import safe_name
 
 SUFFIX = ".seggpt"
 DATA_VARIABLE = "NAPARI_SEGGPT_DATA"  # names another data folder
@@ -88,8 +89,7 @@ def bases(image: Path | None, name: str, short: str) -> list[Path]:
     short : str
         Of its signature.
     """
-    plain = re.sub(r'[<>:"/\\|?*\x00-\x1f]+', "_", name).strip(". ") or "image"
-    away = data_folder() / "sessions" / f"{plain[:40]}-{short}"
+    away = data_folder() / "sessions" / f"{safe_name(name)[:40]}-{short}"
     return [away] if image is None else [image, away]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from typing import Self
 
-    from napari_seggpt.inference.propagation import Frames
+    from napari_seggpt.frames import Frames
 
 HASHED_FRAMES = 5
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zipfile
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
@@ -26,6 +25,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
+from napari_seggpt.files import whole_file
+from napari_seggpt.frames import sample_frames
 from napari_seggpt.preprocessing import measure_limits, to_rgb
 from napari_seggpt.prompts import Prompt, TunedPrompt
 from napari_seggpt.session.frames.frame_labels import compact
@@ -34,13 +35,14 @@ from napari_seggpt.session.store.settings import restored
 from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
     from typing import Self
 
     from numpy.typing import NDArray
 
-    from napari_seggpt.session.runs.engine import Request
+    from napari_seggpt.frames import Frames
+    from napari_seggpt.session.references import PromptSource
 
 FORMAT, VERSION = "napari-seggpt task", 1
 HEAD, TUNED = "task.json", "tuned.safetensors"
@@ -86,16 +88,11 @@ class Task:
         OSError
             If it cannot be written.
         """
-        part = path.with_name(f".{path.name}.part")
-        try:
-            with zipfile.ZipFile(part, "w") as file:
-                names = [self._save_prompt(file, i) for i in range(len(self.prompts))]
-                if self.tuned is not None:
-                    file.writestr(TUNED, self.tuned.to_bytes())
-                file.writestr(HEAD, json.dumps(self._head(names), indent=1))
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        with whole_file(path) as draft, zipfile.ZipFile(draft, "w") as file:
+            names = [self._save_prompt(file, i) for i in range(len(self.prompts))]
+            if self.tuned is not None:
+                file.writestr(TUNED, self.tuned.to_bytes())
+            file.writestr(HEAD, json.dumps(self._head(names), indent=1))
 
     def _head(self, references: list[dict[str, str]]) -> dict[str, Any]:
         return {
@@ -159,24 +156,28 @@ class Task:
         )
 
 
-def make_task(request: Request, classes: Mapping[int, str]) -> Iterator[Task]:
+def make_task(
+    stack: Frames,
+    sources: Iterable[PromptSource],
+    settings: SessionSettings,
+    *,
+    tuned: TunedPrompt | None = None,
+    classes: Mapping[int, str],
+) -> Iterator[Task]:
     """Make a task of what a run would be shown; yields it once, for a worker."""
-    from napari_seggpt.inference.propagation import sample_frames
-
-    limits = measure_limits(sample_frames(request.stack), request.settings.contrast)
+    limits = measure_limits(sample_frames(stack), settings.contrast)
     prompts = []
-    for source in request.sources:
+    for source in sources:
         if source.frame is not None:
-            rgb = to_rgb(request.stack[source.frame], limits)
+            rgb = to_rgb(stack[source.frame], limits)
         else:
             assert source.image is not None
             rgb = to_rgb(source.image, measure_limits([source.image]))
         prompts.append(Prompt(image=rgb, labels=source.labels))
-    tuned = request.tuned[0] if request.tuned else None
     yield Task(
         prompts=tuple(prompts),
         classes=dict(classes),
-        settings=request.settings,
+        settings=settings,
         tuned=tuned,
     )
 

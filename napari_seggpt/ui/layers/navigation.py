@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.viewer import Viewer
 
-    from napari_seggpt.session import Session
-
 
 class Navigation:
     """Follows the frame that a viewer shows.
@@ -83,11 +81,3 @@ def place_in(viewer: Viewer, layer: Layer) -> list[float]:
     if viewer.dims.ndim < layer.ndim:
         return [0.0] * int(layer.ndim)
     return [float(x) for x in layer.world_to_data(viewer.dims.point)]
-
-
-def next_in_circle(session: Session, current: int, step: int) -> int | None:
-    """Return the next frame to review; after the last one comes the first."""
-    frame = session.next_to_review(current, step)
-    if frame is None:
-        frame = session.next_to_review(-1 if step > 0 else len(session), step)
-    return frame

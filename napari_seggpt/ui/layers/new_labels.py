@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import numpy as np
 import psutil
 from napari.layers import Labels
 
+from napari_seggpt.files import safe_name
 from napari_seggpt.io.layout import normalize_unit
 from napari_seggpt.ui.layers.frame_axes import FrameAxes, axis_names, checked_axis
 from napari_seggpt.ui.layers.image_stack import level_data
@@ -113,9 +113,7 @@ def new_labels_layer(
 
 def _new_path(layer: Image) -> Path:
     """Return where a new zarr is made: beside the image or in a temporary folder."""
-    name = (
-        re.sub(r'[<>:"/\\|?*\x00-\x1f]+', "_", str(layer.name)).strip(". ") or "image"
-    )
+    name = safe_name(str(layer.name))
     folder = _folder_of(layer)
     if folder is None:
         folder = Path(tempfile.mkdtemp(prefix="napari-seggpt-"))

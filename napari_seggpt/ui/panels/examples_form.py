@@ -24,7 +24,7 @@ from napari_seggpt.ui.work.messages import Tone
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_seggpt.inference.propagation import Frames
+    from napari_seggpt.frames import Frames
     from napari_seggpt.session import FrameLabels
     from napari_seggpt.ui.work.dock_state import Workbench
 

@@ -11,9 +11,10 @@ from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel
 
 from napari_seggpt.session import FrameStatus
 from napari_seggpt.ui.keys import with_key
+from napari_seggpt.ui.layers.class_names import class_names, name_class
 from napari_seggpt.ui.panels.advice_buttons import Advice, described
 from napari_seggpt.ui.panels.examples_form import ExamplesForm
-from napari_seggpt.ui.widgets.class_list import ClassList, class_names, name_class
+from napari_seggpt.ui.widgets.class_list import ClassList
 from napari_seggpt.ui.widgets.controls import Section, button, muted, row_of
 from napari_seggpt.ui.widgets.thumbnails import Thumbnails
 from napari_seggpt.ui.work.previews import MANY, key_of, overlaid

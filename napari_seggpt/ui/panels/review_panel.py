@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from napari_seggpt.session import FrameStatus
 from napari_seggpt.ui.keys import with_key
 from napari_seggpt.ui.panels.uncertainty import Uncertainty
-from napari_seggpt.ui.widgets.controls import Section, Throttle, button, muted, row_of
+from napari_seggpt.ui.widgets.controls import Section, button, muted, row_of
 from napari_seggpt.ui.widgets.frame_strip import FrameStrip, legend
+from napari_seggpt.ui.work.throttle import Throttle
 
 if TYPE_CHECKING:
     from napari_seggpt.ui.widgets.style import Tones

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QWidget
 
 from napari_seggpt.session.store.task_file import Task
-from napari_seggpt.ui.widgets.class_list import class_names, name_class
+from napari_seggpt.ui.layers.class_names import class_names, name_class
 from napari_seggpt.ui.widgets.controls import button, row_of
 from napari_seggpt.ui.work.jobs import Job
 from napari_seggpt.ui.work.messages import Tone

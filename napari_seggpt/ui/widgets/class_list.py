@@ -8,12 +8,9 @@ from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem
 
-from napari_seggpt.ui.layers.new_labels import METADATA_KEY
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from napari.layers import Labels
     from qtpy.QtGui import QKeyEvent
 
     from napari_seggpt.ui.widgets.style import Tones
@@ -157,22 +154,6 @@ class ClassList(QTreeWidget):
 
 
 _ROLE = Qt.ItemDataRole.UserRole
-
-
-def class_names(layer: Labels) -> dict[int, str]:
-    """Return the names of labels that a layer keeps in its metadata."""
-    about = layer.metadata.get(METADATA_KEY, {})
-    names = about.get("names", {}) if isinstance(about, dict) else {}
-    return {int(label): str(name) for label, name in names.items()}
-
-
-def name_class(layer: Labels, label: int, name: str) -> None:
-    """Keep the name of a label in the metadata of a layer."""
-    about = dict(layer.metadata.get(METADATA_KEY, {}))
-    names = class_names(layer)
-    names.pop(label, None)
-    about["names"] = {**names, label: name} if name else names
-    layer.metadata = {**layer.metadata, METADATA_KEY: about}
 
 
 def _swatch(color: QColor) -> QIcon:

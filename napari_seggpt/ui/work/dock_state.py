@@ -11,11 +11,11 @@ from psygnal import Signal
 from napari_seggpt.model.cards import input_size
 from napari_seggpt.session import PROTECTED, FrameStatus, ModelCache
 from napari_seggpt.ui.layers.layer_choice import Choice, first_choice, likely_labels
-from napari_seggpt.ui.layers.navigation import next_in_circle, place_in
-from napari_seggpt.ui.widgets.controls import Throttle
+from napari_seggpt.ui.layers.navigation import place_in
 from napari_seggpt.ui.work.layer_session import Desk
 from napari_seggpt.ui.work.messages import Message, Tone
 from napari_seggpt.ui.work.status_counts import FrameTimes, Tally
+from napari_seggpt.ui.work.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -408,3 +408,11 @@ class Workbench:
             desk.close()
         self.problem = reason
         self.desk_changed.emit()
+
+
+def next_in_circle(session: Session, current: int, step: int) -> int | None:
+    """Return the next frame to review; after the last one comes the first."""
+    frame = session.next_to_review(current, step)
+    if frame is None:
+        frame = session.next_to_review(-1 if step > 0 else len(session), step)
+    return frame

@@ -12,10 +12,10 @@ from psygnal import Signal
 from napari_seggpt.io.layout import normalize_unit
 from napari_seggpt.session.frames.frame_labels import NOTHING, checksum
 from napari_seggpt.session.store.results import locate
+from napari_seggpt.ui.layers.class_names import class_names, name_class
 from napari_seggpt.ui.layers.frame_axes import axis_names
 from napari_seggpt.ui.layers.layer_choice import unwrapped
 from napari_seggpt.ui.layers.new_labels import zarr_path
-from napari_seggpt.ui.widgets.class_list import class_names, name_class
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.layer_session import in_groups
 from napari_seggpt.ui.work.messages import Tone

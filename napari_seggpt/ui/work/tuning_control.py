@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_seggpt.ui.widgets.class_list import class_names
+from napari_seggpt.ui.layers.class_names import class_names
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.previews import Look, look_at

@@ -7,7 +7,7 @@ from typing import IO, Any
 import numpy as np
 import pytest
 
-from napari_seggpt.session import undo
+from napari_seggpt.session.frames import undo
 from napari_seggpt.session.frames.status import UNKNOWN, FrameRecord
 from napari_seggpt.session.frames.undo import UNDO_RUNS, UndoHistory, UndoStep
 

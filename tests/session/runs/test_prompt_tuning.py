@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from napari_seggpt.session import FrameStatus
-from napari_seggpt.session.runs.prompt_tuning import COMPARED, spread
+from napari_seggpt.session.runs.prompt_tuning import COMPARED
 
 
 @pytest.fixture
@@ -83,5 +83,3 @@ def test_frames_to_compare_are_those_that_runs_may_write(make_session, label, bl
     assert len(frames) == COMPARED
     assert 0 not in frames
     assert frames == sorted(frames)
-    assert spread([3, 4], 6) == [3, 4]
-    assert spread(range(10, 20), 2) == [10, 19]

@@ -25,8 +25,6 @@ from napari_seggpt.session.store.signature import ImageSignature
 from napari_seggpt.session.store.state import SessionFacts
 from napari_seggpt.settings import PredictionSettings, SessionSettings
 
-from .conftest import ArrayLabels
-
 MIXED = SessionSettings(
     model="seggpt-vit-large", prediction=PredictionSettings(max_prompts=3)
 )
@@ -248,8 +246,8 @@ def test_a_damaged_frame_is_protected_and_the_rest_opens(
     assert other.status(3) is FrameStatus.PREDICTED
 
 
-def test_no_damage_raises(tmp_path, blob):
-    session = Session(np.zeros((2, 8, 8)), ArrayLabels(np.zeros((2, 8, 8), np.uint8)))
+def test_no_damage_raises(make_session, tmp_path, blob):
+    session = make_session(length=2)
     store = SessionStore(tmp_path / "s", ImageSignature.of(session.stack))
     mark = checksum(blob())
     store.write_frame(1, blob(), FrameRecord(checksum=mark, is_reference=True))
@@ -264,7 +262,7 @@ def test_no_damage_raises(tmp_path, blob):
             data[place] = random.integers(256)
         file.write_bytes(data[: random.integers(len(data) // 2, len(data) + 1)])
         (frame,) = StoredSession.read(tmp_path / "s").frames()
-        other = Session(session.stack, ArrayLabels(np.zeros((2, 8, 8), np.uint8)))
+        other = make_session(length=2)
         other.restore(1, frame.records, frame.labels)
         is_other_record = frame.labels is not None and not frame.records[0].is_protected
         assert 1 in other.protected or is_other_record

@@ -5,7 +5,7 @@ import pytest
 
 from napari_seggpt.session.store.task_file import Task
 from napari_seggpt.ui.dock import SegGPTWidget
-from napari_seggpt.ui.widgets.class_list import class_names, name_class
+from napari_seggpt.ui.layers.class_names import class_names, name_class
 
 WAIT_MS = 20_000  # a busy machine is slow, not wrong
 

@@ -11,7 +11,7 @@ from napari_seggpt.session import FrameStatus
 from napari_seggpt.session.store.folder import StoredSession
 from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.layers import new_labels
-from napari_seggpt.ui.widgets.class_list import class_names, name_class
+from napari_seggpt.ui.layers.class_names import class_names, name_class
 
 LENGTH, SIDE = 8, 24
 WAIT_MS = 20_000  # a busy machine is slow, not wrong
