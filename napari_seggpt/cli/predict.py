@@ -14,6 +14,7 @@ from napari_seggpt.cli import arguments, references
 from napari_seggpt.cli.batch import each_stack
 from napari_seggpt.cli.interrupt import INTERRUPTED
 from napari_seggpt.cli.paths import check_apart, check_new, check_picture
+from napari_seggpt.cli.reading import open_images
 
 if TYPE_CHECKING:
     import argparse
@@ -98,13 +99,12 @@ def _run_one(
     from napari_seggpt.frames import sample_frames
     from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.inference.propagation import plan
-    from napari_seggpt.io import open_stack
     from napari_seggpt.preprocessing import measure_limits
 
     settings = arguments.prediction_settings(args)
     propagation = arguments.propagation_settings(args)
     _check_paths(args)
-    with open_stack(args.stack, axis=args.axis, at=args.at, level=args.level) as stack:
+    with open_images(args, args.stack) as stack:
         prompts = [*references.read_prompts(args, stack), *task]
         tuned = [*references.read_tuned(args), *tuned_of_task]
         if not tuned and not any(len(prompt.ids) for prompt in prompts):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from napari_seggpt.cli.console import warn
+from napari_seggpt.cli.reading import add_reading, open_labels, read_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_seggpt.io import Stack
+    from napari_seggpt.io import ColorIds, Stack
     from napari_seggpt.prompts import Prompt, TunedPrompt
     from napari_seggpt.settings import PredictionSettings
 
@@ -47,14 +49,7 @@ def add_references(parser: argparse.ArgumentParser) -> None:
         help="another labelled image, shown with its own contrast, or (one file) a "
         "prompt that tune made; may be repeated",
     )
-    parser.add_argument("--axis", help="the axis that frames lie along, as z or t")
-    parser.add_argument(
-        "--at",
-        type=int,
-        default=0,
-        help="index on the other axis, in data with z and t",
-    )
-    parser.add_argument("--level", type=int, default=0, help="resolution level")
+    add_reading(parser)
 
 
 def _reference(text: str) -> tuple[int, Path]:
@@ -66,7 +61,10 @@ def _reference(text: str) -> tuple[int, Path]:
 
 def read_prompts(args: argparse.Namespace, stack: Stack) -> list[Prompt]:
     """Make prompts of labelled frames of the stack and of other labelled images."""
-    return [*references_of(args, stack), *other_prompts(args)]
+    from napari_seggpt.io import ColorIds
+
+    colors = ColorIds()  # the same colour is the same label in all of them
+    return [*references_of(args, stack, colors), *other_prompts(args, colors)]
 
 
 def read_tuned(args: argparse.Namespace) -> list[TunedPrompt]:
@@ -84,13 +82,13 @@ def read_files(args: argparse.Namespace) -> list[Path]:
     return [args.stack, *files, *(file for file in others if file is not None)]
 
 
-def references_of(args: argparse.Namespace, stack: Stack) -> list[Prompt]:
+def references_of(
+    args: argparse.Namespace, stack: Stack, colors: ColorIds
+) -> list[Prompt]:
     """Make prompts of the labelled frames of the stack."""
-    from napari_seggpt.io import read_frame
-
-    labelled = _labelled_frames(args, stack)
+    labelled = _labelled_frames(args, stack, colors)
     for index, file in args.reference:
-        labelled[index] = read_frame(file, labels=True)
+        labelled[index] = read_labels(file, colors)
     missing = [index for index in labelled if not 0 <= index < len(stack)]
     if missing:
         raise ValueError(
@@ -105,12 +103,14 @@ def _prompt(image: Any, labels: Any, *, index: int | None = None) -> Prompt:
     return Prompt(image=image, labels=labels, index=index)
 
 
-def _labelled_frames(args: argparse.Namespace, stack: Stack) -> dict[int, Any]:
+def _labelled_frames(
+    args: argparse.Namespace, stack: Stack, colors: ColorIds
+) -> dict[int, Any]:
     if args.labels is None:
         if args.frames:
             raise ValueError("Expected --labels with --frames, got none.")
         return {}
-    with _open_labels(args) as labels:
+    with open_labels(args, args.labels, colors) as labels:
         if len(labels) != len(stack):
             raise ValueError(
                 f"Expected labels of all {len(stack)} frames, got {len(labels)} frames "
@@ -128,17 +128,7 @@ def _labelled_frames(args: argparse.Namespace, stack: Stack) -> dict[int, Any]:
         return {index: labels[index] for index in args.frames}
 
 
-def _open_labels(args: argparse.Namespace) -> Stack:
-    """Open labels that have only the axis of the frames, or all axes of the stack."""
-    from napari_seggpt.io import StackError, open_stack
-
-    try:
-        return open_stack(args.labels, labels=True)
-    except StackError:
-        return open_stack(args.labels, axis=args.axis, at=args.at, labels=True)
-
-
-def other_prompts(args: argparse.Namespace) -> list[Prompt]:
+def other_prompts(args: argparse.Namespace, colors: ColorIds) -> list[Prompt]:
     """Make prompts of images that are not in the stack, each with its own contrast."""
     from napari_seggpt.io import read_frame
     from napari_seggpt.preprocessing import measure_limits, to_rgb
@@ -155,7 +145,7 @@ def other_prompts(args: argparse.Namespace) -> list[Prompt]:
         image_file, labels_file = files
         image = read_frame(image_file)
         rgb = to_rgb(image, measure_limits([image]))
-        prompts.append(_prompt(rgb, read_frame(labels_file, labels=True)))
+        prompts.append(_prompt(rgb, read_labels(labels_file, colors)))
     return prompts
 
 
@@ -173,10 +163,10 @@ def advise_tiles(
     side, scale = suggest_scale([prompt.labels for prompt in prompts], size)
     small = f"The smallest labelled objects are {side:.1f} model pixels wide"
     if scale is None or settings.tiling.enabled:
-        print(f"{small} in a whole frame.", file=sys.stderr)
+        warn(f"{small} in a whole frame.")
         return settings
     if args.tiles == "auto":
-        print(f"{small}: using tiles of scale {scale}.", file=sys.stderr)
+        warn(f"{small}: using tiles of scale {scale}.")
         return with_tiles(settings, scale)
-    print(f"{small} and may be missed: try --tiles {scale}.", file=sys.stderr)
+    warn(f"{small} and may be missed: try --tiles {scale}.")
     return settings

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from napari_seggpt.cli import arguments, references
 from napari_seggpt.cli.interrupt import INTERRUPTED, StopAtNextStep
 from napari_seggpt.cli.paths import check_apart, check_new
+from napari_seggpt.cli.reading import open_images
 from napari_seggpt.settings import TuningSettings, TuningStart
 
 if TYPE_CHECKING:
@@ -119,14 +120,12 @@ def _name(text: str) -> tuple[int, str]:
 
 def run(args: argparse.Namespace) -> int:
     """Tune and write; returns the exit code."""
-    from napari_seggpt.io import open_stack
-
     settings = tuning_settings(args)
     if args.output.suffix != ENDING:
         raise ValueError(f"Expected an output {ENDING}, got {args.output.name}.")
     check_apart([args.output], references.read_files(args))
     check_new(args.output, overwrite=args.overwrite)
-    with open_stack(args.stack, axis=args.axis, at=args.at, level=args.level) as stack:
+    with open_images(args, args.stack) as stack:
         steps = _start(args, stack, settings)
     with StopAtNextStep() as interrupt:
         best = _follow(steps, settings.steps, interrupt)
