@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.frames import Frames
-    from napari_seggpt.session.references import PromptSource
+    from napari_seggpt.session.references.reference import PromptSource
 
 FORMAT, VERSION = "napari-seggpt task", 1
 TASK_FILE, TUNED_FILE = "task.json", "tuned.safetensors"
