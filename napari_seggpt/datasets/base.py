@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Labels = NDArray[np.int32]
 
 IGNORED = -1  # the label of pixels that the authors do not score
+MOST_CLASSES = 255
 VOID = 255  # what marks such pixels in most published files
 TIFF_SUFFIXES = (".tif", ".tiff")
 
@@ -99,6 +100,27 @@ class ImageDataset(Generic[AnySample]):
 
     def __getitem__(self, index: int) -> AnySample:
         return self.samples[index]
+
+
+def class_ids(dataset: ImageDataset[Sample]) -> list[int]:
+    """Return the classes of a data set; all labels are read where it does not say.
+
+    Raises
+    ------
+    DatasetError
+        If there are more of them than colours can tell apart: they are objects.
+    """
+    if dataset.classes:
+        return sorted(dataset.classes)
+    found: set[int] = set()
+    for sample in dataset.samples:
+        found |= {int(i) for i in np.unique(sample.labels()) if i > 0}
+        if len(found) > MOST_CLASSES:
+            raise DatasetError(
+                f"Expected labels that are classes in {dataset.title}, "
+                f"got more than {MOST_CLASSES}."
+            )
+    return check_any(sorted(found), "labels", dataset.title)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -235,7 +235,11 @@ SPECIAL_CASES = {"davis2017": "davis2016", "youtube-vos": "mose"}
 
 
 def open_dataset(
-    folder: Path, *, layout: str | None = None, subset: str | None = None
+    folder: Path,
+    *,
+    layout: str | None = None,
+    subset: str | None = None,
+    to_learn_from: bool = False,
 ) -> ImageDataset[Any] | VideoDataset:
     """Open a published data set, without reading an image.
 
@@ -246,7 +250,9 @@ def open_dataset(
     layout : str, optional
         Which of `LAYOUTS`, where the folder holds several, as that of COCO does.
     subset : str, optional
-        Which part; the one that is scored without it.
+        Which part; without it the one that is scored.
+    to_learn_from : bool
+        Whether it is the one for training instead, if there is one.
 
     Raises
     ------
@@ -261,7 +267,10 @@ def open_dataset(
             f"Expected one of {', '.join(present or found.subsets)} of {found.title} "
             f"in {folder}, got {subset!r}."
         )
-    return found.open(folder, subset or (present or found.subsets)[0])
+    usual = present or list(found.subsets)
+    if to_learn_from:
+        usual.sort(key=lambda name: "train" not in name.lower())
+    return found.open(folder, subset or usual[0])
 
 
 def _choose(folder: Path, name: str | None) -> Layout:
