@@ -41,24 +41,31 @@ class FssFold:
         """One id a category, in the order of their names."""
         return range(1, len(self.names) + 1)
 
+    def queries(self) -> int:
+        """Return how many images there are, each of which is a query once."""
+        return len(self._queries())
+
     def episodes(
         self, shots: int, seed: int, count: int | None = None
     ) -> Iterator[Episode]:
         """Yield an episode for every image, or the first so many."""
         rng = np.random.RandomState(seed)
         numbers = range(1, IMAGES + 1)
-        queries = [
-            (class_id, name, int(file.stem))
-            for class_id, name in enumerate(self.names, 1)
-            for file in list_files(self.folder / name, "*.jpg")
-        ]
-        for class_id, name, query in queries[:count]:
+        for class_id, name, query in self._queries()[:count]:
             supports = draw_supports(numbers, query, shots, rng)
             yield Episode(
                 class_id=class_id,
                 query=_fss_sample(self.folder / name, query),
                 supports=tuple(_fss_sample(self.folder / name, x) for x in supports),
             )
+
+    def _queries(self) -> list[tuple[int, str, int]]:
+        """List class, category and number of the images, in the order of testing."""
+        return [
+            (class_id, name, int(file.stem))
+            for class_id, name in enumerate(self.names, 1)
+            for file in list_files(self.folder / name, "*.jpg")
+        ]
 
 
 def fss_fold(folder: Path, splits: Path | None = None) -> FssFold:

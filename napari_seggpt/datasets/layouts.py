@@ -230,8 +230,10 @@ LAYOUTS = (
         open=plain.open_plain,
     ),
 )
-# Where a folder matches both, it is the first.
-SPECIAL_CASES = {"davis2017": "davis2016", "youtube-vos": "mose"}
+# Where a folder matches both, it is the first, and not the second.
+SPECIAL_CASES = {"youtube-vos": "mose"}
+# Where a folder matches both, it is the first unless the second is asked for.
+USUAL_CASES = {"davis2017": "davis2016", **SPECIAL_CASES}
 
 
 def open_dataset(
@@ -295,7 +297,7 @@ def matching(folder: Path, layouts: Sequence[Layout] = LAYOUTS) -> list[Layout]:
     """Return the layouts that a folder has."""
     found = [layout for layout in layouts if layout.matches(folder)]
     names = {layout.name for layout in found}
-    hidden = {other for name, other in SPECIAL_CASES.items() if name in names}
+    hidden = {other for name, other in USUAL_CASES.items() if name in names}
     return [layout for layout in found if layout.name not in hidden]
 
 
@@ -320,6 +322,7 @@ def find_folders(root: Path, needs: Mapping[str, Sequence[str]]) -> dict[str, Pa
         below: list[Path] = []
         for folder in level:
             here = [x for x in needs if _has_all(folder, needs[x])]
+            here = [x for x in here if not _is_hidden(folder, x)]
             found = dict.fromkeys(here, folder) | found
             below += [] if here else sorted(folder.glob("*/"))
         level = below
@@ -330,6 +333,12 @@ def needs_of(*names: str) -> dict[str, tuple[str, ...]]:
     """Return what there is in the folders of some layouts, by their names."""
     by_name = {layout.name: layout.needs for layout in LAYOUTS}
     return {name: by_name[name] for name in names}
+
+
+def _is_hidden(folder: Path, name: str) -> bool:
+    """Tell whether a folder only looks like a layout, and is a special case of it."""
+    special = [x for x, general in SPECIAL_CASES.items() if general == name]
+    return any(_has_all(folder, needs_of(x)[x]) for x in special)
 
 
 def _has_all(folder: Path, patterns: Iterable[str]) -> bool:

@@ -30,6 +30,18 @@ class EpisodeCounts:
     intersection: tuple[int, int]
     union: tuple[int, int]
 
+    def __add__(self, other: EpisodeCounts) -> EpisodeCounts:
+        """Sum episodes of one class."""
+        return EpisodeCounts(
+            class_id=self.class_id,
+            intersection=_sum(self.intersection, other.intersection),
+            union=_sum(self.union, other.union),
+        )
+
+
+def _sum(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    return one[0] + other[0], one[1] + other[1]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FewShotScore:

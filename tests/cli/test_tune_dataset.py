@@ -37,7 +37,7 @@ def test_a_folder_of_images_and_labels_gives_a_prompt(tune, run, published, tmp_
 
 
 def test_the_training_subset_is_taken_and_150_classes_fit(tune, published):
-    code, out, errors, file = tune(published("ade20k"), "--palette", "painter")
+    code, _out, errors, file = tune(published("ade20k"), "--palette", "painter")
     assert code == 0
     assert "150 classes of ADE20K, training, 3 images" in errors
     prompt = TunedPrompt.load(file)
@@ -69,7 +69,7 @@ def test_it_goes_on_where_it_was_stopped(tune, published, monkeypatch):
     assert TunedPrompt.load(file).figures.steps == 0
     state = file.with_name(f"{file.name}.state")
     assert state.exists()
-    code, out, _, _ = tune(published("plain"))
+    code, _out, _, _ = tune(published("plain"))
     assert code == 0
     assert not state.exists()
     code, _, errors, _ = tune(published("plain"))

@@ -106,3 +106,11 @@ def test_folders_are_found_below_the_one_that_is_named(miniatures, tmp_path):
         "voc": tmp_path / "VOCdevkit" / "VOC2012",
         "mose": tmp_path / "MOSE",
     }
+
+
+def test_a_folder_that_only_looks_like_another_is_not_found(published):
+    folder = published("youtube-vos")
+    assert set(find_folders(folder, needs_of("youtube-vos", "mose"))) == {"youtube-vos"}
+    assert find_folders(folder, needs_of("mose")) == {}
+    both = find_folders(published("davis2017"), needs_of("davis2016", "davis2017"))
+    assert len(both) == 2
