@@ -12,7 +12,11 @@ HEAVY = ["torch", "transformers", "napari", "qtpy", "magicgui"]
 TOOLKITS = ["PyQt5", "PyQt6", "PySide2", "PySide6"]
 WITHOUT_TORCH = [
     "datasets",
+    "files",
+    "frames",
     "io",
+    "metrics.objects",
+    "metrics.pixels",
     "overlay",
     "palette",
     "preprocessing",

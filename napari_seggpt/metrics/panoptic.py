@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_seggpt.evaluation.metrics import contingency
+from napari_seggpt.metrics.pixels import contingency
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

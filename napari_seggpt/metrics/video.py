@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_seggpt.evaluation.metrics import boundary_f, region_similarity
+from napari_seggpt.metrics.pixels import boundary_f, region_similarity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

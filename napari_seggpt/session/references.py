@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_seggpt.frames import evenly
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
 
     from napari_seggpt.prompts import Prompt
 
-HELD = 32  # at most so many reference frames are held in memory, if max_prompts allows
+MAX_REFERENCES_IN_MEMORY = (
+    32  # at most so many reference frames are held in memory, if max_prompts allows
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +90,7 @@ def choose_references(
     stop = int(np.searchsorted(references, last, side="right"))
     near = list(references[max(start - 1, 0) : stop + 1])
     if len(near) > limit:
-        places = np.rint(np.linspace(0, len(near) - 1, limit)).astype(int)
-        return [near[place] for place in places]
+        return evenly(near, limit)
     far = sorted(
         {*references} - {*near}, key=lambda r: first - r if r < first else r - last
     )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_seggpt.settings import Recipe
+    from napari_seggpt.training.recipe import Recipe
 
 TRIES = 1000  # until an example with something to segment is drawn
 CANDIDATES = 4  # of so many images, the one most alike becomes the partner

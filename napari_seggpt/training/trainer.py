@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_seggpt.model.seggpt import SegGPT
-    from napari_seggpt.settings import Precision, Recipe
+    from napari_seggpt.settings import Precision
+    from napari_seggpt.training.recipe import Recipe
     from napari_seggpt.training.sampler import ExampleSampler
 
 

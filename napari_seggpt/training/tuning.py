@@ -23,13 +23,15 @@ import torch
 from torch.nn import functional as F
 
 from napari_seggpt.inference.device import autocast, pick_device, pick_dtype
+from napari_seggpt.metrics.pixels import mean_dice
 from napari_seggpt.model.checkpoint import model_hash
 from napari_seggpt.preprocessing import denormalise, normalise
 from napari_seggpt.prompts import TunedPrompt, TuningFigures
-from napari_seggpt.settings import PredictionSettings, Recipe, TuningSettings
+from napari_seggpt.settings import PredictionSettings, TuningSettings
 from napari_seggpt.training.batches import pixel_weights
 from napari_seggpt.training.frozen import frozen
 from napari_seggpt.training.learned import LearnedPrompt
+from napari_seggpt.training.recipe import Recipe
 from napari_seggpt.training.trainer import stage_loss
 from napari_seggpt.training.tuning_data import TuningData, augment
 from napari_seggpt.training.tuning_state import Dices, TuningState
@@ -326,7 +328,7 @@ class Tuner:
                 colors = self._model(self._tensor(tile.picture), prompts)
             picture = denormalise(colors.float().cpu().numpy())[0]
             labels, _ = self._data.palette.decode(picture)
-            scores.append(class_dice(labels, tile.labels))
+            scores.append(mean_dice(labels, tile.labels))
             if self._data.is_held_back(tile):
                 held_back.append(scores[-1])
         own = float(np.mean(held_back)) if held_back else None
@@ -367,19 +369,3 @@ def soft_dice_loss(painted: Tensor, target: Tensor, known: Tensor) -> Tensor:
     if not occurs.any():
         return claimed.mean()
     return (1 - (2 * common + 1) / (total + 1))[occurs].mean()
-
-
-def class_dice(predicted: NDArray[Any], true: NDArray[Any]) -> float:
-    """Return the mean Dice over the ids that truly occur; 1 if none does or is shown.
-
-    It is `evaluation.metrics.mean_dice`, which lies above this room.
-    """
-    ids = np.unique(true[true != 0])
-    if not len(ids):
-        return float(not predicted.any())
-    scores = [
-        2 * np.count_nonzero((predicted == i) & (true == i))
-        / (np.count_nonzero(predicted == i) + np.count_nonzero(true == i))
-        for i in ids
-    ]  # fmt: skip
-    return float(np.mean(scores))

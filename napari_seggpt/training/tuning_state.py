@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from napari_seggpt.files import whole_file
 from napari_seggpt.prompts import PromptFileError, TunedPrompt
 
 if TYPE_CHECKING:
@@ -95,9 +95,8 @@ class StateFile:
             "prompt_map": learned.prompt_map and learned.prompt_map.state_dict(),
             "optimizer": optimizer.state_dict(),
         }
-        draft = self._path.with_name(f".{self._path.name}.part")
-        torch.save(content, draft)
-        os.replace(draft, self._path)
+        with whole_file(self._path) as draft:
+            torch.save(content, draft)
 
     def load(self, learned: LearnedPrompt, optimizer: Optimizer) -> TuningState | None:
         """Bring a prompt to where it was; None if there is no file.

@@ -28,7 +28,7 @@ from numpy.testing import assert_array_equal
 
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.session import FrameResult, FrameStatus, Run, Session
-from napari_seggpt.session.undo import UNDO_RUNS
+from napari_seggpt.session.frames.undo import UNDO_RUNS
 from napari_seggpt.settings import (
     PredictionSettings,
     PropagationSettings,
@@ -567,7 +567,7 @@ class Work(RuleBasedStateMachine):
                 step = self.model.steps[-1]
                 while step and len(expected) != count:
                     frame = next(reversed(step))
-                    if self.model.bring_back(step, frame):
+                    if self.model.undo_frame(step, frame):
                         expected.append(frame)
                 if not step:
                     self.model.steps.pop()

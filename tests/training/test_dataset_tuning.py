@@ -74,7 +74,7 @@ def test_the_colours_learn_if_asked(tiny_model, dataset, monkeypatch):
     from napari_seggpt.training import tuning
 
     values = iter(np.linspace(0, 1, 100))  # the last is the best
-    monkeypatch.setattr(tuning, "class_dice", lambda *_: next(values))
+    monkeypatch.setattr(tuning, "mean_dice", lambda *_: next(values))
     first, *_, last = tune(
         tiny_model, dataset, Palette.of([1, 3]), replace(QUICK, color_rate=0.1)
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from napari_seggpt.evaluation.paper.few_shot import check_found
 from napari_seggpt.evaluation.paper.plan import Plan, Unit, blocks
 from napari_seggpt.evaluation.paper.report import Report, Row, paper_row, percent
 from napari_seggpt.evaluation.paper.tuned import TunedPrompts, nearest_classes
+from napari_seggpt.files import write_whole
 from napari_seggpt.metrics.panoptic import (
     SegmentCounts,
     count_segments,
@@ -261,9 +261,7 @@ def _write_annotations(file: Path, done: Mapping[str, Any]) -> None:
     annotations = [
         one for _, value in sorted(done.items()) for one in value["annotations"]
     ]
-    draft = file.with_name(f".{file.name}.part")
-    draft.write_text(json.dumps({"annotations": annotations}))
-    os.replace(draft, file)
+    write_whole(file, json.dumps({"annotations": annotations}).encode())
 
 
 def _summarise(

@@ -49,6 +49,7 @@ class Results:
                 raise ResultsError(
                     f"Expected a new folder, or one of results, got {self.folder}."
                 )
+            # Several processes may begin at once, each with a draft of its own.
             draft = file.with_name(f".facts-{os.getpid()}.json")
             draft.write_text(json.dumps(facts, indent=2))
             os.replace(draft, file)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from napari_seggpt.evaluation.paper.few_shot import check_found
 from napari_seggpt.evaluation.paper.plan import Plan, Preparation, Unit, blocks
 from napari_seggpt.evaluation.paper.report import Report, Row, paper_row, percent
 from napari_seggpt.evaluation.paper.tuned import TunedPrompts, nearest_classes
+from napari_seggpt.files import write_whole
 from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.metrics.semantic import ClassCounts, count_classes
 from napari_seggpt.palette import Palette
@@ -199,9 +199,7 @@ class _ShownClasses:
                     found.setdefault(i, []).append(index)
             yield index
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._file.with_name(f".{os.getpid()}-{self._file.name}")
-        draft.write_text(json.dumps(found))
-        os.replace(draft, self._file)
+        write_whole(self._file, json.dumps(found).encode())
 
     def _read(self) -> dict[int, list[int]]:
         found = json.loads(self._file.read_text())

@@ -1,0 +1,209 @@
+"""AdviceButtons: do the references fit each other, and what to label next."""
+
+from __future__ import annotations
+
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+from psygnal import Signal
+
+from napari_seggpt.session import misfit
+from napari_seggpt.ui.widgets.controls import button
+from napari_seggpt.ui.work.jobs import Job, JobState
+from napari_seggpt.ui.work.messages import Tone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from napari_seggpt.session import CheckedReference
+    from napari_seggpt.ui.work.workspace import Workspace
+
+    Key = int | str
+
+POOR_DICE = 0.5  # Dice
+
+
+class AdviceButtons:
+    """Two buttons, and what a worker finds out when they are pressed.
+
+    Attributes
+    ----------
+    check_button, suggest_button : QPushButton
+        Start the work.
+    """
+
+    changed = Signal()  # what was found of references
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._job: Job[Any] | None = None
+        self._checked: dict[Key, CheckedReference] = {}
+        self._key = b""  # the references and settings that were checked
+        self._frame: int | None = None
+        self.check_button = button("Check", _CHECK, self.check)
+        self.suggest_button = button("Suggest", _SUGGEST, self.suggest)
+        workspace.active_changed.connect(self._on_active)
+        workspace.references_changed.connect(self.refresh)
+        workspace.runs_changed.connect(self.refresh)
+
+    @property
+    def found(self) -> Mapping[Key, CheckedReference]:
+        """What was found of the references, while they are what was checked."""
+        session = self._workspace.session
+        if session is None or session.key != self._key:
+            return {}
+        return self._checked
+
+    def refresh(self) -> None:
+        """Enable what can be done."""
+        session = self._workspace.session
+        used = sum(r.enabled for r in session.references) if session else 0
+        is_free = self._job is None and not self._workspace.is_running
+        self.check_button.setEnabled(is_free and used > 1)
+        self.suggest_button.setEnabled(self._job is None and session is not None)
+
+    def close(self) -> None:
+        """Find out no more."""
+        job, self._job = self._job, None
+        if job is not None:
+            job.close()
+
+    # -- references ----------------------------------------------------------------
+
+    def check(self) -> None:
+        """Have each reference predicted from the others."""
+        session = self._workspace.session
+        if session is None or self._job is not None:
+            return
+        try:
+            results = session.check_references()
+        except ValueError as error:
+            self._workspace.show_message(str(error), Tone.WARNING)
+            return
+        self._checked, self._key = {}, session.key
+        self._workspace.show_message("Predicting each reference from the others...")
+        job = Job(lambda: results, self._take_checked, title="Checking references")
+        self._start(
+            job,
+            lambda: self._workspace.show_message(*verdict([*self._checked.values()])),
+        )
+
+    def _take_checked(self, checked: CheckedReference) -> None:
+        self._checked[checked.key] = checked
+        self.changed.emit()
+
+    # -- what to label next --------------------------------------------------------
+
+    def suggest(self) -> None:
+        """Have the frame found whose labels would help most, and go there."""
+        session = self._workspace.session
+        if session is None or self._job is not None:
+            return
+        results, self._frame = session.suggest_frame(), None
+        self._workspace.show_message("Looking at frames...")
+        job = Job(lambda: results, self._take_frame, title="Looking at frames")
+        self._start(job, self._show_frame)
+
+    def _take_frame(self, frame: int | None) -> None:
+        self._frame = frame
+
+    # -- the worker ----------------------------------------------------------------
+
+    def _start(self, job: Job[Any], then: Callable[[], object]) -> None:
+        self._job = job
+        job.ended.connect(lambda state: self._on_ended(job, state, then))
+        job.start()
+        self.refresh()
+
+    def _on_ended(
+        self, job: Job[Any], state: JobState, then: Callable[[], object]
+    ) -> None:
+        if job is not self._job:
+            return
+        self._job = None
+        self.refresh()
+        if state is JobState.FAILED:
+            self._workspace.show_message(str(job.error), Tone.ERROR)
+        elif state is JobState.STOPPED:
+            self._workspace.show_message("")
+        else:
+            then()
+
+    def _show_frame(self) -> None:
+        session, frame = self._workspace.session, self._frame
+        if session is None or frame is None:
+            self._workspace.show_message("Every frame is yours or approved already.")
+            return
+        if frame == session.least_certain():
+            why = "the model is least sure of it"
+        elif session.protected:
+            why = "it looks least like those that you have labelled"
+        else:
+            why = "it looks most like all the others"
+        self._workspace.go_to(frame)
+        self._workspace.show_message(f"Best label frame {frame} next: {why}.")
+
+    def _on_active(self) -> None:
+        self.close()
+        self._checked = {}
+        self.refresh()
+
+
+def verdict(checked: Sequence[CheckedReference]) -> tuple[str, Tone]:
+    """Say in a sentence whether references fit each other."""
+    scores = {each.key: each.score for each in checked if each.score is not None}
+    if not scores:
+        text = "No two references show the same label: there is nothing to compare."
+        return text, Tone.HINT
+    odd = misfit(checked)
+    low, high = min(scores.values()), max(scores.values())
+    if odd is not None and odd.gain is not None:
+        others = mean(score for key, score in scores.items() if key != odd.key)
+        text = (
+            f"{_named(odd.key)} does not fit: the other references predict each other "
+            f"with Dice {others:.2f}, and without it with {others + odd.gain:.2f}. "
+            "Look at its labels, or untick it."
+        )
+        return text, Tone.WARNING
+    if high < POOR_DICE:
+        text = (
+            f"The references predict each other poorly (Dice {low:.2f} to {high:.2f}). "
+            "Look at their labels, or label more frames."
+        )
+        return text, Tone.WARNING
+    if low < POOR_DICE:
+        worst = min(scores, key=lambda key: scores[key])
+        text = (
+            f"{_named(worst)} is predicted poorly from the others (Dice {low:.2f}; up "
+            f"to {high:.2f} elsewhere). If its labels are right, label more like it."
+        )
+        return text, Tone.WARNING
+    text = (
+        "The references fit: each is predicted from the others with Dice "
+        f"{low:.2f} to {high:.2f}."
+    )
+    return text, Tone.GOOD
+
+
+def _named(key: Key) -> str:
+    text = f"frame {key}" if isinstance(key, int) else key
+    return text[:1].upper() + text[1:]
+
+
+def described(checked: CheckedReference, names: Mapping[int, str]) -> str:
+    """Say for a tooltip how well a reference was predicted."""
+    if checked.score is None:
+        return "No other reference shows its labels, so that it cannot be checked. "
+    parts = [
+        f"{names.get(label) or f'label {label}'} {value:.2f}"
+        for label, value in checked.dice.items()
+    ]
+    of_labels = f" ({', '.join(parts)})" if parts else ""
+    return f"Predicted from the others: Dice {checked.score:.2f}{of_labels}. "
+
+
+_CHECK = (
+    "Before a long run: predict each reference from the others, to find labels that "
+    "do not fit."
+)
+_SUGGEST = "Go to the frame that is best labelled next."

@@ -1,0 +1,282 @@
+"""The panel of step 2: the examples that the model is shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel
+
+from napari_seggpt.session import FrameStatus
+from napari_seggpt.ui.keys import with_key
+from napari_seggpt.ui.layers.class_names import class_names, name_class
+from napari_seggpt.ui.panels.advice_buttons import AdviceButtons, described
+from napari_seggpt.ui.panels.examples_form import ExamplesForm
+from napari_seggpt.ui.widgets.class_list import ClassList
+from napari_seggpt.ui.widgets.controls import FoldingSection, button, muted, row_of
+from napari_seggpt.ui.widgets.thumbnails import Thumbnails
+from napari_seggpt.ui.work.previews import MAX_PREVIEWS, overlaid, reference_key
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
+
+    from napari_seggpt.session import Reference
+    from napari_seggpt.ui.widgets.style import Tones
+    from napari_seggpt.ui.work.previews import Key, Preview
+    from napari_seggpt.ui.work.workspace import Workspace
+
+
+class ReferencesPanel(FoldingSection):
+    """Shows references and labels, and says when objects are too small."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__("2  References")
+        self._workspace = workspace
+        self.thumbnails = Thumbnails()
+        self.toggle_button = button("", _TOGGLE, workspace.toggle_reference)
+        self.others_button = button("Other layers", _OTHERS, self._toggle_others)
+        self.others_button.setCheckable(True)
+        self.advice = AdviceButtons(workspace)
+        self.examples = ExamplesForm(workspace)
+        self.examples.setVisible(False)
+        self.classes = ClassList()
+        self.none_label = muted("No frame has labels yet.")
+        self.tiles_box, self.tiles_label, self.tiles_button = self._make_tiles_box()
+        self.rows.addWidget(self.none_label)
+        self.rows.addWidget(self.thumbnails)
+        self.rows.addLayout(row_of(self.toggle_button, self.others_button))
+        self.rows.addLayout(
+            row_of(self.advice.check_button, self.advice.suggest_button)
+        )
+        self.rows.addWidget(self.examples)
+        self.rows.addWidget(self.tiles_box)
+        self.rows.addWidget(self.classes)
+        self._connect()
+
+    def _make_tiles_box(self) -> tuple[QFrame, QLabel, object]:
+        box, label = QFrame(), QLabel()
+        label.setWordWrap(True)
+        fix = button("Use tiles", _TILES, self._use_tiles)
+        layout = QHBoxLayout(box)
+        layout.setContentsMargins(8, 2, 2, 2)
+        layout.addWidget(label, 1)
+        layout.addWidget(fix)
+        return box, label, fix
+
+    def _connect(self) -> None:
+        workspace = self._workspace
+        workspace.active_changed.connect(self.refresh)
+        workspace.references_changed.connect(self.refresh)
+        workspace.previews_changed.connect(self.refresh_previews)
+        self.advice.changed.connect(self._show_captions)
+        workspace.locks_changed.connect(self._show_classes)
+        workspace.settings_changed.connect(self._show_tiles)
+        workspace.current_changed.connect(self._show_current)
+        workspace.choice_changed.connect(self._offer_layers)
+        self.thumbnails.chosen.connect(self._on_chosen)
+        self.thumbnails.ticked.connect(self._on_ticked)
+        self.thumbnails.removed.connect(self._on_removed)
+        self.examples.added.connect(self._toggle_others)
+        self.classes.chosen.connect(self._on_label)
+        self.classes.named.connect(self._on_named)
+        self.classes.locked.connect(self._on_locked)
+
+    def set_tones(self, colors: Tones) -> None:
+        """Paint in the colours of another theme."""
+        self.thumbnails.set_tones(colors)
+        self.classes.set_tones(colors)
+        self.tiles_box.setStyleSheet(
+            f"QFrame {{ border-left: 4px solid {colors.warning.name()};"
+            f" background: {colors.foreground.name()}; }}"
+            "QLabel { border: none; background: transparent; }"
+        )
+
+    # -- showing -------------------------------------------------------------------
+
+    @property
+    def _references(self) -> list[Reference]:
+        session = self._workspace.session
+        return list(session.references)[:MAX_PREVIEWS] if session else []
+
+    def _preview(self, reference: Reference) -> Preview | None:
+        layer_session = self._workspace.active
+        return layer_session.previews.get(reference) if layer_session else None
+
+    def refresh(self) -> None:
+        """Show the references that there are."""
+        references = self._references
+        self.thumbnails.show_keys([reference_key(each) for each in references])
+        self._show_captions()
+        self._show_current()
+        self.others_button.setEnabled(self._workspace.active is not None)
+        self.none_label.setVisible(not references)
+        self.thumbnails.setVisible(bool(references))
+        used = sum(each.enabled for each in references)
+        self.set_summary(f"{used} in use" if references else "")
+        self.refresh_previews()
+
+    def _show_captions(self) -> None:
+        found, layer_session = self.advice.found, self._workspace.active
+        names = class_names(layer_session.labels.layer) if layer_session else {}
+        for row, each in enumerate(self._references[: self.thumbnails.count()]):
+            checked = found.get(reference_key(each))
+            caption = str(each.frame) if each.name is None else each.name
+            if checked is not None and checked.score is not None:
+                caption += f": {checked.score:.2f}"
+            about = described(checked, names) if checked is not None else ""
+            self.thumbnails.show_reference(
+                row,
+                caption=caption,
+                tooltip=about + _tooltip(each),
+                is_on=each.enabled,
+            )
+
+    def _show_current(self) -> None:
+        frame, has_desk = self._workspace.current, self._workspace.active is not None
+        is_one = self.thumbnails.mark(frame)
+        text = f"Remove {frame}" if is_one else f"Add {frame}"
+        self.toggle_button.setText(with_key(text if has_desk else "Add", "reference"))
+        self.toggle_button.setEnabled(has_desk)
+
+    def refresh_previews(self) -> None:
+        """Show the pictures and labels that are known by now."""
+        layer_session = self._workspace.active
+        for row, each in enumerate(self._references):
+            preview = self._preview(each)
+            if (
+                layer_session is None
+                or preview is None
+                or row >= self.thumbnails.count()
+            ):
+                continue
+            colors = _colors(layer_session.labels.layer, preview.labels)
+            self.thumbnails.show_picture(row, overlaid(preview, colors))
+        self._show_classes()
+        self._show_tiles()
+
+    def _show_classes(self) -> None:
+        layer_session = self._workspace.active
+        previews = [self._preview(each) for each in self._references]
+        found = {i for preview in previews if preview is not None for i in preview.ids}
+        locked = layer_session.session.locked_labels if layer_session else frozenset()
+        labels = sorted(found | locked)
+        self.classes.setVisible(bool(labels))
+        if layer_session is None or not labels:
+            return
+        layer = layer_session.labels.layer
+        values = _colors(layer, np.array(labels))
+        colors = {
+            label: QColor.fromRgbF(*(float(x) for x in value[:3]))
+            for label, value in zip(labels, values, strict=True)
+        }
+        self.classes.show_labels(labels, colors, class_names(layer), locked)
+
+    def _show_tiles(self) -> None:
+        preview = self._smallest
+        settings = self._workspace.settings.prediction.tiling
+        is_needed = preview is not None and preview.scale is not None
+        self.tiles_box.setVisible(is_needed and not settings.enabled)
+        if preview is not None:
+            self.tiles_label.setText(
+                f"Smallest objects: {preview.side:.1f} pixels wide for the model, "
+                "which squeezes frames and may miss them."
+            )
+
+    def _drawn(self, reference: Reference) -> bool:
+        """Whether a person drew all of it: what was predicted may have specks."""
+        session = self._workspace.session
+        if reference.frame is None or session is None:
+            return True
+        return session.status(reference.frame) is FrameStatus.REFERENCE
+
+    @property
+    def _smallest(self) -> Preview | None:
+        drawn = [x for x in self._references if x.enabled and self._drawn(x)]
+        previews = [self._preview(each) for each in drawn]
+        known = [preview for preview in previews if preview is not None]
+        return min(known, key=lambda preview: preview.side, default=None)
+
+    # -- acting --------------------------------------------------------------------
+
+    def _use_tiles(self) -> None:
+        preview, settings = self._smallest, self._workspace.settings
+        if preview is None or preview.scale is None:
+            return
+        tiling = replace(settings.prediction.tiling, enabled=True, scale=preview.scale)
+        prediction = replace(settings.prediction, tiling=tiling)
+        self._workspace.settings = replace(settings, prediction=prediction)
+        self._workspace.show_message(
+            "Frames are cut into tiles now, which takes longer. Advanced settings "
+            "switch it off."
+        )
+
+    def _toggle_others(self) -> None:
+        is_open = self.examples.isHidden()
+        self.others_button.setChecked(is_open)
+        self.examples.setVisible(is_open)
+        self._offer_layers()
+
+    def _offer_layers(self) -> None:
+        if not self.examples.isHidden():
+            self.examples.refresh()
+
+    def _on_chosen(self, key: Key) -> None:
+        if isinstance(key, int):
+            self._workspace.go_to(key)
+
+    def _on_ticked(self, key: Key, is_on: bool) -> None:
+        session = self._workspace.session
+        if session is None:
+            return
+        if isinstance(key, int):
+            session.set_reference_enabled(key, is_on)
+        else:
+            session.set_prompt_enabled(key, is_on)
+
+    def _on_removed(self, key: Key) -> None:
+        session = self._workspace.session
+        if session is None:
+            return
+        if isinstance(key, int):
+            session.remove_reference(key)
+        else:
+            session.remove_prompt(key)
+
+    def _on_label(self, label: int) -> None:
+        if self._workspace.active is not None:
+            self._workspace.active.labels.layer.selected_label = label
+
+    def _on_named(self, label: int, name: str) -> None:
+        if self._workspace.active is not None:
+            name_class(self._workspace.active.labels.layer, label, name)
+
+    def _on_locked(self, label: int, is_on: bool) -> None:
+        session = self._workspace.session
+        if session is not None:
+            (session.lock_label if is_on else session.unlock_label)(label)
+
+
+def _colors(layer: Labels, labels: np.ndarray) -> np.ndarray:
+    """Return the colours (..., 4) that a layer shows labels in."""
+    return np.asarray(layer.colormap.map(labels))
+
+
+def _tooltip(reference: Reference) -> str:
+    name = f"frame {reference.frame}" if reference.name is None else reference.name
+    state = "in use" if reference.enabled else "not in use"
+    labels = "" if reference.is_labelled else ", without labels: nothing is there"
+    go_there = "Click to go there. " if reference.frame is not None else ""
+    return (
+        f"{name.capitalize()}, {state}{labels}. {go_there}The tick switches it on and "
+        "off; Delete removes it, its labels stay."
+    )
+
+
+_TOGGLE = (
+    "Show the current frame to the model as an example, or do so no longer. Frames "
+    "that you paint on become references by themselves."
+)
+_OTHERS = "Add labelled images from other layers as references."
+_TILES = "Cut frames into overlapping tiles, so that the model sees small objects."

@@ -1,0 +1,143 @@
+"""What the dock says to do next."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from napari_seggpt.session import PROTECTED, FrameStatus
+from napari_seggpt.ui.keys import key_text
+from napari_seggpt.ui.work.messages import Message, Tone
+
+if TYPE_CHECKING:
+    from napari_seggpt.session import Session
+    from napari_seggpt.session.store.folder import StoredSession
+    from napari_seggpt.ui.work.layer_session import LayerSession
+    from napari_seggpt.ui.work.saved_sessions import SavedSessions
+    from napari_seggpt.ui.work.workspace import Workspace
+
+RESUME = "resume"  # the link
+SAMPLES = {"cells": "cells", "membranes": "membranes", "organs": "organs"}
+
+
+MAX_NAME_LENGTH = 28  # letters of a name that are shown
+
+
+def message_to_show(
+    workspace: Workspace, saved_sessions: SavedSessions | None = None
+) -> Message:
+    """Return what was said last, or else what to do next; after success, both."""
+    if (
+        workspace.message is None
+        and saved_sessions is not None
+        and saved_sessions.offer is not None
+    ):
+        return _offer(saved_sessions.offer, next_step(workspace))
+    if workspace.message is None:
+        return next_step(workspace)
+    if workspace.message.tone is not Tone.GOOD:
+        return workspace.message
+    following = next_step(workspace).text
+    return Message(text=f"{workspace.message.text} {following}", tone=Tone.GOOD)
+
+
+def _offer(stored: StoredSession, following: Message) -> Message:
+    """Offer to go on with a session; whoever does not want to need not say so."""
+    when = stored.saved.astimezone().strftime("%d %B %Y at %H:%M").lstrip("0")
+    text = (
+        f"You worked on this image before: {_frames(stored.num_frames)}, saved on "
+        f'{when}. <a href="{RESUME}">Resume</a>.'
+    )
+    return Message(text=f"{text} Or begin anew: {following.text}")
+
+
+def next_step(workspace: Workspace) -> Message:
+    """Return what to do next."""
+    if workspace.choice.image is None:
+        return Message(text=_start_text())
+    if workspace.choice.labels is None:
+        return Message(
+            text="Press <b>New</b> to make a labels layer for <b>"
+            f"{_short(workspace.choice.image.name)}</b>, or choose one that you have."
+        )
+    if workspace.active is None:
+        return Message(text=escape(workspace.problem or ""), tone=Tone.WARNING)
+    return _on_active(workspace, workspace.active)
+
+
+def _start_text() -> str:
+    links = ", ".join(f'<a href="{key}">{name}</a>' for key, name in SAMPLES.items())
+    return (
+        "Drop a stack on the window, as TIFF or zarr, or open a sample to try: "
+        f"{links}."
+    )
+
+
+def _on_active(workspace: Workspace, layer_session: LayerSession) -> Message:
+    session = layer_session.session
+    if (place := layer_session.place_left) is not None:
+        return Message(
+            text=f"Frames are at <b>{escape(place)}</b>, but the viewer shows another "
+            "place, where painting does not count. Go back, or change it under Data.",
+            tone=Tone.WARNING,
+        )
+    if layer_session.runs.is_undoing:
+        return Message(text="Undoing the run...")
+    if layer_session.runs.is_paused:
+        return Message(text=f"Paused. Go on with {key_text('propagate')}, or stop.")
+    if layer_session.runs.is_running:
+        return Message(
+            text="Labelling. You may paint meanwhile: what you touch stays yours."
+        )
+    if layer_session.is_scanning and not session.references:
+        return Message(text="Looking for labels that are there already...")
+    if not any(r.enabled and r.is_labelled for r in session.references):
+        return _without_references(layer_session, session)
+    return _with_references(workspace, session)
+
+
+def _without_references(layer_session: LayerSession, session: Session) -> Message:
+    if session.references:
+        return Message(
+            text="Tick a reference that has labels, or paint on another frame."
+        )
+    return Message(
+        text=f"Select <b>{_short(layer_session.labels.name)}</b> and paint the objects "
+        "of one frame, each class with its own label (brush: key 2)."
+    )
+
+
+def _with_references(workspace: Workspace, session: Session) -> Message:
+    stale = workspace.count(FrameStatus.STALE)
+    predicted = workspace.count(FrameStatus.PREDICTED)
+    if stale:
+        return Message(
+            text=f"<b>{_frames(stale)}</b> came before your last changes. Press "
+            "<b>Update</b> when you are done painting."
+        )
+    if predicted:
+        return Message(
+            text=f"Look through <b>{_frames(predicted)}</b>: {key_text('next')} goes "
+            f"to the next. Paint what is wrong; {key_text('approve')} approves."
+        )
+    if sum(workspace.count(status) for status in PROTECTED) == len(session):
+        return Message(
+            text="Every frame is yours or approved. Save the labels with <b>File "
+            "&gt; Save Selected Layers</b>.",
+            tone=Tone.GOOD,
+        )
+    return Message(
+        text=f"Now label the other frames: <b>{key_text('propagate')}</b>. More "
+        "references make it better."
+    )
+
+
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"
+
+
+def _short(name: str) -> str:
+    """Return the name of a layer, shortened in the middle and safe in rich text."""
+    if len(name) > MAX_NAME_LENGTH:
+        name = f"{name[: MAX_NAME_LENGTH // 2]}...{name[-MAX_NAME_LENGTH // 2 :]}"
+    return escape(name)

@@ -1,0 +1,142 @@
+"""The layer that shows where a frame is unsure."""
+
+import numpy as np
+import pytest
+from napari.layers import Image
+from qtpy.QtCore import Qt
+
+from napari_seggpt.ui.dock import SegGPTWidget
+
+WAIT_MS = 20_000
+LENGTH, HEIGHT, WIDTH = 6, 12, 14
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy):
+    return make_napari_viewer_proxy()
+
+
+@pytest.fixture
+def dock(viewer, models, predictor, qtbot):
+    image = np.random.default_rng(0).integers(0, 255, (LENGTH, HEIGHT, WIDTH), np.uint8)
+    place = {"scale": (2, 0.5, 0.5), "translate": (1, 2, 3)}
+    viewer.add_image(image, name="stack", **place)
+    labels = np.zeros(image.shape, np.uint8)
+    labels[3, 4:9, 5:9] = 1
+    viewer.add_labels(labels, name="mine", **place)
+    dock = SegGPTWidget(viewer, models=models)
+    viewer.window.add_dock_widget(dock, name="SegGPT")
+    qtbot.waitUntil(lambda: not dock.workspace.active.is_scanning, timeout=WAIT_MS)
+    yield dock
+    dock.release()
+
+
+def press(qtbot, button):
+    assert button.isEnabled()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def run(qtbot, dock):
+    dock.workspace.start("all")
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
+
+
+def shown(dock):
+    return dock.review_panel.uncertainty.layer
+
+
+def unsure(frame):
+    return 255 - round(255 * (0.9 - 0.01 * frame))
+
+
+def test_it_follows_the_frame(viewer, dock, qtbot):
+    run(qtbot, dock)
+    viewer.layers.selection.active = viewer.layers["mine"]
+    press(qtbot, dock.review_panel.uncertainty.button)
+    layer = shown(dock)
+    assert (layer.name, layer.data.shape) == ("mine uncertainty", (1, HEIGHT, WIDTH))
+    assert viewer.layers.selection.active.name == "mine"
+    assert not layer.editable
+    for frame in (5, 0):
+        dock.workspace.go_to(frame)
+        assert (layer.data == unsure(frame)).all()
+        np.testing.assert_array_equal(layer.translate, (1 + 2 * frame, 2, 3))
+        lows, highs = layer.extent.world
+        np.testing.assert_array_equal(lows, (1 + 2 * frame, 2, 3))
+        assert highs[1:].tolist() == viewer.layers["mine"].extent.world[1, 1:].tolist()
+    dock.workspace.go_to(3)  # the reference
+    assert not layer.data.any()
+
+
+def test_it_follows_the_work(viewer, dock, qtbot):
+    dock.workspace.go_to(1)
+    press(qtbot, dock.review_panel.uncertainty.button)
+    layer = shown(dock)
+    assert not layer.data.any()
+    run(qtbot, dock)
+    assert (layer.data == unsure(1)).all()
+    dock.workspace.session.labels.layer.paint((1, 2, 2), 1)
+    qtbot.waitUntil(lambda: not layer.data.any(), timeout=WAIT_MS)
+
+
+def test_it_goes_as_it_came(viewer, dock, qtbot):
+    names = [layer.name for layer in viewer.layers]
+    button = dock.review_panel.uncertainty.button
+    press(qtbot, button)
+    press(qtbot, button)
+    assert [layer.name for layer in viewer.layers] == names
+    press(qtbot, button)
+    viewer.layers.remove("mine uncertainty")
+    assert not button.isChecked()
+    assert shown(dock) is None
+    press(qtbot, button)
+    dock.release()
+    assert [layer.name for layer in viewer.layers] == names
+
+
+def test_it_goes_with_its_stack_and_is_never_worked_on(viewer, dock, qtbot):
+    press(qtbot, dock.review_panel.uncertainty.button)
+    box = dock.data_panel.image_box
+    assert [box.itemText(i) for i in range(box.count())] == ["stack"]
+    viewer.layers.remove("stack")
+    assert dock.workspace.choice.image is None
+    assert shown(dock) is None
+    assert not any(isinstance(layer, Image) for layer in viewer.layers)
+    assert not dock.review_panel.uncertainty.button.isEnabled()
+
+
+def test_a_large_frame_has_a_small_layer(viewer, dock, qtbot):
+    image = np.zeros((2, 1100, 520), np.uint8)
+    viewer.add_image(image, name="large")
+    labels = np.zeros(image.shape, np.uint8)
+    labels[0, 100:400, 100:400] = 1
+    viewer.add_labels(labels, name="large labels")
+    dock.data_panel.image_box.setCurrentText("large")
+    qtbot.waitUntil(lambda: not dock.workspace.active.is_scanning, timeout=WAIT_MS)
+    run(qtbot, dock)
+    dock.workspace.go_to(1)
+    press(qtbot, dock.review_panel.uncertainty.button)
+    layer = shown(dock)
+    assert layer.data.shape == (1, 367, 174)
+    np.testing.assert_array_equal(layer.scale, (1, 3, 3))
+    np.testing.assert_array_equal(layer.translate, (1, 1, 1))
+
+
+@pytest.mark.parametrize("how", ["remove dock", "close viewer"])
+def test_closing_while_it_is_shown(viewer, dock, how, qtbot):
+    press(qtbot, dock.review_panel.uncertainty.button)
+    if how == "remove dock":
+        viewer.window.remove_dock_widget(dock)
+        assert [layer.name for layer in viewer.layers] == ["stack", "mine"]
+    else:
+        viewer.close()
+    assert shown(dock) is None
+
+
+def test_a_lone_frame_has_one_too(viewer, dock, qtbot):
+    viewer.add_image(np.zeros((10, 12), np.uint8), name="lone")
+    viewer.add_labels(np.zeros((10, 12), np.uint8), name="lone labels")
+    dock.data_panel.image_box.setCurrentText("lone")
+    assert dock.workspace.active is not None
+    press(qtbot, dock.review_panel.uncertainty.button)
+    assert shown(dock).data.shape == (10, 12)
