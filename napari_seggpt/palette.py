@@ -59,6 +59,16 @@ class Palette:
         colors = separated_colors(len(unique))
         return cls(ids=unique, colors=colors)
 
+    @classmethod
+    def painter(cls, ids: Iterable[int], levels: int | None = None) -> Palette:
+        """Give label ids, however many, the colours of Painter's published evaluation.
+
+        Its authors are SegGPT's, whose own colours are not published.
+        """
+        unique = np.unique(np.fromiter(ids, dtype=np.int64))
+        unique = unique[unique != 0]
+        return cls(ids=unique, colors=painter_colors(len(unique), levels))
+
     def split(self, size: int) -> list[Palette]:
         """Split into palettes of at most `size` labels, each with fresh colours."""
         parts = max(1, -(-len(self.ids) // size))
@@ -86,7 +96,7 @@ class Palette:
         return np.asarray(table[np.where(found, place + 1, 0)], dtype=np.float32)
 
     def decode(
-        self, colors: NDArray[np.floating[Any]]
+        self, colors: NDArray[np.floating[Any]], *, background: bool = True
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Take the nearest colour's label for every pixel.
 
@@ -94,6 +104,8 @@ class Palette:
         ----------
         colors : NDArray
             (H, W, 3), 0 to 1.
+        background : bool
+            Whether black is among the colours; without it every pixel gets a label.
 
         Returns
         -------
@@ -106,6 +118,8 @@ class Palette:
         flat = np.ascontiguousarray(colors, dtype=np.float32).reshape(-1, 3)
         known = np.vstack([np.zeros((1, 3), np.float32), self.colors])
         ids = np.concatenate([[0], self.ids])
+        if not background:
+            known, ids = known[1:], ids[1:]
         labels = np.empty(len(flat), dtype=np.int64)
         confidence = np.empty(len(flat), dtype=np.float32)
         for start in range(0, len(flat), DECODE_ROWS):
@@ -147,6 +161,17 @@ def separated_colors(count: int) -> NDArray[np.float32]:
         levels += 1
     grid = itertools.product(np.linspace(1.0, 0.0, levels), repeat=3)
     return np.array(list(itertools.islice(grid, count)), dtype=np.float32)
+
+
+def painter_colors(count: int, levels: int | None = None) -> NDArray[np.float32]:
+    """Return (count, 3) colours of Painter: from white down, blue changing fastest.
+
+    Each channel has so many levels; by default the fewest that Painter takes.
+    """
+    levels = levels or int(count ** (1 / 3)) + 1
+    step = 256 // levels
+    places = np.stack(np.unravel_index(np.arange(count), (levels,) * 3), axis=-1)
+    return ((255 - places * step) / 255).astype(np.float32)
 
 
 def random_colors(count: int, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -232,6 +232,8 @@ class TuningSettings:
         At most so many tensors.
     prompts_per_step : int
         How many of them a query sees in an update: those nearest to it.
+    queries_per_step : int
+        How many queries an update learns from.
     crop : float
         A query shows at least this share of its picture's sides.
     flip, brightness : bool
@@ -257,6 +259,7 @@ class TuningSettings:
     start: TuningStart = "reference"
     num_prompts: int = 8
     prompts_per_step: int = 2
+    queries_per_step: int = 1
     crop: float = 1.0
     flip: bool = False
     brightness: bool = False
@@ -269,7 +272,8 @@ class TuningSettings:
     def __post_init__(self) -> None:
         """Refuse values that leave nothing to learn."""
         _check_choice(self.start, TuningStart)
-        counts = ("steps", "num_prompts", "prompts_per_step", "check_every", "patience")
+        counts = ("steps", "num_prompts", "prompts_per_step", "queries_per_step",
+                  "check_every", "patience")  # fmt: skip
         for name in counts:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:

@@ -1,9 +1,12 @@
 """Small networks whose every weight is random, and a predictor that needs none."""
 
 import copy
+import importlib.util
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -208,3 +211,30 @@ def tuner(monkeypatch: pytest.MonkeyPatch) -> Iterator[TunedInSteps]:
 def models() -> ModelCache:
     """A cache whose models are their names."""
     return ModelCache(lambda name, /, *, progress=None: f"the {name} model")
+
+
+@pytest.fixture(scope="session")
+def miniatures() -> ModuleType:
+    """The module that writes small data sets in published layouts."""
+    file = Path(__file__).with_name("miniatures.py")
+    spec = importlib.util.spec_from_file_location("miniatures", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def published(
+    miniatures: ModuleType, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """Return the folder of a small data set by the name of its layout; do not write."""
+    folders: dict[str, Path] = {}
+
+    def find(name: str) -> Path:
+        if name not in folders:
+            folders[name] = miniatures.write(name, tmp_path_factory.mktemp(name))
+        return folders[name]
+
+    return find

@@ -246,3 +246,34 @@ def test_impossible_palettes_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         Palette(ids=np.array(ids), colors=np.array(colors, dtype=np.float32))
+
+
+# -- Painter's colours -------------------------------------------------------------
+
+
+def test_painters_colours_are_those_of_its_evaluation() -> None:
+    # R=255-(i//36)*42, G=255-((i%36)//6)*42, B=255-(i%6)*42
+    palette = Palette.painter(range(1, 151))
+    grey = np.rint(palette.colors * 255).astype(int)
+    assert grey[0].tolist() == [255, 255, 255]
+    assert grey[7].tolist() == [255, 213, 213]
+    assert grey[149].tolist() == [255 - 4 * 42, 255, 255 - 5 * 42]
+    # Of 133 classes of COCO it has 7 levels.
+    coco = np.rint(Palette.painter(range(133), 7).colors * 255).astype(int)
+    assert coco[7].tolist() == [255, 219, 255]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 26, 27, 63, 64, 133, 150, 255])
+def test_painters_colours_differ_from_each_other_and_black(count: int) -> None:
+    palette = Palette.painter(range(1, count + 1))
+    labels = palette.ids.reshape(1, -1)
+    np.testing.assert_array_equal(palette.decode(palette.encode(labels))[0], labels)
+
+
+def test_without_background_every_pixel_has_a_label() -> None:
+    palette = Palette.of([3, 9])
+    black = np.zeros((2, 2, 3), np.float32)
+    assert palette.decode(black)[0].max() == 0
+    labels, confidence = palette.decode(black, background=False)
+    assert set(np.unique(labels)) <= {3, 9}
+    assert confidence.max() == pytest.approx(0, abs=1e-6)  # half way between both

@@ -1,4 +1,4 @@
-"""The command line: predict, tune, task, export, train, evaluate, benchmark, info."""
+"""The command line: predict, tune, task, export, train, evaluate, paper and more."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from napari_seggpt.cli import (
     evaluate,
     export,
     info,
+    paper,
     predict,
     task,
     train,
@@ -22,7 +23,7 @@ from napari_seggpt.cli.interrupt import INTERRUPTED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (predict, tune, task, export, train, evaluate, benchmark, info)
+COMMANDS = (predict, tune, task, export, train, evaluate, paper, benchmark, info)
 USER_ERROR = 2
 
 

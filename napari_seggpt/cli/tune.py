@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from tqdm import tqdm
-
-from napari_seggpt.cli import arguments, references
+from napari_seggpt.cli import arguments, references, tune_dataset
 from napari_seggpt.cli.interrupt import INTERRUPTED, StopAtNextStep
 from napari_seggpt.cli.paths import check_apart, check_new
 from napari_seggpt.cli.reading import open_images
+from napari_seggpt.cli.tune_dataset import follow
 from napari_seggpt.settings import TuningSettings, TuningStart
 
 if TYPE_CHECKING:
@@ -33,11 +32,17 @@ def add_parser(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "tune",
         help="tune a prompt on some labelled frames",
-        description="Tune a prompt on two or more labelled frames: the model stays as "
-        "it is, the prompt learns. predict --prompt takes the file, for this stack or "
-        "another. Stopping (Ctrl-C) keeps the best prompt so far.",
+        description="Tune a prompt on two or more labelled frames, or on a whole data "
+        "set: the model stays as it is, the prompt learns. predict --prompt takes the "
+        "file, for this stack or another. Stopping (Ctrl-C) keeps the best prompt so "
+        "far.",
     )
-    parser.add_argument("stack", type=Path, help="TIFF, OME-TIFF, zarr or a folder")
+    parser.add_argument(
+        "stack",
+        type=Path,
+        help="TIFF, OME-TIFF, zarr or a folder; or, without references, the folder of "
+        "a data set as it is published, or with images/ and labels/",
+    )
     references.add_references(parser)
     parser.add_argument(
         "--output", type=Path, required=True, help=f"file of the prompt ({ENDING})"
@@ -57,6 +62,7 @@ def add_parser(commands: Any) -> None:
         help="write the prompt even if it is no better than the frames as they are",
     )
     add_tuning(parser)
+    tune_dataset.add_dataset(parser)
     arguments.add_contrast(parser)
     arguments.add_prediction(parser)
     arguments.add_model(parser)
@@ -64,51 +70,68 @@ def add_parser(commands: Any) -> None:
 
 
 def add_tuning(parser: argparse.ArgumentParser) -> None:
-    """Add how a prompt is tuned."""
-    group = parser.add_argument_group("tuning")
+    """Add how a prompt is tuned; what is not given is left to `tuning_settings`."""
+    group = parser.add_argument_group(
+        "tuning", "The defaults are those for frames of a stack."
+    )
     group.add_argument(
         "--steps",
         type=int,
         metavar="N",
-        default=TUNING.steps,
-        help="at most N updates (default: %(default)s)",
+        default=argparse.SUPPRESS,
+        help=f"at most N updates (default: {TUNING.steps})",
     )
     group.add_argument(
         "--from",
         dest="start",
         choices=get_args(TuningStart),
-        default=TUNING.start,
-        help="what the pictures of the prompt start from (default: %(default)s)",
+        default=argparse.SUPPRESS,
+        help="what the pictures of the prompt start from: a labelled image each, one "
+        f"grid of all, or noise (default: {TUNING.start})",
     )
     group.add_argument(
         "--num-prompts",
         type=int,
         metavar="N",
-        default=TUNING.num_prompts,
-        help="at most N pictures in the prompt (default: %(default)s)",
+        default=argparse.SUPPRESS,
+        help="at most N pictures in the prompt, or in the grid that it starts from "
+        f"(default: {TUNING.num_prompts})",
     )
     for name, what in (
         ("map", "what the prompt offers to be read"),
         ("image", "the prompt's pictures"),
         ("color", "the prompt's colours"),
     ):
+        default = getattr(TUNING, f"{name}_rate")
         group.add_argument(
             f"--{name}-rate",
             type=float,
             metavar="RATE",
-            default=getattr(TUNING, f"{name}_rate"),
+            default=argparse.SUPPRESS,
             help=f"how fast {what} learn; 0: not at all (default: "
-            + ("as the model needs)" if name == "image" else "%(default)s)"),
+            + ("as the model needs)" if default is None else f"{default})"),
         )
     group.add_argument(
-        "--seed", type=int, default=TUNING.seed, help="(default: %(default)s)"
+        "--queries-per-step",
+        type=int,
+        metavar="N",
+        default=argparse.SUPPRESS,
+        help=f"learn from N images in an update (default: {TUNING.queries_per_step})",
+    )
+    group.add_argument(
+        "--seed",
+        type=int,
+        default=argparse.SUPPRESS,
+        help=f"(default: {TUNING.seed})",
     )
 
 
-def tuning_settings(args: argparse.Namespace) -> TuningSettings:
-    """Return the settings that the flags of tuning say."""
+def tuning_settings(
+    args: argparse.Namespace, defaults: TuningSettings = TUNING
+) -> TuningSettings:
+    """Return the settings that the flags of tuning say, and else the defaults."""
     names = {field.name for field in fields(TuningSettings)}
-    return TuningSettings(**{k: v for k, v in vars(args).items() if k in names})
+    return replace(defaults, **{k: v for k, v in vars(args).items() if k in names})
 
 
 def _name(text: str) -> tuple[int, str]:
@@ -120,15 +143,18 @@ def _name(text: str) -> tuple[int, str]:
 
 def run(args: argparse.Namespace) -> int:
     """Tune and write; returns the exit code."""
-    settings = tuning_settings(args)
     if args.output.suffix != ENDING:
         raise ValueError(f"Expected an output {ENDING}, got {args.output.name}.")
+    if tune_dataset.is_dataset(args):
+        settings = tuning_settings(args, tune_dataset.defaults())
+        return tune_dataset.run(args, settings)
+    settings = tuning_settings(args)
     check_apart([args.output], references.read_files(args))
     check_new(args.output, overwrite=args.overwrite)
     with open_images(args, args.stack) as stack:
         steps = _start(args, stack, settings)
     with StopAtNextStep() as interrupt:
-        best = _follow(steps, settings.steps, interrupt)
+        best = follow(steps, settings.steps, interrupt)
     code = _finish(args, best)
     return INTERRUPTED if interrupt.asked and code == 0 else code
 
@@ -154,28 +180,6 @@ def _start(
         limits=limits,
         class_names=dict(args.names),
     )
-
-
-def _follow(
-    steps: Generator[TuneStep], total: int, interrupt: StopAtNextStep
-) -> TunedPrompt:
-    """Show loss and Dice as they come; returns the best prompt."""
-    shown: dict[str, str] = {}
-    best: TunedPrompt | None = None
-    with tqdm(total=total, unit="step", desc="Tuning") as bar:
-        for step in steps:
-            best = step.best
-            if step.loss is not None:
-                shown["loss"] = f"{step.loss:.3f}"
-            if step.dice is not None:
-                shown["dice"] = f"{step.dice:.3f}"
-            bar.update(step.step - bar.n)
-            bar.set_postfix(shown)
-            if interrupt.asked:
-                break
-    steps.close()
-    assert best is not None  # the first step is there before any update
-    return best
 
 
 def _finish(args: argparse.Namespace, best: TunedPrompt) -> int:

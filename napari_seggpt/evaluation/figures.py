@@ -66,7 +66,7 @@ def draw_dice(results: Sequence[DataSetScore], path: Path) -> None:
         mean = {m: float(np.mean([one.dice[m] for one in results])) for m in methods}
         rows.append(("mean", mean))
     height = 0.8 + len(rows) * (0.12 * len(methods) + 0.1)
-    figure, axes = _new_figure(height)
+    figure, axes = new_figure(height)
     thickness = 0.8 / len(methods)
     places = np.arange(len(rows))
     for number, (method, (color, _)) in enumerate(_styles(methods).items()):
@@ -109,7 +109,7 @@ def draw_distance(scores: Sequence[FrameScore], path: Path) -> None:
     _check_any(scores)
     distances = np.array([score.distance for score in scores])
     bins = np.rint(2 * np.log2(distances))
-    figure, axes = _new_figure(3.6)
+    figure, axes = new_figure(3.6)
     for method, (color, marker) in _styles(scores[0].dice).items():
         dice = np.array([score.dice[method] for score in scores])
         axes.plot(
@@ -153,7 +153,7 @@ def draw_effort(
         If there are no steps, no matplotlib, or no such kind of image.
     """
     _check_any([steps for each in curves.values() for steps in each])
-    figure, axes = _new_figure(3.6)
+    figure, axes = new_figure(3.6)
     shares = np.linspace(0, 1, 101)
     for method, (color, marker) in _styles(curves).items():
         rows = [_dice_at(steps, shares) for steps in curves[method] if steps]
@@ -206,7 +206,7 @@ def draw_training(
         If there are no losses, no matplotlib, or no such kind of image.
     """
     _check_any(losses)
-    figure, axes = _new_figure(3.6)
+    figure, axes = new_figure(3.6)
     steps, values = np.array(losses).T
     color, dice_color = STYLES["copied"][0], STYLES["seggpt"][0]
     axes.plot(steps, values, color=color, linewidth=0.4, alpha=0.5)
@@ -242,7 +242,14 @@ def _styles(methods: Iterable[str]) -> dict[str, tuple[str, str]]:
     return {name: STYLES.get(name) or others[name] for name in names}
 
 
-def _new_figure(height: float) -> tuple[Figure, Axes]:
+def new_figure(height: float) -> tuple[Figure, Axes]:
+    """Make a figure of a height in inches, and its axes, in the style of all.
+
+    Raises
+    ------
+    ValueError
+        If there is no matplotlib.
+    """
     check_matplotlib()
     from matplotlib.figure import Figure
 

@@ -178,9 +178,7 @@ Start = tuple["list[FrameTile | None]", "NDArray[np.float32]", "NDArray[np.float
 def _start(data: TuningData, settings: TuningSettings) -> Start:
     """Return where tensors come from, and their images and colours (K, 3, H, W)."""
     if settings.start == "grid":
-        tiles = [
-            x for x in data.starts(settings.num_prompts) if not data.is_held_back(x)
-        ]
+        tiles = data.starts(settings.num_prompts, held_back=False)
         picture, labels = spatial_grid(
             [x.picture for x in tiles], [x.labels for x in tiles]
         )

@@ -34,21 +34,23 @@ from napari_seggpt.training.learned import LearnedPrompt
 from napari_seggpt.training.recipe import Recipe
 from napari_seggpt.training.trainer import stage_loss
 from napari_seggpt.training.tuning_data import TuningData, augment
+from napari_seggpt.training.tuning_state import Dices, TuningState
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
-    from torch.optim import Optimizer
 
     from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.preprocessing import Limits
     from napari_seggpt.prompts import Prompt
     from napari_seggpt.training.tuning_data import FrameTile
+    from napari_seggpt.training.tuning_state import StateFile
 
 RECIPE = Recipe()  # the loss is that of training
 SHARPNESS = 2.0  # of the choice among colours in the soft Dice
+LEAST_JUDGES = 8  # tiles, if there are as many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,11 +120,11 @@ def tune_prompt(
         limits=limits,
         hold_back=settings.hold_back,
     )
-    tuner = _Tuner(model, data, settings, prediction, dict(class_names or {}))
+    tuner = Tuner(model, data, settings, prediction, dict(class_names or {}))
     return tuner.run()
 
 
-class _Tuner:
+class Tuner:
     """A run: the learned prompt, and what it learns from."""
 
     def __init__(
@@ -132,6 +134,7 @@ class _Tuner:
         settings: TuningSettings,
         prediction: PredictionSettings,
         class_names: Mapping[int, str],
+        state_file: StateFile | None = None,
     ) -> None:
         self._device = pick_device(prediction.device)
         self._dtype = pick_dtype(prediction.precision, self._device)
@@ -147,6 +150,7 @@ class _Tuner:
         tiling = prediction.tiling
         self._tile_scale = tiling.scale if tiling.enabled else None
         self._class_names = dict(class_names)
+        self._state_file = state_file
         self._learned = LearnedPrompt(data, settings, model, self._seg_type)
         self._queries = [x for x in data.queries() if self._learned.usable(x.frame)]
         self._judges = self._choose_judges()
@@ -160,78 +164,108 @@ class _Tuner:
             yield from self._steps()
 
     def _steps(self) -> Generator[TuneStep]:
-        settings, started = self._settings, time.perf_counter()
-        rng = np.random.default_rng(settings.seed)
-        optimizer = self._learned.optimizer(settings)
-        hash_ = model_hash(self._model)
-        first = self._measure(self._learned)
-        before = first if settings.start == "reference" else self._measure_plain()
-
-        def snapshot(step: int, after: Dices) -> TunedPrompt:
-            figures = TuningFigures(
-                frames=self._data.frames,
-                steps=step,
-                seconds=round(time.perf_counter() - started, 1),
-                dice_before=before.mean,
-                dice_after=after.mean,
-                held_back_before=before.held_back,
-                held_back_after=after.held_back,
-            )
-            return self._snapshot(figures, hash_)
-
-        best, highest, without_gain = snapshot(0, first), first.mean, 0
-        yield _step(0, None, first, best)
-        for step in range(1, settings.steps + 1):
-            for group in optimizer.param_groups:
-                group["lr"] = group["rate"] * (1 - (step - 1) / settings.steps)
-            loss = self._update(optimizer, self._query_of(step, rng), rng)
-            dices = None
-            if step % settings.check_every == 0 or step == settings.steps:
-                dices = self._measure(self._learned)
-                without_gain += 1
-                if dices.mean > highest:
-                    without_gain = 0
-                    best, highest = snapshot(step, dices), dices.mean
-            yield _step(step, loss, dices, best)
-            if without_gain == settings.patience:
+        self._started = time.perf_counter()
+        self._optimizer = self._learned.optimizer(self._settings)
+        self._hash = model_hash(self._model)
+        state, dices = self._begin()
+        yield _step(state.step, None, dices, state.best)
+        for step in range(state.step + 1, self._settings.steps + 1):
+            rng = np.random.default_rng((self._settings.seed, step))
+            loss = self._update(step, self._queries_of(step, rng), rng)
+            state, dices = self._judge(replace(state, step=step))
+            yield _step(step, loss, dices, state.best)
+            if state.without_gain == self._settings.patience:
                 return
 
-    def _snapshot(self, figures: TuningFigures, hash_: str) -> TunedPrompt:
+    def _begin(self) -> tuple[TuningState, Dices | None]:
+        """Take up what was stopped, or begin; returns the Dices of a beginning."""
+        if self._state_file is not None:
+            found = self._state_file.load(self._learned, self._optimizer)
+            if found is not None:
+                self._started -= found.seconds
+                return found, None
+        first = self._measure(self._learned)
+        plain = self._settings.start == "reference"
+        before = first if plain else self._measure_plain()
+        best = self._snapshot(0, before, first)
+        state = TuningState(step=0, before=before, best=best, highest=first.mean)
+        self._save(state)
+        return state, first
+
+    def _judge(self, state: TuningState) -> tuple[TuningState, Dices | None]:
+        """Measure the prompt if it is time, and keep it if it is the best."""
+        settings, step = self._settings, state.step
+        if step % settings.check_every and step != settings.steps:
+            return state, None
+        dices = self._measure(self._learned)
+        state = replace(state, seconds=self._seconds())
+        if dices.mean > state.highest:
+            best = self._snapshot(step, state.before, dices)
+            state = replace(state, best=best, highest=dices.mean, without_gain=0)
+        else:
+            state = replace(state, without_gain=state.without_gain + 1)
+        self._save(state)
+        return state, dices
+
+    def _save(self, state: TuningState) -> None:
+        if self._state_file is not None:
+            self._state_file.save(state, self._learned, self._optimizer)
+
+    def _seconds(self) -> float:
+        return round(time.perf_counter() - self._started, 1)
+
+    def _snapshot(self, step: int, before: Dices, after: Dices) -> TunedPrompt:
         images, colors = self._learned.arrays()
         return TunedPrompt(
             images=images,
             colors=colors,
             palette=self._data.palette,
             class_names=self._class_names,
-            model_hash=hash_,
+            model_hash=self._hash,
             seg_type=self._seg_type,
             tile_scale=self._tile_scale,
             settings=self._settings,
-            figures=figures,
+            figures=TuningFigures(
+                frames=self._data.frames,
+                steps=step,
+                seconds=self._seconds(),
+                dice_before=before.mean,
+                dice_after=after.mean,
+                held_back_before=before.held_back,
+                held_back_after=after.held_back,
+            ),
             prompt_map=self._learned.map_arrays(),
         )
 
     # -- updates -------------------------------------------------------------------
 
-    def _query_of(self, step: int, rng: np.random.Generator) -> FrameTile:
-        """Return the queries in a new random order, over and over."""
-        place = (step - 1) % len(self._queries)
-        if place == 0:
-            self._order = rng.permutation(len(self._queries))
-        return self._queries[self._order[place]]
+    def _queries_of(self, step: int, rng: np.random.Generator) -> list[FrameTile]:
+        """Return the queries of an update: all in a random order, over and over."""
+        count, among = self._settings.queries_per_step, len(self._queries)
+        places = range((step - 1) * count, step * count)
+        return [self._queries[self._order(i // among)[i % among]] for i in places]
+
+    def _order(self, round_: int) -> NDArray[np.intp]:
+        rng = np.random.default_rng((self._settings.seed, 0, round_))
+        return rng.permutation(len(self._queries))
 
     def _update(
-        self, optimizer: Optimizer, query: FrameTile, rng: np.random.Generator
+        self, step: int, queries: Sequence[FrameTile], rng: np.random.Generator
     ) -> float:
-        """Make an update from one query; returns its loss."""
-        optimizer.zero_grad()
-        loss = self._loss(query, rng)
-        if not torch.isfinite(loss):
-            raise RuntimeError("Expected a finite loss, got NaN: use lower rates.")
-        loss.backward()
-        optimizer.step()
+        """Make an update from some queries; returns their mean loss."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["rate"] * (1 - (step - 1) / self._settings.steps)
+        self._optimizer.zero_grad()
+        total = 0.0
+        for query in queries:
+            loss = self._loss(query, rng) / len(queries)
+            if not torch.isfinite(loss):
+                raise RuntimeError("Expected a finite loss, got NaN: use lower rates.")
+            loss.backward()
+            total += loss.item()
+        self._optimizer.step()
         self._learned.pull_back()
-        return loss.item()
+        return total
 
     def _loss(self, query: FrameTile, rng: np.random.Generator) -> Tensor:
         picture, labels, flipped = augment(query, self._settings, rng)
@@ -242,13 +276,13 @@ class _Tuner:
         target = self._tensor(self._data.palette.encode(labels))
         shown = torch.from_numpy(np.ascontiguousarray(labels != 0))[None]
         weight = pixel_weights(shown.to(self._device), RECIPE.foreground_weight)
-        losses = [
-            stage_loss(x, target, weight, RECIPE.beta)
-            + self._settings.dice_weight
-            * soft_dice_loss(x.float(), target, self._known)
-            for x in stages
-        ]
-        return torch.stack(losses).mean()
+        losses = [stage_loss(x, target, weight, RECIPE.beta) for x in stages]
+        share = self._settings.dice_weight
+        if share:  # of many colours it takes much memory
+            losses += [
+                share * soft_dice_loss(x.float(), target, self._known) for x in stages
+            ]
+        return torch.stack(losses).sum() / len(stages)
 
     def _known_colors(self) -> Tensor:
         """Return black and the palette's colours (L, 3), normalised."""
@@ -270,18 +304,27 @@ class _Tuner:
         )
 
     def _choose_judges(self) -> list[FrameTile]:
-        """Choose tiles of all frames, or those alone that a grid does not show."""
-        tiles = self._data.starts(self._settings.num_prompts)
+        """Choose tiles of several frames, or those alone that a grid does not show.
+
+        There are more of them than tensors where these are few: a frame is predicted
+        from the tensors of others only.
+        """
+        tiles = self._data.starts(max(self._settings.num_prompts, LEAST_JUDGES))
         unseen = [x for x in tiles if self._data.is_held_back(x)]
-        return unseen if self._learned.shows_queries and unseen else tiles
+        if self._learned.shows_queries:
+            return unseen or tiles
+        return [x for x in tiles if self._learned.usable(x.frame)]
 
     @torch.no_grad()
     def _measure(self, learned: LearnedPrompt) -> Dices:
         """Predict labelled tiles, each from the tensors of other frames."""
         scores, held_back = [], []
         for tile in self._judges:
+            others = learned.usable(tile.frame)
+            if not others:  # the only prompt is this frame
+                continue
             with autocast(self._device, self._dtype):
-                prompts = learned.encode(learned.usable(tile.frame))
+                prompts = learned.encode(others)
                 colors = self._model(self._tensor(tile.picture), prompts)
             picture = denormalise(colors.float().cpu().numpy())[0]
             labels, _ = self._data.palette.decode(picture)
@@ -290,14 +333,6 @@ class _Tuner:
                 held_back.append(scores[-1])
         own = float(np.mean(held_back)) if held_back else None
         return Dices(mean=float(np.mean(scores)), held_back=own)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dices:
-    """Mean Dice of frames that are predicted from the others, and of one of them."""
-
-    mean: float
-    held_back: float | None
 
 
 def _step(

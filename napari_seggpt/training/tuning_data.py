@@ -145,14 +145,16 @@ class TuningData:
             held_back=_typical(examples) if may_hold_back else None,
         )
 
-    def starts(self, count: int) -> list[FrameTile]:
+    def starts(self, count: int, *, held_back: bool = True) -> list[FrameTile]:
         """Choose at most so many tiles to start tensors from.
 
         Every frame gives its most labelled tile before any gives its second; where
-        that is too many, frames are chosen evenly.
+        that is too many, frames are chosen evenly. The held-back frame gives some if
+        it is wanted, and never the only one.
         """
+        tiles = self.tiles if held_back and count > 1 else self.queries()
         by_frame: list[list[FrameTile]] = [[] for _ in range(self.frames)]
-        for tile in sorted(self.tiles, key=lambda x: -np.count_nonzero(x.labels)):
+        for tile in sorted(tiles, key=lambda x: -np.count_nonzero(x.labels)):
             by_frame[tile.frame].append(tile)
         chosen: list[FrameTile] = []
         for group in itertools.zip_longest(*by_frame):

@@ -136,13 +136,13 @@ def test_pictures_and_colours_learn_if_asked(new_model, frames, part):
 
 def test_a_network_without_a_readout_learns_pictures(tiny_model, frames, monkeypatch):
     snapshots = []
-    original = tuning._Tuner._snapshot
+    original = tuning.Tuner._snapshot
 
     def record(self, *args):
         snapshots.append(self._learned.arrays()[0])
         return original(self, *args)
 
-    monkeypatch.setattr(tuning._Tuner, "_snapshot", record)
+    monkeypatch.setattr(tuning.Tuner, "_snapshot", record)
     values = iter(np.linspace(0, 1, 1000))
     monkeypatch.setattr(tuning, "mean_dice", lambda *_: next(values))
     best = tune(tiny_model, frames)[-1].best
@@ -293,3 +293,37 @@ def test_the_soft_dice_loss_falls_to_zero_on_the_colours():
     right = float(soft_dice_loss(target, target, known))
     assert right < 0.02 < float(soft_dice_loss(black, target, known))
     assert float(soft_dice_loss(black, black, known)) < 0.02
+
+
+# -- one tensor --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", ["reference", "grid", "noise"])
+@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("kind", ["paint", "readout"])
+def test_one_tensor_learns_from_any_start(
+    tiny_model, new_model, frames, start, count, kind
+):
+    model = tiny_model if kind == "paint" else new_model()
+    settings = replace(QUICK, num_prompts=1, start=start, image_rate=0.1)
+    steps = tune(model, frames[:count], settings)
+    best = steps[-1].best
+    assert best.images.shape == (1, 3, 32, 32)
+    assert steps[-1].step == 4
+    assert 0 <= steps[-1].dice <= 1
+    assert best.figures.dice_before >= 0
+
+
+def test_one_tensor_does_not_come_from_the_held_back_frame(frames):
+    data = data_of(frames)
+    assert data.held_back is not None
+    (start,) = data.starts(1)
+    assert start.frame != data.held_back
+    assert data.held_back in {x.frame for x in data.starts(5)}
+
+
+def test_an_update_may_learn_from_several_queries(new_model, frames):
+    steps = tune(new_model(), frames, replace(QUICK, queries_per_step=3))
+    assert [step.loss is None for step in steps] == [True] + [False] * 4
+    single = tune(new_model(), frames)
+    assert steps[1].loss != single[1].loss

@@ -1,0 +1,196 @@
+"""`napari-seggpt tune DATASET`: a prompt for all images of a data set."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from napari_seggpt.cli import arguments
+from napari_seggpt.cli.interrupt import INTERRUPTED, StopAtNextStep
+from napari_seggpt.cli.paths import check_apart, check_new
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Generator
+    from pathlib import Path
+    from typing import Any
+
+    from napari_seggpt.datasets.base import ImageDataset
+    from napari_seggpt.model.seggpt import SegGPT
+    from napari_seggpt.palette import Palette
+    from napari_seggpt.prompts import TunedPrompt
+    from napari_seggpt.settings import TuningSettings
+    from napari_seggpt.training.tuning import TuneStep
+
+PALETTES = ("separated", "painter")
+
+
+def add_dataset(parser: argparse.ArgumentParser) -> None:
+    """Add which data set is read, and how its classes are coloured."""
+    group = parser.add_argument_group(
+        "data set",
+        "Without references, a folder is a data set: one picture learns, from a grid "
+        "of 4 images, at a rate of 0.1, for 2000 updates from 4 images each, and the "
+        "best is kept. Stopped, it goes on from OUTPUT.state.",
+    )
+    group.add_argument(
+        "--layout", metavar="NAME", help="which data set it is, if several fit"
+    )
+    group.add_argument(
+        "--subset", metavar="NAME", help="which part of it (default: that for training)"
+    )
+    group.add_argument(
+        "--palette",
+        choices=PALETTES,
+        default="separated",
+        help="separated: classes get as few colours at once as --labels-per-pass says, "
+        "and a prompt for each of several files; painter: all at once, in the colours "
+        "of Painter's evaluation (default: separated)",
+    )
+
+
+def is_dataset(args: argparse.Namespace) -> bool:
+    """Tell whether a folder without references is to be taken as a data set."""
+    given = (args.labels, args.frames, args.reference, args.prompt)
+    return args.stack.is_dir() and not any(given) and args.stack.suffix != ".zarr"
+
+
+def defaults() -> TuningSettings:
+    """Return how a prompt is tuned on a data set if the flags do not say."""
+    from napari_seggpt.training.dataset_tuning import DATASET_TUNING
+
+    return DATASET_TUNING
+
+
+def run(args: argparse.Namespace, settings: TuningSettings) -> int:
+    """Tune a prompt for each palette and write it; returns the exit code."""
+    dataset = _open(args)
+    palettes = _palettes(args, dataset)
+    jobs = dict(zip(_files(args.output, len(palettes)), palettes, strict=True))
+    check_apart([*jobs, *(_state(file) for file in jobs)], [args.stack])
+    check_new(args.output, overwrite=True)  # its folder is there
+    if args.overwrite:
+        for file in jobs:
+            _state(file).unlink(missing_ok=True)
+    rest = [file for file in jobs if args.overwrite or not _is_done(file)]
+    if not rest:
+        check_new(next(iter(jobs)), overwrite=False)
+    model = arguments.load_named_model(args.model)
+    for file in rest:
+        _announce(file, jobs[file], dataset)
+        steps = _start(args, model, dataset, jobs[file], settings, _state(file))
+        with StopAtNextStep() as interrupt:
+            best = follow(steps, settings.steps, interrupt)
+        best.save(file)
+        if interrupt.asked:
+            print(f"Stopped. The best prompt so far: {file}", file=sys.stderr)
+            return INTERRUPTED
+        _state(file).unlink(missing_ok=True)
+        _report(file, best)
+    return 0
+
+
+def _start(
+    args: argparse.Namespace,
+    model: SegGPT,
+    dataset: ImageDataset[Any],
+    palette: Palette,
+    settings: TuningSettings,
+    state: Path,
+) -> Generator[TuneStep]:
+    from napari_seggpt.training.dataset_tuning import tune_on_dataset
+
+    return tune_on_dataset(
+        model,
+        dataset,
+        palette,
+        settings=settings,
+        prediction=arguments.prediction_settings(args),
+        class_names={**dataset.classes, **dict(args.names)},
+        state_file=state,
+    )
+
+
+def _open(args: argparse.Namespace) -> ImageDataset[Any]:
+    from napari_seggpt.datasets.base import DatasetError, ImageDataset
+    from napari_seggpt.datasets.layouts import open_dataset
+
+    try:
+        dataset = open_dataset(
+            args.stack, layout=args.layout, subset=args.subset, to_learn_from=True
+        )
+    except DatasetError as error:
+        raise DatasetError(
+            f"{error} To tune on frames of a stack, give their labels with --labels."
+        ) from None
+    if not isinstance(dataset, ImageDataset):
+        raise DatasetError(f"Expected a data set of images, got {dataset.title}.")
+    return dataset
+
+
+def _palettes(args: argparse.Namespace, dataset: ImageDataset[Any]) -> list[Palette]:
+    from napari_seggpt.datasets.base import class_ids
+    from napari_seggpt.palette import Palette
+
+    ids = class_ids(dataset)
+    if args.palette == "painter":
+        return [Palette.painter(ids)]
+    return Palette.of(ids).split(args.labels_per_pass)
+
+
+def _files(output: Path, count: int) -> list[Path]:
+    """Return where each of several prompts is written; a single one has no number."""
+    if count == 1:
+        return [output]
+    stem, ending = output.stem, output.suffix
+    return [output.with_name(f"{stem}-{i}{ending}") for i in range(1, count + 1)]
+
+
+def _state(file: Path) -> Path:
+    return file.with_name(f"{file.name}.state")
+
+
+def _is_done(file: Path) -> bool:
+    """Tell whether an earlier run has finished a prompt."""
+    return file.exists() and not _state(file).exists()
+
+
+def _announce(file: Path, palette: Palette, dataset: ImageDataset[Any]) -> None:
+    print(
+        f"{file.name}: {len(palette.ids)} classes of {dataset.title}, "
+        f"{dataset.subset}, {len(dataset)} images",
+        file=sys.stderr,
+    )
+
+
+def follow(
+    steps: Generator[TuneStep], total: int, interrupt: StopAtNextStep
+) -> TunedPrompt:
+    """Show loss and Dice as they come; returns the best prompt."""
+    shown: dict[str, str] = {}
+    best: TunedPrompt | None = None
+    with tqdm(total=total, unit="step", desc="Tuning") as bar:
+        for step in steps:
+            best = step.best
+            if step.loss is not None:
+                shown["loss"] = f"{step.loss:.3f}"
+            if step.dice is not None:
+                shown["dice"] = f"{step.dice:.3f}"
+            bar.update(step.step - bar.n)
+            bar.set_postfix(shown)
+            if interrupt.asked:
+                break
+    steps.close()
+    assert best is not None  # the first step is there before any update
+    return best
+
+
+def _report(file: Path, best: TunedPrompt) -> None:
+    figures = best.figures
+    print(
+        f"Tuned on {figures.frames} images: Dice of images that were not learned from "
+        f"{figures.dice_before:.3f} before, {figures.dice_after:.3f} after; "
+        f"{figures.steps} steps, {figures.seconds:.0f} s. Prompt: {file}"
+    )

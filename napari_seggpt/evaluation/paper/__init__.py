@@ -1,0 +1,1 @@
+"""The paper's tables, each from its published data to figures beside the paper's."""
