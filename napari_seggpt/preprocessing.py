@@ -59,6 +59,12 @@ def check_frame(frame: NDArray[Any]) -> None:
         raise FrameError(f"Expected a frame of real numbers, got dtype {frame.dtype}.")
 
 
+def is_flat(frame: NDArray[Any]) -> bool:
+    """Tell whether a frame shows nothing: one value only, NaN and infinity left out."""
+    values = frame[np.isfinite(frame)] if frame.dtype.kind == "f" else frame
+    return not values.size or bool(values.min() == values.max())
+
+
 def measure_limits(
     frames: Iterable[NDArray[Any]], settings: ContrastSettings | None = None
 ) -> Limits:

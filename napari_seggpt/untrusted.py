@@ -120,8 +120,9 @@ def as_type(values: object, kind: type[T]) -> T:
 
 
 def _sentence(error: Exception) -> str:
-    text = str(error).replace("`", "")
-    return text if text.endswith(".") else f"{text}."
+    text = str(error).replace("`", "").removesuffix(".")
+    is_sentence = text.startswith("Expected")
+    return f"{text}." if is_sentence else f"Expected sound values, got: {text}."
 
 
 def read_entry(archive: zipfile.ZipFile, name: str) -> bytes:

@@ -10,7 +10,9 @@ from napari_seggpt.cli.console import warn
 from napari_seggpt.cli.reading import add_reading, open_labels, read_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from napari_seggpt.io import ColorIds, Stack
     from napari_seggpt.prompts import Prompt, TunedPrompt
@@ -94,7 +96,8 @@ def references_of(
         raise ValueError(
             f"Expected reference frames from 0 to {len(stack) - 1}, got {missing[0]}."
         )
-    return [_prompt(stack[i], labelled[i], index=i) for i in sorted(labelled)]
+    images = _readable(stack, sorted(labelled), "Reference")
+    return [_prompt(image, labelled[i], index=i) for i, image in images]
 
 
 def _prompt(image: Any, labels: Any, *, index: int | None = None) -> Prompt:
@@ -117,7 +120,7 @@ def _labelled_frames(
                 f"in {args.labels}. For single frames use --reference FRAME=FILE."
             )
         if args.frames is None:
-            frames = ((index, labels[index]) for index in range(len(labels)))
+            frames = _readable(labels, range(len(labels)), "Label frame")
             return {index: frame for index, frame in frames if frame.any()}
         outside = [index for index in args.frames if not 0 <= index < len(labels)]
         if outside:
@@ -125,7 +128,18 @@ def _labelled_frames(
                 f"Expected --frames from 0 to {len(labels) - 1}, got {outside[0]}."
             )
         # A frame that is named and empty is a reference, too: nothing is there.
-        return {index: labels[index] for index in args.frames}
+        return dict(_readable(labels, args.frames, "Label frame"))
+
+
+def _readable(
+    stack: Stack, frames: Iterable[int], what: str
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield frames that can be read; tells of the others."""
+    for index in frames:
+        try:
+            yield index, stack[index]
+        except ValueError as error:
+            warn(f"{what} {index} is left out: {error}")
 
 
 def other_prompts(args: argparse.Namespace, colors: ColorIds) -> list[Prompt]:

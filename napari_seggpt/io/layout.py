@@ -52,14 +52,6 @@ class StackError(ValueError):
     """A stack or label file that cannot be read or written, and why, in one line."""
 
 
-# What libraries raise, besides their own errors, where a file holds nonsense. Pillow
-# tells of a damaged PNG by a SyntaxError.
-DAMAGE = (
-    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError,
-    OSError, RuntimeError, SyntaxError, TypeError, ValueError, struct.error, zlib.error,
-)  # fmt: skip
-
-
 class Source(Protocol):
     """Where the pixels of a stack come from: one implementation per format."""
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import zarr
 from zarr.storage import LocalStore
 
+from napari_seggpt.frames import DAMAGE
 from napari_seggpt.io.axes import guess_axes
 from napari_seggpt.io.layout import (
-    DAMAGE,
     StackError,
     axis_name,
     choose,

@@ -33,7 +33,7 @@ class PngLabels(LabelsWriter):
         self._frames = tuple(frames)
 
     @staticmethod
-    def check_dtype(dtype: np.dtype[Any]) -> None:
+    def check_dtype(dtype: np.dtype[Any], path: Path) -> None:
         """Refuse integers that PNG cannot hold."""
         if dtype.name not in ("uint8", "uint16"):
             raise StackError(
@@ -66,7 +66,7 @@ class PngLabels(LabelsWriter):
     @classmethod
     def open(cls, path: Path, geometry: LabelsGeometry) -> PngLabels:
         """List the files of an existing folder."""
-        cls.check_dtype(geometry.dtype)
+        cls.check_dtype(geometry.dtype, path)
         frames = image_files(path)
         if any(frame.suffix.lower() != ".png" for frame in frames):
             raise StackError(f"Expected a folder of PNG files, got {path.name}.")

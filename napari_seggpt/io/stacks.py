@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from napari_seggpt.frames import DAMAGE
 from napari_seggpt.io.axes import guess_axes, select_frames
 from napari_seggpt.io.label_values import as_labels, labels_dtype
 from napari_seggpt.io.layout import (
-    DAMAGE,
     UNNAMED,
     Layout,
     StackError,

@@ -14,8 +14,8 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 
+from napari_seggpt.frames import DAMAGE
 from napari_seggpt.io.layout import (
-    DAMAGE,
     MAYBE_CHANNELS,
     MAYBE_COLORS,
     UNNAMED,

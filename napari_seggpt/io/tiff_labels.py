@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # Classic TIFF counts bytes up to 4 GiB; some of them are for the pages' headers.
 MAX_CLASSIC_TIFF_BYTES = 2**32 - 2**25
 IMAGEJ_DTYPES = ("uint8", "uint16")
+OME_BYTES = 4  # of the widest integers that OME-XML knows
 
 _OME_UNITS = {
     "micrometer": "µm",
@@ -57,8 +58,13 @@ class TiffLabels(LabelsWriter):
         self._file = path.open("r+b", buffering=0)
 
     @staticmethod
-    def check_dtype(dtype: np.dtype[Any]) -> None:
-        """Do nothing: TIFF holds all integers."""
+    def check_dtype(dtype: np.dtype[Any], path: Path) -> None:
+        """Refuse integers that the format cannot hold."""
+        if _is_ome(path) and dtype.itemsize > OME_BYTES:
+            raise StackError(
+                f"Expected at most 32 bits for OME-TIFF, got {dtype}: TIFF and zarr "
+                "hold wider ids."
+            )
 
     @staticmethod
     def check_replaceable(path: Path) -> None:
@@ -71,7 +77,7 @@ class TiffLabels(LabelsWriter):
         """Lay out a file of zeros, which takes no space until frames are written."""
         num_bytes = math.prod(geometry.shape) * geometry.dtype.itemsize
         bigtiff = num_bytes > MAX_CLASSIC_TIFF_BYTES
-        is_ome = path.stem.lower().endswith(".ome")
+        is_ome = _is_ome(path)
         # ImageJ knows neither BigTIFF nor wider integers; tifffile's own description
         # holds the same entries.
         is_imagej = not (is_ome or bigtiff) and geometry.dtype.name in IMAGEJ_DTYPES
@@ -143,6 +149,10 @@ class TiffLabels(LabelsWriter):
             data = self._get(self._offset + frame * num_bytes, num_bytes)
         labels = np.frombuffer(data, self._stored_dtype).reshape(shape)
         return labels.astype(self.geometry.dtype)
+
+
+def _is_ome(path: Path) -> bool:
+    return path.stem.lower().endswith(".ome")
 
 
 def _imagej_metadata(geometry: LabelsGeometry) -> dict[str, Any]:

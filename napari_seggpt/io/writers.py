@@ -78,7 +78,7 @@ def create_labels(
         units=names,
     )
     kind = _kind(path)
-    kind.check_dtype(geometry.dtype)
+    kind.check_dtype(geometry.dtype, path)
     check_output(path, overwrite=overwrite)
     with draft(path) as new:
         kind.create(new, geometry)

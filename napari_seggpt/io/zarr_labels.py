@@ -27,7 +27,7 @@ class ZarrLabels(LabelsWriter):
         self._array = array
 
     @staticmethod
-    def check_dtype(dtype: np.dtype[Any]) -> None:
+    def check_dtype(dtype: np.dtype[Any], path: Path) -> None:
         """Do nothing: zarr holds all integers."""
 
     @staticmethod

@@ -7,6 +7,8 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from napari_seggpt.untrusted import as_type, parse_json
+
 Decoder = Literal["paint", "readout"]
 
 
@@ -133,19 +135,13 @@ class SegGPTConfig:
         ValueError
             If the text is no JSON object, or names unknown or impossible values.
         """
-        values: Any = json.loads(text)
-        if not isinstance(values, dict):
-            raise ValueError(f"Expected a JSON object as config, got {text[:80]!r}.")
+        values = parse_json(text, dict[str, Any])
         unknown = set(values) - {field.name for field in fields(cls)}
         if unknown:
             raise ValueError(
                 f"Expected a SegGPT config, got unknown {sorted(unknown)}."
             )
-        lists = {key: tuple(v) for key, v in values.items() if isinstance(v, list)}
-        try:
-            return cls(**{**values, **lists})
-        except TypeError as error:
-            raise ValueError(f"Expected a SegGPT config: {error}.") from error
+        return as_type(values, cls)
 
 
 VIT_LARGE = SegGPTConfig()

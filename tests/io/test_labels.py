@@ -384,6 +384,7 @@ def test_files_are_not_replaced_by_folders(tmp_path: Path, name: str) -> None:
         ("a.tif", {"axis": "c"}, "got 'c'"),
         ("a.tif", {"pixel_size": (1.0, 1.0)}, "three positive pixel sizes"),
         ("a", {"dtype": np.uint32}, "uint8 or uint16 for PNG files, got uint32"),
+        ("a.ome.tif", {"dtype": np.int64}, "at most 32 bits for OME-TIFF, got int64"),
         ("a.png", {}, r"ending in .tif or .zarr, or a folder, got a.png"),
         ("a.h5", {}, r"ending in .tif or .zarr, or a folder, got a.h5"),
         ("no/a.tif", {}, "which does not exist"),
