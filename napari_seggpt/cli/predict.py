@@ -116,8 +116,7 @@ def _run_one(
             raise ValueError("Expected frames to predict in the range, got none.")
         limits = measure_limits(sample_frames(stack), arguments.contrast_settings(args))
         model = load(args.model)
-        size = model.config.image_size
-        settings = references.advise_tiles(args, prompts, settings, size)
+        settings = references.advise_tiles(args, prompts, settings, model.config)
         settings = _tiles_of_tuned(args, tuned, settings)
         predictor = Predictor(
             model, prompts, tuned=tuned, settings=settings, limits=limits
