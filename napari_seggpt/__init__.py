@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         PropagationSettings,
         TuningSettings,
     )
+    from napari_seggpt.training.recipe import Recipe
     from napari_seggpt.training.tuning import tune_prompt
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Predictor",
     "Prompt",
     "PropagationSettings",
+    "Recipe",
     "TunedPrompt",
     "TuningSettings",
     "create_labels",
@@ -46,6 +48,7 @@ _HOMES = {
     "Predictor": "inference.predictor",
     "Prompt": "prompts",
     "PropagationSettings": "settings",
+    "Recipe": "training.recipe",
     "TunedPrompt": "prompts",
     "TuningSettings": "settings",
     "create_labels": "io",

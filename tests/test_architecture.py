@@ -11,7 +11,11 @@ import napari_seggpt
 HEAVY = ["torch", "transformers", "napari", "qtpy", "magicgui"]
 TOOLKITS = ["PyQt5", "PyQt6", "PySide2", "PySide6"]
 WITHOUT_TORCH = [
+    "files",
+    "frames",
     "io",
+    "metrics.objects",
+    "metrics.pixels",
     "overlay",
     "palette",
     "preprocessing",

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from napari_seggpt import Predictor, Prompt, load_model, open_stack
-from napari_seggpt.evaluation.metrics import mean_dice
+from napari_seggpt.metrics.pixels import mean_dice
 from napari_seggpt.model import zoo
 from napari_seggpt.sample_data import SAMPLES
 

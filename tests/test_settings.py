@@ -8,9 +8,9 @@ from napari_seggpt.settings import (
     ContrastSettings,
     PredictionSettings,
     PropagationSettings,
-    Recipe,
     TilingSettings,
 )
+from napari_seggpt.training.recipe import Recipe
 
 EVERY_KIND = [
     ContrastSettings,

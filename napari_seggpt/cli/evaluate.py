@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_seggpt.evaluation.peers import MakeSegmenter
     from napari_seggpt.evaluation.protocol import DataSetScore, FrameScore
     from napari_seggpt.evaluation.ranking import RankedFrame
-    from napari_seggpt.evaluation.tuning import Tuning
+    from napari_seggpt.evaluation.tuned_methods import Tuning
     from napari_seggpt.model.seggpt import SegGPT
 
     Steps = Mapping[str, Sequence[AnnotatorStep]]  # on one sequence, by method
@@ -153,7 +153,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _tuning(args: argparse.Namespace, model: SegGPT, how: Mapping[str, Any]) -> Tuning:
-    from napari_seggpt.evaluation.tuning import Tuning
+    from napari_seggpt.evaluation.tuned_methods import Tuning
 
     return Tuning(
         model,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from napari_seggpt.io import Stack
-    from napari_seggpt.session.results import SessionLabels
+    from napari_seggpt.session.store.results import SessionLabels
 
 
 def add_parser(commands: Any) -> None:
@@ -88,7 +88,7 @@ def _check_paths(args: argparse.Namespace) -> None:
 
 def _open(args: argparse.Namespace, opened: ExitStack) -> Stack | SessionLabels:
     from napari_seggpt.io import open_stack
-    from napari_seggpt.session.results import SessionLabels, is_session
+    from napari_seggpt.session.store.results import SessionLabels, is_session
 
     if is_session(args.source):
         return SessionLabels(args.source)
@@ -121,7 +121,7 @@ def _write_labels(args: argparse.Namespace, labels: Stack | SessionLabels) -> No
 
 
 def _write_table(args: argparse.Namespace, labels: Stack | SessionLabels) -> None:
-    from napari_seggpt.session.table import write_table
+    from napari_seggpt.io.table import write_table
 
     unit, other = labels.units[1:]
     if unit != other:

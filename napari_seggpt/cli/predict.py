@@ -80,7 +80,7 @@ def _load_task(
     args: argparse.Namespace,
 ) -> tuple[tuple[Prompt, ...], tuple[TunedPrompt, ...]]:
     """Return what a task shows the model, and take its settings for the flags."""
-    from napari_seggpt.session.task import Task
+    from napari_seggpt.session.store.task_file import Task
 
     if args.task is None:
         return (), ()
@@ -95,8 +95,9 @@ def _run_one(
     tuned_of_task: tuple[TunedPrompt, ...],
     load: Callable[[str], SegGPT],
 ) -> int:
+    from napari_seggpt.frames import sample_frames
     from napari_seggpt.inference.predictor import Predictor
-    from napari_seggpt.inference.propagation import plan, sample_frames
+    from napari_seggpt.inference.propagation import plan
     from napari_seggpt.io import open_stack
     from napari_seggpt.preprocessing import measure_limits
 

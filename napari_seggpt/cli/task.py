@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from napari_seggpt.io import Stack
     from napari_seggpt.prompts import Prompt, TunedPrompt
-    from napari_seggpt.session.results import SessionLabels
-    from napari_seggpt.session.task import Task
+    from napari_seggpt.session.store.results import SessionLabels
+    from napari_seggpt.session.store.task_file import Task
 
 
 def add_parser(commands: Any) -> None:
@@ -49,7 +49,7 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the task; returns the exit code."""
     from napari_seggpt.prompts import TunedPrompt
-    from napari_seggpt.session.results import is_session
+    from napari_seggpt.session.store.results import is_session
 
     check_apart([args.output], [args.source])
     check_new(args.output, overwrite=args.overwrite)
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 def _of(args: argparse.Namespace, tuned: TunedPrompt | None) -> Task:
     """Make a task of labelled frames of a stack, or of other images."""
     from napari_seggpt.io import open_stack
-    from napari_seggpt.session.task import Task
+    from napari_seggpt.session.store.task_file import Task
     from napari_seggpt.settings import SessionSettings
 
     contrast = arguments.contrast_settings(args)
@@ -84,8 +84,8 @@ def _of_session(args: argparse.Namespace, tuned: TunedPrompt | None) -> Task:
     """Make a task of the references that are switched on in a session."""
     from napari_seggpt.io import open_stack
     from napari_seggpt.prompts import Prompt
-    from napari_seggpt.session.results import SessionLabels
-    from napari_seggpt.session.task import Task
+    from napari_seggpt.session.store.results import SessionLabels
+    from napari_seggpt.session.store.task_file import Task
 
     labels = SessionLabels(args.source)
     facts = labels.stored.facts
@@ -118,7 +118,7 @@ def _image_of(session: Path) -> Path:
 
 def _check_stack(stack: Stack, labels: SessionLabels, path: Path) -> None:
     """Refuse images that are not those of the session."""
-    from napari_seggpt.session.signature import ImageSignature
+    from napari_seggpt.session.store.signature import ImageSignature
 
     known = labels.stored.signature
     now = ImageSignature.of(stack, known.place)
@@ -146,7 +146,7 @@ def _pictures(
     labels: SessionLabels | None = None,
 ) -> list[Prompt]:
     """Make 8-bit RGB of frames, with the contrast of their stack."""
-    from napari_seggpt.inference.propagation import sample_frames
+    from napari_seggpt.frames import sample_frames
     from napari_seggpt.preprocessing import measure_limits, to_rgb
     from napari_seggpt.prompts import Prompt
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, get_args
 from napari_seggpt.cli import arguments
 from napari_seggpt.cli.interrupt import INTERRUPTED, StopAtNextStep
 from napari_seggpt.cli.runlog import RunLog
-from napari_seggpt.settings import Device, Recipe
+from napari_seggpt.settings import Device
+from napari_seggpt.training.recipe import Recipe
 
 if TYPE_CHECKING:
     import argparse

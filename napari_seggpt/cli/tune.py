@@ -137,7 +137,7 @@ def run(args: argparse.Namespace) -> int:
 def _start(
     args: argparse.Namespace, stack: Stack, settings: TuningSettings
 ) -> Generator[TuneStep]:
-    from napari_seggpt.inference.propagation import sample_frames
+    from napari_seggpt.frames import sample_frames
     from napari_seggpt.preprocessing import measure_limits
     from napari_seggpt.training.tuning import tune_prompt
 

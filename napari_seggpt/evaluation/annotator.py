@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from napari_seggpt.evaluation.datasets import given_frames, spread_references
-from napari_seggpt.evaluation.metrics import mean_dice
-from napari_seggpt.inference.propagation import sample_frames
+from napari_seggpt.frames import sample_frames
 from napari_seggpt.inference.suggestion import look_of, suggest
+from napari_seggpt.metrics.pixels import mean_dice
 from napari_seggpt.preprocessing import measure_limits
 
 if TYPE_CHECKING:

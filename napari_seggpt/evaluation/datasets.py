@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from skimage.segmentation import find_boundaries
 
+from napari_seggpt.frames import evenly
 from napari_seggpt.io import read_frame
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.training.dataset import (
@@ -84,11 +85,11 @@ class LabelledSequence:
             raise ValueError(f"Expected 2 or more frames, got {frames}.")
         if len(self) <= frames:
             return self
-        kept = np.linspace(0, len(self) - 1, frames).astype(int)
+        kept = evenly(range(len(self)), frames)
         return replace(
             self,
             files=tuple(self.files[i] for i in kept),
-            numbers=tuple(self.number(int(i)) for i in kept),
+            numbers=tuple(self.number(i) for i in kept),
         )
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from skimage.measure import label
 
-from napari_seggpt.evaluation.metrics import ClassOverlap, iou, j_and_f
-from napari_seggpt.evaluation.objects import (
+from napari_seggpt.metrics.objects import (
     average_precision,
     object_f1,
     panoptic_quality,
 )
+from napari_seggpt.metrics.pixels import ClassOverlap, iou, j_and_f
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

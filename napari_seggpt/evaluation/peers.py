@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_seggpt.inference.propagation import Frames
+    from napari_seggpt.frames import Frames
 
 PIXELS = 50_000  # that a forest learns from, of all references together
 TREES = 50

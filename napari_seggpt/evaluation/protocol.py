@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_seggpt.evaluation.datasets import given_frames, spread_references
-from napari_seggpt.evaluation.metrics import mean_dice
 from napari_seggpt.evaluation.peers import SegmentedFrame
+from napari_seggpt.frames import sample_frames
 from napari_seggpt.inference.confidence import frame_confidence
 from napari_seggpt.inference.predictor import Predictor
-from napari_seggpt.inference.propagation import predict_stack, sample_frames
+from napari_seggpt.inference.propagation import predict_stack
 from napari_seggpt.inference.tiling import suggest_scale, with_tiles
+from napari_seggpt.metrics.pixels import mean_dice
 from napari_seggpt.preprocessing import measure_limits
 from napari_seggpt.settings import PredictionSettings, PropagationSettings
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from napari_seggpt.evaluation.datasets import LabelledSequence
     from napari_seggpt.evaluation.measures import Measures
     from napari_seggpt.evaluation.peers import MakeSegmenter, Method
-    from napari_seggpt.inference.propagation import Frames
+    from napari_seggpt.frames import Frames
     from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.preprocessing import Limits
     from napari_seggpt.prompts import Prompt

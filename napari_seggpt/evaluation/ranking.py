@@ -9,11 +9,12 @@ import numpy as np
 from scipy.stats import rankdata
 
 from napari_seggpt.evaluation.datasets import given_frames, spread_references
-from napari_seggpt.evaluation.metrics import mean_dice
+from napari_seggpt.frames import sample_frames
 from napari_seggpt.inference.confidence import agreement, frame_confidence
 from napari_seggpt.inference.predictor import Predictor
-from napari_seggpt.inference.propagation import predict_stack, sample_frames
+from napari_seggpt.inference.propagation import predict_stack
 from napari_seggpt.inference.tiling import suggest_scale, with_tiles
+from napari_seggpt.metrics.pixels import mean_dice
 from napari_seggpt.preprocessing import measure_limits
 
 if TYPE_CHECKING:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.inference.memory import Memory
 from napari_seggpt.preprocessing import check_frame
@@ -17,17 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_seggpt.frames import Frames
     from napari_seggpt.inference.predictor import Prediction, Predictor
-
-CONTRAST_FRAMES = 9
-
-
-class Frames(Protocol):
-    """Anything that has a length and gives frames (H, W) or (H, W, C) by index."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> NDArray[Any]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +25,6 @@ class FramePrediction:
 
     index: int
     prediction: Prediction
-
-
-def sample_frames(stack: Frames) -> Iterator[NDArray[Any]]:
-    """Yield a few frames, evenly spread, from which to measure the contrast."""
-    count = min(CONTRAST_FRAMES, len(stack))
-    for index in np.unique(np.linspace(0, len(stack) - 1, count).astype(int)):
-        yield stack[int(index)]
 
 
 def plan(

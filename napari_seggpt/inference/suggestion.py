@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_seggpt.frames import evenly
 from napari_seggpt.inference.memory import thumbnail
 from napari_seggpt.preprocessing import to_rgb
 
@@ -26,12 +27,8 @@ SAMPLED = 64  # frames that are looked at
 def sampled_frames(length: int, labelled: Collection[int]) -> list[int]:
     """Return the frames to look at: some that are labelled, and others, evenly."""
     free = [frame for frame in range(length) if frame not in labelled]
-    return sorted({*_spread(free), *_spread(sorted(labelled))})
-
-
-def _spread(frames: list[int]) -> list[int]:
-    count = min(SAMPLED, len(frames))
-    return [frames[int(at)] for at in np.linspace(0, len(frames) - 1, count)]
+    known = evenly(sorted(labelled), SAMPLED)
+    return sorted({*evenly(free, SAMPLED), *known})
 
 
 def look_of(frame: NDArray[Any], limits: Limits) -> NDArray[np.float32]:

@@ -4,14 +4,14 @@ It knows neither Qt nor napari, and loads torch only in a run. All of it is used
 thread, the window's, but for `Run.results` and `Session.scan`, which are for a worker.
 """
 
-from napari_seggpt.session.advice import CheckedReference, misfit
-from napari_seggpt.session.frames import FrameLabels, ScannedFrame
-from napari_seggpt.session.models import ModelCache
-from napari_seggpt.session.planning import Scope
+from napari_seggpt.session.frames.frame_labels import FrameLabels, ScannedFrame
+from napari_seggpt.session.frames.status import PROTECTED, FrameStatus
 from napari_seggpt.session.references import Reference
-from napari_seggpt.session.run import FrameResult, Run
+from napari_seggpt.session.runs.advice import CheckedReference, misfit
+from napari_seggpt.session.runs.models import ModelCache
+from napari_seggpt.session.runs.planning import Scope
+from napari_seggpt.session.runs.run import FrameResult, Run
 from napari_seggpt.session.session import Session
-from napari_seggpt.session.status import PROTECTED, FrameStatus
 
 __all__ = [
     "PROTECTED",

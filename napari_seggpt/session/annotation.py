@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_seggpt.session.book import Book, confidence
 from napari_seggpt.session.examples import Examples
-from napari_seggpt.session.facts import SessionFacts
-from napari_seggpt.session.frames import NOTHING, ScannedFrame, checksum
+from napari_seggpt.session.frames.frame_labels import NOTHING, ScannedFrame, checksum
+from napari_seggpt.session.frames.guard import FrameWriter
+from napari_seggpt.session.frames.records import Book, confidence
+from napari_seggpt.session.frames.status import FrameStatus, released, without_reference
 from napari_seggpt.session.references import Reference
-from napari_seggpt.session.status import FrameStatus, released, without_reference
-from napari_seggpt.session.writing import FrameWriter
+from napari_seggpt.session.store.state import SessionFacts
 from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_seggpt.inference.propagation import Frames
+    from napari_seggpt.frames import Frames
     from napari_seggpt.prompts import Prompt, TunedPrompt
-    from napari_seggpt.session.frames import FrameLabels
-    from napari_seggpt.session.status import FrameRecord
+    from napari_seggpt.session.frames.frame_labels import FrameLabels
+    from napari_seggpt.session.frames.status import FrameRecord
 
 LOOKED_AT_ONCE = 1 << 22  # pixels; more are left to a scan, which a worker does
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_seggpt.files import array_digest
 from napari_seggpt.prompts import Prompt
-from napari_seggpt.session.frames import checksum
+from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.references import PromptSource, Reference
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,7 +39,7 @@ class Examples:
         if not prompt.labels.any():
             raise ValueError(f"Expected labels in the example {name!r}, got none.")
         own = Prompt(image=np.array(prompt.image), labels=np.array(prompt.labels))
-        mark = _hash_image(own.image) + checksum(own.labels)
+        mark = array_digest(own.image) + checksum(own.labels)
         self._examples[name] = _Example(prompt=own, mark=mark)
 
     def remove(self, name: str) -> None:
@@ -85,9 +82,3 @@ class Examples:
         """What stands for those that are switched on, whatever their names."""
         marks = sorted(each.mark for each in self._examples.values() if each.enabled)
         return hashlib.sha256(b"".join(marks)).digest()
-
-
-def _hash_image(image: NDArray[Any]) -> bytes:
-    digest = hashlib.sha256(f"{image.dtype.str} {image.shape}".encode())
-    digest.update(np.ascontiguousarray(image).tobytes())
-    return digest.digest()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_seggpt.frames import evenly
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -86,8 +88,7 @@ def choose_references(
     stop = int(np.searchsorted(references, last, side="right"))
     near = list(references[max(start - 1, 0) : stop + 1])
     if len(near) > limit:
-        places = np.rint(np.linspace(0, len(near) - 1, limit)).astype(int)
-        return [near[place] for place in places]
+        return evenly(near, limit)
     far = sorted(
         {*references} - {*near}, key=lambda r: first - r if r < first else r - last
     )

@@ -7,23 +7,24 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from napari_seggpt.session.advice import check_references, suggest_frame
+from napari_seggpt.frames import evenly
 from napari_seggpt.session.annotation import Annotation
-from napari_seggpt.session.engine import Engine, Request
-from napari_seggpt.session.frames import NOTHING
-from napari_seggpt.session.maps import ConfidenceMaps
-from napari_seggpt.session.models import ModelCache
-from napari_seggpt.session.planning import (
+from napari_seggpt.session.frames.confidence_maps import ConfidenceMaps
+from napari_seggpt.session.frames.frame_labels import NOTHING
+from napari_seggpt.session.frames.undo import UndoHistory, UndoStep
+from napari_seggpt.session.references import HELD, PromptSource, choose_references
+from napari_seggpt.session.runs.advice import check_references, suggest_frame
+from napari_seggpt.session.runs.engine import Engine, Request
+from napari_seggpt.session.runs.models import ModelCache
+from napari_seggpt.session.runs.planning import (
     direction_of,
     frames_in_scope,
     reachable,
     refusal,
 )
-from napari_seggpt.session.references import HELD, PromptSource, choose_references
-from napari_seggpt.session.run import Run
-from napari_seggpt.session.task import Task, make_task
-from napari_seggpt.session.tuning import COMPARED, Tuning, spread
-from napari_seggpt.session.undo import UndoHistory, UndoStep
+from napari_seggpt.session.runs.prompt_tuning import COMPARED, Tuning
+from napari_seggpt.session.runs.run import Run
+from napari_seggpt.session.store.task_file import Task, make_task
 from napari_seggpt.settings import TuningSettings
 
 if TYPE_CHECKING:
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_seggpt.inference.propagation import Frames
-    from napari_seggpt.session.advice import CheckedReference
-    from napari_seggpt.session.frames import FrameLabels
-    from napari_seggpt.session.planning import Scope
-    from napari_seggpt.session.run import FrameResult
+    from napari_seggpt.frames import Frames
+    from napari_seggpt.session.frames.frame_labels import FrameLabels
+    from napari_seggpt.session.runs.advice import CheckedReference
+    from napari_seggpt.session.runs.planning import Scope
+    from napari_seggpt.session.runs.run import FrameResult
     from napari_seggpt.settings import SessionSettings
 
 
@@ -211,7 +212,7 @@ class Session(Annotation):
     def frames_to_compare(self) -> list[int]:
         """Return frames that a tuned prompt is shown on: any that runs may write."""
         free = [f for f in range(len(self)) if not self._book[f].is_protected]
-        return spread(free, COMPARED)
+        return evenly(free, COMPARED)
 
     # -- advice --------------------------------------------------------------------
 
@@ -262,7 +263,13 @@ class Session(Annotation):
             At once, if there is no reference with labels and no tuned prompt.
         """
         sources = self._sources(tuple(self._used_references()) or (0,))
-        return make_task(self._request(sources), class_names or {})
+        return make_task(
+            self._stack,
+            sources,
+            self._settings,
+            tuned=self._tuned,
+            classes=class_names or {},
+        )
 
     # -- a run ---------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from napari_seggpt.training.masking import block_mask, half_mask
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_seggpt.settings import Recipe
+    from napari_seggpt.training.recipe import Recipe
     from napari_seggpt.training.sampler import Example, ExampleSampler
 
 BLUR_REACH = 3  # pixels, of the largest blur

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_seggpt.settings import Recipe
+    from napari_seggpt.training.recipe import Recipe
 
 MOST_CLASSES = 16  # with more ids in an image, they are taken for objects
 LONGEST_SIDE = 512  # larger images are shrunk once, when they are read

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from napari_seggpt.model.seggpt import SegGPT
-    from napari_seggpt.settings import Recipe
+    from napari_seggpt.training.recipe import Recipe
 
 UNDECAYED = ("pos_embed", "rel_pos", "log_scale")
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_seggpt.settings import Recipe
+    from napari_seggpt.training.recipe import Recipe
 
 TRIES = 1000  # until an example with something to segment is drawn
 CANDIDATES = 6  # of so many images, the one that shows most becomes the partner

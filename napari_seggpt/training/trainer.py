@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from napari_seggpt.model.encoding import EncodedPrompts
     from napari_seggpt.model.seggpt import SegGPT
-    from napari_seggpt.settings import Precision, Recipe
+    from napari_seggpt.settings import Precision
+    from napari_seggpt.training.recipe import Recipe
     from napari_seggpt.training.sampler import ExampleSampler
 
 

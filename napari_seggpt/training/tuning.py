@@ -25,13 +25,15 @@ from torch.nn import functional as F
 from napari_seggpt.inference.device import autocast, pick_device, pick_dtype
 from napari_seggpt.inference.predictor import read_labels
 from napari_seggpt.inference.tuned import palette_tensor
+from napari_seggpt.metrics.pixels import mean_dice
 from napari_seggpt.model.checkpoint import model_hash
 from napari_seggpt.preprocessing import denormalise, normalise
 from napari_seggpt.prompts import TunedPrompt, TuningFigures
-from napari_seggpt.settings import PredictionSettings, Recipe, TuningSettings
+from napari_seggpt.settings import PredictionSettings, TuningSettings
 from napari_seggpt.training.batches import pixel_weights
 from napari_seggpt.training.frozen import frozen
 from napari_seggpt.training.learned import LearnedPrompt
+from napari_seggpt.training.recipe import Recipe
 from napari_seggpt.training.trainer import color_loss, score_loss, soft_dice_loss
 from napari_seggpt.training.tuning_data import TuningData, augment
 
@@ -292,7 +294,7 @@ class _Tuner:
             with autocast(self._device, self._dtype):
                 prompts = learned.encode(learned.usable(tile.frame))
                 labels = self._predict(tile, prompts)
-            scores.append(class_dice(labels, tile.labels))
+            scores.append(mean_dice(labels, tile.labels))
             if self._data.is_held_back(tile):
                 held_back.append(scores[-1])
         own = float(np.mean(held_back)) if held_back else None
@@ -332,17 +334,3 @@ def _step(
     )
 
 
-def class_dice(predicted: NDArray[Any], true: NDArray[Any]) -> float:
-    """Return the mean Dice over the ids that truly occur; 1 if none does or is shown.
-
-    It is `evaluation.metrics.mean_dice`, which lies above this room.
-    """
-    ids = np.unique(true[true != 0])
-    if not len(ids):
-        return float(not predicted.any())
-    scores = [
-        2 * np.count_nonzero((predicted == i) & (true == i))
-        / (np.count_nonzero(predicted == i) + np.count_nonzero(true == i))
-        for i in ids
-    ]  # fmt: skip
-    return float(np.mean(scores))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_seggpt.frames import evenly
 from napari_seggpt.inference.tiling import make_tiles
 from napari_seggpt.palette import Palette
 from napari_seggpt.preprocessing import (
@@ -161,10 +162,7 @@ class TuningData:
         chosen: list[FrameTile] = []
         for group in itertools.zip_longest(*by_frame):
             found = [tile for tile in group if tile is not None]
-            places = np.linspace(
-                0, len(found) - 1, min(count - len(chosen), len(found))
-            )
-            chosen += [found[int(place)] for place in places]
+            chosen += evenly(found, count - len(chosen))
         return chosen
 
     def queries(self) -> list[FrameTile]:

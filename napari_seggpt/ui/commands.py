@@ -12,7 +12,7 @@ from napari.viewer import Viewer  # noqa: TC002 (napari looks it up to hand it o
 from napari_seggpt.ui.dock import PLUGIN, SegGPTWidget
 
 if TYPE_CHECKING:
-    from napari_seggpt.ui.workbench import Workbench
+    from napari_seggpt.ui.work.dock_state import Workbench
 
 
 def _bench(viewer: Viewer) -> Workbench:

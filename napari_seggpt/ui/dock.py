@@ -13,22 +13,22 @@ from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QFrame, QScrollArea, QShortcut, QVBoxLayout, QWidget
 
-from napari_seggpt.ui.choices import Choice, fits, is_picture, unwrapped
-from napari_seggpt.ui.data_panel import DataPanel
-from napari_seggpt.ui.hint_line import HintLine
-from napari_seggpt.ui.hints import RESUME, to_say
-from napari_seggpt.ui.keeper import SessionKeeper
 from napari_seggpt.ui.keys import KEYS, KeyBindings
-from napari_seggpt.ui.messages import Tone
-from napari_seggpt.ui.preferences import Preferences
-from napari_seggpt.ui.references_panel import ReferencesPanel
-from napari_seggpt.ui.review_panel import ReviewPanel
-from napari_seggpt.ui.run_panel import RunPanel
-from napari_seggpt.ui.settings_form import SettingsForm
-from napari_seggpt.ui.style import style_sheet, tones
-from napari_seggpt.ui.tune_panel import TunePanel
-from napari_seggpt.ui.widgets import Section
-from napari_seggpt.ui.workbench import Workbench
+from napari_seggpt.ui.layers.layer_choice import Choice, fits, is_picture, unwrapped
+from napari_seggpt.ui.panels.data_panel import DataPanel
+from napari_seggpt.ui.panels.references_panel import ReferencesPanel
+from napari_seggpt.ui.panels.review_panel import ReviewPanel
+from napari_seggpt.ui.panels.run_panel import RunPanel
+from napari_seggpt.ui.panels.tune_panel import TunePanel
+from napari_seggpt.ui.widgets.controls import Section
+from napari_seggpt.ui.widgets.hint_line import HintLine
+from napari_seggpt.ui.widgets.settings_form import SettingsForm
+from napari_seggpt.ui.widgets.style import style_sheet, tones
+from napari_seggpt.ui.work.dock_state import Workbench
+from napari_seggpt.ui.work.hints import RESUME, to_say
+from napari_seggpt.ui.work.messages import Tone
+from napari_seggpt.ui.work.preferences import Preferences
+from napari_seggpt.ui.work.saved_sessions import SessionKeeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable

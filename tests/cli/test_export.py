@@ -9,12 +9,12 @@ from numpy.testing import assert_array_equal
 from skimage.measure import regionprops
 
 from napari_seggpt.io import open_stack
-from napari_seggpt.session.facts import SessionFacts
-from napari_seggpt.session.frames import checksum
-from napari_seggpt.session.signature import ImageSignature
-from napari_seggpt.session.status import FrameRecord
-from napari_seggpt.session.store import SessionStore
-from napari_seggpt.session.table import measure_frame
+from napari_seggpt.io.table import measure_frame
+from napari_seggpt.session.frames.frame_labels import checksum
+from napari_seggpt.session.frames.status import FrameRecord
+from napari_seggpt.session.store.folder import SessionStore
+from napari_seggpt.session.store.signature import ImageSignature
+from napari_seggpt.session.store.state import SessionFacts
 
 ABOUT = {
     "name": "stack", "axis": "t", "pixel_size": [3.0, 0.5, 0.25],

@@ -8,12 +8,12 @@ import pytest
 import tifffile
 
 from napari_seggpt.io import open_stack
-from napari_seggpt.session.facts import SessionFacts
-from napari_seggpt.session.frames import checksum
-from napari_seggpt.session.signature import ImageSignature
-from napari_seggpt.session.status import FrameRecord
-from napari_seggpt.session.store import SessionStore
-from napari_seggpt.session.task import Task
+from napari_seggpt.session.frames.frame_labels import checksum
+from napari_seggpt.session.frames.status import FrameRecord
+from napari_seggpt.session.store.folder import SessionStore
+from napari_seggpt.session.store.signature import ImageSignature
+from napari_seggpt.session.store.state import SessionFacts
+from napari_seggpt.session.store.task_file import Task
 from napari_seggpt.settings import PredictionSettings, SessionSettings
 
 

@@ -33,7 +33,7 @@ def tune(run, stack):
 def improving(monkeypatch):
     """Every measurement is better than the one before."""
     values = iter(np.linspace(0.2, 0.9, 100))
-    monkeypatch.setattr(tuning, "class_dice", lambda *_: next(values))
+    monkeypatch.setattr(tuning, "mean_dice", lambda *_: next(values))
 
 
 @pytest.mark.usefixtures("improving")
@@ -65,7 +65,7 @@ def test_a_tuned_prompt_labels_a_stack(tune, run, stack):
 
 
 def test_what_gains_nothing_is_not_written_unless_asked(tune, monkeypatch):
-    monkeypatch.setattr(tuning, "class_dice", lambda *_: 0.5)
+    monkeypatch.setattr(tuning, "mean_dice", lambda *_: 0.5)
     code, out, errors, file = tune()
     assert (code, out) == (1, "")
     assert "gained nothing over the 4 frames as they are" in one_line(errors)

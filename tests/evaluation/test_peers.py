@@ -3,7 +3,6 @@ import sys
 import numpy as np
 import pytest
 
-from napari_seggpt.evaluation.metrics import dice
 from napari_seggpt.evaluation.peers import (
     PEERS,
     Copied,
@@ -12,6 +11,7 @@ from napari_seggpt.evaluation.peers import (
     nearest,
     one_by_one,
 )
+from napari_seggpt.metrics.pixels import dice
 from napari_seggpt.preprocessing import AS_IT_IS
 from napari_seggpt.prompts import Prompt
 

@@ -12,10 +12,8 @@ from hypothesis import strategies as st
 
 from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.inference.propagation import (
-    CONTRAST_FRAMES,
     plan,
     predict_stack,
-    sample_frames,
 )
 from napari_seggpt.preprocessing import FrameError, Limits
 from napari_seggpt.prompts import Prompt
@@ -196,21 +194,6 @@ def test_without_references_there_is_one_chain() -> None:
     assert plan(4, [], replace(ALL, direction="backward")) == [[3, 2, 1, 0]]
     assert plan(4, [], ALL, protected=range(4)) == []
     assert plan(0, [], ALL) == []
-
-
-# -- contrast ----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("length", [0, 1, 5, 9, 1000])
-def test_a_few_frames_are_sampled_for_the_contrast(length: int) -> None:
-    stack = Stack([np.full((2, 2), i) for i in range(length)])
-    values = [int(sampled[0, 0]) for sampled in sample_frames(stack)]
-    assert values == stack.reads
-    assert len(values) == min(length, CONTRAST_FRAMES)
-    if length > 1:
-        assert (values[0], values[-1]) == (0, length - 1)
-        gaps = np.diff(values)
-        assert gaps.max() - gaps.min() <= 1
 
 
 # -- the stack ---------------------------------------------------------------------

@@ -28,7 +28,7 @@ from numpy.testing import assert_array_equal
 
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.session import FrameResult, FrameStatus, Run, Session
-from napari_seggpt.session.undo import UNDO_RUNS
+from napari_seggpt.session.frames.undo import UNDO_RUNS
 from napari_seggpt.settings import (
     PredictionSettings,
     PropagationSettings,

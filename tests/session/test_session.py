@@ -10,7 +10,7 @@ import pytest
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.session import FrameStatus, ModelCache, Session
 from napari_seggpt.session import session as session_module
-from napari_seggpt.session.undo import UNDO_RUNS, UndoStep
+from napari_seggpt.session.frames.undo import UNDO_RUNS, UndoStep
 from napari_seggpt.settings import PropagationSettings, SessionSettings
 
 EMPTY, REFERENCE, PREDICTED, STALE, CORRECTED, APPROVED = FrameStatus

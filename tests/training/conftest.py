@@ -5,8 +5,8 @@ from PIL import Image
 
 from napari_seggpt.model.config import SegGPTConfig
 from napari_seggpt.model.seggpt import SegGPT
-from napari_seggpt.settings import Recipe
 from napari_seggpt.training.dataset import read_datasets, simulated_datasets
+from napari_seggpt.training.recipe import Recipe
 from napari_seggpt.training.sampler import ExampleSampler
 
 # The readout at toy size: 4 x 4 patches, 8 x 8 fine pixels.

@@ -25,7 +25,7 @@ from napari.components import ViewerModel
 from numpy.testing import assert_array_equal
 
 from napari_seggpt.session import FrameResult, FrameStatus, ModelCache, Run, Session
-from napari_seggpt.ui.labels_layer import LabelsLayer
+from napari_seggpt.ui.layers.labels_layer import LabelsLayer
 
 LENGTH, SIDE, IDS = 4, 6, 5
 SHAPE = (LENGTH, SIDE, SIDE)

@@ -7,8 +7,8 @@ import dask.array as da
 import numpy as np
 import psutil
 
-from napari_seggpt.ui import new_labels
 from napari_seggpt.ui.dock import SegGPTWidget
+from napari_seggpt.ui.layers import new_labels
 
 WAIT_MS = 120_000  # a busy machine is slow, not wrong
 LENGTH, SIDE, ASKED = 10_000, 384, 200

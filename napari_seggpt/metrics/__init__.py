@@ -1,0 +1,1 @@
+"""Measures of agreement between predicted and true labels."""

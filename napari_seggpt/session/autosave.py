@@ -1,0 +1,309 @@
+"""SessionSaver: saves a session as the work goes on, while the window goes on, too."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_seggpt.session.annotation import Annotation
+    from napari_seggpt.session.frames.status import FrameRecord
+    from napari_seggpt.session.store.folder import SessionStore
+    from napari_seggpt.session.store.state import SessionFacts
+
+    Waiting = tuple[NDArray[np.integer[Any]], FrameRecord]
+
+SLICE_SECONDS = 0.008  # of copying frames, before the window is attended to
+WAITING_BYTES = 1 << 27  # of copies that wait to be written
+AGAIN_SECONDS = 5.0  # after the disk was full, say
+CLOSE_SECONDS = 30.0
+
+
+class SessionSaver:
+    """Notes which frames have changed, copies them, and has a thread write the copies.
+
+    All of it is used on the thread of the session. Frames are copied the newest first,
+    so that what a person did last waits for nothing.
+
+    Parameters
+    ----------
+    session : Annotation
+        What is saved.
+    about : callable
+        Returns what the window knows, see `store`; called at each `save`.
+    is_scanning : callable, optional
+        Whether what changes now was only found in labels that were there.
+
+    Attributes
+    ----------
+    error : str or None
+        Why nothing can be saved at present.
+    is_touched : bool
+        Whether anything was done, but looking at labels that were there.
+    """
+
+    def __init__(
+        self,
+        session: Annotation,
+        about: Callable[[], dict[str, Any]],
+        *,
+        is_scanning: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._session = session
+        self._about = about
+        self._is_scanning = is_scanning
+        self._store: SessionStore | None = None
+        self._writer: _Writer | None = None
+        self._changed: dict[int, None] = {}  # the newest at the end
+        self._head: tuple[object, ...] = ()  # as it was written last
+        self._again_at = 0.0
+        self.error: str | None = None
+        self.is_touched = False
+        session.records_changed.connect(self._on_records)
+
+    @property
+    def store(self) -> SessionStore | None:
+        """Where it is saved; None before `begin`."""
+        return self._store
+
+    def begin(self, store: SessionStore) -> None:
+        """Save there, first of all what there is to say beside frames.
+
+        All frames of which anything is known are saved, too; see `skip`.
+        """
+        self.end()
+        self._store = store
+        self._again_at = 0.0
+        known = (f for f in self._session.known if f not in self._changed)
+        self._changed = {**dict.fromkeys(known), **self._changed}
+        if store.labels_path is not None:
+            self._note_all()
+            self._session.before_write(self._announce)
+        self._head = ()
+        self._writer = _Writer(store)
+        self._write_head(self._writer)
+
+    def skip(self, frame: int) -> None:
+        """Leave a frame out, because it is as it was stored, until it changes."""
+        self._changed.pop(frame, None)
+
+    @property
+    def num_waiting(self) -> int:
+        """How many frames are yet to be written."""
+        return len(self._changed) + (len(self._writer) if self._writer else 0)
+
+    # -- as the work goes on ---------------------------------------------------------
+
+    def _on_records(self, frames: tuple[int, ...]) -> None:
+        self.is_touched = self.is_touched or not self._is_scanning()
+        for frame in frames:
+            self._changed.pop(frame, None)
+            self._changed[frame] = None
+        if self._store is not None and self._store.labels_path is not None:
+            self._note_all()
+
+    def _announce(self, frame: int, record: FrameRecord) -> None:
+        """Note what a run is about to write into labels that are on disk."""
+        assert self._store is not None
+        self._store.note(frame, record, writing=True)
+
+    def _note_all(self) -> None:
+        assert self._store is not None
+        try:
+            while self._changed:
+                frame = next(reversed(self._changed))
+                self._store.note(frame, self._session.record(frame))
+                del self._changed[frame]
+        except OSError as error:
+            self.error = str(error)
+
+    def save(self, seconds: float = SLICE_SECONDS) -> bool:
+        """Copy frames for so long, and have them written.
+
+        Returns
+        -------
+        bool
+            Whether there are more to copy.
+        """
+        store, writer = self._store, self._writer
+        if store is None or writer is None or time.monotonic() < self._again_at:
+            return False
+        self.error = None
+        self._take_failures(writer)
+        self._write_head(writer)
+        if store.labels_path is not None:
+            self._note_all()
+            return False
+        until = time.monotonic() + seconds
+        while self._changed and self.error is None:
+            if writer.num_bytes > WAITING_BYTES:
+                return True
+            self._copy(next(reversed(self._changed)), writer)
+            if time.monotonic() > until:
+                return bool(self._changed)
+        return False
+
+    def _copy(self, frame: int, writer: _Writer) -> None:
+        try:
+            labels = self._session.labels.read(frame)
+        except (ValueError, IndexError) as error:  # the layer has other data by now
+            self._fail(str(error))
+            return
+        del self._changed[frame]
+        writer.add(frame, labels, self._session.record(frame))
+
+    def _write_head(self, writer: _Writer) -> None:
+        """Have written what is known beside the frames, if it has changed."""
+        facts, about = self._session.facts, self._about()
+        content = _content(facts, about)
+        if content != self._head:
+            self._head = content
+            writer.add_head(facts, about)
+
+    def _take_failures(self, writer: _Writer) -> None:
+        for frame, reason in writer.take_failures():
+            if frame is None:
+                self._head = ()
+            else:
+                self._changed.setdefault(frame)
+            self._fail(reason)
+
+    def _fail(self, reason: str) -> None:
+        self.error = reason
+        self._again_at = time.monotonic() + AGAIN_SECONDS
+
+    def flush(self, seconds: float = CLOSE_SECONDS) -> bool:
+        """Write all that waits; returns whether that was done in the time."""
+        until = time.monotonic() + seconds
+        self._again_at = 0.0
+        while self.save(seconds) and time.monotonic() < until:
+            time.sleep(0.005)
+        if self._writer is not None:
+            self._writer.wait(max(0.0, until - time.monotonic()))
+            self._take_failures(self._writer)
+        return not self.num_waiting
+
+    def end(self) -> None:
+        """Write what waits, and save no more until `begin`."""
+        if self._store is None:
+            return
+        self.flush()
+        self._session.before_write(None)
+        if self._writer is not None:
+            self._writer.stop()
+            self._writer = None
+        self._store.close()
+        self._store = None
+
+    def close(self) -> None:
+        """Write what waits, and let go of the session."""
+        self._session.records_changed.disconnect(self._on_records)
+        self.end()
+
+
+def _content(facts: SessionFacts, about: dict[str, Any]) -> tuple[object, ...]:
+    """Return what is equal if there is nothing new to write."""
+    examples = tuple((x.name, x.enabled, id(x.prompt)) for x in facts.examples)
+    tuned = None if facts.tuned is None else id(facts.tuned)
+    return (facts.settings, facts.stacks, facts.locked, examples, tuned, about)
+
+
+class _Writer:
+    """A thread that writes copies of frames, each the newest of its frame."""
+
+    def __init__(self, store: SessionStore) -> None:
+        self._store = store
+        self._head: tuple[SessionFacts, dict[str, Any]] | None = None
+        self._waiting: dict[int, Waiting] = {}
+        self._failures: deque[tuple[int | None, str]] = deque()
+        self._is_writing = False
+        self._has_ended = False
+        self._condition = threading.Condition()
+        self._thread = threading.Thread(
+            target=self._work, name="napari-seggpt saver", daemon=True
+        )
+        self._thread.start()
+
+    def __len__(self) -> int:
+        with self._condition:
+            waiting = len(self._waiting) + (self._head is not None)
+            return waiting + self._is_writing + len(self._failures)
+
+    @property
+    def num_bytes(self) -> int:
+        """How much memory the copies take that wait."""
+        with self._condition:
+            return sum(labels.nbytes for labels, _ in self._waiting.values())
+
+    def add_head(self, facts: SessionFacts, about: dict[str, Any]) -> None:
+        """Have written what is known beside the frames, before them."""
+        with self._condition:
+            self._head = (facts, about)
+            self._condition.notify_all()
+
+    def add(
+        self, frame: int, labels: NDArray[np.integer[Any]], record: FrameRecord
+    ) -> None:
+        """Have a frame written; the last copy of it that waits is dropped."""
+        with self._condition:
+            self._waiting.pop(frame, None)
+            self._waiting[frame] = (labels, record)
+            self._condition.notify_all()
+
+    def take_failures(self) -> Iterable[tuple[int | None, str]]:
+        """Return the frames that could not be written, None for the head, and why."""
+        with self._condition:
+            failures, self._failures = self._failures, deque()
+        return failures
+
+    def wait(self, seconds: float) -> None:
+        """Wait until nothing waits to be written."""
+        with self._condition:
+            self._condition.wait_for(lambda: not self._is_busy, seconds)
+
+    @property
+    def _is_busy(self) -> bool:
+        return bool(self._waiting) or self._head is not None or self._is_writing
+
+    def stop(self) -> None:
+        """End after the present frame."""
+        with self._condition:
+            self._has_ended = True
+            self._condition.notify_all()
+        self._thread.join(CLOSE_SECONDS)
+
+    def _work(self) -> None:
+        while (task := self._next()) is not None:
+            frame, write = task
+            try:
+                write()
+            except Exception as error:  # noqa: BLE001 (told on the other thread)
+                self._failures.append((frame, str(error) or type(error).__name__))
+            finally:
+                with self._condition:
+                    self._is_writing = False
+                    self._condition.notify_all()
+
+    def _next(self) -> tuple[int | None, Callable[[], None]] | None:
+        """Wait for something to write; None at the end."""
+        with self._condition:
+            self._condition.wait_for(
+                lambda: self._waiting or self._head is not None or self._has_ended
+            )
+            if self._has_ended:
+                return None
+            self._is_writing = True
+            head, self._head = self._head, None
+            if head is not None:
+                return None, partial(self._store.write_head, *head)
+            frame = next(reversed(self._waiting))
+            copy = self._waiting.pop(frame)
+            return frame, partial(self._store.write_frame, frame, *copy)

@@ -1,0 +1,97 @@
+"""Where labels live, and how the contents of frames are told apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from napari_seggpt.files import array_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from numpy.typing import NDArray
+
+Checksum = bytes
+NOTHING: Checksum = b""  # of a frame without any label
+
+
+class FrameLabels(Protocol):
+    """The labels of a stack, a frame at a time."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, frame: int, /) -> NDArray[np.integer[Any]]:
+        """Return a copy of the labels (H, W) of a frame."""
+        ...
+
+    def write(self, frame: int, labels: NDArray[np.integer[Any]], /) -> None:
+        """Replace the labels of a frame; only the session calls it.
+
+        Raises
+        ------
+        ValueError
+            If an id does not fit.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScannedFrame:
+    """What a worker found in a frame."""
+
+    index: int
+    checksum: Checksum
+
+
+def compact(labels: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+    """Return labels in the smallest type that their ids need.
+
+    It depends on the ids alone: the same labels of two types become the same array.
+    """
+    if labels.size == 0:
+        return np.zeros(labels.shape, np.uint8)
+    low, high = int(labels.min()), int(labels.max())
+    dtype = np.dtype(np.int64) if low < 0 else np.min_scalar_type(high)
+    return np.ascontiguousarray(labels, dtype=dtype)
+
+
+def checksum(labels: NDArray[np.integer[Any]]) -> Checksum:
+    """Return what tells the labels (H, W) of a frame from others, whatever the type."""
+    small = compact(labels)
+    if not small.any():
+        return NOTHING
+    return array_digest(small)
+
+
+def keep_locked(
+    old: NDArray[np.integer[Any]],
+    new: NDArray[np.integer[Any]],
+    locked: Collection[int],
+) -> NDArray[np.integer[Any]]:
+    """Return new labels in which locked ids have the pixels that they had before.
+
+    A pixel that only now would get a locked id becomes background.
+    """
+    if not locked:
+        return new
+    old, new = compact(old), compact(new)
+    is_signed = "i" in (old.dtype.kind, new.dtype.kind)
+    dtype = np.int64 if is_signed else np.result_type(old, new)
+    merged = new.astype(dtype)
+    merged[_is_one_of(new, locked)] = 0
+    kept = _is_one_of(old, locked)
+    merged[kept] = old[kept]
+    return merged
+
+
+def _is_one_of(
+    labels: NDArray[np.integer[Any]], ids: Collection[int]
+) -> NDArray[np.bool_]:
+    """Return where labels have one of few ids; exact, whatever the types."""
+    mask = np.zeros(labels.shape, bool)
+    for number in ids:
+        mask |= labels == number
+    return mask

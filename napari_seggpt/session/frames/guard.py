@@ -1,0 +1,186 @@
+"""FrameWriter: the only code that writes labels, and what it asks before it does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_seggpt.session.frames.frame_labels import NOTHING, checksum, keep_locked
+from napari_seggpt.session.frames.status import FrameRecord, is_found, seen, vouched_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_seggpt.session.frames.frame_labels import FrameLabels
+    from napari_seggpt.session.frames.records import Book
+    from napari_seggpt.session.frames.undo import UndoStep
+
+
+class FrameWriter:
+    """Reads and writes the labels of frames, and keeps the book of them.
+
+    Every frame is read right before it is written: whoever changed it, and whether
+    or not that was told, it is noticed, and a person's work is left alone.
+
+    Parameters
+    ----------
+    labels : FrameLabels
+        Where the labels are.
+    book : Book
+        What is known of them.
+
+    Attributes
+    ----------
+    locked : set of int
+        Labels that keep their pixels.
+    corrections_become_references : bool
+        Whether a corrected frame serves as a reference.
+    tell : callable or None
+        Called with a frame and its record to be, right before the frame is written.
+    """
+
+    def __init__(self, labels: FrameLabels, book: Book) -> None:
+        self.locked: set[int] = set()
+        self.corrections_become_references = True
+        self.tell: Callable[[int, FrameRecord], object] | None = None
+        self._labels = labels
+        self._book = book
+        self._writing: int | None = None  # who is told of it may look at once
+
+    def look(self, frame: int) -> NDArray[np.integer[Any]]:
+        """Read a frame; if something other than the session changed it, note it."""
+        labels = self._labels.read(frame)
+        if frame != self._writing:
+            self._book[frame] = seen(
+                self._book[frame],
+                checksum(labels),
+                corrections_become_references=self.corrections_become_references,
+            )
+        return labels
+
+    def write(
+        self,
+        frame: int,
+        labels: NDArray[np.integer[Any]],
+        step: UndoStep,
+        *,
+        key: bytes,
+        confidence: float,
+    ) -> bool:
+        """Write what a run predicted, unless a person vouches for what is there.
+
+        Parameters
+        ----------
+        frame : int
+            The frame.
+        labels : NDArray
+            (H, W).
+        step : UndoStep
+            Remembers what was there.
+        key : bytes
+            The references and settings of the run.
+        confidence : float
+            Of the prediction.
+
+        Returns
+        -------
+        bool
+            Whether it was written.
+        """
+        old = self.look(frame)
+        if self._book[frame].is_protected:
+            return False
+        if labels.shape != old.shape:
+            raise ValueError(
+                f"Expected labels of the frame's shape {old.shape}, got {labels.shape}."
+            )
+        new = keep_locked(old, labels, self.locked)
+        written = checksum(new)
+        before = self._book[frame]
+        record = FrameRecord(
+            checksum=written, predicted=written, key=key, confidence=confidence
+        )
+        with step.saving(frame, old, before, written):
+            self._replace(frame, new, record)
+        return True
+
+    def bring_back(self, frame: int, step: UndoStep) -> bool:
+        """Bring back what a run replaced, unless the frame was changed since.
+
+        Labels that are locked now keep their pixels here, too.
+
+        Returns
+        -------
+        bool
+            Whether it was brought back. What was remembered is dropped in any case.
+        """
+        now = self.look(frame)
+        replaced, present = step[frame], self._book[frame]
+        if present.is_protected or present.checksum != replaced.written:
+            step.forget(frame)
+            return False
+        old = keep_locked(now, step.load(frame), self.locked)
+        mark = checksum(old)
+        record = replaced.record
+        if mark != record.checksum:  # a label was locked after the run
+            record = FrameRecord(checksum=mark, predicted=mark)
+        self._replace(frame, old, record)
+        step.forget(frame)
+        return True
+
+    def restore(
+        self,
+        frame: int,
+        records: Sequence[FrameRecord],
+        labels: NDArray[np.integer[Any]] | None = None,
+    ) -> bool:
+        """Take what was known of a frame in an earlier session.
+
+        Labels that are there count more than what is stored, but for those that are
+        known to be a run's: a person's work is never replaced, and where it is not
+        what was stored, it is protected.
+
+        Parameters
+        ----------
+        frame : int
+            The frame.
+        records : sequence of FrameRecord
+            What may have been known last, the likeliest at the end.
+        labels : NDArray, optional
+            (H, W), the labels that were stored with the last record, if they were.
+
+        Returns
+        -------
+        bool
+            Whether the frame is as it was stored.
+        """
+        now = self.look(frame)
+        present, last = self._book[frame], records[-1]
+        if not is_found(present):
+            return False
+        known = [r for r in records if r.checksum == present.checksum]
+        if known:
+            self._book[frame] = known[-1]
+            return True
+        replaceable = (NOTHING, last.predicted)
+        fits = labels is not None and labels.shape == now.shape
+        if fits and labels is not None and present.checksum in replaceable:
+            self._replace(frame, labels, last)
+            return True
+        self._book[frame] = vouched_for(last, present.checksum)
+        return False
+
+    def _replace(
+        self, frame: int, labels: NDArray[np.integer[Any]], record: FrameRecord
+    ) -> None:
+        """Write a frame and what is known of it; neither if the first fails."""
+        if self.tell is not None:
+            self.tell(frame, record)
+        self._writing = frame
+        try:
+            self._labels.write(frame, labels)
+        finally:
+            self._writing = None
+        self._book[frame] = record

@@ -1,0 +1,162 @@
+"""The status of a frame: what is known of it, and how a person's acts change that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from napari_seggpt.session.frames.frame_labels import NOTHING
+
+if TYPE_CHECKING:
+    from napari_seggpt.session.frames.frame_labels import Checksum
+
+
+class FrameStatus(StrEnum):
+    """What a frame's labels are, for the person who works on the stack.
+
+    Attributes
+    ----------
+    EMPTY
+        Nobody and nothing has labelled it.
+    REFERENCE
+        A person has labelled it.
+    PREDICTED, STALE
+        A run has labelled it, with the present references and settings or with others.
+    CORRECTED
+        A person has changed what a run had labelled, or vouches for it otherwise.
+    APPROVED
+        A person has approved it as it is.
+    """
+
+    EMPTY = "empty"
+    REFERENCE = "reference"
+    PREDICTED = "predicted"
+    STALE = "stale"
+    CORRECTED = "corrected"
+    APPROVED = "approved"
+
+
+PROTECTED = frozenset(
+    {FrameStatus.REFERENCE, FrameStatus.CORRECTED, FrameStatus.APPROVED}
+)
+TO_REVIEW = frozenset({FrameStatus.PREDICTED, FrameStatus.STALE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameRecord:
+    """What is known of a frame; its status follows from it.
+
+    Attributes
+    ----------
+    checksum : bytes
+        Of the labels as they were last seen.
+    predicted : bytes or None
+        Checksum of what the last run wrote; None if no run has.
+    key : bytes or None
+        The references and settings of that run; None if they are not known.
+    confidence : float or None
+        Of what that run wrote.
+    is_approved, is_corrected, is_reference : bool
+        What a person has done; any of these protects the frame.
+    is_asked : bool
+        Whether a person made it a reference, rather than a stroke.
+    is_enabled : bool
+        Whether it is used as a reference, if it is one.
+    """
+
+    checksum: Checksum = NOTHING
+    predicted: Checksum | None = None
+    key: bytes | None = None
+    confidence: float | None = None
+    is_approved: bool = False
+    is_corrected: bool = False
+    is_reference: bool = False
+    is_asked: bool = False
+    is_enabled: bool = True
+
+    def status(self, key: bytes) -> FrameStatus:
+        """Return the status; `key` stands for the present references and settings."""
+        if self.is_approved:
+            return FrameStatus.APPROVED
+        if self.is_corrected:
+            return FrameStatus.CORRECTED
+        if self.is_reference:
+            return FrameStatus.REFERENCE
+        if self.predicted is None:
+            return FrameStatus.EMPTY
+        return FrameStatus.PREDICTED if self.key == key else FrameStatus.STALE
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether no run may write the frame."""
+        return self.is_approved or self.is_corrected or self.is_reference
+
+    @property
+    def is_used(self) -> bool:
+        """Whether the frame is shown to the model as an example."""
+        return self.is_reference and self.is_enabled
+
+
+UNKNOWN = FrameRecord()
+
+
+def seen(
+    record: FrameRecord, checksum: Checksum, *, corrections_become_references: bool
+) -> FrameRecord:
+    """Return the record of a frame after something other than the session wrote it.
+
+    Labels on a frame that no run has written make a reference, until they are gone,
+    unless a person made it one: without labels it shows that nothing is there.
+    What a run has written becomes corrected, until exactly that is there again.
+    """
+    if checksum == record.checksum:
+        return record
+    now = replace(record, checksum=checksum)
+    if record.predicted is None:
+        if record.is_corrected:  # a former reference, still vouched for
+            return now
+        if checksum == NOTHING and not record.is_asked:
+            return replace(now, is_reference=False, is_enabled=True)
+        return replace(now, is_reference=True)
+    if checksum == record.predicted:
+        is_reference = record.is_reference and record.is_asked
+        return replace(now, is_corrected=False, is_reference=is_reference)
+    if record.is_corrected:
+        return now
+    is_reference = record.is_reference or corrections_become_references
+    return replace(now, is_corrected=True, is_reference=is_reference)
+
+
+def without_reference(record: FrameRecord) -> FrameRecord:
+    """Return the record of a frame that is no reference any more, but protected."""
+    now = replace(record, is_reference=False, is_asked=False, is_enabled=True)
+    if now.is_protected or (now.predicted is None and now.checksum == NOTHING):
+        return now
+    if now.predicted == now.checksum:
+        return replace(now, is_approved=True)
+    return replace(now, is_corrected=True)
+
+
+def released(record: FrameRecord) -> FrameRecord:
+    """Return the record of a frame that runs may write again, whatever was done."""
+    if record.checksum == NOTHING:
+        return UNKNOWN
+    return FrameRecord(checksum=record.checksum, predicted=record.checksum)
+
+
+def is_found(record: FrameRecord) -> bool:
+    """Whether nobody did anything with a frame in this session, but look at it."""
+    plain = replace(record, checksum=NOTHING)
+    return plain in (UNKNOWN, FrameRecord(is_reference=True))
+
+
+def vouched_for(record: FrameRecord, checksum: Checksum) -> FrameRecord:
+    """Return the record of a frame with other labels than were stored, protected.
+
+    They are a person's, or of a write that was cut short: nobody knows. So the frame
+    is shown to no model either, unless a person had made it a reference.
+    """
+    if checksum == NOTHING and record.checksum == NOTHING:
+        return record
+    return replace(record, checksum=checksum, is_corrected=True)

@@ -1,0 +1,1 @@
+"""Runs of a model over the frames; nothing here writes labels."""

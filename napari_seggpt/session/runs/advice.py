@@ -1,0 +1,96 @@
+"""What a worker finds out for a person: do the references fit, and what to label next.
+
+It loads torch, but only when its generators are run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from napari_seggpt.frames import Frames
+    from napari_seggpt.session.runs.engine import Engine, Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedReference:
+    """How well a reference was predicted from the others.
+
+    Attributes
+    ----------
+    key : int or str
+        The frame, or the name of an example from elsewhere.
+    dice : dict of int to float
+        By label, of those that other references show, too.
+    score : float or None
+        Their mean; None if no other reference shows any of its labels.
+    gain : float or None
+        How much higher the others score without it; known of those that score lowest.
+    """
+
+    key: int | str
+    dice: dict[int, float]
+    score: float | None
+    gain: float | None = None
+
+
+def check_references(engine: Engine, request: Request) -> Iterator[CheckedReference]:
+    """Predict each reference from all the others, in a worker.
+
+    Yields one a reference; then those that score lowest again, with their gain.
+    """
+    from napari_seggpt.inference.checks import check_prompts
+
+    predictor = engine.predictor(request)
+    # A copy: a run that begins meanwhile may give the engine's other prompts.
+    steps = check_prompts(predictor.only(range(len(predictor.prompts))))
+    while True:
+        with engine.models.lock:
+            found = next(steps, None)
+        if found is None:
+            return
+        source = request.sources[found.number]
+        yield CheckedReference(
+            key=str(source.identity[0]) if source.frame is None else source.frame,
+            dice=found.dice,
+            score=found.score,
+            gain=found.gain,
+        )
+
+
+def misfit(checked: Sequence[CheckedReference]) -> CheckedReference | None:
+    """Return the reference that does not fit the rest, if there is one."""
+    from napari_seggpt.inference.checks import misfit as find
+
+    number = find([each.gain for each in checked])
+    return None if number is None else checked[number]
+
+
+def suggest_frame(stack: Frames, labelled: Collection[int]) -> Iterator[int | None]:
+    """Look at some frames, in a worker; yields None after each, then the frame.
+
+    Parameters
+    ----------
+    stack : Frames
+        The images.
+    labelled : collection of int
+        Frames that a person vouches for.
+
+    Yields
+    ------
+    int or None
+        At last the frame to label next; None if all are labelled.
+    """
+    from napari_seggpt.frames import sample_frames
+    from napari_seggpt.inference.suggestion import look_of, sampled_frames, suggest
+    from napari_seggpt.preprocessing import measure_limits
+
+    limits = measure_limits(sample_frames(stack))
+    looks = {}
+    for frame in sampled_frames(len(stack), labelled):
+        looks[frame] = look_of(stack[frame], limits)
+        yield None
+    yield suggest(looks, labelled)

@@ -1,0 +1,139 @@
+"""Engine: makes the predictor of a run, in the worker, and keeps what it can reuse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_seggpt.prompts import Prompt
+from napari_seggpt.settings import PredictionSettings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_seggpt.frames import Frames
+    from napari_seggpt.inference.predictor import Predictor
+    from napari_seggpt.model.seggpt import SegGPT
+    from napari_seggpt.preprocessing import Limits
+    from napari_seggpt.prompts import TunedPrompt
+    from napari_seggpt.session.references import PromptSource
+    from napari_seggpt.session.runs.models import ModelCache, Progress
+    from napari_seggpt.settings import ContrastSettings, SessionSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Request:
+    """What a run needs to know, as it was when the run was started."""
+
+    stack: Frames
+    settings: SessionSettings
+    sources: tuple[PromptSource, ...]
+    tuned: tuple[TunedPrompt, ...] = ()
+
+
+class StoppedError(Exception):
+    """A person stopped what waits for a model to be fetched."""
+
+
+class Engine:
+    """Keeps the last predictor, so that its prompts are encoded once.
+
+    Parameters
+    ----------
+    models : ModelCache
+        Where models come from.
+    """
+
+    def __init__(self, models: ModelCache) -> None:
+        self.models = models
+        self._predictor: Predictor | None = None
+        self._built: tuple[object, ...] = ()
+        self._prompts: dict[tuple[object, ...], Prompt] = {}
+        self._limits: Limits | None = None
+        self._measured: tuple[Frames, ContrastSettings] | None = None
+
+    def predictor(
+        self, request: Request, progress: Progress | None = None
+    ) -> Predictor:
+        """Return a predictor; the last one, if it serves."""
+        with self.models.lock:
+            model, prompts, limits = self.material(request, progress)
+            wanted = (model, request.settings.prediction, limits, *request.tuned)
+            # Dropped first: it is no good if what follows fails, and two predictors
+            # may not fit in memory.
+            predictor, self._predictor = self._predictor, None
+            if predictor is None or not _same(wanted, self._built):
+                predictor = None
+                predictor = self.new_predictor(request)
+                self._built = wanted
+            elif not _same(tuple(prompts), predictor.prompts):
+                predictor.set_prompts(prompts)
+            self._predictor = predictor
+            return predictor
+
+    def new_predictor(self, request: Request) -> Predictor:
+        """Make a predictor that is not kept."""
+        from napari_seggpt.inference.predictor import Predictor
+
+        model, prompts, limits = self.material(request)
+        return Predictor(
+            model,
+            prompts,
+            tuned=request.tuned,
+            settings=request.settings.prediction,
+            limits=limits,
+        )
+
+    def material(
+        self, request: Request, progress: Progress | None = None
+    ) -> tuple[SegGPT, list[Prompt], Limits]:
+        """Return model, prompts and contrast; kept until another request."""
+        with self.models.lock:
+            model = self.models.get(request.settings.model, progress)
+            limits = self._contrast(request.stack, request.settings.contrast)
+            return model, self._make_prompts(request), limits
+
+    def _contrast(self, stack: Frames, settings: ContrastSettings) -> Limits:
+        from napari_seggpt.frames import sample_frames
+        from napari_seggpt.preprocessing import measure_limits
+
+        if (
+            self._limits is None
+            or self._measured is None
+            or self._measured[0] is not stack
+            or self._measured[1] != settings
+        ):
+            self._limits = measure_limits(sample_frames(stack), settings)
+            self._measured = (stack, settings)
+            self._prompts = {}
+        return self._limits
+
+    def _make_prompts(self, request: Request) -> list[Prompt]:
+        """Make prompts; an image is read only if it was not used in the last run."""
+        self._prompts = {
+            source.identity: self._prompts.get(source.identity)
+            or _make_prompt(source, request.stack)
+            for source in request.sources
+        }
+        return list(self._prompts.values())
+
+
+def _make_prompt(source: PromptSource, stack: Frames) -> Prompt:
+    image = _shown(source.image) if source.frame is None else stack[source.frame]
+    return Prompt(image=image, labels=source.labels, index=source.frame)
+
+
+def _shown(image: NDArray[Any] | None) -> NDArray[Any]:
+    """Show an image from elsewhere as a picture, with its own contrast."""
+    from napari_seggpt.preprocessing import measure_limits, to_rgb
+
+    assert image is not None
+    return to_rgb(image, measure_limits([image]))
+
+
+def _same(some: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
+    """Whether all are the same objects, or equal settings."""
+    return len(some) == len(others) and all(
+        one is other or (isinstance(one, PredictionSettings) and one == other)
+        for one, other in zip(some, others, strict=True)
+    )

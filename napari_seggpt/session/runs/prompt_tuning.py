@@ -1,0 +1,136 @@
+"""Tuning: a prompt learns from the references, and is compared with them."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from napari_seggpt.session.frames.frame_labels import compact
+from napari_seggpt.session.runs.engine import StoppedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_seggpt.prompts import TunedPrompt
+    from napari_seggpt.session.runs.engine import Engine, Request
+    from napari_seggpt.settings import TuningSettings
+    from napari_seggpt.training.tuning import TuneStep
+
+COMPARED = 6  # frames that are predicted both ways after tuning
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Comparison:
+    """A frame as the references predict it, and as a tuned prompt does.
+
+    Attributes
+    ----------
+    index : int
+        The frame.
+    image : NDArray
+        (H, W) or (H, W, C).
+    before, after : NDArray
+        (H, W), labels.
+    alike : float
+        Mean Dice of one against the other.
+    """
+
+    index: int
+    image: NDArray[Any]
+    before: NDArray[Any]
+    after: NDArray[Any]
+    alike: float
+
+
+class Tuning:
+    """Tunes a prompt on labelled frames; made by `Session.start_tuning`.
+
+    Attributes
+    ----------
+    count : int
+        Labelled frames that it learns from.
+    settings : TuningSettings
+        How.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        request: Request,
+        settings: TuningSettings,
+        class_names: Mapping[int, str],
+    ) -> None:
+        self.count = len(request.sources)
+        self.settings = settings
+        self._engine = engine
+        self._request = request
+        self._class_names = dict(class_names)
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """End after the present step, or in a download; from any thread."""
+        self._stop.set()
+
+    def steps(self) -> Iterator[TuneStep]:
+        """Tune, in a worker.
+
+        Raises
+        ------
+        ModelUnavailableError, CheckpointError, FrameError, ValueError, RuntimeError
+            As `load_model` and `tune_prompt` do.
+        """
+        from napari_seggpt.training.tuning import tune_prompt
+
+        try:
+            model, prompts, limits = self._engine.material(self._request, self._report)
+        except StoppedError:
+            return
+        steps = tune_prompt(
+            model,
+            prompts,
+            settings=self.settings,
+            prediction=self._request.settings.prediction,
+            limits=limits,
+            class_names=self._class_names,
+        )
+        with closing(steps):
+            while not self._stop.is_set():
+                with self._engine.models.lock:
+                    step = next(steps, None)
+                if step is None:
+                    return
+                yield step
+
+    def _report(self, done: int, total: int) -> None:
+        if self._stop.is_set():
+            raise StoppedError
+
+    def compare(
+        self, tuned: TunedPrompt, frames: Sequence[int]
+    ) -> Iterator[Comparison]:
+        """Predict some frames both ways, in a worker."""
+        requests = (self._request, replace(self._request, tuned=(tuned,)))
+        lock = self._engine.models.lock
+        with lock:
+            predictors = [self._engine.new_predictor(each) for each in requests]
+        for index in frames:
+            image = self._request.stack[index]
+            with lock:
+                before, after = (
+                    compact(predictor.predict(image, index=index).labels)
+                    for predictor in predictors
+                )
+            yield _compared(index, image, before, after)
+
+
+def _compared(
+    index: int, image: NDArray[Any], before: NDArray[Any], after: NDArray[Any]
+) -> Comparison:
+    from napari_seggpt.metrics.pixels import mean_dice
+
+    alike = mean_dice(after, before)
+    return Comparison(index=index, image=image, before=before, after=after, alike=alike)

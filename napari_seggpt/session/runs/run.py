@@ -1,0 +1,158 @@
+"""Run: frames that are being predicted, and what comes of each."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from napari_seggpt.session.frames.frame_labels import compact
+from napari_seggpt.session.runs.engine import StoppedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_seggpt.inference.propagation import FramePrediction
+    from napari_seggpt.session.runs.engine import Engine, Request
+    from napari_seggpt.settings import Direction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FrameResult:
+    """What a run predicted for one frame.
+
+    Attributes
+    ----------
+    run : int
+        Number of the run.
+    index : int
+        The frame.
+    labels : NDArray
+        (H, W), in the smallest type that its ids need.
+    confidence : float
+        Of the frame, from 0 to 1; see `inference.confidence`.
+    confidence_map : NDArray[np.uint8], optional
+        (h, w), where it is how sure; see `inference.confidence.confidence_map`.
+    seconds : float
+        How long it took since the result before.
+    """
+
+    run: int
+    index: int
+    labels: NDArray[np.integer[Any]]
+    confidence: float
+    confidence_map: NDArray[np.uint8] | None = None
+    seconds: float = 0.0
+
+
+class Run:
+    """Some frames of a stack that are to be predicted; made by `Session.start`.
+
+    Attributes
+    ----------
+    number : int
+        Of the runs of a session, counted from 1.
+    frames : tuple of int
+        What will be predicted, in ascending order.
+    key : bytes
+        The references and settings that the frames are predicted with.
+    on_download : callable, optional
+        Called in the worker with the bytes fetched and the bytes in all, if the model
+        has to be fetched. What it raises ends the run.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        request: Request,
+        frames: tuple[int, ...],
+        *,
+        number: int = 1,
+        key: bytes = b"",
+        direction: Direction = "both",
+    ) -> None:
+        self.number = number
+        self.frames = frames
+        self.key = key
+        self.on_download: Callable[[int, int], None] | None = None
+        self._engine = engine
+        self._request = request
+        self._direction = direction
+        self._members = frozenset(frames)
+        self._stop = threading.Event()
+
+    def __contains__(self, frame: object) -> bool:
+        return frame in self._members
+
+    def stop(self) -> None:
+        """End the results after the frame that is being predicted; from any thread."""
+        self._stop.set()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the run was told to stop."""
+        return self._stop.is_set()
+
+    def results(self) -> Iterator[FrameResult]:
+        """Predict the frames, in a worker.
+
+        The frame order is that of `inference.propagation`: away from the references.
+
+        Raises
+        ------
+        ModelUnavailableError, CheckpointError, FrameError, ValueError, RuntimeError
+            As `load_model`, `Predictor` and `predict_stack` do.
+        """
+        try:
+            steps = self._steps()
+        except StoppedError:
+            return
+        began = perf_counter()  # loading the model tells nothing of other frames
+        while not self.is_stopped:
+            with self._engine.models.lock:
+                step = next(steps, None)
+            if step is None:
+                return
+            now = perf_counter()
+            yield self._result(step, now - began)
+            began = perf_counter()
+
+    def _steps(self) -> Iterator[FramePrediction]:
+        from napari_seggpt.inference.propagation import predict_stack
+
+        predictor = self._engine.predictor(self._request, self._report)
+        first, stop = self.frames[0], self.frames[-1] + 1
+        settings = replace(
+            self._request.settings.propagation,
+            start=first,
+            stop=stop,
+            step=1,
+            direction=self._direction,
+        )
+        others = {*range(first, stop)} - {*self.frames}
+        return predict_stack(
+            self._request.stack, predictor, settings=settings, protected=others
+        )
+
+    def _report(self, done: int, total: int) -> None:
+        if self.is_stopped:
+            raise StoppedError
+        if self.on_download is not None:
+            self.on_download(done, total)
+
+    def _result(self, step: FramePrediction, seconds: float) -> FrameResult:
+        from napari_seggpt.inference.confidence import confidence_map, frame_confidence
+
+        confidence = step.prediction.confidence
+        return FrameResult(
+            run=self.number,
+            index=step.index,
+            labels=compact(step.prediction.labels),
+            confidence=frame_confidence(step.prediction.labels, confidence),
+            confidence_map=confidence_map(confidence),
+            seconds=seconds,
+        )

@@ -1,0 +1,1 @@
+"""Sessions and tasks on disk; only this room knows their file formats."""

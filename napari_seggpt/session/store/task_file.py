@@ -1,0 +1,207 @@
+"""Task: references, classes and settings as one file, for other stacks.
+
+The file is a zip that holds
+
+``task.json``
+    JSON object: ``format``: "napari-seggpt task", ``version``: 1, ``package``,
+    ``settings`` as of `settings.SessionSettings`, ``classes`` (label id to name),
+    ``references`` (``image``, ``labels``: names of files in the zip) and ``tuned``: the
+    name of the file of a tuned prompt in the zip, or null.
+``references/*.tif``
+    Images as 8-bit RGB, as the model was shown them, and labels, deflated.
+
+It runs no code: it is read as JSON and TIFF.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tifffile
+
+from napari_seggpt.files import whole_file
+from napari_seggpt.frames import sample_frames
+from napari_seggpt.preprocessing import measure_limits, to_rgb
+from napari_seggpt.prompts import Prompt, TunedPrompt
+from napari_seggpt.session.frames.frame_labels import compact
+from napari_seggpt.session.store.files import DAMAGE
+from napari_seggpt.session.store.settings import restored
+from napari_seggpt.settings import SessionSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+    from typing import Self
+
+    from numpy.typing import NDArray
+
+    from napari_seggpt.frames import Frames
+    from napari_seggpt.session.references import PromptSource
+
+FORMAT, VERSION = "napari-seggpt task", 1
+HEAD, TUNED = "task.json", "tuned.safetensors"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Task:
+    """What is to be labelled, and how: to be applied to any stack.
+
+    Attributes
+    ----------
+    prompts : tuple of Prompt
+        The references; images are 8-bit RGB (H, W, 3).
+    classes : dict of int to str
+        Names of labels.
+    settings : SessionSettings
+        The model, and how it is used.
+    tuned : TunedPrompt or None
+        A prompt that has learned.
+    """
+
+    prompts: tuple[Prompt, ...]
+    classes: dict[int, str] = field(default_factory=dict)
+    settings: SessionSettings = field(default_factory=SessionSettings)
+    tuned: TunedPrompt | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse images that were not made pictures, and a task that tells nothing."""
+        for prompt in self.prompts:
+            if prompt.image.dtype != np.uint8 or prompt.image.shape[2:] != (3,):
+                raise ValueError(
+                    "Expected references as 8-bit RGB, got "
+                    f"{prompt.image.dtype} of shape {prompt.image.shape}."
+                )
+        if self.tuned is None and not any(len(p.ids) for p in self.prompts):
+            raise ValueError("Expected references with at least one label, got none.")
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        with whole_file(path) as draft, zipfile.ZipFile(draft, "w") as file:
+            names = [self._save_prompt(file, i) for i in range(len(self.prompts))]
+            if self.tuned is not None:
+                file.writestr(TUNED, self.tuned.to_bytes())
+            file.writestr(HEAD, json.dumps(self._head(names), indent=1))
+
+    def _head(self, references: list[dict[str, str]]) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "package": metadata.version("napari-seggpt"),
+            "settings": asdict(self.settings),
+            "classes": {str(label): name for label, name in self.classes.items()},
+            "references": references,
+            "tuned": None if self.tuned is None else TUNED,
+        }
+
+    def _save_prompt(self, file: zipfile.ZipFile, index: int) -> dict[str, str]:
+        prompt = self.prompts[index]
+        names = {}
+        arrays = {"image": prompt.image, "labels": compact(prompt.labels)}
+        for kind, array in arrays.items():
+            names[kind] = f"references/{index:03}_{kind}.tif"
+            file.writestr(names[kind], _tiff(array))
+        return names
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a file.
+
+        Raises
+        ------
+        ValueError
+            If it is no task, or of another version.
+        OSError
+            If it cannot be read.
+        """
+        if not zipfile.is_zipfile(path):
+            raise ValueError(f"Expected a task file, got {path.name}.")
+        try:
+            with zipfile.ZipFile(path) as file:
+                head = json.loads(file.read(HEAD))
+                _check_head(head, path)
+                return cls._read(file, head)
+        except OSError:
+            raise
+        except DAMAGE as error:
+            raise ValueError(
+                f"Expected a task file, got {path.name}: {error}"
+            ) from None
+
+    @classmethod
+    def _read(cls, file: zipfile.ZipFile, head: dict[str, Any]) -> Self:
+        prompts = [
+            Prompt(
+                image=_array(file.read(names["image"])),
+                labels=_array(file.read(names["labels"])),
+            )
+            for names in head["references"]
+        ]
+        return cls(
+            prompts=tuple(prompts),
+            classes={int(k): str(name) for k, name in head["classes"].items()},
+            settings=restored(SessionSettings(), head["settings"]),
+            tuned=_tuned(file, head["tuned"]),
+        )
+
+
+def make_task(
+    stack: Frames,
+    sources: Iterable[PromptSource],
+    settings: SessionSettings,
+    *,
+    tuned: TunedPrompt | None = None,
+    classes: Mapping[int, str],
+) -> Iterator[Task]:
+    """Make a task of what a run would be shown; yields it once, for a worker."""
+    limits = measure_limits(sample_frames(stack), settings.contrast)
+    prompts = []
+    for source in sources:
+        if source.frame is not None:
+            rgb = to_rgb(stack[source.frame], limits)
+        else:
+            assert source.image is not None
+            rgb = to_rgb(source.image, measure_limits([source.image]))
+        prompts.append(Prompt(image=rgb, labels=source.labels))
+    yield Task(
+        prompts=tuple(prompts),
+        classes=dict(classes),
+        settings=settings,
+        tuned=tuned,
+    )
+
+
+def _tuned(file: zipfile.ZipFile, name: str | None) -> TunedPrompt | None:
+    return None if name is None else TunedPrompt.from_bytes(file.read(name))
+
+
+def _check_head(head: Any, path: Path) -> None:
+    if not isinstance(head, dict) or head.get("format") != FORMAT:
+        raise ValueError("it is none of napari-seggpt")
+    if head.get("version") != VERSION:
+        raise ValueError(
+            f"it is of version {head.get('version')!r}, which this napari-seggpt does "
+            "not know"
+        )
+
+
+def _tiff(array: NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    kind = "rgb" if array.ndim == 3 else "minisblack"
+    tifffile.imwrite(buffer, array, compression="zlib", photometric=kind, metadata=None)
+    return buffer.getvalue()
+
+
+def _array(data: bytes) -> NDArray[Any]:
+    return np.asarray(tifffile.imread(io.BytesIO(data)))

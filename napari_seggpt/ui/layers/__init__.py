@@ -1,0 +1,1 @@
+"""napari's layers; the only room that uses private parts of napari."""

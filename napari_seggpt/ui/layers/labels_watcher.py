@@ -1,0 +1,247 @@
+"""LabelsWatcher: news of every change in a Labels layer, whoever makes it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from napari_seggpt.ui.layers.image_stack import is_dask
+from napari_seggpt.ui.layers.napari_undo import UndoHistory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari.layers import Labels
+    from napari.utils.events import Event
+
+    from napari_seggpt.ui.layers.frame_axes import FrameAxes
+
+SETTLE_MS = 150  # the view has stopped moving through the stack
+SUSPECT_MS = 300  # several refreshes by others are one
+
+Frames = frozenset[int] | None  # None: any
+
+
+class LabelsWatcher:
+    """Tells which frames of a Labels layer may have changed.
+
+    napari has no event for that. What is told comes from these:
+
+    - `paint` at the end of a stroke, but before `paint`, `fill` and `data_setitem`
+      write: told once the present event of the window is over.
+    - `labels_update` at every dab: each frame of a stroke is told once, at its first.
+    - `set_data` after undo, redo and an aborted stroke, when anybody refreshes the
+      layer, and whenever the view moves. What was undone is told by comparing the
+      history. Where nothing explains a refresh, others may have written any frame.
+    - `data` when the layer's array is assigned.
+    - `visible`: on a hidden layer undo and refresh have no event at all.
+
+    Parameters
+    ----------
+    layer : Labels
+        The layer.
+    axes : FrameAxes
+        Where frames lie in its data.
+
+    Attributes
+    ----------
+    history : UndoHistory
+        What napari could undo and redo.
+    """
+
+    changed = Signal(object)
+    unusable = Signal(str)
+
+    def __init__(self, layer: Labels, axes: FrameAxes) -> None:
+        self.history = UndoHistory(layer, axes)
+        self._layer = layer
+        self._axes = axes
+        self._data = layer.data
+        self._look = _look(layer)
+        self._stroke: frozenset[int] = frozenset()  # frames told of it
+        self._queued: frozenset[int] = frozenset()
+        self._is_own_refresh = False
+        self._queue_timer = single_shot(self._tell_queued)
+        self._settle_timer = single_shot(self._tell_shown)
+        self._suspect_timer = single_shot(self._tell_any)
+        self._listeners = {
+            "paint": self._on_paint,
+            "labels_update": self._on_labels_update,
+            "set_data": self._on_set_data,
+            "data": self._on_data,
+            "visible": self._on_visible,
+        }
+        for name, listener in self._listeners.items():
+            getattr(layer.events, name).connect(listener)
+
+    def close(self) -> None:
+        """Let go of the layer; nothing more is told."""
+        for name, listener in self._listeners.items():
+            getattr(self._layer.events, name).disconnect(listener)
+        self._listeners = {}
+        for timer in (self._queue_timer, self._settle_timer, self._suspect_timer):
+            timer.stop()
+
+    @contextmanager
+    def own_refresh(self) -> Iterator[None]:
+        """Take a refresh in this context for no news."""
+        self._is_own_refresh = True
+        try:
+            yield
+        finally:
+            self._is_own_refresh = False
+
+    # -- telling -------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Tell at once what waits for its turn."""
+        self.look()
+        self._tell_queued()
+        if self._settle_timer.isActive():
+            self._tell_shown()
+        if self._suspect_timer.isActive():
+            self._tell_any()
+
+    def look(self) -> None:
+        """Notice an undo or redo that had no event; it is told soon."""
+        self._queue(self.history.news())
+
+    def _tell(self, frames: frozenset[int]) -> None:
+        if frames and not why_unusable(self._layer, self._axes):
+            self.changed.emit(frames)
+
+    def _queue(self, frames: Frames) -> None:
+        """Tell of frames when the present event of the window is over."""
+        if frames is None:
+            self._suspect()
+        elif frames:
+            self._queued |= frames
+            self._queue_timer.start(0)
+
+    def _tell_queued(self) -> None:
+        self._queue_timer.stop()
+        queued, self._queued = self._queued, frozenset()
+        self._tell(queued)
+
+    def _tell_shown(self) -> None:
+        self._settle_timer.stop()
+        self._tell(shown_frames(self._layer, self._axes) or frozenset())
+
+    def _suspect(self) -> None:
+        """Any frame may have changed; that is told once for all at about one time."""
+        self._suspect_timer.start(SUSPECT_MS)
+
+    def _tell_any(self) -> None:
+        self._suspect_timer.stop()
+        if not why_unusable(self._layer, self._axes):
+            self.changed.emit(None)
+
+    # -- listening -----------------------------------------------------------------
+
+    def _on_paint(self, event: Event) -> None:
+        self._stroke = frozenset()
+        self.look()
+
+    def _on_labels_update(self, event: Event) -> None:
+        self._tell_queued()
+        frames = self.history.stroke_news()
+        if frames is None:
+            self._suspect()
+        else:
+            news, self._stroke = frames - self._stroke, self._stroke | frames
+            self._tell(news)
+
+    def _on_set_data(self, event: Event) -> None:
+        if self._is_own_refresh:
+            return
+        undone = self.history.news()
+        if undone is None:
+            self._suspect()
+        told = undone or frozenset()
+        if self._stroke and not self.history.is_stroke:  # it was aborted
+            told, self._stroke = told | self._stroke, frozenset()
+        self._tell(told)
+        look, self._look = self._look, _look(self._layer)
+        if look != self._look:
+            self._settle_timer.start(SETTLE_MS)
+        elif not told:
+            self._tell_shown()
+            self._suspect()
+
+    def _on_visible(self, event: Event) -> None:
+        if self._layer.visible:
+            self.look()
+            self._suspect()
+
+    def _on_data(self, event: Event) -> None:
+        if self._layer.data is not self._data:
+            self._data = self._layer.data
+            self.history.drop()  # undo would write old pixels into other data
+        reason = why_unusable(self._layer, self._axes)
+        if reason:
+            self.unusable.emit(reason)
+        else:
+            self._suspect()
+
+
+def shown_frames(layer: Labels, axes: FrameAxes) -> Frames:
+    """Return the frames of a layer that are shown, None for all of them."""
+    point = layer._data_slice.point
+    for at, index in axes.fixed:
+        if not (np.isnan(point[at]) or round(float(point[at])) == index):
+            return frozenset()
+    if axes.axis is None:
+        return frozenset({0})
+    place = float(point[axes.axis])
+    if np.isnan(place):
+        return None
+    frame = round(place)
+    return frozenset({frame} if 0 <= frame < len(axes) else ())
+
+
+def _look(layer: Labels) -> tuple[object, ...]:
+    """Return what, if it has changed, explains a refresh of unchanged labels."""
+    view = layer._slice_input
+    return (
+        tuple(np.nan_to_num(layer._data_slice.point, nan=-1.0)),
+        tuple(view.order),
+        view.ndisplay,
+        id(layer.colormap),
+        layer.contour,
+        layer.show_selected_label and layer.selected_label,
+    )
+
+
+def why_unusable(layer: Labels, axes: FrameAxes) -> str | None:
+    """Return why frames cannot be written into a layer any more, None if they can."""
+    shape = tuple(layer.data.shape)
+    if shape != axes.shape:
+        return f"its shape is {shape} now, it was {axes.shape} when it was chosen"
+    return why_not_writable(layer)
+
+
+def why_not_writable(layer: Labels) -> str | None:
+    """Return why labels cannot be written into a layer, None if they can."""
+    data = layer.data
+    if layer.multiscale:
+        return "it has several resolution levels, which napari cannot edit"
+    if is_dask(data):
+        return "it is computed by dask, so that nothing can be written into it"
+    if not hasattr(data, "__setitem__"):
+        return "nothing can be written into its data"
+    flags = getattr(data, "flags", None)
+    if getattr(data, "read_only", False) or not getattr(flags, "writeable", True):
+        return "its data is read-only"
+    return None
+
+
+def single_shot(tell: Callable[[], None]) -> QTimer:
+    """Return a timer that calls once after each start."""
+    timer = QTimer()
+    timer.setSingleShot(True)
+    timer.timeout.connect(tell)
+    return timer

@@ -1,0 +1,245 @@
+"""Choice: which layers and which part of them are worked on."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Labels
+
+from napari_seggpt.ui.layers.frame_axes import channel_axis, stack_axes
+from napari_seggpt.ui.layers.image_stack import (
+    MAX_CHANNELS,
+    ImageStack,
+    MixedStack,
+    level_data,
+)
+from napari_seggpt.ui.layers.labels_layer import LabelsLayer
+from napari_seggpt.ui.layers.new_labels import METADATA_KEY, new_labels_layer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from napari.layers import Layer
+
+AXIS_NAMES = {"t": "time (t)", "z": "depth (z)", "c": "channels (c)"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Choice:
+    """What is worked on.
+
+    Attributes
+    ----------
+    image : Image or None
+        The image layer.
+    axis : int or None
+        Its axis that frames run along; None for a layer of one image.
+    channel_axis : int or None
+        The axis that channels lie along.
+    channels : tuple of int
+        The channels that are mixed; none without such an axis.
+    mixed : tuple of Image
+        Further grey layers that are mixed with it, as channels.
+    level : int
+        Of a multiscale layer.
+    fixed : tuple of (int, int)
+        Axis and index, of each further axis.
+    labels : Labels or None
+        The layer that references and results are in.
+    """
+
+    image: Image | None = None
+    axis: int | None = None
+    channel_axis: int | None = None
+    channels: tuple[int, ...] = ()
+    mixed: tuple[Image, ...] = ()
+    level: int = 0
+    fixed: tuple[tuple[int, int], ...] = ()
+    labels: Labels | None = None
+
+    @property
+    def place(self) -> tuple[object, ...]:
+        """What two choices share if they mean the same frames of the same labels."""
+        return (id(self.image), id(self.labels), self.axis, self.fixed)
+
+    @property
+    def pictures(self) -> tuple[object, ...]:
+        """What two choices of one place share if they show the model the same."""
+        others = tuple(id(layer) for layer in self.mixed)
+        return (self.channel_axis, self.channels, others, self.level)
+
+    def stack(self) -> ImageStack | MixedStack:
+        """Return the frames.
+
+        Raises
+        ------
+        ValueError
+            If there is no image, or axes, channels or layers do not fit it.
+        """
+        if self.image is None:
+            raise ValueError("Expected an image layer, got none.")
+        stacks = [
+            ImageStack(
+                layer,
+                self.axis,
+                channel_axis=self.channel_axis,
+                channels=self.channels or None,
+                level=self.level,
+                fixed=dict(self.fixed),
+            )
+            for layer in (self.image, *self.mixed)
+        ]
+        return MixedStack(stacks) if self.mixed else stacks[0]
+
+    def new_labels(self, kept: Any = None) -> Labels:
+        """Make an empty labels layer for it, or one of labels that were kept."""
+        if self.image is None:
+            raise ValueError("Expected an image layer, got none.")
+        return new_labels_layer(
+            self.image,
+            self.axis,
+            channel_axis=self.channel_axis,
+            level=self.level,
+            fixed=dict(self.fixed),
+            kept=kept,
+        )
+
+    def plain(self) -> Choice:
+        """Return the choice of the same frames, of the channels and level at first."""
+        channels = self._first_channels(self.channel_axis)
+        return replace(self, channels=channels, mixed=(), level=0)
+
+    def with_axis(self, axis: int | None, shown: Sequence[float] = ()) -> Choice:
+        """Return the choice of another axis for frames; the others are fixed.
+
+        Parameters
+        ----------
+        axis : int or None
+            The axis.
+        shown : sequence of float
+            Where on each axis of the layer the viewer is.
+        """
+        assert self.image is not None
+        channels = channel_axis(self.image)
+        if channels == axis or self.image.rgb:
+            channels = None
+        places = self._places(shown)
+        fixed = tuple(
+            (at, places[at])
+            for at, _ in stack_axes(self.image)
+            if at not in (axis, channels)
+        )
+        return replace(
+            self,
+            axis=axis,
+            channel_axis=channels,
+            channels=self._first_channels(channels),
+            fixed=fixed,
+        )
+
+    def with_channel_axis(self, at: int | None) -> Choice:
+        """Return the choice with channels along one of the fixed axes, or none."""
+        places = dict(self.fixed)
+        if self.channel_axis is not None:
+            places[self.channel_axis] = 0
+        if at is not None:
+            places.pop(at, None)
+        return replace(
+            self,
+            channel_axis=at,
+            channels=self._first_channels(at),
+            fixed=tuple(sorted(places.items())),
+        )
+
+    def with_fixed(self, at: int, index: int) -> Choice:
+        """Return the choice with another index on an axis."""
+        return replace(
+            self, fixed=tuple(sorted({**dict(self.fixed), at: index}.items()))
+        )
+
+    def _first_channels(self, at: int | None) -> tuple[int, ...]:
+        if at is None or self.image is None:
+            return ()
+        return tuple(range(level_data(self.image, 0).shape[at]))[:MAX_CHANNELS]
+
+    def _places(self, shown: Sequence[float]) -> list[int]:
+        assert self.image is not None
+        shape = level_data(self.image, 0).shape[: self.image.ndim]
+        given = list(shown) or [0.0] * len(shape)
+        return [
+            min(max(0, round(place)), length - 1)
+            for place, length in zip(given, shape, strict=True)
+        ]
+
+
+def first_choice(image: Image, shown: Sequence[float] = ()) -> Choice:
+    """Return the likeliest choice for an image layer, without labels."""
+    axes = stack_axes(image)
+    return Choice(image=image).with_axis(axes[0][0] if axes else None, shown)
+
+
+def fits(stack: ImageStack | MixedStack, layer: Labels) -> bool:
+    """Return whether a labels layer can hold the labels of a stack."""
+    try:
+        LabelsLayer.of_stack(stack, layer).close()
+    except ValueError:
+        return False
+    return True
+
+
+def likely_labels(
+    stack: ImageStack | MixedStack, layers: Iterable[Layer]
+) -> Labels | None:
+    """Return the labels layer that most likely belongs to a stack, if any fits."""
+    found = [x for x in layers if isinstance(x, Labels) and fits(stack, x)]
+    return max(found, key=lambda x: _belongs(stack.name, x), default=None)
+
+
+def _belongs(name: str, labels: Labels) -> tuple[bool, bool]:
+    return labels_of(labels) == name, str(labels.name).startswith(name)
+
+
+def labels_of(labels: Labels) -> str | None:
+    """Return the name of the image that labels were made for, if they say so."""
+    about = labels.metadata.get(METADATA_KEY, {})
+    return about.get("labels_of") if isinstance(about, dict) else None
+
+
+def mixable(image: Image, layers: Iterable[Layer]) -> list[Image]:
+    """Return the grey image layers of the same shape, to be mixed with it."""
+    if image.rgb or image.multiscale:
+        return []
+    return [
+        layer
+        for layer in layers
+        if is_picture(layer)
+        and layer is not image
+        and not layer.rgb
+        and not layer.multiscale
+        and layer.data.shape == image.data.shape
+    ]
+
+
+def is_picture(layer: Layer) -> bool:
+    """Return whether a layer may be worked on: an image that the dock did not add."""
+    about = layer.metadata.get(METADATA_KEY, {})
+    is_ours = isinstance(about, dict) and "uncertainty_of" in about
+    return isinstance(layer, Image) and not is_ours
+
+
+def axis_title(layer: Image, axis: int, name: str) -> str:
+    """Return the name of an axis and its length, for people."""
+    length = level_data(layer, 0).shape[axis]
+    return f"{AXIS_NAMES.get(name, name)}: {length} frames"
+
+
+def unwrapped(layer: Any) -> Any:
+    """Return a napari object itself, not napari's proxy of it for plugins.
+
+    What napari keeps private has to be looked at for the sake of undo.
+    """
+    with suppress(AttributeError):
+        return layer.__wrapped__
+    return layer

@@ -1,0 +1,83 @@
+"""Navigation: which frame of a stack the viewer shows, and going to another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psygnal import Signal
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+    from napari.viewer import Viewer
+
+
+class Navigation:
+    """Follows the frame that a viewer shows.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        The viewer.
+    layer : Layer
+        A layer of the stack.
+    axis : int or None
+        The axis of the layer that frames run along; None for a lone frame.
+    length : int
+        How many frames there are.
+
+    Attributes
+    ----------
+    current : int
+        The frame that is shown; the nearest one, if none is.
+    """
+
+    changed = Signal(int)
+
+    def __init__(
+        self, viewer: Viewer, layer: Layer, axis: int | None, length: int
+    ) -> None:
+        self._dims = viewer.dims
+        self._layer = layer
+        self._axis = axis
+        self._length = length
+        self.current = self._shown()
+        self._dims.events.point.connect(self._on_moved)
+        self._dims.events.ndim.connect(self._on_moved)
+
+    def go_to(self, frame: int) -> None:
+        """Show a frame; camera, layers and selection stay as they are."""
+        if self._axis is None:
+            return
+        place = list(self._layer.world_to_data(self._dims.point))
+        place[self._axis] = frame
+        world = self._layer.data_to_world(place)
+        self._dims.set_point(self._world_axis, world[self._axis])
+
+    def close(self) -> None:
+        """Follow the viewer no longer."""
+        self._dims.events.point.disconnect(self._on_moved)
+        self._dims.events.ndim.disconnect(self._on_moved)
+
+    @property
+    def _world_axis(self) -> int:
+        """The viewer's axis; a layer has the viewer's last ones."""
+        return int(self._dims.ndim - self._layer.ndim + (self._axis or 0))
+
+    def _shown(self) -> int:
+        if self._axis is None or self._dims.ndim < self._layer.ndim:
+            return 0
+        place = self._layer.world_to_data(self._dims.point)[self._axis]
+        return min(max(0, round(float(place))), max(0, self._length - 1))
+
+    def _on_moved(self, event: object = None) -> None:
+        frame = self._shown()
+        if frame != self.current:
+            self.current = frame
+            self.changed.emit(frame)
+
+
+def place_in(viewer: Viewer, layer: Layer) -> list[float]:
+    """Return where on each axis of a layer a viewer is."""
+    if viewer.dims.ndim < layer.ndim:
+        return [0.0] * int(layer.ndim)
+    return [float(x) for x in layer.world_to_data(viewer.dims.point)]

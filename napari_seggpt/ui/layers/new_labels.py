@@ -1,0 +1,203 @@
+"""new_labels_layer: an empty Labels layer like an image, in memory or on disk."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+from napari.layers import Labels
+
+from napari_seggpt.files import safe_name
+from napari_seggpt.io.layout import normalize_unit
+from napari_seggpt.ui.layers.frame_axes import FrameAxes, axis_names, checked_axis
+from napari_seggpt.ui.layers.image_stack import level_data
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import zarr
+    from napari.layers import Image
+    from numpy.typing import NDArray
+
+METADATA_KEY = "napari-seggpt"
+MEMORY_SHARE = 0.25  # of the free memory, that labels may take
+TILE = 512  # painting rewrites whole tiles
+OME_AXES = ("t", "c", "z", "y", "x")  # the order that OME-Zarr asks for
+OME_TYPES = {"t": "time", "c": "channel"}
+
+
+def new_labels_layer(
+    layer: Image,
+    axis: int | None,
+    *,
+    channel_axis: int | None = None,
+    level: int = 0,
+    fixed: Mapping[int, int] | None = None,
+    dtype: np.dtype[Any] | type[np.integer[Any]] = np.uint16,
+    on_disk: bool | None = None,
+    kept: zarr.Array[Any] | None = None,
+) -> Labels:
+    """Make an empty Labels layer that lies on an image: scale, units, names and all.
+
+    It has the image's axes; that of channels has length 1, but spans all channels.
+    It is not added to a viewer.
+
+    Parameters
+    ----------
+    layer : Image
+        The image.
+    axis : int or None
+        The axis that frames run along.
+    channel_axis, level, fixed
+        As of `ImageStack`.
+    dtype : dtype
+        An integer type that the ids fit.
+    on_disk : bool, optional
+        Whether labels are kept in a zarr: beside the image, where it is a file that
+        new files can be made beside, or in a temporary folder, which is not deleted.
+        By default if they would take more than a quarter of the free memory. Its path
+        is in the layer's metadata.
+    kept : zarr.Array, optional
+        Labels that were made so before, which the layer is to show.
+
+    Raises
+    ------
+    ValueError
+        If axes or level do not fit the layer, or `kept` has another shape.
+    """
+    full = level_data(layer, 0).shape[: layer.ndim]
+    shape = list(level_data(layer, level).shape[: layer.ndim])
+    if channel_axis is not None:
+        channel_axis = checked_axis(channel_axis, full)
+        shape[channel_axis] = 1
+    places = dict.fromkeys(fixed or {}, 0)
+    if channel_axis is not None:
+        places[channel_axis] = 0
+    axes = FrameAxes.of(shape, axis, places)
+    num_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    if on_disk is None:
+        on_disk = num_bytes > MEMORY_SHARE * psutil.virtual_memory().available
+    metadata: dict[str, Any] = {"labels_of": layer.name}
+    data: NDArray[Any] | zarr.Array[Any]
+    if kept is not None:
+        if tuple(kept.shape) != tuple(shape):
+            raise ValueError(f"Expected labels of shape {shape}, got {kept.shape}.")
+        data = kept
+        metadata["path"] = str(zarr_path(kept))
+    elif on_disk:
+        path = _new_path(layer)
+        metadata["path"] = str(path)
+        data = _create_zarr(path, axes, dtype, layer)
+    else:
+        data = np.zeros(shape, dtype)
+    steps = np.divide(full, shape)  # of one pixel of the labels, in those of the image
+    return Labels(
+        data,
+        name=f"{layer.name} labels",
+        metadata={METADATA_KEY: metadata},
+        scale=layer.scale * steps,
+        # Pixels are counted by their centres.
+        translate=layer._transforms["data2physical"]((steps - 1) / 2),
+        rotate=layer.rotate,
+        shear=layer.shear,
+        affine=layer.affine,
+        units=layer.units,
+        axis_labels=layer.axis_labels,
+    )
+
+
+def _new_path(layer: Image) -> Path:
+    """Return where a new zarr is made: beside the image or in a temporary folder."""
+    name = safe_name(str(layer.name))
+    folder = _folder_of(layer)
+    if folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="napari-seggpt-"))
+    path, count = folder / f"{name} labels.zarr", 1
+    while path.exists():
+        count += 1
+        path = folder / f"{name} labels {count}.zarr"
+    return path
+
+
+def _folder_of(layer: Image) -> Path | None:
+    """Return the folder that an image's file is in, if files can be made there."""
+    path = image_path(layer)
+    return path.parent if path and os.access(path.parent, os.W_OK) else None
+
+
+def image_path(layer: Image) -> Path | None:
+    """Return the file that an image was read from, or the zarr, if it is there."""
+    if layer.source.path is None:
+        return None
+    path = Path(layer.source.path)
+    if not path.exists():
+        return None
+    from napari_seggpt.io.ome_zarr import is_zarr  # zarr takes a while to load
+
+    for parent in (path, *path.parents):  # not into a zarr, but all of it
+        if is_zarr(parent):
+            path = parent
+    return path
+
+
+def zarr_path(data: object) -> Path | None:
+    """Return where on disk an array lies; None for one that is no zarr there."""
+    root = getattr(getattr(data, "store", None), "root", None)
+    if not isinstance(root, Path):
+        return None
+    import zarr  # it is loaded, if this is one
+
+    return root / data.path if isinstance(data, zarr.Array) else None
+
+
+def _create_zarr(
+    path: Path, axes: FrameAxes, dtype: Any, layer: Image
+) -> zarr.Array[Any]:
+    """Create zeros in tiles of a frame, as an OME-Zarr where the axes have names."""
+    import zarr
+    from zarr.codecs import ZstdCodec
+
+    names = axis_names(layer)
+    group = zarr.create_group(
+        str(path), zarr_format=3, attributes=_attributes(path, names, layer)
+    )
+    tile = iter(min(length, TILE) for length in axes.frame_shape)
+    return group.create_array(
+        "0",
+        shape=axes.shape,
+        chunks=tuple(
+            next(tile) if isinstance(place, slice) else 1 for place in axes.index(0)
+        ),
+        dtype=dtype,
+        compressors=ZstdCodec(level=1),
+        fill_value=0,
+        dimension_names=names if None not in names else None,
+    )
+
+
+def _attributes(
+    path: Path, names: Sequence[str | None], layer: Image
+) -> dict[str, Any]:
+    """Return OME-Zarr 0.5 metadata, none if it has no word for the axes."""
+    if [name for name in OME_AXES if name in names] != list(names):
+        return {}
+    axes = []
+    for name, unit in zip(names, layer.units, strict=True):
+        axis = {"name": name, "type": OME_TYPES.get(str(name), "space")}
+        if normalize_unit(str(unit)) != "pixel":
+            axis["unit"] = normalize_unit(str(unit))
+        axes.append(axis)
+    scale = {"type": "scale", "scale": [abs(float(step)) for step in layer.scale]}
+    dataset = {"path": "0", "coordinateTransformations": [scale]}
+    return {
+        "ome": {
+            "version": "0.5",
+            "multiscales": [{"name": path.stem, "axes": axes, "datasets": [dataset]}],
+            "image-label": {},
+        }
+    }

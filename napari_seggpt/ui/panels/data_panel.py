@@ -1,0 +1,277 @@
+"""The panel of step 1: which layers, and which part of them, are worked on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from napari.layers import Image, Labels
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QMenu, QSpinBox, QToolButton, QWidget
+
+from napari_seggpt.ui.layers.frame_axes import stack_axes
+from napari_seggpt.ui.layers.image_stack import MAX_CHANNELS, level_data, num_levels
+from napari_seggpt.ui.layers.layer_choice import (
+    axis_title,
+    fits,
+    is_picture,
+    mixable,
+    unwrapped,
+)
+from napari_seggpt.ui.layers.navigation import place_in
+from napari_seggpt.ui.widgets.controls import Combo, Rows, Section, button, compact_spin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.layers import Layer
+
+    from napari_seggpt.ui.layers.layer_choice import Choice
+    from napari_seggpt.ui.widgets.controls import Row
+    from napari_seggpt.ui.work.dock_state import Workbench
+
+
+class DataPanel(Section):
+    """Chooses image, axis, channels, level and labels."""
+
+    def __init__(self, bench: Workbench) -> None:
+        super().__init__("1  Data")
+        self._bench = bench
+        self.image_box, self.axis_box = Combo(), Combo()
+        self.level_box, self.labels_box = Combo(), Combo()
+        self.channels_button = _Multiple(self._on_channels, MAX_CHANNELS)
+        self.mix_button = _Multiple(self._on_mixed, MAX_CHANNELS - 1)
+        self.new_button = button("New", _NEW, bench.make_labels)
+        self._rows = Rows()
+        self._rows.add("Image", self.image_box, "The image layer to be labelled.")
+        self._axis_row = self._rows.add("Frames", self.axis_box, _AXIS)
+        self._other_axes: list[tuple[Row, _OtherAxis]] = []
+        self._add_further_rows()
+        self.rows.addLayout(self._rows)
+        for box, slot in (
+            (self.image_box, self._on_image),
+            (self.axis_box, self._on_axis),
+            (self.level_box, self._on_level),
+            (self.labels_box, self._on_labels),
+        ):
+            box.currentIndexChanged.connect(slot)
+        bench.choice_changed.connect(self.refresh)
+        bench.desk_changed.connect(self._summarise)
+
+    def _add_further_rows(self) -> None:
+        for _ in range(MAX_OTHER_AXES):
+            other = _OtherAxis(self._on_fixed, self._on_channel_axis)
+            self._other_axes.append((self._rows.add("", other, _FIXED), other))
+        self._channels_row = self._rows.add("Channels", self.channels_button, _CHANNELS)
+        self._mix_row = self._rows.add("Mix with", self.mix_button, _MIX)
+        self._level_row = self._rows.add("Level", self.level_box, _LEVEL)
+        field = QWidget()
+        layout = QHBoxLayout(field)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.labels_box, 1)
+        layout.addWidget(self.new_button)
+        self._rows.add("Labels", field, _LABELS)
+        self.new_button.setToolTip(_NEW)
+
+    # -- showing -------------------------------------------------------------------
+
+    @property
+    def _layers(self) -> list[Layer]:
+        return [unwrapped(layer) for layer in self._bench.viewer.layers]
+
+    def refresh(self) -> None:
+        """Show the layers that there are, and what is chosen of them."""
+        choice, layers = self._bench.choice, self._layers
+        images = [layer for layer in layers if is_picture(layer)]
+        self.image_box.fill([(x.name, x) for x in images] or [_NONE], choice.image)
+        self.image_box.setEnabled(bool(images))
+        self._show_labels(choice, layers)
+        for row in (self._axis_row, self._channels_row, self._mix_row, self._level_row):
+            row.set_visible(False)
+        for row, _ in self._other_axes:
+            row.set_visible(False)
+        if choice.image is not None:
+            self._show_axes(choice.image, choice)
+            self._show_pictures(choice.image, choice, layers)
+        self._summarise()
+
+    def _show_labels(self, choice: Choice, layers: list[Layer]) -> None:
+        found: list[tuple[str, object]] = [
+            (layer.name, layer) for layer in layers if isinstance(layer, Labels)
+        ]
+        self.labels_box.fill(
+            found if choice.labels is not None else [_NOT_YET, *found], choice.labels
+        )
+        self.labels_box.setEnabled(bool(found) and choice.image is not None)
+        self.new_button.setEnabled(choice.image is not None)
+
+    def _show_axes(self, image: Image, choice: Choice) -> None:
+        axes = stack_axes(image)
+        self._axis_row.set_visible(bool(axes))
+        titles = [(axis_title(image, at, name), at) for at, name in axes]
+        self.axis_box.fill(list(titles), choice.axis)
+        shape = level_data(image, 0).shape
+        others = [x for x in axes if x[0] != choice.axis and shape[x[0]] > 1]
+        for (row, field), (at, name) in zip(self._other_axes, others, strict=False):
+            row.set_visible(True)
+            row.label.setText(name.capitalize())
+            is_channels = at == choice.channel_axis
+            index = dict(choice.fixed).get(at, 0)
+            field.show_axis(at, shape[at], index, is_channels, can_mix=not image.rgb)
+
+    def _show_pictures(self, image: Image, choice: Choice, layers: list[Layer]) -> None:
+        if choice.channel_axis is not None:
+            count = level_data(image, 0).shape[choice.channel_axis]
+            names: list[tuple[str, object]] = [(str(i), i) for i in range(count)]
+            self._channels_row.set_visible(True)
+            self.channels_button.fill(names, choice.channels)
+        elif others := mixable(image, layers):
+            self._mix_row.set_visible(True)
+            self.mix_button.fill([(x.name, x) for x in others], choice.mixed)
+        levels = num_levels(image)
+        self._level_row.set_visible(levels > 1)
+        sizes = [level_data(image, level).shape for level in range(levels)]
+        self.level_box.fill(
+            [(f"{i}: {' x '.join(map(str, s))}", i) for i, s in enumerate(sizes)],
+            choice.level,
+        )
+
+    def _summarise(self) -> None:
+        desk = self._bench.desk
+        if desk is None:
+            self.set_summary("")
+            return
+        height, width = desk.labels.frame_shape
+        count = len(desk.labels)
+        frames = "1 frame" if count == 1 else f"{count} frames"
+        self.set_summary(f"{frames}, {width} x {height}")
+
+    # -- choosing ------------------------------------------------------------------
+
+    def _on_image(self, _: int) -> None:
+        self._bench.choose_image(self.image_box.currentData(), self._layers)
+
+    def _on_axis(self, _: int) -> None:
+        choice = self._bench.choice
+        if choice.image is not None:
+            place = place_in(self._bench.viewer, choice.image)
+            self._choose(choice.with_axis(self.axis_box.currentData(), place))
+
+    def _on_fixed(self, at: int, index: int) -> None:
+        self._choose(self._bench.choice.with_fixed(at, index))
+
+    def _on_channel_axis(self, at: int, is_on: bool) -> None:
+        self._choose(self._bench.choice.with_channel_axis(at if is_on else None))
+
+    def _on_channels(self, chosen: list[object]) -> None:
+        channels = tuple(x for x in chosen if isinstance(x, int))
+        self._choose(replace(self._bench.choice, channels=channels))
+
+    def _on_mixed(self, chosen: list[object]) -> None:
+        layers = tuple(x for x in chosen if isinstance(x, Image))
+        self._choose(replace(self._bench.choice, mixed=layers))
+
+    def _on_level(self, _: int) -> None:
+        self._choose(replace(self._bench.choice, level=self.level_box.currentData()))
+
+    def _on_labels(self, _: int) -> None:
+        self._choose(replace(self._bench.choice, labels=self.labels_box.currentData()))
+
+    def _choose(self, choice: Choice) -> None:
+        """Choose, but not labels that no longer fit: others do, or new ones."""
+        if choice.labels is None or choice.labels is not self._bench.choice.labels:
+            self._bench.choose(choice)
+            return
+        try:
+            is_fit = fits(choice.stack(), choice.labels)
+        except ValueError:
+            is_fit = False
+        self._bench.choose(choice if is_fit else replace(choice, labels=None))
+
+
+class _OtherAxis(QWidget):
+    """An index on an axis that all frames lie at, or the mark that it has channels."""
+
+    def __init__(
+        self,
+        on_index: Callable[[int, int], None],
+        on_channels: Callable[[int, bool], None],
+    ) -> None:
+        super().__init__()
+        self._at = 0
+        self.spin = QSpinBox()
+        compact_spin(self.spin).setToolTip(_FIXED)
+        self.spin.setKeyboardTracking(False)
+        self.check = QCheckBox("channels")
+        self.check.setToolTip(_AS_CHANNELS)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.spin, 1)
+        layout.addWidget(self.check)
+        self.spin.valueChanged.connect(lambda index: on_index(self._at, index))
+        self.check.toggled.connect(lambda is_on: on_channels(self._at, is_on))
+
+    def show_axis(
+        self, at: int, length: int, index: int, is_channels: bool, *, can_mix: bool
+    ) -> None:
+        """Show an axis, without a signal."""
+        self._at = at
+        for part in (self.spin, self.check):
+            part.blockSignals(True)
+        self.spin.setRange(0, length - 1)
+        self.spin.setValue(index)
+        self.spin.setPrefix("at ")
+        self.spin.setEnabled(not is_channels)
+        self.check.setChecked(is_channels)
+        self.check.setVisible(can_mix)
+        for part in (self.spin, self.check):
+            part.blockSignals(False)
+
+
+class _Multiple(QToolButton):
+    """A button whose menu ticks some of several things."""
+
+    def __init__(self, on_chosen: Callable[[list[object]], None], most: int) -> None:
+        super().__init__()
+        self._on_chosen = on_chosen
+        self._most = most
+        self._menu = QMenu(self)
+        self.setMenu(self._menu)
+        self.setProperty("role", "flat")
+        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.setSizePolicy(Combo().sizePolicy())
+
+    def fill(self, choices: list[tuple[str, object]], chosen: object) -> None:
+        """Offer choices; `chosen` has those that are ticked."""
+        ticked = list(chosen) if isinstance(chosen, tuple) else []
+        self._menu.clear()
+        names = []
+        for text, data in choices:
+            is_ticked = any(data is each or data == each for each in ticked)
+            names += [text] if is_ticked else []
+            action = self._menu.addAction(text)
+            action.setCheckable(True)
+            action.setChecked(is_ticked)
+            action.setData(data)
+            action.triggered.connect(self._on_triggered)
+        self.setText(", ".join(names) or "none")
+
+    def _on_triggered(self, _: bool) -> None:
+        chosen = [a.data() for a in self._menu.actions() if a.isChecked()]
+        self._on_chosen(chosen[: self._most])
+
+
+MAX_OTHER_AXES = 3
+_NONE = ("open an image first", None)
+_NOT_YET = ("choose, or press New", None)
+_AXIS = "The axis that frames run along: time or depth."
+_FIXED = "All frames lie at this index of the axis."
+_AS_CHANNELS = "The axis has channels: up to three are shown to the model as colours."
+_CHANNELS = "Channels that the model is shown, up to three."
+_MIX = "Other grey layers that the model is shown as further channels, up to two."
+_LEVEL = "Resolution: 0 is the finest. Labels are made at the level that is chosen."
+_LABELS = (
+    "The labels layer that holds your references and gets the result. Labels that are "
+    "in it already count as yours and are never changed."
+)
+_NEW = "Make an empty labels layer that lies on the image."

@@ -1,0 +1,141 @@
+"""ExamplesForm: references from other image and labels layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari.layers import Labels
+from psygnal import Signal
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_seggpt.prompts import Prompt
+from napari_seggpt.ui.layers.labels_layer import LabelsLayer
+from napari_seggpt.ui.layers.layer_choice import (
+    first_choice,
+    fits,
+    is_picture,
+    unwrapped,
+)
+from napari_seggpt.ui.panels.task_files import TaskFiles
+from napari_seggpt.ui.widgets.controls import Combo, Rows, button, muted
+from napari_seggpt.ui.work.jobs import Job
+from napari_seggpt.ui.work.messages import Tone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_seggpt.frames import Frames
+    from napari_seggpt.session import FrameLabels
+    from napari_seggpt.ui.work.dock_state import Workbench
+
+MOST = 16  # frames that are taken from a stack
+
+
+class ExamplesForm(QWidget):
+    """Adds the labelled images of other layers as references."""
+
+    added = Signal()
+
+    def __init__(self, bench: Workbench) -> None:
+        super().__init__()
+        self._bench = bench
+        self._job: Job[tuple[str, Prompt]] | None = None
+        self.image_box, self.labels_box = Combo(), Combo()
+        self.add_button = button("Add", _ADD, self.add)
+        rows = Rows()
+        rows.add("Image", self.image_box, "Another image layer, of any size.")
+        rows.add("Labels", self.labels_box, "Its labels.")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 2, 0, 2)
+        layout.setSpacing(4)
+        layout.addWidget(muted(_ABOUT))
+        layout.addLayout(rows)
+        layout.addWidget(self.add_button)
+        self.task_files = TaskFiles(bench)
+        layout.addWidget(self.task_files)
+        self.image_box.currentIndexChanged.connect(self._offer_labels)
+
+    def refresh(self) -> None:
+        """Offer the layers that there are."""
+        layers = [unwrapped(layer) for layer in self._bench.viewer.layers]
+        images: list[tuple[str, object]] = [
+            (x.name, x)
+            for x in layers
+            if is_picture(x) and x is not self._bench.choice.image
+        ]
+        self.image_box.fill(images or [_NO_IMAGE], self.image_box.currentData())
+        self.image_box.setEnabled(bool(images))
+        self._offer_labels()
+
+    def _offer_labels(self, _: int = 0) -> None:
+        image = self.image_box.currentData()
+        found: list[tuple[str, object]] = []
+        if image is not None:
+            stack = first_choice(image).stack()
+            layers = [unwrapped(layer) for layer in self._bench.viewer.layers]
+            found = [
+                (x.name, x) for x in layers if isinstance(x, Labels) and fits(stack, x)
+            ]
+        self.labels_box.fill(found or [_NO_LABELS], self.labels_box.currentData())
+        self.labels_box.setEnabled(bool(found))
+        self.add_button.setEnabled(bool(found) and self._bench.desk is not None)
+
+    def add(self) -> None:
+        """Add the labelled frames of the layers; a worker reads them."""
+        image, layer = self.image_box.currentData(), self.labels_box.currentData()
+        if image is None or layer is None or self._job is not None:
+            return
+        stack = first_choice(image).stack()
+        labels = LabelsLayer.of_stack(stack, layer)
+        self._job = Job(
+            lambda: labelled_frames(stack, labels, str(layer.name)),
+            self._take,
+            title="Reading references",
+        )
+        self._job.ended.connect(lambda _: self._on_ended(labels))
+        self._job.start()
+
+    def _take(self, found: tuple[str, Prompt]) -> None:
+        name, prompt = found
+        if self._bench.session is not None:
+            self._bench.session.add_prompt(prompt, name)
+
+    def _on_ended(self, labels: LabelsLayer) -> None:
+        job, self._job = self._job, None
+        labels.close()
+        if job is None:
+            return
+        if job.error is not None:
+            self._bench.say(str(job.error), Tone.ERROR)
+        elif not job.done:
+            self._bench.say(f"There are no labels in {labels.name}.", Tone.WARNING)
+        else:
+            self.added.emit()
+
+    def close_job(self) -> None:
+        """Read no more."""
+        self.task_files.close_job()
+        if self._job is not None:
+            self._job.close()
+
+
+def labelled_frames(
+    stack: Frames, labels: FrameLabels, name: str
+) -> Iterator[tuple[str, Prompt]]:
+    """Yield the labelled frames of a stack, with names; of many the first ones."""
+    found = 0
+    for frame in range(len(stack)):
+        frame_labels = labels.read(frame)
+        if not frame_labels.any():
+            continue
+        title = name if len(stack) == 1 else f"{name} {frame}"
+        yield title, Prompt(image=stack[frame], labels=frame_labels)
+        found += 1
+        if found == MOST:
+            return
+
+
+_NO_IMAGE = ("no other image layer", None)
+_NO_LABELS = ("no labels of its size", None)
+_ADD = "Add the labelled frames of these layers as references."
+_ABOUT = "Labelled images that are no frames of this stack:"

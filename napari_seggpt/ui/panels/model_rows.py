@@ -1,0 +1,301 @@
+"""ModelRows: which network computes, where, what it costs, and fetching it."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QWidget
+
+from napari_seggpt.model.cards import MODELS, locate, readable
+from napari_seggpt.settings import Device
+from napari_seggpt.ui.widgets.controls import Combo, Rows, button, muted
+from napari_seggpt.ui.widgets.style import with_links
+from napari_seggpt.ui.work.jobs import Job, JobState
+from napari_seggpt.ui.work.messages import Tone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_seggpt.ui.widgets.style import Tones
+    from napari_seggpt.ui.work.dock_state import Workbench
+
+POLL_MS = 200
+OWN_FILE = "own file"
+TITLES = {
+    "builtin": "Built-in, small",
+    "seggpt-vit-large": "SegGPT ViT-L",
+    "seggpt-vit-large-hf": "SegGPT ViT-L (transformers)",
+}
+DEVICES = {
+    "auto": "automatic",
+    "cpu": "CPU",
+    "cuda": "NVIDIA or AMD GPU",
+    "mps": "Apple GPU",
+}
+LICENCES = {
+    "seggpt-vit-large": "https://github.com/baaivision/Painter/blob/main/LICENSE",
+    "seggpt-vit-large-hf": "https://huggingface.co/BAAI/seggpt-vit-large",
+}
+
+
+class ModelFetch:
+    """Fetches the weights of a model, so that the first run need not wait for it.
+
+    `changed` is emitted with the bytes that are here, and when it has ended.
+    """
+
+    changed = Signal()
+
+    def __init__(self, bench: Workbench) -> None:
+        self._bench = bench
+        self._job: Job[object] | None = None
+        self._stop = threading.Event()
+        self.downloaded = (0, 0)
+        self._timer = QTimer()
+        self._timer.setInterval(POLL_MS)
+        self._timer.timeout.connect(self.changed.emit)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether something is being fetched."""
+        return self._job is not None
+
+    def start(self, name: str) -> None:
+        """Fetch a model by its name."""
+        if self._job is not None:
+            return
+        self._stop.clear()
+        self.downloaded = (0, 0)
+        self._job = Job(lambda: self._fetch(name), lambda _: None, title="Fetching")
+        self._job.ended.connect(self._on_ended)
+        self._job.start()
+        self._timer.start()
+        self.changed.emit()
+
+    def stop(self) -> None:
+        """Stop; what is here is kept for the next time."""
+        self._stop.set()
+
+    def close(self) -> None:
+        """Stop, and let go."""
+        self._stop.set()
+        self._timer.stop()
+        if self._job is not None:
+            self._job.close()
+
+    def _fetch(self, name: str) -> Iterator[bool]:
+        try:
+            self._bench.models.get(name, self._report)
+        except _StoppedError:
+            return
+        yield True
+
+    def _report(self, done: int, total: int) -> None:
+        if self._stop.is_set():
+            raise _StoppedError
+        self.downloaded = (done, total)
+
+    def _on_ended(self, state: JobState) -> None:
+        job, self._job = self._job, None
+        self._timer.stop()
+        if job is not None and job.error is not None:
+            self._bench.say(str(job.error), Tone.ERROR)
+        elif self._stop.is_set():
+            self._bench.say("The download was stopped. It goes on where it was.")
+        self.changed.emit()
+
+
+class _StoppedError(Exception):
+    """A person has stopped the download."""
+
+
+class ModelRows(QWidget):
+    """Chooses model and device, and says what they cost."""
+
+    def __init__(self, bench: Workbench) -> None:
+        super().__init__()
+        self._bench = bench
+        self._fetch = ModelFetch(bench)
+        self._tones: Tones | None = None
+        self._here: dict[str, bool] = {}
+        self._look: Job[tuple[str, bool]] | None = None
+        self._is_closed = False
+        self.model_box, self.device_box = Combo(), Combo()
+        self.about_label = muted()
+        self.about_label.setOpenExternalLinks(True)
+        self.fetch_button = button("Fetch", _FETCH, self._on_fetch)
+        self.time_label = muted()
+        self._lay_out()
+        self.model_box.currentIndexChanged.connect(self._on_model)
+        self.device_box.currentIndexChanged.connect(self._on_device)
+        self._fetch.changed.connect(self._show_about)
+        bench.settings_changed.connect(self.refresh)
+        bench.runs_changed.connect(self._show_time)
+        self.refresh()
+
+    def _lay_out(self) -> None:
+        rows = Rows()
+        rows.add("Model", self.model_box, _MODEL)
+        self._about = QWidget()
+        line = QHBoxLayout(self._about)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.addWidget(self.about_label, 1)
+        line.addWidget(self.fetch_button)
+        rows.addWidget(self._about, rows.rowCount(), 1)
+        field = QWidget()
+        beside = QHBoxLayout(field)
+        beside.setContentsMargins(0, 0, 0, 0)
+        beside.addWidget(self.device_box, 1)
+        beside.addWidget(self.time_label)
+        rows.add("Device", field, _DEVICE)
+        self.time_label.setWordWrap(False)
+        self.setLayout(rows)
+
+    # -- showing -------------------------------------------------------------------
+
+    def set_tones(self, colors: Tones) -> None:
+        """Show links in the colours of another theme."""
+        self._tones = colors
+        self._show_about()
+
+    def refresh(self) -> None:
+        """Show what is chosen."""
+        settings = self._bench.settings
+        choices: list[tuple[str, object]] = [(_title(name), name) for name in MODELS]
+        if settings.model not in MODELS:
+            choices.append((Path(settings.model).name, settings.model))
+        choices.append(("A file...", OWN_FILE))
+        self.model_box.fill(choices, settings.model)
+        self.device_box.fill(
+            [(DEVICES[name], name) for name in get_args(Device)],
+            settings.prediction.device,
+        )
+        self._look_for(settings.model)
+        self._show_about()
+        self._show_time()
+
+    def _look_for(self, name: str) -> None:
+        """Have a worker see whether the weights of a published model are here."""
+        is_known = name in self._here or name not in MODELS
+        is_busy = self._look is not None or self._is_closed
+        if is_known or is_busy or MODELS[name].repo is None:
+            return
+        self._look = Job(
+            lambda: iter([(name, locate(name) is not None)]),
+            self._take,
+            title="Looking for the model",
+        )
+        self._look.ended.connect(self._on_looked)
+        self._look.start()
+
+    def _take(self, found: tuple[str, bool]) -> None:
+        name, is_here = found
+        self._here[name] = is_here
+
+    def _on_looked(self, _: JobState) -> None:
+        self._look = None
+        self._show_about()
+
+    def _show_about(self) -> None:
+        name = self._bench.settings.model
+        card = MODELS.get(name)
+        is_published = card is not None and card.repo is not None
+        self._about.setVisible(is_published)
+        self.model_box.setToolTip(f"{_MODEL} Now: {name}." if card is None else _MODEL)
+        if is_published:
+            self.fetch_button.setVisible(False)
+            self._show_published(name)
+
+    def _show_published(self, name: str) -> None:
+        card = MODELS[name]
+        licence = f'<a href="{LICENCES[name]}">{card.licence} licence</a>'
+        size = readable(card.size_bytes or 0)
+        if self._fetch.is_on:
+            done, total = self._fetch.downloaded
+            text = f"{readable(done)} of {readable(total)}" if total else "asking..."
+            self.about_label.setText(text)
+            self.fetch_button.setText("Stop")
+            self.fetch_button.setVisible(True)
+            return
+        is_here = self._here.get(name)
+        if is_here is None and self._look is None:
+            self._look_for(name)
+        where = "on this computer" if is_here else "to be fetched once"
+        text = f"{size}, {licence}, {where}"
+        self.about_label.setText(with_links(text, self._tones) if self._tones else text)
+        self.fetch_button.setText("Fetch")
+        self.fetch_button.setVisible(is_here is False)
+
+    def _show_time(self) -> None:
+        seconds = self._bench.seconds_per_frame
+        if seconds is None:
+            self.time_label.setText("time unknown")
+            self.time_label.setToolTip("The first run measures what a frame takes.")
+        else:
+            self.time_label.setText(f"{duration(seconds)} a frame")
+            self.time_label.setToolTip("As measured on this computer.")
+
+    # -- choosing ------------------------------------------------------------------
+
+    def _on_model(self, _: int) -> None:
+        name = self.model_box.currentData()
+        if name == OWN_FILE:
+            name = self._ask_for_file()
+        settings = self._bench.settings
+        if name:
+            self._bench.settings = replace(settings, model=name)
+        self.refresh()
+
+    def _ask_for_file(self) -> str:
+        path, _ = QFileDialog.getOpenFileName(
+            self, "Weights of a SegGPT", "", "Weights (*.safetensors *.pth *.pt *.bin)"
+        )
+        return str(path)
+
+    def _on_device(self, _: int) -> None:
+        settings = self._bench.settings
+        prediction = replace(settings.prediction, device=self.device_box.currentData())
+        self._bench.settings = replace(settings, prediction=prediction)
+
+    def _on_fetch(self) -> None:
+        name = self._bench.settings.model
+        if self._fetch.is_on:
+            self._fetch.stop()
+        else:
+            self._here.pop(name, None)
+            self._fetch.start(name)
+
+    def close_jobs(self) -> None:
+        """Fetch and look no more."""
+        self._is_closed = True
+        self._fetch.close()
+        if self._look is not None:
+            self._look.close()
+
+
+def _title(name: str) -> str:
+    return TITLES.get(name, MODELS[name].title)
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it."""
+    if seconds < 10:
+        return f"{seconds:.2g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes}:{rest:02d} min" if minutes else f"{rest} s"
+
+
+_MODEL = (
+    "The network. The small one comes with the plugin; the published ones are larger, "
+    "better at what nobody trained the small one on, and slow without a GPU."
+)
+_DEVICE = "Where it computes. What the computer does not have is replaced by the CPU."
+_FETCH = "Download the weights now. It can be stopped, and goes on where it was."

@@ -1,0 +1,119 @@
+"""The panel of step 4: all frames at a glance, and what to look at next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_seggpt.session import FrameStatus
+from napari_seggpt.ui.keys import with_key
+from napari_seggpt.ui.panels.uncertainty import Uncertainty
+from napari_seggpt.ui.widgets.controls import Section, button, muted, row_of
+from napari_seggpt.ui.widgets.frame_strip import FrameStrip, legend
+from napari_seggpt.ui.work.throttle import Throttle
+
+if TYPE_CHECKING:
+    from napari_seggpt.ui.widgets.style import Tones
+    from napari_seggpt.ui.work.dock_state import Workbench
+
+NEWS_MS = 60
+
+
+class ReviewPanel(Section):
+    """Shows the status of all frames, and goes to those to look at."""
+
+    def __init__(self, bench: Workbench) -> None:
+        super().__init__("4  Review")
+        self._bench = bench
+        self._tones: Tones | None = None
+        self.strip = FrameStrip()
+        self.strip.setToolTip("")
+        self.legend = muted()
+        self.previous_button = button(
+            with_key("Previous", "previous"), _PREVIOUS, lambda: bench.review(-1)
+        )
+        self.next_button = button(
+            with_key("Next", "next"), _NEXT, lambda: bench.review(1)
+        )
+        self.approve_button = button(
+            with_key("Approve", "approve"), _APPROVE, bench.toggle_approval
+        )
+        self.least_button = button("Least sure", _LEAST, bench.go_to_least_certain)
+        self.uncertainty = Uncertainty(bench)
+        self.rows.addWidget(self.strip)
+        self.rows.addWidget(self.legend)
+        self.rows.addLayout(row_of(self.previous_button, self.next_button))
+        self.rows.addWidget(self.approve_button)
+        self.rows.addLayout(row_of(self.least_button, self.uncertainty.button))
+        self._show_counts = Throttle(self._on_counts, NEWS_MS, self)
+        self.strip.frame_clicked.connect(bench.go_to)
+        bench.desk_changed.connect(self.refresh)
+        bench.statuses_changed.connect(self._on_statuses)
+        bench.current_changed.connect(self._on_current)
+
+    def set_tones(self, colors: Tones) -> None:
+        """Paint in the colours of another theme."""
+        self._tones = colors
+        self.strip.set_tones(colors)
+        self._show_legend()
+
+    def refresh(self) -> None:
+        """Show all frames of the session."""
+        session = self._bench.session
+        self.strip.reset(len(session) if session else 0)
+        if session is not None:
+            self._on_statuses(tuple(range(len(session))))
+        self._on_current()
+
+    def _on_statuses(self, frames: tuple[int, ...]) -> None:
+        session = self._bench.session
+        if session is None or len(self.strip) != len(session):
+            return  # a desk that others were told of first: `refresh` comes
+        for frame in frames:
+            self.strip.set_frame(
+                frame, session.status(frame), session.confidence(frame)
+            )
+        self._show_counts()
+
+    def _on_counts(self) -> None:
+        self._show_legend()
+        self._show_buttons()
+
+    def _on_current(self) -> None:
+        has_session = self._bench.session is not None
+        self.strip.set_current(self._bench.current if has_session else None)
+        self._show_buttons()
+
+    def _show_legend(self) -> None:
+        if self._tones is None:
+            return
+        is_empty = len(self.strip) == 0
+        text = "Every frame gets a cell here." if is_empty else ""
+        self.legend.setText(text or legend(self.strip, self._tones, FrameStatus))
+        waiting = self._waiting
+        self.set_summary(f"{waiting} to look at" if waiting else "")
+
+    @property
+    def _waiting(self) -> int:
+        """How many frames nobody has looked at."""
+        return self._bench.count(FrameStatus.PREDICTED) + self._bench.count(
+            FrameStatus.STALE
+        )
+
+    def _show_buttons(self) -> None:
+        session, frame = self._bench.session, self._bench.current
+        has_session = session is not None
+        waiting = self._waiting
+        for each in (self.previous_button, self.next_button, self.least_button):
+            each.setEnabled(waiting > 0)
+        is_approved = (
+            session is not None and session.status(frame) is FrameStatus.APPROVED
+        )
+        text = "Unapprove" if is_approved else "Approve"
+        self.approve_button.setText(with_key(text, "approve"))
+        self.approve_button.setEnabled(has_session)
+
+
+_PREVIOUS = "Go to the predicted frame before this one that you have not looked at."
+_NEXT = "Go to the next predicted frame that you have not looked at."
+_APPROVE = "The frame is right as it is: no run writes it. Again takes it back."
+_LEAST = "Go to the predicted frame that the model is least sure of."

@@ -1,0 +1,112 @@
+"""TaskFiles: references, classes, settings and tuned prompt as one file."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QWidget
+
+from napari_seggpt.session.store.task_file import Task
+from napari_seggpt.ui.layers.class_names import class_names, name_class
+from napari_seggpt.ui.widgets.controls import button, row_of
+from napari_seggpt.ui.work.jobs import Job
+from napari_seggpt.ui.work.messages import Tone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from napari_seggpt.ui.work.dock_state import Workbench
+
+
+class TaskFiles(QWidget):
+    """Saves what is shown to the model as a file, and takes it from one."""
+
+    def __init__(self, bench: Workbench) -> None:
+        super().__init__()
+        self._bench = bench
+        self._job: Job[Task] | None = None
+        self.open_button = button("Open task...", _OPEN, self._ask_to_open)
+        self.save_button = button("Save task...", _SAVE, self._ask_to_save)
+        row: QHBoxLayout = row_of(self.open_button, self.save_button)
+        row.setContentsMargins(0, 0, 0, 0)
+        self.setLayout(row)
+
+    def _ask_to_open(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Open a task", "", _FILES)
+        if path:
+            self.open(Path(path))
+
+    def _ask_to_save(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save a task", "task.zip", _FILES)
+        if path:
+            self.save(Path(path))
+
+    def open(self, path: Path) -> None:
+        """Add what a file holds to the session."""
+        if self._bench.session is not None:
+            self._work(
+                lambda: iter((Task.load(path),)), lambda task: self._take(task, path)
+            )
+
+    def save(self, path: Path) -> None:
+        """Write references in use, classes, settings and tuned prompt."""
+        desk = self._bench.desk
+        if desk is None:
+            return
+        try:
+            making = desk.session.make_task(class_names(desk.labels.layer))
+        except ValueError as error:
+            self._bench.say(str(error), Tone.WARNING)
+            return
+
+        def write(task: Task) -> None:
+            task.save(path)
+            self._bench.say(f"Saved as {path}.", Tone.GOOD)
+
+        self._work(lambda: making, write)
+
+    def _work(
+        self, work: Callable[[], Iterable[Task]], take: Callable[[Task], object]
+    ) -> None:
+        if self._job is not None:
+            return
+        self._job = Job(work, take, title="Task file")
+        self._job.ended.connect(self._on_ended)
+        self._job.start()
+
+    def _on_ended(self, _: object) -> None:
+        job, self._job = self._job, None
+        if job is not None and job.error is not None:
+            self._bench.say(str(job.error), Tone.ERROR)
+
+    def _take(self, task: Task, path: Path) -> None:
+        desk = self._bench.desk
+        if desk is None:
+            return
+        self._bench.settings = task.settings
+        taken = {each.name for each in desk.session.references}
+        names = (f"{path.stem} {number}" for number in count(1))
+        free = (name for name in names if name not in taken)
+        for prompt, name in zip(task.prompts, free, strict=False):
+            if prompt.labels.any():
+                desk.session.add_prompt(prompt, name)
+        if task.tuned is not None:
+            desk.session.tuned = task.tuned
+        for label, name in task.classes.items():
+            name_class(desk.labels.layer, label, name)
+        self._bench.say(f"{len(task.prompts)} references from {path.name}.", Tone.GOOD)
+
+    def close_job(self) -> None:
+        """Read and write no more."""
+        if self._job is not None:
+            self._job.close()
+
+
+_FILES = "Tasks (*.zip)"
+_OPEN = "Add the references, classes, settings and tuned prompt that a file holds."
+_SAVE = (
+    "Put the references in use, classes, settings and tuned prompt into one file: for "
+    "another layer, for a colleague, or for napari-seggpt predict --task."
+)

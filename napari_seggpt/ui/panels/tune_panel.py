@@ -1,0 +1,308 @@
+"""The panel of step 5: a prompt that learns from the references."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import QPointF, QRectF, QSize, Qt
+from qtpy.QtGui import QIcon, QImage, QPainter, QPen, QPixmap, QPolygonF
+from qtpy.QtWidgets import QFileDialog, QLabel, QSizePolicy, QToolButton, QWidget
+
+from napari_seggpt.prompts import PromptFileError, TunedPrompt
+from napari_seggpt.ui.widgets.controls import Section, button, muted, row_of
+from napari_seggpt.ui.work.messages import Tone
+from napari_seggpt.ui.work.previews import overlaid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari.layers import Labels
+    from qtpy.QtGui import QPaintEvent
+
+    from napari_seggpt.ui.widgets.style import Tones
+    from napari_seggpt.ui.work.dock_state import Workbench
+    from napari_seggpt.ui.work.tuning_control import Pair, TuneControl
+
+SHOWN = 3  # frames that are shown before and after
+GAP = 4  # pixels between the two
+CURVE_HEIGHT = 70
+
+
+class TunePanel(Section):
+    """Tunes a prompt, shows how it learns and what it changes, keeps it or not."""
+
+    def __init__(self, bench: Workbench) -> None:
+        super().__init__("5  Tune")
+        self._bench = bench
+        self._control: TuneControl | None = None
+        self.about_label = muted(_ABOUT)
+        self.state_label = QLabel()
+        self.state_label.setWordWrap(True)
+        self.curve = Curve()
+        self.tune_button = button("Tune", _TUNE, self._on_tune)
+        self.load_button = button("Load...", _LOAD, self._on_load)
+        self.keep_button = button("Keep", _KEEP, self._on_keep, role="main")
+        self.discard_button = button("Discard", _DISCARD, self._on_discard)
+        self.save_button = button("Save...", _SAVE, self._on_save)
+        self.remove_button = button("Remove", _REMOVE, self._on_remove)
+        self.pair_buttons = [self._make_pair_button() for _ in range(SHOWN)]
+        self.rows.addWidget(self.about_label)
+        self.rows.addLayout(row_of(self.tune_button, self.load_button))
+        self.rows.addWidget(self.curve)
+        self.rows.addWidget(self.state_label)
+        for each in self.pair_buttons:
+            self.rows.addWidget(each)
+        self.rows.addLayout(row_of(self.keep_button, self.discard_button))
+        self.rows.addLayout(row_of(self.save_button, self.remove_button))
+        bench.desk_changed.connect(self._on_desk)
+        bench.references_changed.connect(self.refresh)
+        bench.runs_changed.connect(self.refresh)
+        self.refresh()
+
+    def _make_pair_button(self) -> QToolButton:
+        made = QToolButton()
+        made.setProperty("role", "flat")
+        made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        made.setToolTip(_PAIR)
+        made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        made.clicked.connect(lambda *_: self._bench.go_to(made.property("frame")))
+        return made
+
+    def set_tones(self, colors: Tones) -> None:
+        """Paint in the colours of another theme."""
+        self.curve.set_tones(colors)
+
+    # -- showing -------------------------------------------------------------------
+
+    def _on_desk(self) -> None:
+        if self._control is not None:
+            self._control.changed.disconnect(self.refresh)
+            self._control.ended.disconnect(self._bench.say)
+        self._control = self._bench.desk.tuning if self._bench.desk else None
+        if self._control is not None:
+            self._control.changed.connect(self.refresh)
+            self._control.ended.connect(self._bench.say)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show how it goes."""
+        control, session = self._control, self._bench.session
+        is_on = control is not None and control.is_on
+        best = control.best if control is not None and not is_on else None
+        kept = session.tuned if session is not None else None
+        used = (
+            [r for r in session.references if r.enabled and r.is_labelled]
+            if (session is not None)
+            else []
+        )
+        self.tune_button.setText("Stop" if is_on else f"Tune on {len(used)} references")
+        self.tune_button.setEnabled(
+            is_on or (len(used) > 1 and not self._bench.is_busy)
+        )
+        self.load_button.setEnabled(session is not None and not is_on)
+        has_curve = control is not None and bool(control.dices)
+        self.curve.setVisible(has_curve)
+        if control is not None and has_curve:
+            self.curve.show_values(control)
+        for each in (self.keep_button, self.discard_button):
+            each.setVisible(best is not None)
+        for each in (self.save_button, self.remove_button):
+            each.setVisible(best is None and kept is not None)
+        self._show_pairs(control.pairs if control is not None else [])
+        self._show_state(control, kept)
+        self.set_summary("in use" if kept is not None else "")
+
+    def _show_state(
+        self, control: TuneControl | None, kept: TunedPrompt | None
+    ) -> None:
+        text = ""
+        if control is not None and control.is_learning:
+            done, total = control.steps
+            text = f"Step {done} of {total}" if control.dices else "Loading the model"
+            if control.dices:
+                best = max(dice for _, dice in control.dices)
+                text += f": Dice {control.dices[0][1]:.2f}, best so far {best:.2f}"
+        elif control is not None and control.best is not None:
+            text = "What it changes most, before and after:" if control.pairs else ""
+        elif kept is not None:
+            names = ", ".join(kept.class_names.values()) or f"{len(kept.palette.ids)}"
+            text = (
+                f"A tuned prompt is used beside the references: classes "
+                f"{escape(names)}, learned from {kept.figures.frames} frames."
+            )
+        self.state_label.setText(text)
+        self.state_label.setVisible(bool(text))
+
+    def _show_pairs(self, pairs: Sequence[Pair]) -> None:
+        desk = self._bench.desk
+        for at, each in enumerate(self.pair_buttons):
+            each.setVisible(at < len(pairs) and desk is not None)
+            if desk is None or at >= len(pairs):
+                continue
+            pair = pairs[at]
+            picture = side_by_side(pair, desk.labels.layer)
+            each.setIcon(QIcon(picture))
+            each.setIconSize(picture.size())
+            each.setText(f"frame {pair.index}\n{pair.alike:.0%} alike")
+            each.setProperty("frame", pair.index)
+
+    # -- acting --------------------------------------------------------------------
+
+    def _on_tune(self) -> None:
+        if self._control is None:
+            return
+        if self._control.is_on:
+            self._control.stop()
+            return
+        try:
+            self._control.start()
+        except ValueError as error:
+            self._bench.say(str(error), Tone.WARNING)
+
+    def _on_keep(self) -> None:
+        if self._control is not None:
+            self._control.keep()
+            self._bench.say("The tuned prompt is used from now on.", Tone.GOOD)
+
+    def _on_discard(self) -> None:
+        if self._control is not None:
+            self._control.discard()
+            self._bench.say("Discarded: the references are used as they are.")
+
+    def _on_remove(self) -> None:
+        if self._bench.session is not None:
+            self._bench.session.tuned = None
+
+    def _on_save(self) -> None:
+        kept = self._bench.session.tuned if self._bench.session else None
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Save the tuned prompt", "prompt.safetensors", _FILES
+        )
+        if kept is None or not path:
+            return
+        try:
+            kept.save(path)
+        except OSError as error:
+            self._bench.say(str(error), Tone.ERROR)
+        else:
+            self._bench.say(f"Saved as {path}.", Tone.GOOD)
+
+    def _on_load(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Tuned prompt", "", _FILES)
+        if path and self._bench.session is not None:
+            self.load(path)
+
+    def load(self, path: str) -> None:
+        """Use a tuned prompt from a file."""
+        assert self._bench.session is not None
+        try:
+            self._bench.session.tuned = TunedPrompt.load(path)
+        except PromptFileError as error:
+            self._bench.say(str(error), Tone.ERROR)
+
+
+class Curve(QWidget):
+    """The loss, faint, and the Dice of a tuning, over its steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: list[tuple[list[tuple[int, float]], QPen]] = []
+        self._steps = 1
+        self._colors: Tones | None = None
+        self.setFixedHeight(CURVE_HEIGHT)
+        self.setToolTip(_CURVE)
+
+    def set_tones(self, colors: Tones) -> None:
+        """Paint in the colours of another theme."""
+        self._colors = colors
+        self.update()
+
+    def show_values(self, control: TuneControl) -> None:
+        """Show what has come so far."""
+        colors = self._colors
+        if colors is None:
+            return
+        self._steps = max(1, control.steps[1])
+        self._lines = [
+            (list(control.losses), QPen(colors.muted, 1)),
+            (list(control.held_back), QPen(colors.accent, 1.5, Qt.PenStyle.DashLine)),
+            (list(control.dices), QPen(colors.accent, 2)),
+        ]
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        """Return the size that is best."""
+        return QSize(200, CURVE_HEIGHT)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        """Paint the lines."""
+        if self._colors is None:
+            return
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        area = QRectF(self.rect()).adjusted(1, 4, -1, -4)
+        painter.setPen(QPen(self._colors.primary, 1))
+        painter.drawRect(area)
+        for values, pen in self._lines:
+            painter.setPen(pen)
+            painter.drawPolyline(self._line(values, area.adjusted(3, 3, -3, -3)))
+        painter.end()
+
+    def _line(self, values: list[tuple[int, float]], area: QRectF) -> QPolygonF:
+        """Return the places of values, the lowest at the bottom."""
+        heights = [value for _, value in values]
+        low, high = min(heights, default=0.0), max(heights, default=0.0)
+        span = max(high - low, 1e-6)
+        return QPolygonF(
+            [
+                QPointF(
+                    area.left() + area.width() * step / self._steps,
+                    area.bottom() - area.height() * (value - low) / span,
+                )
+                for step, value in values
+            ]
+        )
+
+
+def side_by_side(pair: Pair, layer: Labels) -> QPixmap:
+    """Draw a frame before and after in the colours of a layer."""
+    parts = [
+        overlaid(look, np.asarray(layer.colormap.map(look.labels)))
+        for look in (pair.before, pair.after)
+    ]
+    height, width = parts[0].shape[:2]
+    sheet = np.zeros((height, 2 * width + GAP, 3), np.uint8)
+    sheet[:, :width], sheet[:, width + GAP :] = parts
+    image = QImage(
+        sheet.tobytes(),
+        sheet.shape[1],
+        height,
+        3 * sheet.shape[1],
+        QImage.Format.Format_RGB888,
+    )
+    return QPixmap.fromImage(image.copy())
+
+
+_FILES = "Tuned prompts (*.safetensors)"
+_ABOUT = (
+    "The references teach a prompt; the network stays as it is. Correct a few frames "
+    "first: four or five teach more than two."
+)
+_TUNE = (
+    "Learn from the references that are switched on. It takes about a minute with the "
+    "built-in model, and can be stopped: the best so far is then offered."
+)
+_CURVE = (
+    "Thick: mean Dice of the frames, each predicted from the others. Dashed: that of "
+    "the frame that is held back. Thin: the loss. Each in its own range."
+)
+_LOAD = "Use a prompt that was tuned before, on this stack or another."
+_KEEP = "Use the tuned prompt beside the references, in all runs from now on."
+_DISCARD = "Go on with the references as they are."
+_SAVE = "Save the tuned prompt, a few megabytes, for another stack or a colleague."
+_REMOVE = "Use the references alone again."
+_PAIR = (
+    "Left: predicted from the references. Right: with the tuned prompt. Click to go."
+)

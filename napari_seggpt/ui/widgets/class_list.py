@@ -1,0 +1,168 @@
+"""ClassList: the labels that references have, with colours, names and locks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from qtpy.QtGui import QKeyEvent
+
+    from napari_seggpt.ui.widgets.style import Tones
+
+ROW = 20
+MOST_ROWS = 4  # without scrolling
+MOST_LABELS = 200
+LABEL, NAME, LOCKED = range(3)
+
+
+class ClassList(QTreeWidget):
+    """Shows the labels in use; click to paint with one, double-click to name it."""
+
+    chosen = Signal(int)
+    named = Signal(int, str)
+    locked = Signal(int, bool)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: tuple[object, ...] = ()
+        self._is_changing = False
+        self.setColumnCount(3)
+        self.setHeaderLabels(["Label", "Name (double-click)", "Locked"])
+        self.setRootIsDecorated(False)
+        self.setUniformRowHeights(True)
+        self.setAllColumnsShowFocus(True)
+        self.setEditTriggers(
+            QAbstractItemView.EditTrigger.DoubleClicked
+            | QAbstractItemView.EditTrigger.EditKeyPressed
+        )
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setToolTip(
+            "Click a label to paint with it, double-click its name to change that. A "
+            "locked label keeps its pixels on every frame, whatever is predicted."
+        )
+        self.setAccessibleName("Labels in use")
+        header = self.header()
+        header.setStretchLastSection(False)
+        header.setMinimumSectionSize(20)
+        modes = QHeaderView.ResizeMode
+        for column, mode in (
+            (LABEL, modes.ResizeToContents),
+            (NAME, modes.Stretch),
+            (LOCKED, modes.ResizeToContents),
+        ):
+            header.setSectionResizeMode(column, mode)
+        self.itemClicked.connect(self._on_clicked)
+        self.itemChanged.connect(self._on_changed)
+
+    def set_tones(self, colors: Tones) -> None:
+        """Paint in the colours of another theme."""
+        self.setStyleSheet(
+            f"QTreeWidget {{ background: {colors.foreground.name()}; border: none; }}"
+            f"QTreeWidget::item {{ height: {ROW - 2}px; padding: 0px; }}"
+            f"QTreeWidget::item:selected {{ background: {colors.primary.name()};"
+            f" color: {colors.text.name()}; }}"
+            f"QTreeWidget::indicator {{ width: 13px; height: 13px; border: 1px solid"
+            f" {colors.muted.name()}; border-radius: 2px; background: transparent; }}"
+            f"QTreeWidget::indicator:checked {{ background: {colors.accent.name()}; }}"
+            f"QHeaderView::section {{ background: {colors.foreground.name()};"
+            f" color: {colors.muted.name()}; border: none; padding: 1px 4px;"
+            " font-size: 8pt; }"
+        )
+
+    def show_labels(
+        self,
+        labels: Sequence[int],
+        colors: Mapping[int, QColor],
+        names: Mapping[int, str],
+        locked: frozenset[int],
+    ) -> None:
+        """Show labels, of many the first ones."""
+        shown = (list(labels[:MOST_LABELS]), dict(colors), dict(names), locked)
+        if shown == self._shown:
+            return
+        if self._is_changing:  # Qt needs the row that is being changed
+            QTimer.singleShot(0, lambda: self._show(*shown))
+        else:
+            self._show(*shown)
+
+    def _show(
+        self,
+        shown: list[int],
+        colors: dict[int, QColor],
+        names: dict[int, str],
+        locked: frozenset[int],
+    ) -> None:
+        self._shown = (shown, colors, names, locked)
+        self.blockSignals(True)
+        chosen = self.currentItem().data(LABEL, _ROLE) if self.currentItem() else None
+        self.clear()
+        for label in shown:
+            item = QTreeWidgetItem([str(label), names.get(label, ""), ""])
+            item.setData(LABEL, _ROLE, label)
+            item.setIcon(LABEL, _swatch(colors[label]))
+            item.setFlags(
+                Qt.ItemFlag.ItemIsEnabled
+                | Qt.ItemFlag.ItemIsSelectable
+                | Qt.ItemFlag.ItemIsEditable
+                | Qt.ItemFlag.ItemIsUserCheckable
+            )
+            is_locked = label in locked
+            state = Qt.CheckState.Checked if is_locked else Qt.CheckState.Unchecked
+            item.setCheckState(LOCKED, state)
+            self.addTopLevelItem(item)
+            if label == chosen:
+                self.setCurrentItem(item)
+        self.blockSignals(False)
+        rows = min(len(shown), MOST_ROWS)
+        self.setFixedHeight(rows * ROW + self.header().sizeHint().height() + 4)
+
+    def edit(self, index: Any, *args: Any) -> Any:
+        """Edit names only."""
+        if args and index.column() != NAME:
+            return False
+        return super().edit(index, *args)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Leave letters to the keys of the dock, instead of a search."""
+        if event is not None and event.text().isalpha():
+            event.ignore()
+        else:
+            super().keyPressEvent(event)
+
+    def _on_clicked(self, item: QTreeWidgetItem, column: int) -> None:
+        if column != LOCKED:
+            self.chosen.emit(item.data(LABEL, _ROLE))
+
+    def _on_changed(self, item: QTreeWidgetItem, column: int) -> None:
+        self._is_changing = True
+        self._tell(item, column)
+        self._is_changing = False
+
+    def _tell(self, item: QTreeWidgetItem, column: int) -> None:
+        label = item.data(LABEL, _ROLE)
+        if column == NAME:
+            self.named.emit(label, item.text(NAME).strip())
+        elif column == LOCKED:
+            is_on = item.checkState(LOCKED) == Qt.CheckState.Checked
+            self.locked.emit(label, is_on)
+
+
+_ROLE = Qt.ItemDataRole.UserRole
+
+
+def _swatch(color: QColor) -> QIcon:
+    pixmap = QPixmap(12, 12)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(color)
+    painter.drawRoundedRect(0, 0, 12, 12, 3, 3)
+    painter.end()
+    return QIcon(pixmap)

@@ -1,0 +1,266 @@
+"""FrameStrip: one cell a frame, coloured by status; click to go there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from qtpy.QtGui import QColor, QPainter, QPainterPath, QPen, QPolygonF
+from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
+
+from napari_seggpt.session import PROTECTED, FrameStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+    from qtpy.QtCore import QEvent
+    from qtpy.QtGui import QKeyEvent, QMouseEvent, QPaintEvent
+
+    from napari_seggpt.ui.widgets.style import Tones
+
+# Of several frames that share a pixel, the one that tells most is shown.
+RANKS = (
+    FrameStatus.EMPTY,
+    FrameStatus.PREDICTED,
+    FrameStatus.APPROVED,
+    FrameStatus.STALE,
+    FrameStatus.CORRECTED,
+    FrameStatus.REFERENCE,
+)
+CODES = {status: code for code, status in enumerate(RANKS)}
+HEIGHT = 44
+MARK = 6  # pixels of the triangle over the current frame
+YOURS = 4  # pixels of the bar under frames that are protected
+GAP_FROM = 5  # pixels of a cell, from which on there are gaps between cells
+
+
+class FrameStrip(QWidget):
+    """Shows the status and confidence of every frame of a stack, however many.
+
+    Cells are coloured by status; those that no run may write have a bar below. A line
+    shows the confidence of predictions, and a triangle the current frame.
+    """
+
+    frame_clicked = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._codes: NDArray[np.uint8] = np.zeros(0, np.uint8)
+        self._confidence: NDArray[np.float32] = np.zeros(0, np.float32)
+        self._current: int | None = None
+        self._tones: Tones | None = None
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setFixedHeight(HEIGHT)
+        self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setAccessibleName("Frames")
+
+    # -- what is shown -------------------------------------------------------------
+
+    def set_tones(self, colors: Tones) -> None:
+        """Paint in the colours of another theme."""
+        self._tones = colors
+        self.update()
+
+    def reset(self, length: int) -> None:
+        """Show a stack of empty frames."""
+        self._codes = np.zeros(length, np.uint8)
+        self._confidence = np.full(length, np.nan, np.float32)
+        self._current = None
+        self.update()
+
+    def set_frame(
+        self, frame: int, status: FrameStatus, confidence: float | None
+    ) -> None:
+        """Show what is known of one frame."""
+        self._codes[frame] = CODES[status]
+        self._confidence[frame] = np.nan if confidence is None else confidence
+        self.update()
+
+    def set_current(self, frame: int | None) -> None:
+        """Mark the current frame."""
+        if frame != self._current:
+            self._current = frame
+            self.update()
+
+    def count(self, status: FrameStatus) -> int:
+        """Return how many frames have a status."""
+        return int((self._codes == CODES[status]).sum())
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def __bool__(self) -> bool:
+        return True  # not only if there are frames
+
+    def sizeHint(self) -> QSize:
+        """Return the size that is best."""
+        return QSize(280, HEIGHT)
+
+    # -- places --------------------------------------------------------------------
+
+    def frame_at(self, x: float) -> int | None:
+        """Return the frame under a horizontal place."""
+        if not len(self):
+            return None
+        return min(len(self) - 1, max(0, int(x * len(self) / max(1, self.width()))))
+
+    def center_of(self, frame: int) -> float:
+        """Return the horizontal middle of a frame's cell."""
+        return (frame + 0.5) * self.width() / max(1, len(self))
+
+    # -- painting ------------------------------------------------------------------
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        """Paint cells, confidence and the current frame."""
+        if self._tones is None:
+            return
+        painter = QPainter(self)
+        area = QRectF(0, MARK + 1, self.width(), self.height() - MARK - 1)
+        if len(self):
+            self._paint_cells(painter, area, self._tones)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            self._paint_confidence(painter, area, self._tones)
+            self._paint_current(painter, area, self._tones)
+        else:
+            painter.setPen(QPen(self._tones.primary, 1, Qt.PenStyle.DashLine))
+            painter.drawRect(area.adjusted(0.5, 0.5, -1, -1))
+        if self.hasFocus():
+            painter.setPen(QPen(self._tones.accent, 1))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRect(area.adjusted(0.5, 0.5, -1, -1))
+        painter.end()
+
+    def _paint_cells(self, painter: QPainter, area: QRectF, colors: Tones) -> None:
+        edges, codes = cells(self._codes, self.width())
+        gap = 1 if area.width() / len(codes) >= GAP_FROM else 0
+        for left, right, code in zip(edges[:-1], edges[1:], codes, strict=True):
+            status = RANKS[code]
+            cell = QRectF(left, area.top(), max(1, right - left - gap), area.height())
+            painter.fillRect(cell, colors.statuses[status])
+            if status in PROTECTED:
+                bar = QRectF(cell.left(), cell.bottom() - YOURS, cell.width(), YOURS)
+                painter.fillRect(bar, colors.text)
+
+    def _paint_confidence(self, painter: QPainter, area: QRectF, colors: Tones) -> None:
+        edges, _ = cells(self._codes, self.width())
+        values = lowest(self._confidence, len(edges) - 1)
+        known = np.flatnonzero(~np.isnan(values))
+        if not len(known):
+            return
+        low = min(0.9, float(values[known].min()))  # what differs should be seen
+        room = area.height() - YOURS - 6
+        heights = area.top() + 3 + room * (1 - (values - low) / max(1e-6, 1 - low))
+        path = QPainterPath()
+        for cell, before in zip(known, [-2, *known[:-1]], strict=True):
+            point = QPointF((edges[cell] + edges[cell + 1]) / 2, float(heights[cell]))
+            if cell - before > 1:
+                path.moveTo(point)
+                path.lineTo(point + QPointF(0.1, 0))
+            else:
+                path.lineTo(point)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(QColor(0, 0, 0, 190), 1.6))
+        painter.drawPath(path)
+
+    def _paint_current(self, painter: QPainter, area: QRectF, colors: Tones) -> None:
+        if self._current is None or self._current >= len(self):
+            return
+        wide = max(3.0, self.width() / len(self))
+        middle = self.center_of(self._current)
+        place = min(max(middle, MARK), self.width() - MARK)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(colors.text)
+        tip = QPointF(middle, MARK + 1)
+        corners = [QPointF(place - MARK, 0), QPointF(place + MARK, 0), tip]
+        painter.drawPolygon(QPolygonF(corners))
+        frame = QRectF(middle - wide / 2, area.top(), wide, area.height())
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(colors.text, 1.5))
+        painter.drawRect(frame.adjusted(0.5, 0.5, -1, -1))
+
+    # -- mouse and keys ------------------------------------------------------------
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:
+        """Go to the frame that is clicked."""
+        if event is not None and event.button() == Qt.MouseButton.LeftButton:
+            self._go_to(event)
+
+    def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
+        """Say what is under the mouse; go along while the button is held."""
+        if event is None:
+            return
+        if event.buttons() & Qt.MouseButton.LeftButton:
+            self._go_to(event)
+            return
+        frame = self.frame_at(event.position().x())
+        if frame is not None:
+            place = event.globalPosition().toPoint()
+            QToolTip.showText(place, self.describe(frame), self)
+
+    def _go_to(self, event: QMouseEvent) -> None:
+        frame = self.frame_at(event.position().x())
+        if frame is not None and frame != self._current:
+            self.frame_clicked.emit(frame)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Step with the arrow keys."""
+        if event is None:
+            return
+        steps = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
+        step = steps.get(Qt.Key(event.key()))
+        if step is None or self._current is None:
+            super().keyPressEvent(event)
+            return
+        frame = self._current + step
+        if 0 <= frame < len(self):
+            self.frame_clicked.emit(frame)
+
+    def leaveEvent(self, event: QEvent | None) -> None:
+        """Take the word about a frame away."""
+        QToolTip.hideText()
+        super().leaveEvent(event)
+
+    def describe(self, frame: int) -> str:
+        """Say of a frame what is known of it."""
+        status = RANKS[self._codes[frame]]
+        parts = [f"Frame {frame}: {status.value}"]
+        if not np.isnan(self._confidence[frame]):
+            parts.append(f"confidence {self._confidence[frame]:.2f}")
+        if status in PROTECTED:
+            parts.append("no run writes it")
+        return ", ".join(parts)
+
+
+def cells(
+    codes: NDArray[np.uint8], width: int
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Return the edges (N + 1,) of cells in pixels and what each shows (N,).
+
+    Where there are more frames than pixels, a cell is a pixel, and of its frames the
+    highest code is shown.
+    """
+    count = min(len(codes), max(1, width))
+    starts = np.arange(count) * len(codes) // count
+    edges = np.rint(np.linspace(0, width, count + 1)).astype(np.int64)
+    return edges, np.maximum.reduceat(codes, starts)
+
+
+def lowest(confidence: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Return the lowest known confidence of each of so many cells, NaN without any."""
+    starts = np.arange(count) * len(confidence) // count
+    return np.fmin.reduceat(confidence, starts)
+
+
+def legend(strip: FrameStrip, colors: Tones, statuses: Iterable[FrameStatus]) -> str:
+    """Return, as rich text, how many frames have each status, in its colour."""
+    parts = [
+        f'<span style="color:{colors.statuses[status].name()}">&#9632;</span>'
+        f"&nbsp;{strip.count(status)}&nbsp;{status.value}"
+        for status in statuses
+        if strip.count(status)
+    ]
+    return " &nbsp; ".join(parts)

@@ -1,0 +1,1 @@
+"""The session of the chosen layers and its jobs; no widgets."""

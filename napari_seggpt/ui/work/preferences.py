@@ -1,0 +1,66 @@
+"""What the dock remembers between sessions of napari."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+from qtpy.QtCore import QSettings
+
+from napari_seggpt.session.store.settings import restored
+from napari_seggpt.settings import PropagationSettings, SessionSettings
+
+
+class Preferences:
+    """Settings, fold states and measured times, in the user's configuration."""
+
+    def __init__(self) -> None:
+        self._store = QSettings(
+            QSettings.Format.IniFormat,
+            QSettings.Scope.UserScope,
+            "napari-seggpt",
+            "napari-seggpt",
+        )
+
+    def load_settings(self) -> SessionSettings:
+        """Return the settings as they were left; the default for what is unreadable."""
+        return restored(SessionSettings(), self._read("settings"))
+
+    def save_settings(self, settings: SessionSettings) -> None:
+        """Remember settings, but for the range, which belongs to a stack."""
+        everywhere = PropagationSettings(
+            memory=settings.propagation.memory, direction=settings.propagation.direction
+        )
+        self._write("settings", asdict(replace(settings, propagation=everywhere)))
+
+    def load_times(self) -> dict[str, float]:
+        """Return seconds a frame, by what was measured."""
+        times = self._read("seconds")
+        return {
+            str(key): float(value)
+            for key, value in times.items()
+            if isinstance(value, int | float)
+        }
+
+    def save_times(self, times: dict[str, float]) -> None:
+        """Remember measured seconds a frame."""
+        self._write("seconds", times)
+
+    def load_folds(self) -> dict[str, bool]:
+        """Return which sections are open, by title."""
+        return {str(k): bool(v) for k, v in self._read("open").items()}
+
+    def save_folds(self, folds: dict[str, bool]) -> None:
+        """Remember which sections are open."""
+        self._write("open", folds)
+
+    def _read(self, key: str) -> dict[str, Any]:
+        try:
+            found = json.loads(str(self._store.value(key, "{}")))
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _write(self, key: str, value: dict[str, Any]) -> None:
+        self._store.setValue(key, json.dumps(value))

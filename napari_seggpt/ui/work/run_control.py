@@ -1,0 +1,213 @@
+"""RunControl: starts, pauses, stops and undoes the runs of a session."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from napari_seggpt.ui.work.jobs import Job, JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_seggpt.session import FrameResult, Run, Scope, Session
+    from napari_seggpt.settings import SessionSettings
+
+POLL_MS = 200
+SLICE_SECONDS = 0.015  # of undoing before the window is attended to
+RECENT = 12  # results that the seconds a frame are measured on
+
+
+class RunControl:
+    """The runs of one session, in napari's worker.
+
+    `changed` is emitted when anything that is shown of a run has changed, `ended` with
+    what there is to say, and whether it went wrong.
+    """
+
+    changed = Signal()
+    ended = Signal(str, bool)
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.run: Run | None = None
+        self.scope: Scope | None = None
+        self.written = 0
+        self.downloaded: tuple[int, int] | None = None
+        self.measured: tuple[SessionSettings, float] | None = None
+        self._job: Job[FrameResult] | None = None
+        self._seconds: list[float] = []
+        self._settings = session.settings  # of the run
+        self._undo: Iterator[int] | None = None
+        self._undone = 0
+        self._timer = QTimer()
+        self._timer.setInterval(POLL_MS)
+        self._timer.timeout.connect(self.changed.emit)
+        self._undo_timer = QTimer()
+        self._undo_timer.setInterval(0)
+        self._undo_timer.timeout.connect(self._undo_some)
+
+    # -- what is shown -------------------------------------------------------------
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a run is on, be it paused or not."""
+        return self._job is not None
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the run is paused, or about to be."""
+        job = self._job
+        return job is not None and job.state in (JobState.PAUSING, JobState.PAUSED)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the run ends after the present frame."""
+        return self._job is not None and self._job.state is JobState.STOPPING
+
+    @property
+    def is_undoing(self) -> bool:
+        """Whether a run is being undone."""
+        return self._undo is not None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a run is on or being undone."""
+        return self.is_running or self.is_undoing
+
+    @property
+    def done(self) -> int:
+        """Frames that were predicted, written or not."""
+        return self._job.done if self._job is not None else 0
+
+    @property
+    def total(self) -> int:
+        """Frames of the run."""
+        return self._job.total if self._job is not None else 0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimate of the time left."""
+        return self._job.seconds_left if self._job is not None else None
+
+    # -- what a person does --------------------------------------------------------
+
+    def start(self, scope: Scope, current: int) -> None:
+        """Start a run.
+
+        Raises
+        ------
+        ValueError
+            If there is nothing to show the model, or nothing to predict.
+        """
+        if self.is_busy:
+            raise ValueError("Expected the last run to have ended; one is on.")
+        run = self.session.start(scope, current)
+        run.on_download = self._on_download
+        self._settings = self.session.settings
+        self.run, self.scope, self.written = run, scope, 0
+        self.downloaded, self._seconds = None, []
+        self._job = Job(
+            run.results, self._take, title="Labelling frames", total=len(run.frames)
+        )
+        self._job.changed.connect(self._on_job)
+        self._job.ended.connect(self._on_ended)
+        self._job.start()
+        self._timer.start()
+        self.changed.emit()
+
+    def pause_or_resume(self) -> None:
+        """Pause the run after the present frame, or go on."""
+        if self._job is None:
+            return
+        if self.is_paused:
+            self._job.resume()
+        else:
+            self._job.pause()
+
+    def stop(self) -> None:
+        """End the run after the present frame; what was predicted stays."""
+        if self._job is not None and self.run is not None:
+            self.run.stop()
+            self._job.stop()
+
+    def undo(self) -> None:
+        """Undo the last run, a few frames at a time."""
+        if self.is_busy or not self.session.can_undo:
+            return
+        self._undo, self._undone = self.session.undo_steps(), 0
+        self._undo_timer.start()
+        self.changed.emit()
+
+    def close(self) -> None:
+        """End what is on, and keep what was predicted."""
+        self._undo_timer.stop()
+        self._undo = None
+        if self._job is not None:
+            if self.run is not None:
+                self.run.stop()
+            self._job.close()
+        self._timer.stop()
+
+    # -- in between ----------------------------------------------------------------
+
+    def _on_job(self) -> None:
+        if self.is_stopping and self.run is not None:
+            self.run.stop()  # a download ends, too
+        self.changed.emit()
+
+    def _on_download(self, done: int, total: int) -> None:
+        self.downloaded = (done, total)  # in the worker; looked at by the timer
+
+    def _take(self, result: FrameResult) -> None:
+        self.downloaded = None
+        self.written += self.session.commit(result)
+        self._seconds.append(result.seconds)
+        # The first result waits for the references to be encoded.
+        recent = self._seconds[1:][-RECENT:] or self._seconds
+        self.measured = (self._settings, sum(recent) / len(recent))
+
+    def _on_ended(self, state: JobState) -> None:
+        job, self._job = self._job, None
+        self._timer.stop()
+        self.session.finish()
+        self.downloaded = None
+        if job is not None:
+            self.ended.emit(self._report(job, state), state is JobState.FAILED)
+        self.changed.emit()
+
+    def _report(self, job: Job[FrameResult], state: JobState) -> str:
+        frames = "1 frame" if self.written == 1 else f"{self.written} frames"
+        left_alone = job.done - self.written
+        kept = f", {left_alone} left as you made them" if left_alone else ""
+        if state is JobState.FAILED:
+            return f"{_plain(job.error)} Kept: {frames}."
+        if state is JobState.STOPPED:
+            return f"Stopped: {frames} of {job.total} labelled{kept}."
+        return f"{frames} labelled{kept}."
+
+    def _undo_some(self) -> None:
+        """Undo frames until the window has waited long enough."""
+        until = time.perf_counter() + SLICE_SECONDS
+        try:
+            while self._undo is not None and time.perf_counter() < until:
+                if next(self._undo, None) is None:
+                    self._end_undo(f"The run was undone: {self._undone} frames.")
+                    return
+                self._undone += 1
+        except (ValueError, OSError) as error:
+            self._end_undo(_plain(error), went_wrong=True)
+
+    def _end_undo(self, report: str, *, went_wrong: bool = False) -> None:
+        self._undo_timer.stop()
+        self._undo = None
+        self.ended.emit(report, went_wrong)
+        self.changed.emit()
+
+
+def _plain(error: Exception | None) -> str:
+    text = " ".join(str(error).split()) if error is not None else ""
+    return text or type(error).__name__

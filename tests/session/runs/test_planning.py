@@ -1,0 +1,85 @@
+from typing import Any, get_args
+
+import pytest
+
+from napari_seggpt.session import FrameStatus, Scope
+from napari_seggpt.session.runs.planning import (
+    direction_of,
+    frames_in_scope,
+    reachable,
+    refusal,
+)
+from napari_seggpt.settings import PropagationSettings
+
+SCOPES = get_args(Scope)
+
+
+@pytest.mark.parametrize(
+    ("scope", "frames"),
+    [
+        ("frame", [3]),
+        ("forward", [3, 4, 5]),
+        ("backward", [0, 1, 2, 3]),
+        ("all", [0, 1, 2, 3, 4, 5]),
+        ("stale", [0, 1, 2, 3, 4, 5]),
+        ("range", [1, 3]),
+    ],
+)
+def test_scopes(scope: Any, frames: list[int]) -> None:
+    settings = PropagationSettings(start=1, stop=5, step=2)
+    assert list(frames_in_scope(scope, 3, 6, settings)) == frames
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "frames"),
+    [(4, None, [4, 5]), (4, 99, [4, 5]), (4, 4, []), (9, None, []), (5, 2, [])],
+)
+def test_ranges_end_with_the_stack(
+    start: int, stop: int | None, frames: list[int]
+) -> None:
+    settings = PropagationSettings(start=start, stop=stop)
+    assert list(frames_in_scope("range", 0, 6, settings)) == frames
+
+
+@pytest.mark.parametrize("current", [-1, 6])
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_frame_that_is_not_there(scope: Any, current: int) -> None:
+    with pytest.raises(ValueError, match=f"a frame from 0 to 5, got {current}"):
+        frames_in_scope(scope, current, 6, PropagationSettings())
+
+
+def test_a_scope_that_is_not_there() -> None:
+    scope: Any = "some"
+    with pytest.raises(ValueError, match=r"one of frame, range, .*, got 'some'"):
+        frames_in_scope(scope, 0, 6, PropagationSettings())
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_the_direction_is_as_set_where_nobody_has_said_which_frames(
+    scope: Any,
+) -> None:
+    settings = PropagationSettings(direction="forward")
+    expected = "forward" if scope in ("range", "all") else "both"
+    assert direction_of(scope, settings) == expected
+
+
+@pytest.mark.parametrize(
+    ("direction", "frames"),
+    [
+        ("both", [0, 1, 3, 5]),
+        ("forward", [3, 5]),  # 2 is a reference
+        ("backward", [0, 1, 3]),  # and so is 4
+    ],
+)
+def test_frames_are_reached_from_a_reference(direction: Any, frames: list[int]) -> None:
+    assert reachable([0, 1, 3, 5], [2, 4], direction) == frames
+    assert reachable([0, 1, 3, 5], [], direction) == [0, 1, 3, 5]  # from examples
+
+
+def test_why_nothing_is_predicted() -> None:
+    assert "up to date" in refusal("stale", 3, FrameStatus.PREDICTED)
+    approved = refusal("frame", 3, FrameStatus.APPROVED)
+    assert "got frame 3" in approved
+    assert "approved" in approved
+    for scope, status in [("all", FrameStatus.APPROVED), ("frame", FrameStatus.EMPTY)]:
+        assert "no reference lies on the side" in refusal(scope, 3, status)

@@ -1,0 +1,448 @@
+"""A session as files: what is saved comes back, whatever happens to the files."""
+
+import json
+import logging
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.testing import assert_array_equal
+
+from napari_seggpt.prompts import Prompt
+from napari_seggpt.session import FrameStatus, Session
+from napari_seggpt.session.autosave import SessionSaver
+from napari_seggpt.session.frames.frame_labels import checksum
+from napari_seggpt.session.frames.status import TO_REVIEW, FrameRecord
+from napari_seggpt.session.store.finding import find_session
+from napari_seggpt.session.store.folder import SessionError, SessionStore, StoredSession
+from napari_seggpt.session.store.places import new_session_at, sessions_at
+from napari_seggpt.session.store.signature import ImageSignature
+from napari_seggpt.session.store.state import SessionFacts
+from napari_seggpt.settings import PredictionSettings, SessionSettings
+
+MIXED = SessionSettings(
+    model="seggpt-vit-large", prediction=PredictionSettings(max_prompts=3)
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_data(tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_SEGGPT_DATA", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def begin(tmp_path):
+    """Save a session in a folder; ended with the test."""
+    savers = []
+
+    def act(session, name="s", labels_path=None, about=None):
+        saver = SessionSaver(session, lambda: dict(about or {}))
+        signature = ImageSignature.of(session.stack)
+        saver.begin(SessionStore(tmp_path / name, signature, labels_path))
+        savers.append(saver)
+        return saver
+
+    yield act
+    for saver in savers:
+        saver.close()
+
+
+def resume(stored, session):
+    """Bring a session back; return the frames that are not as they were."""
+    session.take_scan(*session.scan())
+    session.restore_facts(stored.facts)
+    return [
+        frame.index
+        for frame in stored.frames()
+        if not session.restore(frame.index, frame.records, frame.labels)
+    ]
+
+
+def same(one: Session, other: Session) -> None:
+    assert one.statuses == other.statuses
+    for frame in range(len(one)):
+        assert_array_equal(one.labels.read(frame), other.labels.read(frame))
+        assert one.confidence(frame) == other.confidence(frame)
+
+
+def worked(make_session, label, predict, blob):
+    """A session with a frame of each status."""
+    session = make_session(length=8)
+    session.settings = replace(session.settings, prediction=MIXED.prediction)
+    label(session, 2, blob())
+    predict(session)
+    session.approve(4)
+    label(session, 5, blob(3))
+    session.release(0)
+    session.lock_label(7)
+    prompt = Prompt(image=np.ones((9, 9), np.uint16), labels=np.eye(9, dtype=np.uint8))
+    session.add_prompt(prompt, "elsewhere")
+    session.set_prompt_enabled("elsewhere", False)
+    return session
+
+
+# -- there and back -------------------------------------------------------------------
+
+
+def test_what_was_known_comes_back(make_session, label, predict, blob, begin, tmp_path):
+    session = worked(make_session, label, predict, blob)
+    saver = begin(session, about={"name": "x", "classes": {"1": "nucleus"}})
+    assert saver.flush()
+    other = make_session(length=8)
+    stored = StoredSession.read(tmp_path / "s")
+    assert stored.num_frames == 8
+    assert resume(stored, other) == []
+    same(session, other)
+    assert set(other.statuses) >= {
+        FrameStatus.REFERENCE, FrameStatus.STALE, FrameStatus.CORRECTED,
+        FrameStatus.APPROVED,
+    }  # fmt: skip
+    assert other.settings == session.settings
+    assert other.locked_labels == {7}
+    (reference,) = [r for r in other.references if r.name]
+    assert not reference.enabled
+    assert_array_equal(reference.prompt.labels, np.eye(9))
+    assert stored.about["classes"] == {"1": "nucleus"}
+
+
+def test_predicted_frames_are_up_to_date_after_resuming(
+    make_session, label, predict, blob, begin, tmp_path
+):
+    session = make_session(settings=MIXED)
+    label(session, 2, blob())
+    predict(session)
+    begin(session).flush()
+    other = make_session()
+    resume(StoredSession.read(tmp_path / "s"), other)
+    assert other.statuses.count(FrameStatus.PREDICTED) == 5
+    other.set_stack(np.array(other.stack))
+    assert other.statuses.count(FrameStatus.STALE) == 5
+
+
+def test_only_what_changed_is_written_again(
+    make_session, label, predict, blob, begin, tmp_path
+):
+    session = make_session()
+    label(session, 1, blob())
+    predict(session)
+    saver = begin(session)
+    saver.flush()
+    files = {file: file.stat().st_mtime_ns for file in tmp_path.glob("s/frames/*")}
+    assert len(files) == 6
+    label(session, 3, blob(2))
+    saver.flush()
+    changed = [f.name for f, at in files.items() if f.stat().st_mtime_ns != at]
+    assert changed == ["000003.tif"]
+
+
+def test_undone_frames_are_stored_no_more(
+    make_session, label, predict, blob, begin, tmp_path
+):
+    session = make_session()
+    label(session, 1, blob())
+    saver = begin(session)
+    predict(session)
+    saver.flush()
+    assert StoredSession.read(tmp_path / "s").num_frames == 6
+    session.undo_run()
+    saver.flush()
+    assert StoredSession.read(tmp_path / "s").num_frames == 1
+
+
+def test_labels_are_plain_tiffs(make_session, label, blob, begin, tmp_path):
+    session = make_session()
+    label(session, 1, blob(9))
+    begin(session).flush()
+    assert_array_equal(tifffile.imread(tmp_path / "s/frames/000001.tif"), blob(9))
+
+
+# -- nothing of a person's is lost ----------------------------------------------------
+
+
+def test_labels_that_are_there_win_and_are_protected(
+    make_session, label, predict, blob, begin, tmp_path
+):
+    session = make_session()
+    label(session, 1, blob())
+    predict(session)
+    begin(session).flush()
+    other = make_session()
+    for frame in (1, 3):
+        other.labels.data[frame] = blob(8)
+    assert resume(StoredSession.read(tmp_path / "s"), other) == [1, 3]
+    assert {1, 3} <= other.protected
+    assert_array_equal(other.labels.read(3), blob(8))
+    assert other.status(4) is FrameStatus.STALE  # the reference is another
+
+
+def test_a_correction_replaces_what_is_known_to_be_predicted(
+    make_session, label, predict, blob, begin, tmp_path
+):
+    session = make_session()
+    label(session, 1, blob())
+    predict(session)
+    before = session.labels.data.copy()  # as somebody may have saved it
+    label(session, 3, blob(5))
+    begin(session).flush()
+    other = make_session(before)
+    assert resume(StoredSession.read(tmp_path / "s"), other) == []
+    same(session, other)
+
+
+def test_what_is_done_before_resuming_stays(
+    make_session, label, predict, blob, begin, tmp_path
+):
+    session = make_session()
+    label(session, 1, blob())
+    predict(session)
+    begin(session).flush()
+    other = make_session(session.labels.data.copy())
+    other.take_scan(*other.scan())
+    other.approve(4)
+    stored = StoredSession.read(tmp_path / "s")
+    for frame in stored.frames():
+        other.restore(frame.index, frame.records, frame.labels)
+    assert other.status(4) is FrameStatus.APPROVED
+    assert other.status(5) in TO_REVIEW
+
+
+def test_a_stroke_that_nobody_told_of_is_protected(
+    make_session, label, predict, blob, begin, tmp_path
+):
+    session = make_session()
+    label(session, 1, blob())
+    predict(session)
+    session.labels.data[4] = blob(6)
+    begin(session).flush()
+    other = make_session()
+    resume(StoredSession.read(tmp_path / "s"), other)
+    assert other.status(4) is FrameStatus.CORRECTED
+    assert_array_equal(other.labels.read(4), blob(6))
+
+
+@pytest.mark.parametrize("content", [b"", b"II*\0", b"nonsense", None])
+def test_a_damaged_frame_is_protected_and_the_rest_opens(
+    make_session, label, predict, blob, begin, tmp_path, content
+):
+    session = make_session()
+    label(session, 1, blob())
+    predict(session)
+    begin(session).flush()
+    file = tmp_path / "s/frames/000004.tif"
+    if content is None:  # a picture without a record
+        tifffile.imwrite(file, np.zeros((8, 8), np.uint8))
+    else:
+        file.write_bytes(content)
+    stored = StoredSession.read(tmp_path / "s")
+    assert [f.index for f in stored.frames() if f.is_damaged] == [4]
+    other = make_session()
+    resume(stored, other)
+    assert other.status(4) is FrameStatus.CORRECTED
+    assert other.status(3) is FrameStatus.PREDICTED
+
+
+def test_no_damage_raises(make_session, tmp_path, blob):
+    session = make_session(length=2)
+    store = SessionStore(tmp_path / "s", ImageSignature.of(session.stack))
+    mark = checksum(blob())
+    store.write_frame(1, blob(), FrameRecord(checksum=mark, is_reference=True))
+    store.write_head(SessionFacts(), {})
+    store.close()
+    file, random = tmp_path / "s/frames/000001.tif", np.random.default_rng(0)
+    whole = file.read_bytes()
+    logging.getLogger("tifffile").disabled = True
+    for _ in range(300):
+        data = bytearray(whole)
+        for place in random.integers(0, len(data), random.integers(1, 4)):
+            data[place] = random.integers(256)
+        file.write_bytes(data[: random.integers(len(data) // 2, len(data) + 1)])
+        (frame,) = StoredSession.read(tmp_path / "s").frames()
+        other = make_session(length=2)
+        other.restore(1, frame.records, frame.labels)
+        is_other_record = frame.labels is not None and not frame.records[0].is_protected
+        assert 1 in other.protected or is_other_record
+    logging.getLogger("tifffile").disabled = False
+
+
+# -- labels that are on disk ----------------------------------------------------------
+
+
+def test_records_of_labels_on_disk(make_session, label, predict, blob, begin, tmp_path):
+    session = worked(make_session, label, predict, blob)
+    assert begin(session, labels_path="labels.zarr").flush()
+    assert not list(tmp_path.glob("s/frames/*"))
+    session.unapprove(4)
+    stored = StoredSession.read(tmp_path / "s")
+    assert stored.labels_path == "labels.zarr"
+    other = make_session(session.labels.data.copy())
+    assert resume(stored, other) == []
+    same(session, other)
+
+
+@pytest.mark.parametrize(
+    ("found", "status"),
+    [("old", FrameStatus.EMPTY), ("new", FrameStatus.STALE), ("torn", "corrected")],
+)
+def test_the_checksum_decides_what_a_killed_write_left(
+    make_session, blob, tmp_path, found, status
+):
+    session = make_session()
+    store = SessionStore(tmp_path / "s", ImageSignature.of(session.stack), "labels")
+    mark = checksum(blob())
+    record = FrameRecord(checksum=mark, predicted=mark, key=b"k", confidence=0.5)
+    store.write_head(SessionFacts(), {})
+    store.note(3, record, writing=True)
+    store.close()
+    with (tmp_path / "s/frames.jsonl").open("ab") as file:
+        file.write(b'{"frame": 3, "rec')  # cut short
+    again = SessionStore(tmp_path / "s", ImageSignature.of(session.stack), "labels")
+    again.close()  # opening it keeps both possibilities
+    left = {"old": 0, "new": blob(), "torn": blob() * (np.arange(8) < 4)}[found]
+    session.labels.data[3] = left
+    resume(StoredSession.read(tmp_path / "s"), session)
+    assert session.status(3) == status
+    assert not [r for r in session.references if r.frame == 3]
+
+
+# -- whose session it is --------------------------------------------------------------
+
+
+def test_the_signature_says_in_words_what_differs():
+    image = np.zeros((9, 6, 5), np.uint8)
+    mine = ImageSignature.of(image, "axis 0")
+    assert mine.difference(ImageSignature.of(image.copy(), "axis 0")) is None
+    assert mine == ImageSignature.from_json(json.loads(json.dumps(mine.to_json())))
+    other = image.copy()
+    other[4, 2, 2] = 1
+    for data, words in (
+        (image[:7], "9 frames, not 7"),
+        (image[:, :5], "6 x 5, not 5 x 5"),
+        (image.astype(np.uint16), "uint8, not uint16"),
+        (other, "pixels of frame 4"),
+    ):
+        assert words in mine.difference(ImageSignature.of(data, "axis 0"))
+
+
+def test_finds_the_last_session_of_an_image_and_refuses_others(
+    make_session, label, blob, begin, tmp_path
+):
+    image = tmp_path / "stack.tif"
+    session = make_session()
+    assert find_session(session.stack, "", image, "x").stored is None
+    for count in (1, 2):
+        folder = new_session_at(image)
+        assert folder.name == ("stack.tif.seggpt", "stack.tif.2.seggpt")[count - 1]
+        label(session, count, blob())
+        saver = begin(session, folder.name, about={"name": "x"})
+        saver.flush()
+        being_written = find_session(session.stack, "", image, "x").stored
+        assert being_written is None or being_written.path != saver.store.path
+        saver.close()
+        saver.close = lambda: None
+    found = find_session(session.stack, "", image, "x")
+    assert found.stored.path.name == "stack.tif.2.seggpt"
+    assert found.stored.num_frames == 2
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    found = find_session(np.zeros((6, 8, 8), np.uint8), "", image, "x")
+    assert found.stored is None
+    assert "not of this image: its values are uint8, not uint16" in found.refused
+    assert before == {f: f.read_bytes() for f in tmp_path.rglob("*") if f.is_file()}
+    assert len(sessions_at(image)) == 2
+
+
+def test_one_program_at_a_time(make_session, begin, tmp_path):
+    session = make_session()
+    begin(session)
+    with pytest.raises(SessionError, match="open in another window"):
+        SessionStore(tmp_path / "s", ImageSignature.of(session.stack))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "Expected a session in"),
+        ("[]", "got other"),
+        ('{"format": "napari-seggpt session", "version": 2}', "version 1, got 2"),
+        ('{"format": "napari-seggpt session", "version": 1}', "lacks something"),
+    ],
+)
+def test_other_files_are_refused(tmp_path, text, words):
+    (tmp_path / "session.json").write_text(text)
+    with pytest.raises(SessionError, match=words):
+        StoredSession.read(tmp_path)
+
+
+# -- saving as the work goes on -------------------------------------------------------
+
+
+def test_a_full_disk_is_told_and_tried_again(
+    make_session, label, blob, begin, tmp_path, monkeypatch
+):
+    session = make_session()
+    saver = begin(session)
+    write, is_full = SessionStore.write_frame, threading.Event()
+    is_full.set()
+
+    def write_frame(self, *args):
+        if is_full.is_set():
+            raise OSError("No space left on device")
+        write(self, *args)
+
+    monkeypatch.setattr(SessionStore, "write_frame", write_frame)
+    label(session, 1, blob())
+    assert not saver.flush()
+    assert "No space" in saver.error
+    is_full.clear()
+    assert saver.flush()
+    assert saver.flush()
+    assert saver.error is None
+    assert StoredSession.read(tmp_path / "s").num_frames == 1
+
+
+def test_the_newest_frame_is_copied_first(make_session, label, blob, begin):
+    session = make_session(length=50)
+    session.labels.data[:] = blob()
+    session.take_scan(*session.scan())
+    saver = begin(session)
+    session.labels.data[7] = blob(2)
+    session.labels_changed([7])
+    read = []
+    original = session.labels.read
+    session.labels.read = lambda frame: (read.append(frame), original(frame))[1]
+    saver.save(0.0)
+    assert read[0] == 7
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
+@pytest.mark.parametrize(("mode", "seed"), [("memory", 1), ("disk", 2)])
+def test_a_killed_program_loses_nothing_that_is_a_second_old(tmp_path, mode, seed):
+    script = Path(__file__).with_name("killed.py")
+    result = subprocess.run(
+        [sys.executable, script, tmp_path, mode, "16", str(seed)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout) > 300  # so much was done
+
+
+def test_a_tuned_prompt_comes_back(tmp_path, session, make_tuned):
+    tuned = session.tuned = make_tuned(step=3)
+    store = SessionStore(
+        tmp_path / "a.seggpt", ImageSignature.of(session.stack, "axis 0")
+    )
+    store.write_head(session.facts, {})
+    store.write_head(session.facts, {})
+    store.close()
+    stored = StoredSession.read(tmp_path / "a.seggpt")
+    found = stored.facts.tuned
+    assert found is not None
+    assert found.digest == tuned.digest
+    stored.tuned_file.write_bytes(b"damaged")
+    assert stored.facts.tuned is None

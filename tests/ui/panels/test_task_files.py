@@ -1,0 +1,63 @@
+"""Task files through the dock, from one stack to another."""
+
+import numpy as np
+import pytest
+
+from napari_seggpt.session.store.task_file import Task
+from napari_seggpt.ui.dock import SegGPTWidget
+from napari_seggpt.ui.layers.class_names import class_names, name_class
+
+WAIT_MS = 20_000  # a busy machine is slow, not wrong
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy):
+    return make_napari_viewer_proxy()
+
+
+@pytest.fixture
+def dock(viewer, models, predictor, qtbot):
+    image = np.random.default_rng(0).integers(0, 255, (5, 24, 24), np.uint8)
+    viewer.add_image(image, name="stack")
+    labels = np.zeros(image.shape, np.uint8)
+    labels[1, 2:9, 2:9] = 3
+    viewer.add_labels(labels, name="mine")
+    dock = SegGPTWidget(viewer, models=models)
+    viewer.window.add_dock_widget(dock, name="SegGPT")
+    qtbot.waitUntil(lambda: bool(dock.bench.session.references), timeout=WAIT_MS)
+    yield dock
+    dock.release()
+
+
+def test_a_task_goes_from_one_stack_to_another(
+    viewer, dock, tmp_path, qtbot, make_tuned
+):
+    files = dock.references_panel.examples.task_files
+    name_class(dock.bench.desk.labels.layer, 3, "wall")
+    dock.bench.session.tuned = make_tuned()
+    files.save(tmp_path / "walls.zip")
+    qtbot.waitUntil((tmp_path / "walls.zip").exists, timeout=WAIT_MS)
+    task = Task.load(tmp_path / "walls.zip")
+    assert task.classes == {3: "wall"}
+    assert task.tuned is not None
+
+    qtbot.waitUntil(lambda: files._job is None, timeout=WAIT_MS)
+    other = viewer.add_image(np.zeros((4, 30, 20), np.uint8), name="other")
+    dock.bench.choose_image(other.__wrapped__, [])
+    dock.bench.make_labels()
+    assert not dock.bench.session.references
+    files.open(tmp_path / "walls.zip")
+    session = dock.bench.session
+    qtbot.waitUntil(lambda: bool(session.references), timeout=WAIT_MS)
+    assert [each.name for each in session.references] == ["walls 1"]
+    assert set(np.unique(session.references[0].prompt.labels)) == {0, 3}
+    assert session.tuned.digest == task.tuned.digest
+    assert class_names(dock.bench.desk.labels.layer) == {3: "wall"}
+
+
+def test_what_is_no_task_is_said(dock, tmp_path, qtbot):
+    (tmp_path / "no.zip").write_bytes(b"nothing")
+    dock.references_panel.examples.task_files.open(tmp_path / "no.zip")
+    qtbot.waitUntil(
+        lambda: "Expected a task file" in dock.hint_line.text, timeout=WAIT_MS
+    )
