@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_seggpt.io import Stack
-    from napari_seggpt.prompts import Prompt, TunedPrompt
     from napari_seggpt.model.config import SegGPTConfig
+    from napari_seggpt.prompts import Prompt, TunedPrompt
     from napari_seggpt.settings import PredictionSettings
 
 

@@ -165,7 +165,9 @@ def _join(
         return function(list(parts))
     if isinstance(first, (EncodedPrompts, ReadPrompts, PixelSums)):
         joined = {
-            name: _join(getattr(first, name), [getattr(x, name) for x in parts], function)
+            name: _join(
+                getattr(first, name), [getattr(x, name) for x in parts], function
+            )
             for name in (field.name for field in fields(first))
         }
         return type(first)(**joined)

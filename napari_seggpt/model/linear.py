@@ -226,9 +226,9 @@ def gather(
     x, y = (2 * column + 1) / width - 1, (2 * row + 1) / height - 1
     where = torch.stack([x, y], dim=-1)[:, None].float()  # (B, 1, N, 2)
     read = [
-        F.grid_sample(
-            level.float(), where, padding_mode="border", align_corners=False
-        )[:, :, 0]
+        F.grid_sample(level.float(), where, padding_mode="border", align_corners=False)[
+            :, :, 0
+        ]
         for level in levels
     ]
     return torch.cat(read, dim=1)

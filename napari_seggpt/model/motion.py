@@ -42,7 +42,9 @@ def optical_flow(still: Tensor, moving: Tensor) -> Tensor:
     """
     pyramid = [(still.float(), moving.float())]
     for _ in range(LEVELS - 1):
-        pyramid.append((F.avg_pool2d(pyramid[-1][0], 2), F.avg_pool2d(pyramid[-1][1], 2)))
+        pyramid.append(
+            (F.avg_pool2d(pyramid[-1][0], 2), F.avg_pool2d(pyramid[-1][1], 2))
+        )
     height, width = pyramid[-1][0].shape[-2:]
     flow = still.new_zeros((len(still), 2, height, width), dtype=torch.float32)
     for first, second in reversed(pyramid):

@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from napari_seggpt.model.config import STEM_STRIDE
-from napari_seggpt.model.encoding import EncodedPrompts, take
+from napari_seggpt.model.encoding import EncodedPrompts
 from napari_seggpt.model.layers import (
     LAYER_NORM_EPS,
     Block,
@@ -27,8 +27,8 @@ from napari_seggpt.model.layers import (
     PatchEmbed,
     Rows,
 )
-from napari_seggpt.model.painter import paint
 from napari_seggpt.model.mixer import LevelSum, resize
+from napari_seggpt.model.painter import paint
 from napari_seggpt.model.readout import Readout, Views
 from napari_seggpt.model.stem import PretrainedStem
 from napari_seggpt.preprocessing import MEAN, STD

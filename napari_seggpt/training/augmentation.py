@@ -98,9 +98,7 @@ def draw_bend(rng: np.random.Generator, spread: float) -> NDArray[np.float64]:
     return rng.normal(0, spread, (BEND_CELLS + 1, BEND_CELLS + 1, 2))
 
 
-def draw_views(
-    count: int, *, kind: ViewKind, rng: np.random.Generator
-) -> list[View]:
+def draw_views(count: int, *, kind: ViewKind, rng: np.random.Generator) -> list[View]:
     """Draw views of the pictures of an example.
 
     Parameters
@@ -141,7 +139,9 @@ def _draw_turn(rng: np.random.Generator) -> tuple[bool, int]:
     return bool(rng.random() < 0.5), int(rng.integers(4))
 
 
-def _draw_view(rng: np.random.Generator, area: float, *, turn: tuple[bool, int]) -> View:
+def _draw_view(
+    rng: np.random.Generator, area: float, *, turn: tuple[bool, int]
+) -> View:
     ratio = np.exp(rng.uniform(-0.25, 0.25)) if area < 1 else 1.0
     width, height = min(1.0, (area * ratio) ** 0.5), min(1.0, (area / ratio) ** 0.5)
     left, top = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)

@@ -243,7 +243,9 @@ def _neighbours(
     if not frames:
         return [data.images[rng.integers(len(data.images))] for _ in range(count)]
     query = int(rng.integers(len(frames)))
-    others = [i for i in range(len(frames)) if 0 < abs(i - query) <= FARTHEST] or [query]
+    others = [i for i in range(len(frames)) if 0 < abs(i - query) <= FARTHEST] or [
+        query
+    ]
     places = rng.choice(others, size=count - 1, replace=len(others) < count - 1)
     return [data.images[frames[i]] for i in (*places, query)]
 
@@ -260,7 +262,9 @@ def _partner(
     others = [i for i in others if i != query] or [(query + 1) % len(data.images)]
     best = max(
         others,
-        key=lambda i: len(wanted & data.presence[i]) if wanted else bool(data.presence[i]),
+        key=lambda i: (
+            len(wanted & data.presence[i]) if wanted else bool(data.presence[i])
+        ),
     )
     return data.images[best]
 

@@ -131,7 +131,9 @@ def score_loss(stages: Sequence[Tensor], regions: Tensor) -> Tensor:
     losses = [_entropy(whole, truth) + soft_dice_loss(whole.softmax(1), truth)]
     smaller = _pooled(truth, coarse)
     coarse = coarse.float()
-    losses.append(_entropy(coarse, smaller) + soft_dice_loss(coarse.softmax(1), smaller))
+    losses.append(
+        _entropy(coarse, smaller) + soft_dice_loss(coarse.softmax(1), smaller)
+    )
     losses += [_entropy(read.float(), _pooled(truth, read)) for read in reads]
     weights = (1.0, 0.4, *[READ_WEIGHT] * len(reads))
     return sum(

@@ -300,7 +300,6 @@ class _Tuner:
         own = float(np.mean(held_back)) if held_back else None
         return Dices(mean=float(np.mean(scores)), held_back=own)
 
-
     def _predict(
         self, tile: FrameTile, prompts: EncodedPrompts
     ) -> NDArray[np.integer[Any]]:
@@ -332,5 +331,3 @@ def _step(
         held_back_dice=None if dices is None else dices.held_back,
         best=best,
     )
-
-

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_seggpt.model.cards import input_size
+from napari_seggpt.model.cards import model_config
 from napari_seggpt.session import PROTECTED, FrameStatus, ModelCache
 from napari_seggpt.ui.layers.layer_choice import Choice, first_choice, likely_labels
 from napari_seggpt.ui.layers.navigation import place_in
@@ -380,8 +380,8 @@ class Workbench:
 
     def _ask_for_looks(self) -> None:
         if self.desk is not None:
-            size = input_size(self._settings.model)
-            self.desk.looks.ask(self.desk.session.references, size)
+            config = model_config(self._settings.model)
+            self.desk.looks.ask(self.desk.session.references, config)
             self.looks_changed.emit()
 
     def _on_runs(self) -> None:
