@@ -24,6 +24,7 @@ from napari_seggpt.model.layers import LayerNorm2d
 from napari_seggpt.model.linear import LinearRead
 from napari_seggpt.model.mixer import (
     EDGE_DIM,
+    NEVER,
     PICTURE_DIM,
     LevelSum,
     Mixer,
@@ -146,7 +147,12 @@ class Readout(nn.Module):
     # -- query ---------------------------------------------------------------------
 
     def read(
-        self, views: Views, near: ReadPrompts, every: ReadPrompts, seg_type: Tensor
+        self,
+        views: Views,
+        near: ReadPrompts,
+        every: ReadPrompts,
+        seg_type: Tensor,
+        exists: Tensor,
     ) -> list[Tensor]:
         """Return the scores of the colours, of each read that learns and as weighed.
 
@@ -158,6 +164,8 @@ class Readout(nn.Module):
             The prompts that are most like the query, the most alike first, and all.
         seg_type : Tensor
             (B,).
+        exists : Tensor
+            (B, R), whether the palette has the colour.
 
         Returns
         -------
@@ -194,14 +202,16 @@ class Readout(nn.Module):
             self.picture_norm(self.picture([*views.fine[2:], views.matched], size)),
             fine,
             self.edge_norm(self.edges(views.fine[:3], finest)),
+            exists,
         )
         sharpness = self.log_sharpness.exp()
-        return [
+        missing = ~exists[..., None, None]
+        said = [
             attended.clamp(min=1e-4).log(),
             fine * sharpness[0],
             whole * sharpness[1],
-            *weighed,
         ]
+        return [*(x.masked_fill(missing, NEVER) for x in said), *weighed]
 
 
 def carry_along(grey: Tensor, near: ReadPrompts) -> tuple[Tensor, Tensor, Tensor]:
