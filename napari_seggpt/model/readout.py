@@ -11,6 +11,7 @@ Axes: B batch, K prompts, R colours, C channels, H W pixels of the fine picture.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -84,8 +85,8 @@ class Readout(nn.Module):
         self.attention = AttentionRead(channels, config.match_dim)
         self.linear_fine = LinearRead(widths)
         self.linear_whole = LinearRead((*widths, channels))
-        self.log_memory = nn.Parameter(torch.tensor(0.5).log())
-        self.log_sharpness = nn.Parameter(torch.tensor([4.0, 4.0]).log())
+        self.log_memory = nn.Parameter(torch.tensor(math.log(0.5)))
+        self.log_sharpness = nn.Parameter(torch.full((2,), math.log(4.0)))
         self.picture = LevelSum((*widths[2:], channels), PICTURE_DIM)
         self.picture_norm = LayerNorm2d(PICTURE_DIM)
         self.edges = LevelSum(widths[:3], EDGE_DIM)

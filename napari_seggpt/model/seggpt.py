@@ -98,6 +98,8 @@ class SegGPT(nn.Module):
         )
 
     def _initialise(self) -> None:
+        if self.pos_embed.is_meta:  # weights follow; there, torch loads its compiler
+            return
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
