@@ -16,7 +16,8 @@ from napari_seggpt.cli.interrupt import INTERRUPTED
 from napari_seggpt.cli.paths import check_apart, check_new, check_picture
 from napari_seggpt.cli.reading import open_images
 from napari_seggpt.cli.watching import WatchedFrames
-from napari_seggpt.io.layout import DAMAGE, one_line
+from napari_seggpt.frames import DAMAGE
+from napari_seggpt.io.layout import one_line
 
 if TYPE_CHECKING:
     import argparse
@@ -120,8 +121,7 @@ def _run_one(
             raise ValueError("Expected frames to predict in the range, got none.")
         limits = measure_limits(sample_frames(stack), arguments.contrast_settings(args))
         model = load(args.model)
-        size = model.config.image_size
-        settings = references.advise_tiles(args, prompts, settings, size)
+        settings = references.advise_tiles(args, prompts, settings, model.config)
         settings = _tiles_of_tuned(args, tuned, settings)
         predictor = Predictor(
             model, prompts, tuned=tuned, settings=settings, limits=limits

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.io import ColorIds, Stack
+    from napari_seggpt.model.config import SegGPTConfig
     from napari_seggpt.prompts import Prompt, TunedPrompt
     from napari_seggpt.settings import PredictionSettings
 
@@ -167,14 +168,14 @@ def advise_tiles(
     args: argparse.Namespace,
     prompts: Sequence[Prompt],
     settings: PredictionSettings,
-    size: tuple[int, int],
+    config: SegGPTConfig,
 ) -> PredictionSettings:
     """Say how small objects become in the model's input; 'auto' takes the advice."""
     from napari_seggpt.inference.tiling import suggest_scale, with_tiles
 
     if not prompts:
         return settings
-    side, scale = suggest_scale([prompt.labels for prompt in prompts], size)
+    side, scale = suggest_scale([prompt.labels for prompt in prompts], config)
     small = f"The smallest labelled objects are {side:.1f} model pixels wide"
     if scale is None or settings.tiling.enabled:
         warn(f"{small} in a whole frame.")

@@ -170,7 +170,7 @@ def _start(
     limits = measure_limits(sample_frames(stack), arguments.contrast_settings(args))
     model = arguments.load_named_model(args.model)
     prediction = references.advise_tiles(
-        args, prompts, arguments.prediction_settings(args), model.config.image_size
+        args, prompts, arguments.prediction_settings(args), model.config
     )
     return tune_prompt(
         model,

@@ -6,8 +6,6 @@ The names are those of `axes`.
 from __future__ import annotations
 
 import math
-import struct
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 

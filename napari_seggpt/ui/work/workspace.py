@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_seggpt.model.cards import input_size
+from napari_seggpt.model.cards import model_config
 from napari_seggpt.session import PROTECTED, FrameStatus, ModelCache
 from napari_seggpt.ui.layers.layer_choice import (
     LayerChoice,
@@ -392,8 +392,8 @@ class Workspace:
 
     def _request_previews(self) -> None:
         if self.active is not None:
-            size = input_size(self._settings.model)
-            self.active.previews.request(self.active.session.references.all, size)
+            config = model_config(self._settings.model)
+            self.active.previews.request(self.active.session.references.all, config)
             self.previews_changed.emit()
 
     def _on_runs(self) -> None:
