@@ -193,6 +193,11 @@ class SegGPTConfig:
         values: Any = json.loads(text)
         if not isinstance(values, dict):
             raise ValueError(f"Expected a JSON object as config, got {text[:80]!r}.")
+        if values.get("decoder") == "readout" and not values.get("stem_widths"):
+            raise ValueError(
+                "Expected a readout with a pretrained stem, got one of version 0.1, "
+                "which later versions do not read."
+            )
         unknown = set(values) - {field.name for field in fields(cls)}
         if unknown:
             raise ValueError(
