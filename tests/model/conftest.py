@@ -49,7 +49,7 @@ def palette() -> Tensor:
 
 @pytest.fixture(scope="session")
 def painted(palette: Tensor) -> Pictures:
-    """Make pictures (*batch, 3, H, W) of random 4 px blocks in colours of the palette."""
+    """Make pictures (*batch, 3, H, W) of 4 px blocks in random colours."""
 
     def make(*batch: int, size: tuple[int, int] = (32, 32), seed: int = 0) -> Tensor:
         generator = torch.Generator().manual_seed(seed)

@@ -297,7 +297,9 @@ def test_in_training_fewer_pixels_are_looked_at() -> None:
     assert side * side > TRAINING_PIXELS
     pyramid = [torch.arange(float(side * side)).view(1, 1, side, side)]
     colors = torch.ones(1, 1, side, side)
-    means = [read.train(mode).sums(pyramid, colors).mean.item() for mode in (False, True)]
+    means = [
+        read.train(mode).sums(pyramid, colors).mean.item() for mode in (False, True)
+    ]
     assert means[0] == pytest.approx((side * side - 1) / 2, rel=1e-4)
     assert means[1] != means[0]
     assert means[1] == pytest.approx(means[0], rel=0.02)

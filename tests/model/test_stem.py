@@ -85,9 +85,7 @@ def test_the_first_convolution_sees_what_the_published_network_sees() -> None:
     picture = np.broadcast_to(values, (1, 16, 16, 3))
     (first, *_) = stem(torch.from_numpy(normalise(picture)))
     seen = first[0, :3, 0, 0]
-    torch.testing.assert_close(
-        seen, torch.tensor([0.0, 0.5, 1.0]), atol=1e-5, rtol=0
-    )
+    torch.testing.assert_close(seen, torch.tensor([0.0, 0.5, 1.0]), atol=1e-5, rtol=0)
 
 
 def test_a_block_adds_what_it_was_given_where_shapes_agree() -> None:
@@ -110,4 +108,4 @@ def test_the_named_network_has_the_published_widths_and_stride() -> None:
     assert SMALL.stem_widths == (32, 16, 24, 40, 80, 112)
     parameters = PretrainedStem(SMALL.stem_widths).parameters()
     assert 0.65e6 < sum(x.numel() for x in parameters) < 0.75e6
-    assert STEM_STRIDE == LEVEL_STRIDES[2]
+    assert LEVEL_STRIDES[2] == STEM_STRIDE
