@@ -366,8 +366,8 @@ class Predictor:
                 f"Expected colours, got NaN or infinity in {precision}: "
                 "choose another precision, or check the weights."
             )
-        pictures = painted.float().cpu().numpy()
-        return np.moveaxis(pictures, 1, -1) if is_readout else denormalise(pictures)
+        values: NDArray[np.float32] = painted.float().cpu().numpy()
+        return np.moveaxis(values, 1, -1) if is_readout else denormalise(values)
 
     def _join(self, chosen: list[list[PromptTile]], number: int) -> EncodedPrompts:
         """Join encoded prompts of a batch, without a copy where all have the same."""

@@ -193,6 +193,11 @@ class SegGPTConfig:
             If the text is no JSON object, or names unknown or impossible values.
         """
         values = parse_json(text, dict[str, Any])
+        if values.get("decoder") == "readout" and not values.get("stem_widths"):
+            raise ValueError(
+                "Expected a readout with a pretrained stem, got one of version 0.1, "
+                "which later versions do not read."
+            )
         unknown = set(values) - {field.name for field in fields(cls)}
         if unknown:
             raise ValueError(

@@ -145,23 +145,28 @@ class LinearRead(nn.Module):
     def solve(self, sums: PixelSums) -> LinearSolution:
         """Solve for the pooled sums of all prompts (B, ...).
 
-        In double precision where the device has it: features differ in scale.
+        In double precision, since features differ in scale.
         """
         device = sums.mean.device
-        dtype = torch.float32 if device.type == "mps" else torch.float64
+        exact = _with_doubles(device)
+        mean, share, covariance, together, shown = (
+            x.to(exact, torch.float64)
+            for x in (sums.mean, sums.share, sums.covariance, sums.together,
+                      sums.variance)
+        )  # fmt: skip
         with torch.autocast(device.type, enabled=False):
-            covariance, together = sums.covariance.to(dtype), sums.together.to(dtype)
             variance = covariance.diagonal(dim1=1, dim2=2).clamp(min=SMALLEST_VARIANCE)
-            penalty = self.log_penalty.to(dtype).exp() * variance
+            penalty = self.log_penalty.to(exact, torch.float64).exp() * variance
             factor = torch.linalg.cholesky(covariance + torch.diag_embed(penalty))
             weights = torch.cholesky_solve(together, factor)
-            bias = sums.share - (sums.mean[:, None].to(dtype) @ weights)[:, 0]
+            bias = share - (mean[:, None] @ weights)[:, 0]
             explained = (weights * (together + penalty[..., None] * weights)).sum(1)
-            error = 1 - explained / sums.variance.clamp(min=1e-9)
-            error = torch.where(sums.variance > 1e-6, error.clamp(0, 1), 1.0)
-        return LinearSolution(
-            weights=weights.float(), bias=bias.float(), error=error.float()
+            error = 1 - explained / shown.clamp(min=1e-9)
+            error = torch.where(shown > 1e-6, error.clamp(0, 1), 1.0)
+        weights, bias, error = (
+            x.to(device, torch.float32) for x in (weights, bias, error)
         )
+        return LinearSolution(weights=weights, bias=bias, error=error)
 
     def scores(
         self, levels: Sequence[Tensor], solution: LinearSolution, size: tuple[int, int]
@@ -192,8 +197,8 @@ def sample_pixels(
 ) -> tuple[Tensor, Tensor]:
     """Choose pixels evenly, more of rare colours, and weigh them.
 
-    The weights of a colour's pixels add up to the square root of how many it has: rare
-    colours count more than by their number, and less than as much as common ones.
+    The weights of a colour's pixels add up to the square root of how many it has, so
+    that rare colours count for more than their number, but for less than common ones.
 
     Returns
     -------
@@ -201,21 +206,27 @@ def sample_pixels(
         Which pixels, (B, N) places in the flattened picture, and their weights (B, N),
         which add up to 1.
     """
-    batch, colors, pixels = shares.flatten(2).shape
+    colors, pixels = shares.flatten(2).shape[1:]
     hard = F.one_hot(shares.flatten(2).argmax(1), colors).float()  # (B, P, R)
     if known is not None:
         hard = hard * known.flatten(1)[..., None]
     number = hard.sum(1)  # (B, R)
     wanted = hard @ number.clamp(min=1).rsqrt()[..., None]  # (B, P, 1)
-    # Weighted sampling without replacement, with a sequence that is even but not random.
-    spread = torch.arange(1, pixels + 1, device=shares.device, dtype=torch.float64)
-    spread = ((spread * GOLDEN_RATIO) % 1.0).clamp(min=1e-9).log().to(shares.dtype)
-    order = spread / wanted[..., 0].clamp(min=1e-9)
+    # Weighted sampling without replacement; the sequence is even, but not random.
+    exact = _with_doubles(shares.device)
+    spread = torch.arange(1, pixels + 1, device=exact, dtype=torch.float64)
+    spread = ((spread * GOLDEN_RATIO) % 1.0).clamp(min=1e-9).log()
+    order = spread.to(shares) / wanted[..., 0].clamp(min=1e-9)
     place = order.topk(min(count, pixels), dim=1).indices
     chosen = hard.gather(1, place[..., None].expand(-1, -1, colors))
     each = number.sqrt() / chosen.sum(1).clamp(min=1)
     weight = (chosen @ each[..., None])[..., 0]
     return place, weight / weight.sum(1, keepdim=True).clamp(min=1e-12)
+
+
+def _with_doubles(device: torch.device) -> torch.device:
+    """Return where to compute in double precision; Apple's graphics has none."""
+    return torch.device("cpu") if device.type == "mps" else device
 
 
 def gather(

@@ -89,8 +89,8 @@ class Mixer(nn.Module):
         self.edge1 = nn.Conv2d(2 * EDGE_DIM + 2, 2 * EDGE_DIM, 3, padding=1)
         self.edge2 = nn.Conv2d(2 * EDGE_DIM, 1, 3, padding=1)
         for last in (self.score, self.edge2, self.whole):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+            for parameter in last.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(
         self,

@@ -1,8 +1,8 @@
 """The pretrained stem: the first blocks of EfficientNet-Lite0, without batch norms.
 
-The paper starts from a pretrained network, too (MAE, section 4.1). Ours is small: about
-a million parameters see edges, textures and parts at five scales. The batch norms of the
-published weights are folded into the convolutions (`training.pretrained`).
+The paper starts from a pretrained network, too (MAE, section 4.1). Ours is small:
+0.7 million parameters see edges, textures and parts at strides 2 to 16. The batch norms
+of the published weights are folded into the convolutions (`training.pretrained`).
 """
 
 from __future__ import annotations

@@ -137,15 +137,16 @@ def _read_set(folder: Path, facts: dict[str, Any]) -> DataSet:
     if not 0 <= weight < math.inf:
         raise DataError(f"Expected a weight of 0 or more of {folder}, got {weight}.")
     places = {image.name: place for place, (image, _) in enumerate(pairs)}
+    sequences = [
+        tuple(places[name] for name in names if name in places)
+        for names in facts.get("sequences", {}).values()
+    ]
     return DataSet(
         name=folder.name,
         label_kind=kind,
         images=images,
         weight=weight,
-        sequences=tuple(
-            tuple(places[name] for name in names if name in places)
-            for names in facts.get("sequences", {}).values()
-        ),
+        sequences=tuple(places for places in sequences if places),
     )
 
 

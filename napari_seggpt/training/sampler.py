@@ -240,8 +240,6 @@ def _neighbours(
 ) -> list[LabelledImage]:
     """Draw frames of one sequence near each other; the last is the query."""
     frames = data.sequences[rng.integers(len(data.sequences))]
-    if not frames:
-        return [data.images[rng.integers(len(data.images))] for _ in range(count)]
     query = int(rng.integers(len(frames)))
     others = [i for i in range(len(frames)) if 0 < abs(i - query) <= FARTHEST] or [
         query

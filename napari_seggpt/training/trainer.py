@@ -203,10 +203,11 @@ def train(
     if checkpoint.exists():
         run.resume()
     source = BatchSource(sampler, recipe, patch_size=model.config.patch_size)
+    last = recipe.steps if run.progress < 1 else run.step  # its minutes may be over
     batches = DataLoader(
         source,
         batch_size=None,
-        sampler=range(run.step, recipe.steps),
+        sampler=range(run.step, last),
         num_workers=workers,
         pin_memory=run.device.type == "cuda",
         prefetch_factor=4 if workers else None,
