@@ -12,7 +12,12 @@ from napari_seggpt.session.examples import Examples
 from napari_seggpt.session.frames.frame_labels import NO_LABELS, ScannedFrame, checksum
 from napari_seggpt.session.frames.frame_writer import FrameWriter
 from napari_seggpt.session.frames.records import FrameRecords, confidence
-from napari_seggpt.session.frames.status import FrameStatus, released, without_reference
+from napari_seggpt.session.frames.status import (
+    FrameStatus,
+    released,
+    without_approval,
+    without_reference,
+)
 from napari_seggpt.session.references import Reference
 from napari_seggpt.session.store.state import SessionState
 from napari_seggpt.settings import SessionSettings
@@ -327,7 +332,8 @@ class Annotation:
 
     def unapprove(self, frame: int) -> None:
         """Take an approval back; the frame is again what it would be without."""
-        self._change(frame, is_approved=False)
+        self._records[frame] = without_approval(self._read(frame))
+        self._publish()
 
     def release(self, frame: int) -> None:
         """Let runs write a frame again, whatever a person did to it; it is stale."""
