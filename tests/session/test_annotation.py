@@ -311,11 +311,11 @@ def test_many_frames_are_left_to_a_worker(
     wanted: list[None] = []
     session.scan_wanted.connect(lambda: wanted.append(None))
     session.labels.data[2] = blob()
-    monkeypatch.setattr(annotation_module, "LOOKED_AT_ONCE", 6 * 64 - 1)
+    monkeypatch.setattr(annotation_module, "MAX_PIXELS_READ_AT_ONCE", 6 * 64 - 1)
     session.labels_changed(None)
     assert len(wanted) == 1
     assert session.status(2) is EMPTY
-    monkeypatch.setattr(annotation_module, "LOOKED_AT_ONCE", 6 * 64)
+    monkeypatch.setattr(annotation_module, "MAX_PIXELS_READ_AT_ONCE", 6 * 64)
     session.labels_changed(None)
     assert len(wanted) == 1
     assert session.status(2) is REFERENCE

@@ -127,7 +127,7 @@ def test_only_so_many_references_are_held(
     make_session: Any, blob: Any, label: Any, monkeypatch: pytest.MonkeyPatch,
     predictor: Any,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(session_module, "HELD", 3)
+    monkeypatch.setattr(session_module, "MAX_REFERENCES_IN_MEMORY", 3)
     session = make_session(length=40, settings=SessionSettings())
     for frame in range(30):
         session.add_reference(frame)
