@@ -12,7 +12,11 @@ from napari_seggpt.session.frames.frame_labels import ScannedFrame, checksum
 from napari_seggpt.session.frames.frame_writer import FrameWriter
 from napari_seggpt.session.frames.locked_labels import LockedLabels
 from napari_seggpt.session.frames.records import FrameRecords, confidence
-from napari_seggpt.session.frames.status import FrameStatus, released
+from napari_seggpt.session.frames.status import (
+    FrameStatus,
+    released,
+    without_approval,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -195,7 +199,7 @@ class LabelledFrames:
 
     def unapprove(self, frame: int) -> None:
         """Take an approval back; the frame is again what it would be without."""
-        self.change(frame, is_approved=False)
+        self.replace_record(frame, without_approval)
 
     def release(self, frame: int) -> None:
         """Let runs write a frame again, whatever a person did to it; it is stale."""
