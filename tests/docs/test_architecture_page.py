@@ -1,4 +1,4 @@
-"""The architecture page names only files, classes and functions that there are."""
+"""The pages for developers name only files, classes and functions that there are."""
 
 import ast
 import re
@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "napari_seggpt"
 PAGE = ROOT / ".docs" / "architecture.md"
+CONTRIBUTING = ROOT / ".github" / "CONTRIBUTING.md"
 SPAN = re.compile(r"`([^`]+)`")
 # Words of others, or of a file, that are no names of our code.
 FOREIGN = {"[tool.importlinter]", "weights_only"}
@@ -48,15 +49,22 @@ def path_of(span: str) -> Path | None:
     return inside if inside.exists() else ROOT / span
 
 
+def paragraphs(text: str) -> Iterator[str]:
+    """Yield the paragraphs of a page, and the rows of its tables, without its blocks."""
+    without_blocks = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    for part in re.split(r"\n\n|\n(?=\||\d\. |- )", without_blocks):
+        yield part
+
+
 def wrong_spans(text: str) -> list[str]:
     """Return what a page names and there is not.
 
-    A line that names modules must name what they define; another one may name anything
-    that the package defines.
+    A paragraph, or row of a table, that names modules must name what they define;
+    another one may name anything that the package defines.
     """
     everywhere = set().union(*map(defined_in, PACKAGE.rglob("*.py")))
     wrong = []
-    for line in text.splitlines():
+    for line in paragraphs(text):
         spans = [x for x in SPAN.findall(line) if x not in FOREIGN | COMMANDS]
         paths = [path for span in spans if (path := path_of(span)) is not None]
         wrong += [str(path) for path in paths if not path.exists()]
@@ -73,8 +81,9 @@ def page() -> str:
     return PAGE.read_text(encoding="utf-8")
 
 
-def test_the_page_names_only_what_there_is(page: str) -> None:
-    assert wrong_spans(page) == []
+@pytest.mark.parametrize("path", [PAGE, CONTRIBUTING], ids=lambda path: path.name)
+def test_the_page_names_only_what_there_is(path: Path) -> None:
+    assert wrong_spans(path.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize(
