@@ -149,7 +149,12 @@ class Mixer(nn.Module):
         """Return scores at stride 2."""
         size = _size(edge_read)
         enlarged = resize(scores, size)
-        local = [resize(self.to_edge(hidden), size), enlarged, edge_read[:, None], edges]
+        local = [
+            resize(self.to_edge(hidden), size),
+            enlarged,
+            edge_read[:, None],
+            edges,
+        ]
         return enlarged + self.edge2(F.gelu(self.edge1(torch.cat(local, dim=1))))
 
 
