@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.cli import arguments, references
+from napari_seggpt.cli.console import say
 from napari_seggpt.cli.paths import check_apart, check_new
 from napari_seggpt.cli.reading import open_images
 
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     task = _of_session(args, tuned) if is_session(args.source) else _of(args, tuned)
     task.save(args.output)
     labels = sorted({int(i) for prompt in task.prompts for i in prompt.ids})
-    print(f"{len(task.prompts)} references with labels {labels} in {args.output}")
+    say(f"{len(task.prompts)} references with labels {labels} in {args.output}")
     return 0
 
 

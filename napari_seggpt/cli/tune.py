@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from napari_seggpt.cli import arguments, references, tune_dataset
+from napari_seggpt.cli.console import say, warn
 from napari_seggpt.cli.interrupt import INTERRUPTED, StopAtNextStep
 from napari_seggpt.cli.paths import check_apart, check_new
 from napari_seggpt.cli.reading import open_images
@@ -195,14 +195,13 @@ def _finish(args: argparse.Namespace, best: TunedPrompt) -> int:
             f"{figures.held_back_after:.3f})"
         )
     if not (figures.has_gained or args.keep):
-        print(
+        warn(
             f"Tuning gained nothing over the {figures.frames} frames as they are: "
             f"{dice}. Nothing is written. --keep writes it anyway.",
-            file=sys.stderr,
         )
         return NO_GAIN
     best.save(args.output)
-    print(
+    say(
         f"Tuned on {figures.frames} frames: {dice}; {figures.steps} steps, "
         f"{figures.seconds:.0f} s. Prompt: {args.output}"
     )
