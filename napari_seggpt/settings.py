@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 SegType = Literal["instance", "semantic"]
+SegTypeChoice = Literal["auto", "instance", "semantic"]
 Ensemble = Literal["feature", "spatial"]
 Direction = Literal["both", "forward", "backward"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -90,8 +91,10 @@ class PredictionSettings:
 
     Attributes
     ----------
-    seg_type : {"semantic", "instance"}
-        Which of the paper's two type embeddings is used.
+    seg_type : {"auto", "semantic", "instance"}
+        Which of the paper's two type embeddings is used. "auto" is "instance" for a
+        network like the published one, as in the official code, and "semantic" for
+        one of our own kind.
     ensemble : {"feature", "spatial"}
         Which of the paper's two ways to use several prompts (section 3.2).
     max_prompts : int
@@ -107,7 +110,7 @@ class PredictionSettings:
         Whether frames are cut into tiles.
     """
 
-    seg_type: SegType = "semantic"
+    seg_type: SegTypeChoice = "auto"
     ensemble: Ensemble = "feature"
     max_prompts: int = 8
     labels_per_pass: int = 7
@@ -118,7 +121,7 @@ class PredictionSettings:
 
     def __post_init__(self) -> None:
         """Refuse choices that do not exist and numbers that leave nothing to do."""
-        _check_choice(self.seg_type, SegType)
+        _check_choice(self.seg_type, SegTypeChoice)
         _check_choice(self.ensemble, Ensemble)
         _check_choice(self.device, Device)
         _check_choice(self.precision, Precision)

@@ -17,7 +17,7 @@ from napari_seggpt.settings import (
     Precision,
     PredictionSettings,
     PropagationSettings,
-    SegType,
+    SegTypeChoice,
     SessionSettings,
     TilingSettings,
 )
@@ -47,7 +47,9 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=get_args(Precision),
         default=PREDICTION.precision,
-        help="of matrix products (default: %(default)s)",
+        help="of matrix products; float32 is exact, with bfloat16 0.16 to 0.27 %% of a "
+        "mask's pixels were others, where that was measured; auto: bfloat16 on GPUs "
+        "that have it (default: %(default)s)",
     )
 
 
@@ -56,9 +58,10 @@ def add_prediction(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("prediction")
     group.add_argument(
         "--seg-type",
-        choices=get_args(SegType),
+        choices=get_args(SegTypeChoice),
         default=PREDICTION.seg_type,
-        help="are labels classes or single objects (default: %(default)s)",
+        help="are labels classes or single objects; auto: instance for the published "
+        "network, as in its own code, and semantic for ours (default: %(default)s)",
     )
     group.add_argument(
         "--ensemble",

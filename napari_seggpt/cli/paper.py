@@ -13,7 +13,7 @@ from tqdm import tqdm
 from napari_seggpt.cli import arguments
 from napari_seggpt.cli.interrupt import INTERRUPTED, StopAtNextStep
 from napari_seggpt.cli.tune import add_tuning, tuning_settings
-from napari_seggpt.settings import Ensemble, PredictionSettings, SegType
+from napari_seggpt.settings import Ensemble, PredictionSettings, SegTypeChoice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,9 +119,10 @@ def _add_prediction(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("prediction")
     group.add_argument(
         "--seg-type",
-        choices=get_args(SegType),
+        choices=get_args(SegTypeChoice),
         default=PREDICTION.seg_type,
-        help="the type embedding (default: %(default)s)",
+        help="the type embedding; auto: instance for the published network, as in its "
+        "own code, and semantic for ours (default: %(default)s)",
     )
     group.add_argument(
         "--ensemble",
@@ -229,13 +230,14 @@ def _facts(
     args: argparse.Namespace, options: PaperOptions, plan: Plan
 ) -> dict[str, Any]:
     """Say what the results are a function of."""
+    from napari_seggpt.inference.seg_type import choose_seg_type
     from napari_seggpt.model.checkpoint import model_hash
 
     prediction = options.prediction
     return {
         "table": args.table,
         "model": model_hash(options.model),
-        "seg-type": prediction.seg_type,
+        "seg-type": choose_seg_type(prediction.seg_type, options.model.config),
         "ensemble": prediction.ensemble,
         "labels-per-pass": prediction.labels_per_pass,
         "precision": prediction.precision,

@@ -20,6 +20,7 @@ from napari_seggpt.inference.memory import (
     choose,
     thumbnail,
 )
+from napari_seggpt.inference.seg_type import choose_seg_type
 from napari_seggpt.inference.tiling import blend, make_tiles
 from napari_seggpt.inference.tuned import (
     TunedPass,
@@ -104,7 +105,8 @@ class Predictor:
         self.model = model.to(self.device).eval()
         self._given_limits = limits
         self.tuned = tuple(tuned)
-        check_tuned(self.tuned, self.model, self.settings.seg_type)
+        self.seg_type = choose_seg_type(self.settings.seg_type, model.config)
+        check_tuned(self.tuned, self.model, self.seg_type)
         self.set_prompts(prompts)
 
     def set_prompts(self, prompts: Iterable[Prompt]) -> None:
@@ -258,7 +260,7 @@ class Predictor:
         if number not in tile.encoded:
             image = self._tensor(tile.picture[None, None])
             colors = self.palettes[number].encode(tile.labels)
-            seg_type = torch.tensor([SEG_TYPES[self.settings.seg_type]])
+            seg_type = torch.tensor([SEG_TYPES[self.seg_type]])
             tuned = self._tuned_pass(number)
             with torch.inference_mode(), autocast(self.device, self.dtype):
                 encoded = self.model.encode_prompts(

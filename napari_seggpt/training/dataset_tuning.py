@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_seggpt.model.checkpoint import model_hash
 from napari_seggpt.preprocessing import (
     measure_limits,
     resize_labels,
@@ -111,7 +112,8 @@ def tune_on_dataset(
     )
     file = None
     if state_file is not None:
-        file = StateFile(state_file, _asked(dataset, palette, settings, prediction))
+        asked = _asked(dataset, palette, settings, prediction, model_hash(model))
+        file = StateFile(state_file, asked)
     tuner = _DatasetTuner(
         source,
         model,
@@ -129,11 +131,12 @@ def _asked(
     palette: Palette,
     settings: TuningSettings,
     prediction: PredictionSettings,
+    digest: str,
 ) -> str:
     """Say what the result is a function of."""
     facts = (
         dataset.title, dataset.subset, len(dataset), palette.ids.tolist(),
-        palette.colors.tolist(), asdict(settings), prediction.seg_type,
+        palette.colors.tolist(), asdict(settings), prediction.seg_type, digest,
     )  # fmt: skip
     return repr(facts)
 

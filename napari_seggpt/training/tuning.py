@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 from napari_seggpt.inference.device import autocast, pick_device, pick_dtype
 from napari_seggpt.inference.predictor import read_labels
+from napari_seggpt.inference.seg_type import choose_seg_type
 from napari_seggpt.inference.tuned import palette_tensor
 from napari_seggpt.metrics.pixels import mean_dice
 from napari_seggpt.model.checkpoint import model_hash
@@ -149,7 +150,7 @@ class Tuner:
         self._model = model.to(self._device)
         self._data = data
         self._settings = settings
-        self._seg_type = prediction.seg_type
+        self._seg_type = choose_seg_type(prediction.seg_type, model.config)
         tiling = prediction.tiling
         self._tile_scale = tiling.scale if tiling.enabled else None
         self._class_names = dict(class_names)

@@ -51,6 +51,27 @@ def test_info_names_models_and_device(capsys):
     assert "builtin" in out
     assert "seggpt-vit-large" in out
     assert "MIT" in out
+    assert out.count("good for: ") == 3
+    assert out.count("type embedding: instance") == 2
+    assert out.count("type embedding: semantic") == 1
+    assert out.count("speed here: info --speed measures it") == 3
+    assert all(len(line) <= 88 for line in out.splitlines() if line[:4] == "    ")
+
+
+def test_info_measures_the_models_that_are_here(capsys, monkeypatch, tiny_model):
+    from napari_seggpt.cli import arguments
+
+    loaded = []
+    monkeypatch.setattr(
+        arguments, "load_named_model", lambda name: loaded.append(name) or tiny_model
+    )
+    monkeypatch.setenv("HF_HOME", "/nowhere")
+    monkeypatch.delenv("SEGGPT_WEIGHTS", raising=False)
+    assert main(["info", "--speed"]) == 0
+    out = capsys.readouterr().out
+    assert "builtin" in loaded
+    assert out.count(" s a frame of 448 x 448 px with one prompt") == len(loaded)
+    assert out.count("not on this computer yet") == 3 - len(loaded)
 
 
 def test_info_describes_a_stack(stack, capsys):

@@ -1,10 +1,14 @@
 """Every table, end to end, on made-up data and with random weights."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from napari_seggpt.cli import build_parser
 
 QUICK_TUNING = ("--steps", 2, "--queries-per-step", 1)
 
@@ -280,3 +284,13 @@ def test_mistakes_are_one_line(paper, tmp_path, published):
     assert "Expected a --limit of 1 or more" in errors
     code, _, errors, _ = paper("7", published("voc"))
     assert code == 2
+
+
+def test_the_commands_of_the_docs_are_understood():
+    page = (Path(__file__).parents[2] / "docs" / "paper.md").read_text("utf-8")
+    blocks = "\n".join(re.findall(r"```bash\n(.*?)```", page, flags=re.DOTALL))
+    blocks = blocks.replace("\\\n", " ")
+    commands = re.findall(r"napari-seggpt ((?:paper|tune) [^&#\n]*)", blocks)
+    assert len(commands) == 5
+    for command in commands:
+        assert callable(build_parser().parse_args(command.split()).run)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from napari_seggpt.inference.predictor import Predictor
+from napari_seggpt.inference.seg_type import choose_seg_type
 from napari_seggpt.inference.tuned import TunedPromptError, plan_passes
 from napari_seggpt.model.checkpoint import model_hash
 from napari_seggpt.model.prompt_map import PromptMap
@@ -33,7 +34,7 @@ def tuned_of(model: Any, *prompts: Prompt, **more: Any) -> TunedPrompt:
         "colors": normalise(colors),
         "palette": palette,
         "model_hash": model_hash(model),
-        "seg_type": "semantic",
+        "seg_type": choose_seg_type("auto", model.config),
         "settings": TuningSettings(),
         "figures": TuningFigures(
             frames=2, steps=0, seconds=0.0, dice_before=0.5, dice_after=0.5
@@ -142,8 +143,8 @@ def test_another_model_is_refused_with_the_reason(
     other = make_model(tiny_model.config, seed=1)
     with pytest.raises(TunedPromptError, match=r"tuned for this model .* for another"):
         Predictor(other, tuned=[tuned], settings=cpu())
-    with pytest.raises(TunedPromptError, match="seg_type 'instance', got 'semantic'"):
-        Predictor(tiny_model, tuned=[tuned], settings=cpu(seg_type="instance"))
+    with pytest.raises(TunedPromptError, match="seg_type 'semantic', got 'instance'"):
+        Predictor(tiny_model, tuned=[tuned], settings=cpu(seg_type="semantic"))
     small = replace(
         tuned, images=tuned.images[..., :16, :16], colors=tuned.colors[..., :16, :16]
     )

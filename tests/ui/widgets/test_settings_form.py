@@ -48,7 +48,7 @@ def test_every_setting_is_in_the_form_or_elsewhere_in_the_dock(form):
     ("path", "change", "expected"),
     [
         ("corrections_become_references", lambda e: e.box.click(), False),
-        ("prediction.seg_type", lambda e: e.box.setCurrentIndex(0), "instance"),
+        ("prediction.seg_type", lambda e: e.box.setCurrentIndex(1), "instance"),
         ("prediction.max_prompts", lambda e: e.box.setValue(3), 3),
         ("prediction.tiling.enabled", lambda e: e.box.click(), True),
         ("prediction.tiling.overlap", lambda e: e.box.setValue(0.4), 0.4),
