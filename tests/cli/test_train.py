@@ -62,7 +62,7 @@ def test_train_writes_weights_that_load_and_resumes(data, tmp_path, capfd):
         ({"steps": "10"}, "Expected steps as 4000"),
         ({"simulated": 2.0}, "simulated of 0 to 1"),
         ({"image_sizes": [64, 0]}, "image_sizes above 0"),
-        ({"image_sizes": 64}, "Expected image_sizes as (128,)"),
+        ({"image_sizes": 64}, "Expected image_sizes as (256,)"),
     ],
 )
 def test_train_says_what_is_wrong(data, tmp_path, capfd, values, message):
