@@ -31,7 +31,7 @@ def draw(sampler, recipe, step=0):
 def test_training_lowers_the_loss_on_held_back_examples(
     sampler, recipe, new_model, tmp_path
 ):
-    recipe = replace(recipe, steps=80, learning_rate=1e-2, max_prompts=1, average=0.8)
+    recipe = replace(recipe, steps=40, learning_rate=1e-2, max_prompts=1, average=0.8)
     held_back = draw(sampler, replace(recipe, batch_size=16), 10_000)
     model = new_model()
     with torch.no_grad():
