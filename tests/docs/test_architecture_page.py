@@ -50,10 +50,9 @@ def path_of(span: str) -> Path | None:
 
 
 def paragraphs(text: str) -> Iterator[str]:
-    """Yield the paragraphs of a page, and the rows of its tables, without its blocks."""
+    """Yield the paragraphs of a page and the rows of its tables, without blocks."""
     without_blocks = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
-    for part in re.split(r"\n\n|\n(?=\||\d\. |- )", without_blocks):
-        yield part
+    yield from re.split(r"\n\n|\n(?=\||\d\. |- )", without_blocks)
 
 
 def wrong_spans(text: str) -> list[str]:
