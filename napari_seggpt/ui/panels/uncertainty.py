@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.ui.work.layer_session import LayerSession
-    from napari_seggpt.ui.work.workspace import Workspace
+    from napari_seggpt.ui.work.workspace import Connections, Workspace
 
 OPACITY = 0.8
 
@@ -44,9 +44,12 @@ class UncertaintyButton:
         self.button = button("Show unsure", _TOGGLE, self._on_clicked)
         self.button.setCheckable(True)
         workspace.active_changed.connect(self._on_active)
-        workspace.current_changed.connect(self.refresh)
-        workspace.statuses_changed.connect(self._on_statuses)
+        workspace.follow(self._connections)
         workspace.viewer.layers.events.removed.connect(self._on_removed)
+
+    def _connections(self, active: LayerSession) -> Connections:
+        yield active.navigation.changed, self.refresh
+        yield active.session.frames.statuses_changed, self._on_statuses
 
     def close(self) -> None:
         """Remove the layer, and let go of the viewer."""
