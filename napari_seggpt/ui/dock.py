@@ -366,5 +366,5 @@ class _Cleanup:
         acts, self._acts = self._acts, []
         self.is_done = True
         for act in acts:
-            with suppress(RuntimeError):  # Qt was faster, as when napari quits
+            with suppress(RuntimeError):  # Qt has deleted the widget before
                 act()

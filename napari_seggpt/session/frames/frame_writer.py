@@ -1,4 +1,4 @@
-"""FrameWriter: the only code that writes labels, and what it asks before it does."""
+"""FrameWriter: the only code that writes labels; it reads each frame first."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ class FrameWriter:
         self._labels = labels
         self._records = records
         self._locks = locks
-        self._writing: int | None = None  # a frame that is written by half
+        self._writing: int | None = None  # the frame that is being written
         self._latest: tuple[int, NDArray[np.integer[Any]]] | None = None
 
     def read(self, frame: int) -> NDArray[np.integer[Any]]:
         """Read a frame, and note it if anything but the session changed it."""
         labels = self._labels.read(frame)
-        if frame != self._writing:  # whoever is told of the write may read at once
+        if frame != self._writing:  # a listener may read it when it is half written
             self._latest = (frame, labels)
             self._records[frame] = seen(
                 self._records[frame],

@@ -103,7 +103,7 @@ class Run(Stoppable):
             steps = self._steps()
         except StoppedError:
             return
-        began = perf_counter()  # loading the model tells nothing of other frames
+        began = perf_counter()  # so that the time to load the model is left out
         while not self.is_stopped:
             with self._predictors.models.lock:
                 step = next(steps, None)

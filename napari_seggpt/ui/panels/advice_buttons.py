@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Key = int | str
 
-POOR_DICE = 0.5  # Dice
+POOR_DICE = 0.5  # references that are predicted worse are reported
 
 
 THROTTLE_MS = 100  # references that change in quick succession
@@ -38,7 +38,7 @@ class AdviceButtons:
         Start the work.
     """
 
-    changed = Signal()  # what was found of references
+    changed = Signal()  # there are other results of a check
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace

@@ -9,7 +9,7 @@ from napari_seggpt.session import FrameStatus
 from napari_seggpt.session.frames.status import TO_REVIEW
 from napari_seggpt.ui.keys import with_key
 from napari_seggpt.ui.panels.panel import Panel
-from napari_seggpt.ui.panels.uncertainty import UncertaintyButton
+from napari_seggpt.ui.panels.uncertainty_button import UncertaintyButton
 from napari_seggpt.ui.widgets.controls import button, muted, row_of
 from napari_seggpt.ui.widgets.frame_strip import FrameStrip, legend
 from napari_seggpt.ui.work.actions import (

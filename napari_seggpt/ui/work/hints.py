@@ -26,7 +26,7 @@ MAX_NAME_LENGTH = 28  # letters of a name that are shown
 def message_to_show(
     workspace: Workspace, saved_sessions: SavedSessions | None = None
 ) -> Message:
-    """Return what was said last, or else what to do next; after success, both."""
+    """Return the last message, or else what to do next; after success, both."""
     if (
         workspace.message is None
         and saved_sessions is not None
@@ -42,7 +42,7 @@ def message_to_show(
 
 
 def _offer(stored: StoredSession, following: Message) -> Message:
-    """Offer to go on with a session; whoever does not want to need not say so."""
+    """Offer to go on with a session; a person who begins anew need not decline."""
     when = stored.saved.astimezone().strftime("%d %B %Y at %H:%M").lstrip("0")
     text = (
         "You worked on this image before: "

@@ -79,7 +79,7 @@ class Job(Generic[T]):
     changed = Signal()
     ended = Signal(JobState)
 
-    _alive: ClassVar[set[Job[Any]]] = set()  # Qt holds on to none of them
+    _alive: ClassVar[set[Job[Any]]] = set()  # keeps running jobs from being deleted
 
     def __init__(
         self,
@@ -160,9 +160,9 @@ class Job(Generic[T]):
         bar = _Progress(total=self.total, desc=self.title, stop=self.stop)
         if self.is_running:
             self._progress = bar
-        else:  # it handled events of the window, among them that the job was closed
+        else:  # the bar handled events of the window, and one of them closed the job
             bar.close()
-        worker.start()  # in any case, as napari waits for it
+        worker.start()  # even if the job was closed, as napari waits for it
 
     def pause(self) -> None:
         """Hold the work up after the present result."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_seggpt.settings import SessionSettings
 
 POLL_MS = 200
-UNDOING_SECONDS = 0.015  # of undoing before the window is attended to
+UNDOING_SECONDS = 0.015  # that frames are undone for before the window goes on
 NUM_RECENT_RESULTS = 12  # results that the seconds a frame are measured on
 
 
@@ -26,7 +26,7 @@ class RunControl:
     """The runs of one session, in napari's worker.
 
     `changed` is emitted when anything that is shown of a run has changed, `ended` with
-    what there is to say, and whether it went wrong.
+    a report, and whether something went wrong.
     """
 
     changed = Signal()

@@ -189,7 +189,7 @@ class Workspace:
                 self._close(each)
 
     def _open(self) -> None:
-        """Go to the session on the choice, a new one unless it was left before."""
+        """Activate the session on the chosen layers, a new one if there is none yet."""
         self._leave()
         if self.choice.image is not None and self.choice.labels is not None:
             try:
