@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     Waiting = tuple[NDArray[np.integer[Any]], FrameRecord]
 
-COPYING_SECONDS = 0.008  # of copying frames, before the window is attended to
+COPYING_SECONDS = 0.008  # that frames are copied for before the window goes on
 MAX_WAITING_BYTES = 1 << 27  # of copies that wait to be written
-RETRY_SECONDS = 5.0  # after the disk was full, say
+RETRY_SECONDS = 5.0  # after a failure, such as a full disk
 CLOSE_SECONDS = 30.0
 
 

@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt, QTimer
 
 from napari_seggpt.session import FrameStatus
 from napari_seggpt.ui.dock import SegGPTWidget
+from napari_seggpt.ui.work import actions
 
 LENGTH, SIDE = 12, 24
 WAIT_MS = 20_000  # a busy machine is slow, not wrong
@@ -110,7 +111,7 @@ def test_from_a_sample_to_a_stack_that_is_approved(viewer, open_dock, qtbot):
 
 def test_a_correction_makes_the_others_stale_until_they_are_updated(dock, qtbot):
     run_to_end(qtbot, dock)
-    dock.workspace.go_to(8)
+    actions.go_to(dock.workspace, 8)
     paint(dock, 8)
     qtbot.waitUntil(lambda: statuses(dock)[8] is FrameStatus.CORRECTED, timeout=WAIT_MS)
     assert statuses(dock).count(FrameStatus.STALE) == LENGTH - 2
@@ -335,7 +336,7 @@ def test_references_are_ticked_removed_and_gone_to(dock, qtbot):
     thumbnails = dock.references_panel.thumbnails
     session = dock.workspace.session
     qtbot.waitUntil(lambda: thumbnails.keys() == [3], timeout=WAIT_MS)
-    dock.workspace.go_to(0)
+    actions.go_to(dock.workspace, 0)
     thumbnails.chosen.emit(3)
     assert dock.workspace.current == 3
     thumbnails.item(0).setCheckState(Qt.CheckState.Unchecked)
@@ -372,12 +373,12 @@ def test_small_objects_are_said_with_the_fix(viewer, open_dock, qtbot):
     viewer.add_labels(labels, name="dots")
     dock = open_dock()
     panel = dock.references_panel
-    qtbot.waitUntil(lambda: not panel.tiles_box.isHidden(), timeout=WAIT_MS)
-    panel.tiles_button.click()
+    qtbot.waitUntil(lambda: not panel.tiles_hint.isHidden(), timeout=WAIT_MS)
+    panel.tiles_hint.tiles_button.click()
     tiling = dock.workspace.settings.prediction.tiling
     assert tiling.enabled
     assert tiling.scale > 1
-    assert panel.tiles_box.isHidden()
+    assert panel.tiles_hint.isHidden()
     assert dock.form.settings.prediction.tiling == tiling
 
 
@@ -426,7 +427,7 @@ def test_only_the_range_is_predicted(dock, predictor, qtbot):
 
 
 def test_keys_work_on_the_viewer_and_on_the_labels(viewer, dock, stack, qtbot):
-    dock.workspace.go_to(5)
+    actions.go_to(dock.workspace, 5)
     wrapped = viewer.__wrapped__
     handler = wrapped.window._qt_viewer._key_map_handler
     for active in (stack, None):
@@ -440,7 +441,7 @@ def test_keys_work_on_the_viewer_and_on_the_labels(viewer, dock, stack, qtbot):
 
 def test_the_view_and_selection_stay_as_they_are(viewer, dock, qtbot):
     viewer.layers.selection.active = viewer.layers["stack"]
-    dock.workspace.go_to(6)
+    actions.go_to(dock.workspace, 6)
     place = viewer.dims.current_step
     run_to_end(qtbot, dock)
     assert viewer.dims.current_step == place

@@ -1,14 +1,15 @@
-"""FrameWriter: the only code that writes labels, and what it asks before it does."""
+"""FrameWriter: the only code that writes labels; it reads each frame first."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.session.frames.frame_labels import NO_LABELS, checksum, keep_locked
 from napari_seggpt.session.frames.status import FrameRecord, is_found, seen, vouched_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -50,13 +51,13 @@ class FrameWriter:
         self._labels = labels
         self._records = records
         self._locks = locks
-        self._writing: int | None = None  # a frame that is written by half
+        self._writing: int | None = None  # the frame that is being written
         self._latest: tuple[int, NDArray[np.integer[Any]]] | None = None
 
     def read(self, frame: int) -> NDArray[np.integer[Any]]:
         """Read a frame, and note it if anything but the session changed it."""
         labels = self._labels.read(frame)
-        if frame != self._writing:  # whoever is told of the write may read at once
+        if frame != self._writing:  # a listener may read it when it is half written
             self._latest = (frame, labels)
             self._records[frame] = seen(
                 self._records[frame],
@@ -116,8 +117,11 @@ class FrameWriter:
         record = FrameRecord(
             checksum=written, predicted=written, key=key, confidence=confidence
         )
-        with step.saving(frame, old, before, written):
-            self._replace(frame, new, record)
+        with (
+            step.saving(frame, old, before, written),
+            self._recording(frame, new, record),
+        ):
+            self._labels.write(frame, new)
         return True
 
     def undo_frame(self, frame: int, step: UndoStep) -> bool:
@@ -140,7 +144,8 @@ class FrameWriter:
         record = replaced.record
         if mark != record.checksum:  # a label was locked after the run
             record = FrameRecord(checksum=mark, predicted=mark)
-        self._replace(frame, old, record)
+        with self._recording(frame, old, record):
+            self._labels.write(frame, old)
         step.forget(frame)
         return True
 
@@ -181,20 +186,22 @@ class FrameWriter:
         replaceable = (NO_LABELS, last.predicted)
         fits = labels is not None and labels.shape == now.shape
         if fits and labels is not None and present.checksum in replaceable:
-            self._replace(frame, labels, last)
+            with self._recording(frame, labels, last):
+                self._labels.write(frame, labels)
             return True
         self._records[frame] = vouched_for(last, present.checksum)
         return False
 
-    def _replace(
+    @contextmanager
+    def _recording(
         self, frame: int, labels: NDArray[np.integer[Any]], record: FrameRecord
-    ) -> None:
-        """Write a frame and what is known of it; neither if the first fails."""
+    ) -> Iterator[None]:
+        """Announce that a frame is written, and note its record once it was."""
         if self.before_write is not None:
             self.before_write(frame, record)
         self._writing, self._latest = frame, None
         try:
-            self._labels.write(frame, labels)
+            yield
         finally:
             self._writing = None
         self._latest = (frame, labels)

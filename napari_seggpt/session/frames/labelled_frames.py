@@ -74,7 +74,7 @@ class LabelledFrames:
         self.records = FrameRecords(len(labels))
         self.locks = LockedLabels()
         self.writer = FrameWriter(labels, self.records, self.locks)
-        self._statuses = [FrameStatus.EMPTY] * len(labels)  # as they were told last
+        self._statuses = [FrameStatus.EMPTY] * len(labels)  # at the last `publish`
         self._counts = Counter(self._statuses)
 
     def __len__(self) -> int:
@@ -112,11 +112,11 @@ class LabelledFrames:
 
     @property
     def key(self) -> bytes:
-        """What stands for the references and settings: equal if these are."""
+        """A digest of the used references and the settings; equal if these are."""
         return self.records.key
 
     def confidence(self, frame: int) -> float | None:
-        """Return the confidence of what a run wrote in a frame, while it is there."""
+        """Return the confidence of what a run wrote, while it has not been changed."""
         return confidence(self.records[self._check(frame)])
 
     @property

@@ -16,7 +16,7 @@ from napari_seggpt.session.references.reference import PromptSource, Reference
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Example:
     prompt: Prompt
-    digest: bytes  # of its content
+    digest: bytes  # of image and labels
     enabled: bool = True
 
 
@@ -79,6 +79,6 @@ class Examples:
 
     @property
     def digest(self) -> bytes:
-        """What stands for those that are switched on, whatever their names."""
+        """A digest of those that are switched on; their names play no role."""
         used = sorted(each.digest for each in self._examples.values() if each.enabled)
         return hashlib.sha256(b"".join(used)).digest()

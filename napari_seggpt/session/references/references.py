@@ -69,7 +69,7 @@ class References:
 
     @property
     def digests(self) -> tuple[bytes, bytes]:
-        """What stands for the examples that are switched on and the tuned prompt."""
+        """Digests of the examples that are switched on and of the tuned prompt."""
         return self._examples.digest, b"" if self._tuned is None else self._tuned.digest
 
     # -- frames of the stack -------------------------------------------------------
@@ -185,7 +185,7 @@ class References:
         for frame in self._choose(frames, limit):
             labels = self._frames.writer.read(frame)
             record = self._frames.records[frame]
-            if record.is_used:  # it may have been wiped clean unnoticed
+            if record.is_used:  # reading it may have shown that its labels are gone
                 identity = (frame, record.checksum)
                 sources.append(
                     PromptSource(identity=identity, frame=frame, labels=labels)

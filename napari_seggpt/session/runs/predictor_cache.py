@@ -55,8 +55,8 @@ class PredictorCache:
         with self.models.lock:
             model, prompts, limits = self.material(request, progress)
             wanted = (model, request.settings.prediction, limits, *request.tuned)
-            # Dropped first: it is no good if what follows fails, and two predictors
-            # may not fit in memory.
+            # Dropped first, because it is of no use if what follows fails, and because
+            # two predictors may not fit in memory.
             predictor, self._predictor = self._predictor, None
             if predictor is None or not _same(wanted, self._built):
                 predictor = None

@@ -59,6 +59,10 @@ class Run(Stoppable):
         What will be predicted, in ascending order.
     key : bytes
         The references and settings that the frames are predicted with.
+    num_written : int
+        Frames that `Runs.commit` has written by now.
+    seconds : list of float
+        What each frame took that was handed to `Runs.commit`.
     """
 
     def __init__(
@@ -75,6 +79,8 @@ class Run(Stoppable):
         self.number = number
         self.frames = frames
         self.key = key
+        self.num_written = 0
+        self.seconds: list[float] = []
         self._predictors = predictors
         self._request = request
         self._direction = direction
@@ -97,7 +103,7 @@ class Run(Stoppable):
             steps = self._steps()
         except StoppedError:
             return
-        began = perf_counter()  # loading the model tells nothing of other frames
+        began = perf_counter()  # so that the time to load the model is left out
         while not self.is_stopped:
             with self._predictors.models.lock:
                 step = next(steps, None)

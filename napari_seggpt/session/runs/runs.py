@@ -109,6 +109,8 @@ class Runs:
                 key=run.key,
                 confidence=result.confidence,
             )
+            run.num_written += was_written
+            run.seconds.append(result.seconds)
             if was_written and result.confidence_map is not None:
                 written = self._frames.records[result.index].checksum
                 self._maps.put(result.index, written, result.confidence_map)

@@ -1,4 +1,4 @@
-"""The files of a session: how each is read and written; their format is in `store`."""
+"""The files of a session: how each is read and written; see `folder` for the format."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FORMAT, VERSION = "napari-seggpt session", 1
 STATE_FILE, FRAMES_FOLDER, JOURNAL_FILE = "session.json", "frames", "frames.jsonl"
 EXAMPLES_FOLDER, TUNED_FOLDER = "examples", "tuned"
 
-# What reading a file raises where it holds nonsense.
+# The errors that reading a damaged file may raise.
 DAMAGED_FILE_ERRORS = (
     ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError,
     RuntimeError, TypeError, ValueError, struct.error, zlib.error, zipfile.BadZipFile,

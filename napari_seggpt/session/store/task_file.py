@@ -76,7 +76,7 @@ class Task:
     tuned: TunedPrompt | None = None
 
     def __post_init__(self) -> None:
-        """Refuse images that were not made pictures, and a task that tells nothing."""
+        """Refuse images that are no RGB pictures, and a task without any label."""
         for prompt in self.prompts:
             if prompt.image.dtype != np.uint8 or prompt.image.shape[2:] != (3,):
                 raise ValueError(

@@ -9,18 +9,24 @@ from psygnal import Signal
 
 from napari_seggpt.session import misfit
 from napari_seggpt.ui.widgets.controls import button
+from napari_seggpt.ui.work.actions import go_to
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.messages import Tone
+from napari_seggpt.ui.work.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from napari_seggpt.session import CheckedReference
-    from napari_seggpt.ui.work.workspace import Workspace
+    from napari_seggpt.ui.work.layer_session import LayerSession
+    from napari_seggpt.ui.work.workspace import Connections, Workspace
 
     Key = int | str
 
-POOR_DICE = 0.5  # Dice
+POOR_DICE = 0.5  # references that are predicted worse are reported
+
+
+THROTTLE_MS = 100  # references that change in quick succession
 
 
 class AdviceButtons:
@@ -32,7 +38,7 @@ class AdviceButtons:
         Start the work.
     """
 
-    changed = Signal()  # what was found of references
+    changed = Signal()  # there are other results of a check
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -42,9 +48,13 @@ class AdviceButtons:
         self._frame: int | None = None
         self.check_button = button("Check", _CHECK, self.check)
         self.suggest_button = button("Suggest", _SUGGEST, self.suggest)
+        self._refresh_soon = Throttle(self.refresh, THROTTLE_MS)
         workspace.active_changed.connect(self._on_active)
-        workspace.references_changed.connect(self.refresh)
-        workspace.runs_changed.connect(self.refresh)
+        workspace.follow(self._connections)
+
+    def _connections(self, active: LayerSession) -> Connections:
+        yield active.session.references.changed, self._refresh_soon
+        yield active.runs.changed, self.refresh
 
     @property
     def found(self) -> Mapping[Key, CheckedReference]:
@@ -64,6 +74,7 @@ class AdviceButtons:
 
     def close(self) -> None:
         """Find out no more."""
+        self._refresh_soon.stop()
         job, self._job = self._job, None
         if job is not None:
             job.close()
@@ -140,7 +151,7 @@ class AdviceButtons:
             why = "it looks least like those that you have labelled"
         else:
             why = "it looks most like all the others"
-        self._workspace.go_to(frame)
+        go_to(self._workspace, frame)
         self._workspace.show_message(f"Best label frame {frame} next: {why}.")
 
     def _on_active(self) -> None:

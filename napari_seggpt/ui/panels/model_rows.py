@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_seggpt.ui.widgets.style import Tones
-    from napari_seggpt.ui.work.workspace import Workspace
+    from napari_seggpt.ui.work.layer_session import LayerSession
+    from napari_seggpt.ui.work.workspace import Connections, Workspace
 
 POLL_MS = 200
 OWN_FILE = "own file"
@@ -132,7 +133,7 @@ class ModelRows(QWidget):
         self.device_box.currentIndexChanged.connect(self._on_device)
         self._fetch.changed.connect(self._show_about)
         workspace.settings_changed.connect(self.refresh)
-        workspace.runs_changed.connect(self._show_time)
+        workspace.follow(self._connections)
         self.refresh()
 
     def _lay_out(self) -> None:
@@ -152,6 +153,9 @@ class ModelRows(QWidget):
         rows.add("Device", field, _DEVICE)
         self.time_label.setWordWrap(False)
         self.setLayout(rows)
+
+    def _connections(self, active: LayerSession) -> Connections:
+        yield active.runs.changed, self._show_time
 
     # -- showing -------------------------------------------------------------------
 
@@ -229,7 +233,7 @@ class ModelRows(QWidget):
         self.fetch_button.setVisible(is_here is False)
 
     def _show_time(self) -> None:
-        seconds = self._workspace.seconds_per_frame
+        seconds = self._workspace.frame_times.get(self._workspace.settings)
         if seconds is None:
             self.time_label.setText("time unknown")
             self.time_label.setToolTip("The first run measures what a frame takes.")
