@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from skimage.segmentation import find_boundaries
 
+from napari_seggpt.io.drafts import draft
 from napari_seggpt.preprocessing import resize_labels, resize_rgb
 
 if TYPE_CHECKING:
@@ -88,5 +89,6 @@ def save_sheet(
     path: Path,
     panels: Sequence[tuple[str, NDArray[np.uint8], NDArray[np.integer[Any]]]],
 ) -> None:
-    """Write `draw_sheet` as an image file; its ending says which kind."""
-    draw_sheet(panels).save(path)
+    """Write `draw_sheet` as an image file, whole; its ending says which kind."""
+    with draft(path) as new:
+        draw_sheet(panels).save(new)

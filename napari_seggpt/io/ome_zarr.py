@@ -13,6 +13,7 @@ from zarr.storage import LocalStore
 from napari_seggpt.frames import DAMAGE
 from napari_seggpt.io.axes import guess_axes
 from napari_seggpt.io.layout import (
+    FRAME_AXES,
     StackError,
     axis_name,
     choose,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
 METADATA_FILES = (*ZARR_FILES, ".zattrs", ".zmetadata")
+MOST_CHUNKS = 100_000  # in a frame
 OLD_AXES = ("t", "c", "z", "y", "x")  # NGFF before 0.3 named no axes
 AXIS_TYPES = {"time": "t", "channel": "c"}
 
@@ -122,7 +124,10 @@ def open_zarr(
             f"Expected pixels in {path.name}, got none: it was never written, or its "
             "files are lost."
         )
-    return ArraySource(image.array, image.axes, image.calibration)
+    try:
+        return ArraySource(image.array, image.axes, image.calibration)
+    except StackError as error:
+        raise StackError(f"{path.name}: {error}") from None
 
 
 def _has_chunks(folder: Path) -> bool:
@@ -147,10 +152,7 @@ def find_image(
     """
     try:
         image = _find_image(path, level, series, mode, labels=labels)
-        array = image.array
-        parts = getattr(array, "shards", None) or array.chunks
-        num_bytes = math.prod(parts) * array.dtype.itemsize
-        check_fits_memory(num_bytes, f"a chunk {parts}")
+        _check_chunks(image)
     except StackError as error:
         raise StackError(f"{path.name}: {error}") from None
     except DAMAGE as error:
@@ -159,6 +161,23 @@ def find_image(
             f"{one_line(error)}"
         ) from error
     return image
+
+
+def _check_chunks(image: ZarrImage) -> None:
+    """Refuse chunks so large, or so many in a frame, that reading one would not end."""
+    array = image.array
+    parts = getattr(array, "shards", None) or array.chunks
+    num_bytes = math.prod(parts) * array.dtype.itemsize
+    check_fits_memory(num_bytes, f"a chunk {parts}")
+    in_frame = [
+        math.ceil(length / part)
+        for axis, length, part in zip(image.axes, array.shape, parts, strict=True)
+        if axis in FRAME_AXES
+    ]
+    if math.prod(in_frame) > MOST_CHUNKS:
+        raise StackError(
+            f"Expected at most {MOST_CHUNKS} chunks a frame, got {in_frame}."
+        )
 
 
 def _find_image(

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from napari_seggpt.io.layout import Calibration, Index
 
 MINISWHITE = 0  # value of the TIFF tag PhotometricInterpretation
+MOST_TILES = 1000  # that a damaged page may lack without being refused
 JPEGS = (6, 7, 33007, 34892)  # values of the TIFF tag Compression
 CENTIMETER = 3  # value of the TIFF tag ResolutionUnit
 MICROMETERS_PER_CENTIMETER = 1e4
@@ -219,6 +220,12 @@ def _decode(page: tifffile.TiffPage | tifffile.TiffFrame) -> npt.NDArray[Any]:
     was_closed = handle.closed
     handle.open()
     try:
+        announced = math.prod(page.chunked)
+        if announced > MOST_TILES + 2 * len(page.dataoffsets):
+            raise StackError(
+                f"Expected {announced} tiles or strips in page {page.index} of "
+                f"{handle.name}, got {len(page.dataoffsets)}."
+            )
         ends = map(operator.add, page.dataoffsets, page.databytecounts)
         if max(ends, default=0) > handle.size:
             raise StackError(

@@ -1,5 +1,6 @@
 """What commands say of the files that they read, and what they leave out."""
 
+import errno
 import os
 
 import numpy as np
@@ -8,6 +9,7 @@ import tifffile
 from PIL import Image
 
 from napari_seggpt.io import open_stack
+from napari_seggpt.io.tiff_labels import TiffLabels
 
 
 @pytest.fixture
@@ -197,3 +199,32 @@ def test_float_labels_of_whole_numbers(run, stack):
     assert code == 0
     with open_stack(stack / "labels_2024.05.01", labels=True) as result:
         np.testing.assert_array_equal(list(result), labels)
+
+
+def test_a_full_disk_costs_one_frame_and_resuming_goes_on(run, stack, monkeypatch):
+    whole = stack / "whole.tif"
+    command = ["predict", stack / "stack.tif", "--labels", stack / "labels.tif"]
+    command += ["--frames", 0, "--output"]
+    assert run(*command, whole)[0] == 0
+    calls, original = [], TiffLabels._put
+
+    def full_disk(self, start, data):
+        calls.append(start)
+        if len(calls) != 4:
+            return original(self, start, data)
+        original(self, start, data[: len(data) // 2 + 7])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(TiffLabels, "_put", full_disk)
+    code, out, errors = run(*command, stack / "out.tif")
+    assert code == 2
+    assert "2 of 5 frames predicted" in out
+    assert "No space left on device" in errors.splitlines()[-1]
+    with open_stack(stack / "out.tif") as result:
+        assert not any(result[index].any() for index in (3, 4, 5))
+    code, out, _ = run(*command, stack / "out.tif", "--resume")
+    assert code == 0
+    assert "3 of 3 frames predicted" in out
+    np.testing.assert_array_equal(
+        tifffile.imread(stack / "out.tif"), tifffile.imread(whole)
+    )

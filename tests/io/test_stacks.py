@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -358,6 +360,24 @@ def test_ome_tiff_with_a_missing_page(tmp_path: Path, zyx: np.ndarray) -> None:
             stack[1]
 
 
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("length", [2**24, 2**31])
+def test_a_page_that_announces_more_than_it_is(
+    tmp_path: Path, zyx: np.ndarray, length: int, compression: str | None
+) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, zyx[0], tile=(16, 16), compression=compression)
+    data = path.read_bytes()
+    small = struct.pack("<HHII", 257, 4, 1, 20)  # the height
+    assert data.count(small) == 1
+    path.write_bytes(data.replace(small, struct.pack("<HHII", 257, 4, 1, length)))
+    began = time.monotonic()
+    with pytest.raises(StackError, match=r"a\.tif"):  # noqa: SIM117
+        with open_stack(path) as stack:
+            stack[0]
+    assert time.monotonic() - began < 10
+
+
 def test_not_a_tiff(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_text("text")
     with pytest.raises(StackError, match=r"Expected a TIFF file, got a.tif"):
@@ -450,10 +470,10 @@ def test_zarr_group_with_one_array_and_no_metadata(
 def test_images_in_a_bioformats_zarr(tmp_path: Path, tzcyx: np.ndarray) -> None:
     group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=2)
     group.attrs["bioformats2raw.layout"] = 3
-    for name, time in (("0", 0), ("1", 1)):
+    for name, index in (("0", 0), ("1", 1)):
         write_ome_zarr(
             tmp_path / "a.zarr" / name,
-            tzcyx[time],
+            tzcyx[index],
             axes=TZCYX_AXES[1:],
             scale=[1.0] * 4,
             version="0.4",
