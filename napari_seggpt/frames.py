@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -11,6 +13,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# What libraries raise, besides their own errors, where a file holds nonsense. Pillow
+# tells of a damaged PNG by a SyntaxError.
+DAMAGE = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError,
+    OSError, RuntimeError, SyntaxError, TypeError, ValueError, struct.error, zlib.error,
+)  # fmt: skip
 NUM_CONTRAST_FRAMES = 9  # frames that the contrast of a stack is measured on
 
 
@@ -23,9 +31,22 @@ class Frames(Protocol):
 
 
 def sample_frames(stack: Frames) -> Iterator[NDArray[Any]]:
-    """Yield a few frames, evenly spread, from which to measure the contrast."""
+    """Yield a few frames, evenly spread, from which to measure the contrast.
+
+    Frames that cannot be read are left out; if there are no others, the error of the
+    last one is raised.
+    """
+    found, problem = False, None
     for index in evenly(range(len(stack)), NUM_CONTRAST_FRAMES):
-        yield stack[index]
+        try:
+            frame = stack[index]
+        except DAMAGE as error:
+            problem = error
+            continue
+        found = True
+        yield frame
+    if problem is not None and not found:
+        raise problem
 
 
 def evenly(items: Sequence[T], count: int) -> list[T]:

@@ -59,6 +59,12 @@ def check_frame(frame: NDArray[Any]) -> None:
         raise FrameError(f"Expected a frame of real numbers, got dtype {frame.dtype}.")
 
 
+def is_flat(frame: NDArray[Any]) -> bool:
+    """Tell whether a frame shows nothing: one value only, NaN and infinity left out."""
+    values = frame[np.isfinite(frame)] if frame.dtype.kind == "f" else frame
+    return not values.size or bool(values.min() == values.max())
+
+
 def measure_limits(
     frames: Iterable[NDArray[Any]], settings: ContrastSettings | None = None
 ) -> Limits:
@@ -216,7 +222,7 @@ def _nearest_places(old: int, new: int) -> NDArray[np.intp]:
 def resize_colors(
     colors: NDArray[np.float32], size: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Resize colours (h, w, 3) smoothly to the grid (H, W) of a frame (bilinear)."""
+    """Resize colours (h, w, C) smoothly to the grid (H, W) of a frame (bilinear)."""
     if colors.shape[:2] == size:
         return colors
     height, width = size
@@ -224,7 +230,7 @@ def resize_colors(
         Image.fromarray(np.ascontiguousarray(colors[..., i])).resize(
             (width, height), Image.Resampling.BILINEAR
         )
-        for i in range(3)
+        for i in range(colors.shape[2])
     ]
     return np.stack([np.asarray(channel) for channel in channels], axis=-1)
 

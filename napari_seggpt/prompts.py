@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import uuid
 from dataclasses import asdict, dataclass, field
@@ -16,14 +17,13 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from napari_seggpt.palette import Palette
-from napari_seggpt.settings import TuningSettings
+from napari_seggpt.settings import SegType, TuningSettings  # noqa: TC001 read by msgspec
+from napari_seggpt.untrusted import check_fits_memory, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
-
-    from napari_seggpt.settings import SegType
 
 PROMPT_FORMAT = "napari-seggpt tuned prompt"
 MAP_PREFIX = "map."
@@ -65,6 +65,9 @@ class Prompt:
             raise ValueError(
                 f"Expected labels of an integer type, got {self.labels.dtype}."
             )
+        largest = self.labels.max() if self.labels.dtype == np.uint64 else 0
+        if largest > np.iinfo(np.int64).max:
+            raise ValueError(f"Expected label ids below 2**63, got {largest}.")
 
     @property
     def ids(self) -> NDArray[np.int64]:
@@ -107,6 +110,20 @@ class TuningFigures:
     def has_gained(self) -> bool:
         """Whether the prompt is better than the frames as they are."""
         return self.dice_after > self.dice_before
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Description:
+    """What the file of a tuned prompt says in words, as `TunedPrompt` has it."""
+
+    ids: list[int]
+    palette: list[tuple[float, float, float]]
+    class_names: dict[int, str]
+    model_hash: str
+    seg_type: SegType
+    tile_scale: float | None
+    settings: TuningSettings
+    figures: TuningFigures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -160,6 +177,11 @@ class TunedPrompt:
             raise ValueError("Expected finite tensors, got NaN or infinity.")
         if not len(self.palette.ids):
             raise ValueError("Expected a palette with labels, got none.")
+        colors = self.palette.colors
+        if not ((colors >= 0) & (colors <= 1)).all():
+            raise ValueError("Expected colours of 0 to 1, got others.")
+        if self.tile_scale is not None and not 0 < self.tile_scale < math.inf:
+            raise ValueError(f"Expected a tile scale above 0, got {self.tile_scale}.")
 
     @property
     def digest(self) -> bytes:
@@ -228,8 +250,9 @@ class TunedPrompt:
                 f"{source}: Expected a tuned prompt, but there is no such file."
             )
         try:
+            check_fits_memory(source.stat().st_size, "a tuned prompt")
             return cls.from_bytes(source.read_bytes())
-        except (PromptFileError, OSError) as error:
+        except (ValueError, OSError) as error:
             raise PromptFileError(f"{source}: {error}") from None
 
     @classmethod
@@ -244,31 +267,31 @@ class TunedPrompt:
         try:
             tensors, metadata = _read_tensors(data)
             _check_format(metadata)
-            return cls._of(tensors, json.loads(metadata["prompt"]))
+            return cls._of(tensors, parse_json(metadata["prompt"], _Description))
         except PromptFileError:
             raise
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, OverflowError) as error:
             raise PromptFileError(
                 f"Expected a tuned prompt, got a damaged one ({error})."
             ) from error
 
     @classmethod
     def _of(
-        cls, tensors: Mapping[str, NDArray[Any]], described: Mapping[str, Any]
+        cls, tensors: Mapping[str, NDArray[Any]], described: _Description
     ) -> TunedPrompt:
         return cls(
             images=tensors["images"].astype(np.float32),
             colors=tensors["colors"].astype(np.float32),
             palette=Palette(
-                ids=np.array(described["ids"], dtype=np.int64),
-                colors=np.array(described["palette"], dtype=np.float32).reshape(-1, 3),
+                ids=np.array(described.ids, dtype=np.int64),
+                colors=np.array(described.palette, np.float32).reshape(-1, 3),
             ),
-            class_names={int(i): str(x) for i, x in described["class_names"].items()},
-            model_hash=str(described["model_hash"]),
-            seg_type=described["seg_type"],
-            tile_scale=described["tile_scale"],
-            settings=TuningSettings(**described["settings"]),
-            figures=TuningFigures(**described["figures"]),
+            class_names=described.class_names,
+            model_hash=described.model_hash,
+            seg_type=described.seg_type,
+            tile_scale=described.tile_scale,
+            settings=described.settings,
+            figures=described.figures,
             prompt_map={
                 name.removeprefix(MAP_PREFIX): values.astype(np.float32)
                 for name, values in tensors.items()

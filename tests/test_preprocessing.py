@@ -12,6 +12,7 @@ from napari_seggpt.preprocessing import (
     Limits,
     check_frame,
     denormalise,
+    is_flat,
     measure_limits,
     normalise,
     object_side,
@@ -497,3 +498,18 @@ def test_objects_of_any_integer_type_are_measured(dtype: str) -> None:
 
 def test_without_objects_none_is_small() -> None:
     assert object_side(canvas()) == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [
+        (np.full((3, 4), 7, np.uint16), True),
+        (np.full((3, 4), np.nan), True),
+        (np.array([[np.nan, np.inf], [2.0, 2.0]]), True),
+        (np.zeros((3, 4, 3), bool), True),
+        (np.arange(12).reshape(3, 4), False),
+        (np.array([[np.nan, 1.0], [2.0, 2.0]]), False),
+    ],
+)
+def test_a_frame_of_one_value_shows_nothing(frame: np.ndarray, expected: bool) -> None:
+    assert is_flat(frame) is expected

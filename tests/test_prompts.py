@@ -1,8 +1,13 @@
+import json
+import math
+import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from napari_seggpt import prompts
@@ -150,6 +155,62 @@ def test_a_description_that_makes_no_sense_is_refused(file: Path, text: str) -> 
     rewrite(file, prompt=text)
     with pytest.raises(PromptFileError, match="got a damaged one"):
         TunedPrompt.load(file)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ids": [3.0, 70_000]},
+        {"ids": [3, 2**63]},
+        {"palette": [[1, 1], [0, 1]]},
+        {"palette": [[1e30, 1, 0], [1, 0, 1]]},
+        {"seg_type": "other"},
+        {"model_hash": 7},
+        {"tile_scale": "large"},
+        {"tile_scale": -1},
+        {"tile_scale": math.inf},
+        {"class_names": {"x": "cell"}},
+        {"class_names": {"3": 4}},
+        {"settings": {"steps": 7.5}},
+        {"settings": {"steps": True}},
+        {"settings": {"image_rate": math.nan}},
+        {"settings": {"start": "elsewhere"}},
+        {"figures": {"frames": 5}},
+        {"figures": {"frames": "<b>5</b>", "steps": 1}},
+        {"settings": []},
+    ],
+    ids=str,
+)
+def test_values_of_another_type_are_refused(file: Path, change: dict[str, Any]) -> None:
+    with safe_open(file, framework="numpy") as opened:
+        described = json.loads(opened.metadata()["prompt"])
+    rewrite(file, prompt=json.dumps(described))
+    TunedPrompt.load(file)
+    rewrite(file, prompt=json.dumps(described | change))
+    with pytest.raises(PromptFileError, match="got a damaged one") as caught:
+        TunedPrompt.load(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_description_nested_too_deep_is_refused(file: Path) -> None:
+    rewrite(file, prompt='{"ids":' + "[" * 100_000)
+    with pytest.raises(PromptFileError, match="got a damaged one"):
+        TunedPrompt.load(file)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_a_pipe_is_no_prompt(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    with pytest.raises(PromptFileError, match="no such file"):
+        TunedPrompt.load(tmp_path / "pipe.safetensors")
+
+
+def test_ids_that_need_64_bits_are_refused() -> None:
+    labels = np.array([[0, 2**63]], np.uint64)
+    with pytest.raises(ValueError, match="ids below 2"):
+        Prompt(image=np.zeros((1, 2)), labels=labels)
+    prompt = Prompt(image=np.zeros((1, 2)), labels=labels - np.uint64(1) * (labels > 0))
+    assert prompt.ids.tolist() == [2**63 - 1]
 
 
 def test_tensors_are_pictures_of_finite_values() -> None:

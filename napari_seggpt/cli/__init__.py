@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from napari_seggpt.cli import (
@@ -18,13 +17,16 @@ from napari_seggpt.cli import (
     train,
     tune,
 )
+from napari_seggpt.cli.console import warn
 from napari_seggpt.cli.interrupt import INTERRUPTED
+from napari_seggpt.untrusted import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = (predict, tune, task, export, train, evaluate, paper, benchmark, info)
-USER_ERROR = 2
+USER_ERROR, BUG = 2, 70  # exit codes; 70 is EX_SOFTWARE of sysexits.h
+EXPECTED = (ValueError, OSError, RuntimeError, MemoryError)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -52,20 +54,41 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code.
 
-    A mistake of the user is one line on the standard error stream, and code 2.
+    A mistake of the user, or a damaged file, is one line on the standard error stream,
+    and code 2; a mistake of ours is one line too, and code 70.
     """
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.basicConfig(handlers=[_handler()], level=logging.WARNING)
     args = build_parser().parse_args(argv)
     try:
         return int(args.run(args))
     except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
+        warn("Stopped.")
         return INTERRUPTED
-    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+    except EXPECTED as error:
         if args.debug:
             raise
-        print(f"napari-seggpt: {_one_line(error)}", file=sys.stderr)
+        warn(f"napari-seggpt: {_one_line(error)}")
         return USER_ERROR
+    except Exception as error:  # a traceback helps nobody who did not write the code
+        if args.debug:
+            raise
+        warn(
+            f"napari-seggpt: unexpected {type(error).__name__}: {_one_line(error)} "
+            "(napari-seggpt --debug shows where; please report it)"
+        )
+        return BUG
+
+
+def _handler() -> logging.Handler:
+    """Return what prints messages of the log without what a terminal would obey."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Printable("%(message)s"))
+    return handler
+
+
+class _Printable(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def _one_line(error: Exception) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from tqdm import tqdm
 
+from napari_seggpt.cli.console import warn
 from napari_seggpt.settings import (
     ContrastSettings,
     Device,
@@ -220,7 +220,7 @@ def load_named_model(name: str) -> SegGPT:
     from napari_seggpt.model.zoo import MODELS, describe, load_model, locate
 
     if name in MODELS and MODELS[name].repo is not None and locate(name) is None:
-        print(f"Downloading {describe(name)}", file=sys.stderr)
+        warn(f"Downloading {describe(name)}")
     with _DownloadBar() as bar:
         return load_model(name, progress=bar.report)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from typing import TYPE_CHECKING
 
+from napari_seggpt.cli.console import say, warn
 from napari_seggpt.cli.interrupt import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -41,13 +41,13 @@ def each_stack(
         try:
             code = run(one)
         except (ValueError, OSError, RuntimeError) as error:
-            print(f"{path.name}: {error}", file=sys.stderr)
+            warn(f"{path.name}: {error}")
             code = FAILED
         codes.append(code)
         if code == INTERRUPTED:
             break
     done = codes.count(0)
-    print(f"{done} of {len(stacks)} stacks labelled, in {args.output}")
+    say(f"{done} of {len(stacks)} stacks labelled, in {args.output}")
     return next((code for code in codes if code), 0)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from napari_seggpt.cli.console import say
+
 if TYPE_CHECKING:
     import argparse
 
@@ -46,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         report = benchmarks.benchmark_ensemble(prompts, **options)
         table = _as_table
-    print(json.dumps(report, indent=2) if args.json else table(report))
+    say(json.dumps(report, indent=2) if args.json else table(report))
     return 0
 
 

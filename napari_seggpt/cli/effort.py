@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_seggpt.cli.console import say
 from napari_seggpt.cli.tables import collect, facts, table
 
 if TYPE_CHECKING:
@@ -51,10 +52,10 @@ def run_annotator(
         draw_effort(curves, args.figures / "effort.png")
     rows = _efforts(curves)
     if args.json:
-        print(_annotator_json(args, curves, rows))
+        say(_annotator_json(args, curves, rows))
     else:
-        print("Share of frames labelled until the mean Dice of all was 0.90:")
-        print(table([*rows, ("mean", means([row for _, row in rows]))]))
+        say("Share of frames labelled until the mean Dice of all was 0.90:")
+        say(table([*rows, ("mean", means([row for _, row in rows]))]))
     return code
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.cli import arguments
+from napari_seggpt.cli.console import say
 from napari_seggpt.cli.effort import run_annotator
 from napari_seggpt.cli.tables import collect, facts, table
 from napari_seggpt.cli.tune import add_tuning, tuning_settings
@@ -227,7 +228,7 @@ def _run_protocol(
         draw_dice(results, args.figures / "dice.png")
         draw_distance(scores, args.figures / "distance.png")
     text = _as_json(args, results, scores, tuning) if args.json else _as_table(results)
-    print(text)
+    say(text)
     return code
 
 
@@ -296,8 +297,8 @@ def _run_ranking(
         )
     if args.json and frames:
         found = {"signals": scores, "frames": [asdict(frame) for frame in frames]}
-        print(json.dumps(facts(args) | found, indent=2))
+        say(json.dumps(facts(args) | found, indent=2))
     elif scores:
-        print("How well signals rank frames by their true Dice:")
-        print(table(list(scores.items()), head="signal"))
+        say("How well signals rank frames by their true Dice:")
+        say(table(list(scores.items()), head="signal"))
     return code

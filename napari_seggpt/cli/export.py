@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from tqdm import tqdm
 
+from napari_seggpt.cli.console import say, warn
 from napari_seggpt.cli.paths import check_apart, check_new
+from napari_seggpt.cli.reading import add_reading, open_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,7 +51,7 @@ def add_parser(commands: Any) -> None:
         metavar="LABEL=NAME",
         help="names of classes, for the table; those of a session are known",
     )
-    parser.add_argument("--axis", help="the axis that frames lie along, as z or t")
+    add_reading(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace the output")
     parser.set_defaults(run=run)
 
@@ -87,47 +87,48 @@ def _check_paths(args: argparse.Namespace) -> None:
 
 
 def _open(args: argparse.Namespace, opened: ExitStack) -> Stack | SessionLabels:
-    from napari_seggpt.io import open_stack
     from napari_seggpt.session.store.results import SessionLabels, is_session
 
     if is_session(args.source):
         return SessionLabels(args.source)
-    stack = opened.enter_context(open_stack(args.source, axis=args.axis, labels=True))
-    if stack.num_channels != 1 or stack.dtype.kind not in "biu":
-        raise ValueError(
-            f"Expected labels of one channel and integers, got {stack.num_channels} "
-            f"channels of {stack.dtype} in {args.source}."
-        )
-    return stack
+    return opened.enter_context(open_images(args, args.source, labels=True))
 
 
 def _write_labels(args: argparse.Namespace, labels: Stack | SessionLabels) -> None:
-    from napari_seggpt.io import create_labels
+    from napari_seggpt.io import check_output, create_labels, draft, smallest_dtype
 
-    largest = max(int(labels[index].max()) for index in range(len(labels)))
-    with create_labels(
-        args.output,
-        length=len(labels),
-        frame_shape=labels.frame_shape,
-        dtype=np.min_scalar_type(largest) if largest else np.uint8,
-        pixel_size=labels.pixel_size,
-        units=labels.units,
-        axis=labels.axis if labels.axis in ("z", "t") else "z",
-        overwrite=args.overwrite,
-    ) as writer:
+    check_output(args.output, overwrite=args.overwrite)
+    frames = (labels[index] for index in range(len(labels)))
+    limits = {int(each) for frame in frames for each in (frame.min(), frame.max())}
+    with (
+        draft(args.output) as new,
+        create_labels(
+            new,
+            length=len(labels),
+            frame_shape=labels.frame_shape,
+            dtype=smallest_dtype(limits),
+            pixel_size=labels.pixel_size,
+            units=labels.units,
+            axis=labels.axis if labels.axis in ("z", "t") else "z",
+        ) as writer,
+    ):
         for index in tqdm(range(len(labels)), unit="frame", desc="Writing"):
             writer.write(index, labels[index])
-    print(f"{len(labels)} frames in {args.output}")
+    say(f"{len(labels)} frames in {args.output}")
 
 
 def _write_table(args: argparse.Namespace, labels: Stack | SessionLabels) -> None:
+    from napari_seggpt.io import draft
     from napari_seggpt.io.table import write_table
 
     unit, other = labels.units[1:]
     if unit != other:
-        print(f"Rows are in {unit}, columns in {other}.", file=sys.stderr)
+        warn(f"Rows are in {unit}, columns in {other}.")
     classes = {**getattr(labels, "classes", {}), **dict(args.names)}
-    with args.table.open("w", newline="", encoding="utf-8") as file:
+    with (
+        draft(args.table) as new,
+        new.open("w", newline="", encoding="utf-8") as file,
+    ):
         count = write_table(
             file,
             _frames(labels),
@@ -136,7 +137,7 @@ def _write_table(args: argparse.Namespace, labels: Stack | SessionLabels) -> Non
             classes=classes,
             objects=args.objects,
         )
-    print(f"{count} objects in {args.table}")
+    say(f"{count} objects in {args.table}")
 
 
 def _frames(

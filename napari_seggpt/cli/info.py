@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.cli import arguments
+from napari_seggpt.cli.console import say
+from napari_seggpt.cli.reading import add_reading, open_images
 
 if TYPE_CHECKING:
     import argparse
@@ -38,13 +40,7 @@ def add_parser(commands: Any) -> None:
         "good for. With one: its frames, axes and pixel size.",
     )
     parser.add_argument("stack", type=Path, nargs="?")
-    parser.add_argument("--axis", help="the axis that frames lie along, as z or t")
-    parser.add_argument(
-        "--at",
-        type=int,
-        default=0,
-        help="index on the other axis, in data with z and t",
-    )
+    add_reading(parser)
     parser.add_argument(
         "--speed",
         action="store_true",
@@ -55,17 +51,16 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what was asked for; returns the exit code."""
-    if args.stack:
-        print(_describe_stack(args))
-    else:
-        print(_describe_installation(speed=args.speed))
+    say(
+        _describe_stack(args)
+        if args.stack
+        else _describe_installation(speed=args.speed)
+    )
     return 0
 
 
 def _describe_stack(args: argparse.Namespace) -> str:
-    from napari_seggpt.io import open_stack
-
-    with open_stack(args.stack, axis=args.axis, at=args.at) as stack:
+    with open_images(args, args.stack) as stack:
         height, width = stack.frame_shape
         sizes = (
             f"{size:g} {unit}"

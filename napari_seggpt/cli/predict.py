@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,13 @@ from tqdm import tqdm
 
 from napari_seggpt.cli import arguments, references
 from napari_seggpt.cli.batch import each_stack
+from napari_seggpt.cli.console import say, warn
 from napari_seggpt.cli.interrupt import INTERRUPTED
 from napari_seggpt.cli.paths import check_apart, check_new, check_picture
+from napari_seggpt.cli.reading import open_images
+from napari_seggpt.cli.watching import WatchedFrames
+from napari_seggpt.frames import DAMAGE
+from napari_seggpt.io.layout import one_line
 
 if TYPE_CHECKING:
     import argparse
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from napari_seggpt.settings import PredictionSettings, PropagationSettings
 
 SHEET_FRAMES, SHEET_REFERENCES = 8, 2
+INCOMPLETE = 1  # the exit code if frames could not be read and the others are done
 
 
 def add_parser(commands: Any) -> None:
@@ -98,13 +103,12 @@ def _run_one(
     from napari_seggpt.frames import sample_frames
     from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.inference.propagation import plan
-    from napari_seggpt.io import open_stack
     from napari_seggpt.preprocessing import measure_limits
 
     settings = arguments.prediction_settings(args)
     propagation = arguments.propagation_settings(args)
     _check_paths(args)
-    with open_stack(args.stack, axis=args.axis, at=args.at, level=args.level) as stack:
+    with open_images(args, args.stack) as stack:
         prompts = [*references.read_prompts(args, stack), *task]
         tuned = [*references.read_tuned(args), *tuned_of_task]
         if not tuned and not any(len(prompt.ids) for prompt in prompts):
@@ -117,8 +121,7 @@ def _run_one(
             raise ValueError("Expected frames to predict in the range, got none.")
         limits = measure_limits(sample_frames(stack), arguments.contrast_settings(args))
         model = load(args.model)
-        size = model.config.image_size
-        settings = references.advise_tiles(args, prompts, settings, size)
+        settings = references.advise_tiles(args, prompts, settings, model.config)
         settings = _tiles_of_tuned(args, tuned, settings)
         predictor = Predictor(
             model, prompts, tuned=tuned, settings=settings, limits=limits
@@ -156,18 +159,18 @@ def _tiles_of_tuned(
         if scale == own:
             continue
         if args.tiles == "auto" and not settings.tiling.enabled:
-            print(f"Using tiles of scale {scale}, as in tuning.", file=sys.stderr)
+            warn(f"Using tiles of scale {scale}, as in tuning.")
             settings = with_tiles(settings, scale)
         else:
             advice = "off" if scale is None else f"{scale:g}"
-            print(f"The prompt was tuned with --tiles {advice}.", file=sys.stderr)
+            warn(f"The prompt was tuned with --tiles {advice}.")
     return settings
 
 
 def _open_output(
     args: argparse.Namespace, stack: Stack, predictor: Predictor
 ) -> LabelsWriter:
-    from napari_seggpt.io import create_labels, reopen_labels
+    from napari_seggpt.io import create_labels, reopen_labels, smallest_dtype
 
     if args.resume and args.output.exists():
         writer = reopen_labels(args.output)
@@ -178,13 +181,12 @@ def _open_output(
             writer.close()
             raise ValueError(f"Expected labels of this stack in {args.output}.")
         return writer
-    largest = max(int(palette.ids.max()) for palette in predictor.palettes)
-    dtype = np.uint8 if largest < 2**8 else np.uint16 if largest < 2**16 else np.uint32
+    ids = {int(each) for palette in predictor.palettes for each in palette.ids}
     return create_labels(
         args.output,
         length=len(stack),
         frame_shape=stack.frame_shape,
-        dtype=dtype,
+        dtype=smallest_dtype(ids),
         pixel_size=stack.pixel_size,
         units=stack.units,
         axis=stack.axis if stack.axis in ("z", "t") else "z",
@@ -196,7 +198,19 @@ def _finished(args: argparse.Namespace, writer: LabelsWriter) -> set[int]:
     """Return the frames that an earlier run has labelled, if this one goes on."""
     if not args.resume:
         return set()
-    return {index for index in range(len(writer)) if writer[index].any()}
+    return {index for index in range(len(writer)) if _is_labelled(writer, index)}
+
+
+def _is_labelled(writer: LabelsWriter, index: int) -> bool:
+    """Tell whether a frame of the output stays as it is, as one does that is damaged.
+
+    There may be a person's labels in it.
+    """
+    try:
+        return bool(writer[index].any())
+    except DAMAGE as error:
+        warn(f"Frame {index} of the output is left as it is: {one_line(error)}")
+        return True
 
 
 def _predict(
@@ -210,7 +224,11 @@ def _predict(
 
     Returns the exit code and the frames that were predicted.
     """
-    from napari_seggpt.inference.propagation import plan, predict_stack
+    from napari_seggpt.inference.propagation import (
+        UnreadableFrame,
+        plan,
+        predict_stack,
+    )
 
     given = predictor.references
     for index in given.keys() - finished:
@@ -218,16 +236,24 @@ def _predict(
     chains = plan(len(stack), given, settings, protected=finished)
     total = sum(len(chain) for chain in chains)
     predicted: set[int] = set()
-    steps = predict_stack(stack, predictor, settings=settings, protected=finished)
+    frames = WatchedFrames(stack)
+    steps = predict_stack(
+        frames, predictor, settings=settings, protected=finished, skip_unreadable=True
+    )
     code = 0
     try:
         for step in tqdm(steps, total=total, unit="frame", desc="Predicting"):
+            if isinstance(step, UnreadableFrame):
+                frames.unreadable.append(step)
+                continue
             writer.write(step.index, step.prediction.labels)
             predicted.add(step.index)
+        code = INCOMPLETE if frames.unreadable else 0
     except KeyboardInterrupt:
         code = INTERRUPTED
     finally:
-        print(
+        frames.tell()
+        say(
             f"{len(predicted)} of {total} frames predicted from "
             f"{_source(predictor)}, in {writer.path}"
             + ("" if len(predicted) == total else "; --resume goes on")
@@ -263,7 +289,7 @@ def _draw(
         kind = "reference" if index in given else "predicted"
         panels.append((f"frame {index} - {kind}", rgb, writer[index]))
     save_sheet(path, panels)
-    print(f"Picture of the result: {path}")
+    say(f"Picture of the result: {path}")
 
 
 def _evenly(frames: list[int], count: int) -> list[int]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from napari_seggpt.cli.console import warn
+from napari_seggpt.cli.reading import add_reading, open_labels, read_labels
 
-    from napari_seggpt.io import Stack
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_seggpt.io import ColorIds, Stack
+    from napari_seggpt.model.config import SegGPTConfig
     from napari_seggpt.prompts import Prompt, TunedPrompt
     from napari_seggpt.settings import PredictionSettings
 
@@ -47,14 +52,7 @@ def add_references(parser: argparse.ArgumentParser) -> None:
         help="another labelled image, shown with its own contrast, or (one file) a "
         "prompt that tune made; may be repeated",
     )
-    parser.add_argument("--axis", help="the axis that frames lie along, as z or t")
-    parser.add_argument(
-        "--at",
-        type=int,
-        default=0,
-        help="index on the other axis, in data with z and t",
-    )
-    parser.add_argument("--level", type=int, default=0, help="resolution level")
+    add_reading(parser)
 
 
 def _reference(text: str) -> tuple[int, Path]:
@@ -66,7 +64,10 @@ def _reference(text: str) -> tuple[int, Path]:
 
 def read_prompts(args: argparse.Namespace, stack: Stack) -> list[Prompt]:
     """Make prompts of labelled frames of the stack and of other labelled images."""
-    return [*references_of(args, stack), *other_prompts(args)]
+    from napari_seggpt.io import ColorIds
+
+    colors = ColorIds()  # the same colour is the same label in all of them
+    return [*references_of(args, stack, colors), *other_prompts(args, colors)]
 
 
 def read_tuned(args: argparse.Namespace) -> list[TunedPrompt]:
@@ -84,19 +85,20 @@ def read_files(args: argparse.Namespace) -> list[Path]:
     return [args.stack, *files, *(file for file in others if file is not None)]
 
 
-def references_of(args: argparse.Namespace, stack: Stack) -> list[Prompt]:
+def references_of(
+    args: argparse.Namespace, stack: Stack, colors: ColorIds
+) -> list[Prompt]:
     """Make prompts of the labelled frames of the stack."""
-    from napari_seggpt.io import read_frame
-
-    labelled = _labelled_frames(args, stack)
+    labelled = _labelled_frames(args, stack, colors)
     for index, file in args.reference:
-        labelled[index] = read_frame(file, labels=True)
+        labelled[index] = read_labels(file, colors)
     missing = [index for index in labelled if not 0 <= index < len(stack)]
     if missing:
         raise ValueError(
             f"Expected reference frames from 0 to {len(stack) - 1}, got {missing[0]}."
         )
-    return [_prompt(stack[i], labelled[i], index=i) for i in sorted(labelled)]
+    images = _readable(stack, sorted(labelled), "Reference")
+    return [_prompt(image, labelled[i], index=i) for i, image in images]
 
 
 def _prompt(image: Any, labels: Any, *, index: int | None = None) -> Prompt:
@@ -105,19 +107,21 @@ def _prompt(image: Any, labels: Any, *, index: int | None = None) -> Prompt:
     return Prompt(image=image, labels=labels, index=index)
 
 
-def _labelled_frames(args: argparse.Namespace, stack: Stack) -> dict[int, Any]:
+def _labelled_frames(
+    args: argparse.Namespace, stack: Stack, colors: ColorIds
+) -> dict[int, Any]:
     if args.labels is None:
         if args.frames:
             raise ValueError("Expected --labels with --frames, got none.")
         return {}
-    with _open_labels(args) as labels:
+    with open_labels(args, args.labels, colors) as labels:
         if len(labels) != len(stack):
             raise ValueError(
                 f"Expected labels of all {len(stack)} frames, got {len(labels)} frames "
                 f"in {args.labels}. For single frames use --reference FRAME=FILE."
             )
         if args.frames is None:
-            frames = ((index, labels[index]) for index in range(len(labels)))
+            frames = _readable(labels, range(len(labels)), "Label frame")
             return {index: frame for index, frame in frames if frame.any()}
         outside = [index for index in args.frames if not 0 <= index < len(labels)]
         if outside:
@@ -125,20 +129,21 @@ def _labelled_frames(args: argparse.Namespace, stack: Stack) -> dict[int, Any]:
                 f"Expected --frames from 0 to {len(labels) - 1}, got {outside[0]}."
             )
         # A frame that is named and empty is a reference, too: nothing is there.
-        return {index: labels[index] for index in args.frames}
+        return dict(_readable(labels, args.frames, "Label frame"))
 
 
-def _open_labels(args: argparse.Namespace) -> Stack:
-    """Open labels that have only the axis of the frames, or all axes of the stack."""
-    from napari_seggpt.io import StackError, open_stack
+def _readable(
+    stack: Stack, frames: Iterable[int], what: str
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield frames that can be read; tells of the others."""
+    for index in frames:
+        try:
+            yield index, stack[index]
+        except ValueError as error:
+            warn(f"{what} {index} is left out: {error}")
 
-    try:
-        return open_stack(args.labels, labels=True)
-    except StackError:
-        return open_stack(args.labels, axis=args.axis, at=args.at, labels=True)
 
-
-def other_prompts(args: argparse.Namespace) -> list[Prompt]:
+def other_prompts(args: argparse.Namespace, colors: ColorIds) -> list[Prompt]:
     """Make prompts of images that are not in the stack, each with its own contrast."""
     from napari_seggpt.io import read_frame
     from napari_seggpt.preprocessing import measure_limits, to_rgb
@@ -155,7 +160,7 @@ def other_prompts(args: argparse.Namespace) -> list[Prompt]:
         image_file, labels_file = files
         image = read_frame(image_file)
         rgb = to_rgb(image, measure_limits([image]))
-        prompts.append(_prompt(rgb, read_frame(labels_file, labels=True)))
+        prompts.append(_prompt(rgb, read_labels(labels_file, colors)))
     return prompts
 
 
@@ -163,20 +168,20 @@ def advise_tiles(
     args: argparse.Namespace,
     prompts: Sequence[Prompt],
     settings: PredictionSettings,
-    size: tuple[int, int],
+    config: SegGPTConfig,
 ) -> PredictionSettings:
     """Say how small objects become in the model's input; 'auto' takes the advice."""
     from napari_seggpt.inference.tiling import suggest_scale, with_tiles
 
     if not prompts:
         return settings
-    side, scale = suggest_scale([prompt.labels for prompt in prompts], size)
+    side, scale = suggest_scale([prompt.labels for prompt in prompts], config)
     small = f"The smallest labelled objects are {side:.1f} model pixels wide"
     if scale is None or settings.tiling.enabled:
-        print(f"{small} in a whole frame.", file=sys.stderr)
+        warn(f"{small} in a whole frame.")
         return settings
     if args.tiles == "auto":
-        print(f"{small}: using tiles of scale {scale}.", file=sys.stderr)
+        warn(f"{small}: using tiles of scale {scale}.")
         return with_tiles(settings, scale)
-    print(f"{small} and may be missed: try --tiles {scale}.", file=sys.stderr)
+    warn(f"{small} and may be missed: try --tiles {scale}.")
     return settings

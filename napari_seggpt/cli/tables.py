@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from napari_seggpt.cli.console import warn
 from napari_seggpt.cli.interrupt import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -46,6 +46,6 @@ def collect(steps: Iterable[Any], into: list[Any], *, total: int, unit: str) -> 
         for step in tqdm(steps, total=total, unit=unit, desc="Evaluating"):
             into.append(step)
     except KeyboardInterrupt:
-        print(f"Stopped after {len(into)} of {total} {unit}s.", file=sys.stderr)
+        warn(f"Stopped after {len(into)} of {total} {unit}s.")
         return INTERRUPTED
     return 0

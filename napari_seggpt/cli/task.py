@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.cli import arguments, references
+from napari_seggpt.cli.console import say
 from napari_seggpt.cli.paths import check_apart, check_new
+from napari_seggpt.cli.reading import open_images
 
 if TYPE_CHECKING:
     import argparse
@@ -57,16 +59,17 @@ def run(args: argparse.Namespace) -> int:
     task = _of_session(args, tuned) if is_session(args.source) else _of(args, tuned)
     task.save(args.output)
     labels = sorted({int(i) for prompt in task.prompts for i in prompt.ids})
-    print(f"{len(task.prompts)} references with labels {labels} in {args.output}")
+    say(f"{len(task.prompts)} references with labels {labels} in {args.output}")
     return 0
 
 
 def _of(args: argparse.Namespace, tuned: TunedPrompt | None) -> Task:
     """Make a task of labelled frames of a stack, or of other images."""
-    from napari_seggpt.io import open_stack
+    from napari_seggpt.io import ColorIds
     from napari_seggpt.session.store.task_file import Task
     from napari_seggpt.settings import SessionSettings
 
+    colors = ColorIds()
     contrast = arguments.contrast_settings(args)
     settings = SessionSettings(
         model=args.model,
@@ -74,15 +77,15 @@ def _of(args: argparse.Namespace, tuned: TunedPrompt | None) -> Task:
         propagation=arguments.propagation_settings(args),
         contrast=contrast,
     )
-    with open_stack(args.source, axis=args.axis, at=args.at, level=args.level) as stack:
-        prompts = _pictures(references.references_of(args, stack), stack, settings)
-    prompts += references.other_prompts(args)
+    with open_images(args, args.source) as stack:
+        given = references.references_of(args, stack, colors)
+        prompts = _pictures(given, stack, settings)
+    prompts += references.other_prompts(args, colors)
     return Task(prompts=tuple(prompts), settings=settings, tuned=tuned)
 
 
 def _of_session(args: argparse.Namespace, tuned: TunedPrompt | None) -> Task:
     """Make a task of the references that are switched on in a session."""
-    from napari_seggpt.io import open_stack
     from napari_seggpt.prompts import Prompt
     from napari_seggpt.session.store.results import SessionLabels
     from napari_seggpt.session.store.task_file import Task
@@ -90,7 +93,7 @@ def _of_session(args: argparse.Namespace, tuned: TunedPrompt | None) -> Task:
     labels = SessionLabels(args.source)
     state = labels.stored.state
     path = args.stack or _image_of(args.source)
-    with open_stack(path, axis=args.axis, at=args.at, level=args.level) as stack:
+    with open_images(args, path) as stack:
         _check_stack(stack, labels, path)
         frames = [
             Prompt(image=_channels(stack[index], labels), labels=labels[index])

@@ -5,16 +5,17 @@ from __future__ import annotations
 import copy
 import json
 import os
-import sys
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from napari_seggpt.cli import arguments
+from napari_seggpt.cli.console import say, warn
 from napari_seggpt.cli.interrupt import INTERRUPTED, StopAtNextStep
 from napari_seggpt.cli.runlog import RunLog
 from napari_seggpt.settings import Device
 from napari_seggpt.training.recipe import Recipe
+from napari_seggpt.untrusted import as_type, check_fits_memory, read_json
 
 if TYPE_CHECKING:
     import argparse
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from napari_seggpt.training.sampler import ExampleSampler
     from napari_seggpt.training.trainer import TrainStep
 
+MOST_IN_GROUP = 8  # simulated images, in a sequence
+PIXEL_BYTES = 2  # of an image and its labels, at least
 STATE, WEIGHTS, RECIPE = "state.pt", "weights.safetensors", "recipe.json"
 
 
@@ -105,9 +108,9 @@ def run(args: argparse.Namespace) -> int:
     steps.close()
     log.draw_if_possible()
     save_checkpoint(model, args.output / WEIGHTS)
-    print(f"Weights: {args.output / WEIGHTS}")
+    say(f"Weights: {args.output / WEIGHTS}")
     if interrupt.asked:
-        print(f"Stopped: the same command goes on from {args.output}.", file=sys.stderr)
+        warn(f"Stopped: the same command goes on from {args.output}.")
         return INTERRUPTED
     return 0
 
@@ -130,6 +133,8 @@ def _make_sampler(folders: list[Path], recipe: Recipe) -> ExampleSampler:
         one for folder in tqdm(folders, desc="Reading") for one in read_datasets(folder)
     ]
     count = recipe.simulated_groups if recipe.simulated > 0 else 0
+    num_bytes = count * MOST_IN_GROUP * recipe.simulated_size**2 * PIXEL_BYTES
+    check_fits_memory(num_bytes, "the simulated images")
     groups = simulated_datasets(recipe)
     simulated = tqdm(groups, total=count, unit="group", desc="Simulating")
     return ExampleSampler(real, simulated, recipe)
@@ -138,9 +143,7 @@ def _make_sampler(folders: list[Path], recipe: Recipe) -> ExampleSampler:
 def _read_recipe(args: argparse.Namespace) -> Recipe:
     values: Any = {}
     if args.recipe is not None:
-        values = json.loads(args.recipe.read_text())
-        if not isinstance(values, dict):
-            raise ValueError(f"Expected a JSON object in {args.recipe}, got a list.")
+        values = read_json(args.recipe, dict[str, Any])
     if args.steps is not None:
         values["steps"] = args.steps
     known = {field.name for field in fields(Recipe)}
@@ -149,10 +152,7 @@ def _read_recipe(args: argparse.Namespace) -> Recipe:
         raise ValueError(
             f"Expected settings out of {', '.join(sorted(known))}, got {unknown[0]!r}."
         )
-    sizes = values.get("image_sizes")
-    if isinstance(sizes, list):  # JSON knows no tuples
-        values["image_sizes"] = tuple(sizes)
-    return Recipe(**values)
+    return as_type(values, Recipe)
 
 
 def _start_model(start: str | None, recipe: Recipe) -> SegGPT:
@@ -167,7 +167,20 @@ def _start_model(start: str | None, recipe: Recipe) -> SegGPT:
         known = ", ".join(NAMED_CONFIGS)
         raise ValueError(f"Expected a config out of {known}, got {recipe.config!r}.")
     torch.manual_seed(recipe.seed)
-    return SegGPT(NAMED_CONFIGS[recipe.config])
+    model = SegGPT(NAMED_CONFIGS[recipe.config])
+    if model.config.stem_widths:
+        _start_stem(model)
+    return model
+
+
+def _start_stem(model: SegGPT) -> None:
+    """Give the stem its pretrained weights, or say that it starts at random."""
+    from napari_seggpt.training.pretrained import load_lite0
+
+    try:
+        load_lite0(model.stem)
+    except ValueError as error:
+        warn(f"The stem starts at random. {error}")
 
 
 def _follow(

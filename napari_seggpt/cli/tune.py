@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from napari_seggpt.cli import arguments, references, tune_dataset
+from napari_seggpt.cli.console import say, warn
 from napari_seggpt.cli.interrupt import INTERRUPTED, StopAtNextStep
 from napari_seggpt.cli.paths import check_apart, check_new
+from napari_seggpt.cli.reading import open_images
 from napari_seggpt.cli.tune_dataset import follow
 from napari_seggpt.settings import TuningSettings, TuningStart
 
@@ -142,8 +143,6 @@ def _name(text: str) -> tuple[int, str]:
 
 def run(args: argparse.Namespace) -> int:
     """Tune and write; returns the exit code."""
-    from napari_seggpt.io import open_stack
-
     if args.output.suffix != ENDING:
         raise ValueError(f"Expected an output {ENDING}, got {args.output.name}.")
     if tune_dataset.is_dataset(args):
@@ -152,7 +151,7 @@ def run(args: argparse.Namespace) -> int:
     settings = tuning_settings(args)
     check_apart([args.output], references.read_files(args))
     check_new(args.output, overwrite=args.overwrite)
-    with open_stack(args.stack, axis=args.axis, at=args.at, level=args.level) as stack:
+    with open_images(args, args.stack) as stack:
         steps = _start(args, stack, settings)
     with StopAtNextStep() as interrupt:
         best = follow(steps, settings.steps, interrupt)
@@ -171,7 +170,7 @@ def _start(
     limits = measure_limits(sample_frames(stack), arguments.contrast_settings(args))
     model = arguments.load_named_model(args.model)
     prediction = references.advise_tiles(
-        args, prompts, arguments.prediction_settings(args), model.config.image_size
+        args, prompts, arguments.prediction_settings(args), model.config
     )
     return tune_prompt(
         model,
@@ -196,14 +195,13 @@ def _finish(args: argparse.Namespace, best: TunedPrompt) -> int:
             f"{figures.held_back_after:.3f})"
         )
     if not (figures.has_gained or args.keep):
-        print(
+        warn(
             f"Tuning gained nothing over the {figures.frames} frames as they are: "
             f"{dice}. Nothing is written. --keep writes it anyway.",
-            file=sys.stderr,
         )
         return NO_GAIN
     best.save(args.output)
-    print(
+    say(
         f"Tuned on {figures.frames} frames: {dice}; {figures.steps} steps, "
         f"{figures.seconds:.0f} s. Prompt: {args.output}"
     )

@@ -95,7 +95,7 @@ def seggpt(
         settings = prediction
         if auto_tiles:
             labels = [prompt.labels for prompt in prompts]
-            _, scale = suggest_scale(labels, model.config.image_size)
+            _, scale = suggest_scale(labels, model.config)
             settings = with_tiles(prediction, scale)
         predictor = Predictor(model, prompts, settings=settings, limits=limits)
         for step in predict_stack(stack, predictor, settings=propagation):

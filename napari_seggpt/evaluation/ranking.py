@@ -105,7 +105,7 @@ def rank_sequence(
     prompts = given_frames(sequence, spread_references(labelled, references))
     if auto_tiles:
         labels = [prompt.labels for prompt in prompts]
-        _, scale = suggest_scale(labels, model.config.image_size)
+        _, scale = suggest_scale(labels, model.config)
         prediction = with_tiles(prediction, scale)
     limits = measure_limits(sample_frames(sequence))
     predictor = Predictor(model, prompts, settings=prediction, limits=limits)

@@ -92,8 +92,8 @@ class TunedMethods:
     def _settings(self, prompts: Sequence[Prompt]) -> PredictionSettings:
         if not self._auto_tiles:
             return self._prediction
-        size = self._model.config.image_size
-        _, scale = suggest_scale([prompt.labels for prompt in prompts], size)
+        labels = [prompt.labels for prompt in prompts]
+        _, scale = suggest_scale(labels, self._model.config)
         return with_tiles(self._prediction, scale)
 
     def _segmenter(

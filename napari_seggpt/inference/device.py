@@ -9,6 +9,12 @@ import torch
 
 logger = logging.getLogger(__name__)
 
+# How MPS, CUDA libraries and the CPU's allocator say it.
+OUT_OF_MEMORY = (
+    "out of memory", "not enough memory", "can't allocate memory", "cudnn_status_alloc",
+    "cublas_status_alloc_failed", "invalid buffer size",
+)  # fmt: skip
+
 
 def pick_device(wanted: str) -> torch.device:
     """Return the wanted device, or the best there is for "auto".
@@ -43,6 +49,19 @@ def pick_dtype(wanted: str, device: torch.device) -> torch.dtype:
     # Never float16 unasked: an activation beyond its range would become NaN.
     native = torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.bfloat16 if native else torch.float32
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether a device had too little memory for what it was to compute.
+
+    CUDA has an error of its own for it; the others raise a plain RuntimeError.
+    """
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(
+        word in text for word in OUT_OF_MEMORY
+    )
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,12 @@ from napari_seggpt.inference.memory import (
 )
 from napari_seggpt.inference.seg_type import choose_seg_type
 from napari_seggpt.inference.tiling import blend, make_tiles
-from napari_seggpt.inference.tuned import TunedPass, check_tuned, plan_passes
+from napari_seggpt.inference.tuned import (
+    TunedPass,
+    check_tuned,
+    palette_tensor,
+    plan_passes,
+)
 from napari_seggpt.model.encoding import EncodedPrompts
 from napari_seggpt.model.seggpt import SEG_TYPES
 from napari_seggpt.preprocessing import denormalise, measure_limits, normalise, to_rgb
@@ -32,7 +38,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_seggpt.inference.tiling import Tile
     from napari_seggpt.model.seggpt import SegGPT
+    from napari_seggpt.palette import Palette
     from napari_seggpt.preprocessing import Limits
     from napari_seggpt.prompts import Prompt, TunedPrompt
 
@@ -123,7 +131,7 @@ class Predictor:
             logger.warning(
                 "Every labelled object vanishes in the model's %d x %d pixels: "
                 "use tiles.",
-                *self.model.config.image_size,
+                *self.tiles[0].picture.shape[:2],
             )
 
     def only(self, numbers: Iterable[int]) -> Predictor:
@@ -150,8 +158,7 @@ class Predictor:
         `predicted` marks labels that nobody vouches for, as those in memory.
         """
         rgb = self._rgb(prompt.image)
-        size = self.model.config.image_size
-        tiles = make_tiles(rgb.shape[:2], size, self.settings.tiling)
+        tiles, size = self._cut(rgb)
         return [
             self._tile(
                 tile.picture(rgb, size),
@@ -195,11 +202,10 @@ class Predictor:
         if not any(len(palette.ids) for palette in self.palettes):
             raise ValueError("Expected a prompt with labels, got none.")
         indices = indices or [None] * len(frames)
-        size = self.model.config.image_size
         queries, shapes = [], []
         for frame, index in zip(frames, indices, strict=True):
             rgb = self._rgb(frame)
-            tiles = make_tiles(rgb.shape[:2], size, self.settings.tiling)
+            tiles, size = self._cut(rgb)
             queries.append(
                 [
                     QueryTile(picture=t.picture(rgb, size), tile=t, index=index)
@@ -223,6 +229,12 @@ class Predictor:
     def _rgb(self, frame: NDArray[Any]) -> NDArray[np.uint8]:
         limits = self.limits or measure_limits([frame])
         return to_rgb(frame, limits)
+
+    def _cut(self, rgb: NDArray[np.uint8]) -> tuple[list[Tile], tuple[int, int]]:
+        """Return the tiles of a picture (H, W, 3), and at what size they are seen."""
+        config, tiling = self.model.config, self.settings.tiling
+        size = config.tile_size if tiling.enabled else config.seen_size(rgb.shape)
+        return make_tiles(rgb.shape[:2], size, tiling), size
 
     def _tile(
         self,
@@ -256,6 +268,7 @@ class Predictor:
                     self._tensor(colors[None, None]),
                     seg_type.to(self.device),
                     torch.tensor([[tile.is_predicted]], device=self.device),
+                    palette=palette_tensor(self.palettes[number]).to(self.device),
                 )
                 tile.encoded[number] = tuned.read(encoded)
         return tile.encoded[number]
@@ -278,14 +291,19 @@ class Predictor:
         queries: list[QueryTile],
         shape: tuple[int, int],
     ) -> Prediction:
-        """Join the tiles of a frame (tile, pass, h, w, 3) and read their labels."""
+        """Join the tiles of a frame (tile, pass, h, w, C) and read their labels."""
         tiles = [query.tile for query in queries]
-        colors = tuple(
+        joined = (
             blend((tile[i] for tile in painted), tiles, shape)
             for i in range(len(self.palettes))
         )
-        passes = [p.decode(c) for p, c in zip(self.palettes, colors, strict=True)]
-        labels, confidence = combine_passes(passes)
+        are_shares = self.model.config.decoder == "readout"
+        read = [
+            read_labels(one, palette, are_shares=are_shares)
+            for one, palette in zip(joined, self.palettes, strict=True)
+        ]
+        labels, confidence = combine_passes([(one[0], one[1]) for one in read])
+        colors = tuple(one[2] for one in read)
         return Prediction(labels=labels, confidence=confidence, colors=colors)
 
     # -- many queries ------------------------------------------------------------
@@ -293,10 +311,11 @@ class Predictor:
     def _paint(
         self, queries: list[QueryTile], memory: Memory | None
     ) -> Iterator[list[NDArray[np.float32]]]:
-        """Run the model; yields for every query its colours (h, w, 3) of each pass."""
-        size = self.settings.batch
-        for start in range(0, len(queries), size):
-            batch = queries[start : start + size]
+        """Run the model; yields for every query what each pass painted.
+
+        That is its colours (h, w, 3) or, with a readout, how likely each is (h, w, R).
+        """
+        for batch in _batches(queries, self.settings.batch):
             pictures = np.stack([query.picture for query in batch])
             chosen = [self._choose(query, memory) for query in batch]
             passes = [
@@ -339,15 +358,18 @@ class Predictor:
     ) -> NDArray[np.float32]:
         prompts = self._join(chosen, number)
         query = self._tensor(pictures)
+        is_readout = self.model.config.decoder == "readout"
+        paint = self.model.probabilities if is_readout else self.model
         with torch.inference_mode(), autocast(self.device, self.dtype):
-            colors = self.model(query, prompts)
-        if not torch.isfinite(colors).all():
+            painted = paint(query, prompts)
+        if not torch.isfinite(painted).all():
             precision = str(self.dtype).removeprefix("torch.")
             raise RuntimeError(
                 f"Expected colours, got NaN or infinity in {precision}: "
                 "choose another precision, or check the weights."
             )
-        return denormalise(colors.float().cpu().numpy())
+        values: NDArray[np.float32] = painted.float().cpu().numpy()
+        return np.moveaxis(values, 1, -1) if is_readout else denormalise(values)
 
     def _join(self, chosen: list[list[PromptTile]], number: int) -> EncodedPrompts:
         """Join encoded prompts of a batch, without a copy where all have the same."""
@@ -361,6 +383,37 @@ class Predictor:
         if len(joined) < len(chosen):
             return joined[0].expand(len(chosen))
         return EncodedPrompts.join(joined, dim=0)
+
+
+def read_labels(
+    painted: NDArray[np.float32], palette: Palette, *, are_shares: bool
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+    """Return labels, confidence and colours of what a pass painted.
+
+    Parameters
+    ----------
+    painted : NDArray[np.float32]
+        (H, W, 3) colours from 0 to 1, or (H, W, R) how likely black and each colour of
+        the palette is, as a readout tells.
+    palette : Palette
+        Of the pass.
+    are_shares : bool
+        Which of the two.
+    """
+    if not are_shares:
+        return *palette.decode(painted), painted
+    known = np.vstack([np.zeros((1, 3), np.float32), palette.colors])
+    ids = np.concatenate([[0], palette.ids])
+    two = np.partition(painted, -2, axis=-1)[..., -2:]
+    return ids[painted.argmax(-1)], two[..., 1] - two[..., 0], painted @ known
+
+
+def _batches(queries: list[QueryTile], size: int) -> Iterator[list[QueryTile]]:
+    """Split queries into batches of one shape each; frames may be of several."""
+    for _, group in groupby(queries, key=lambda query: query.picture.shape):
+        alike = list(group)
+        for start in range(0, len(alike), size):
+            yield alike[start : start + size]
 
 
 def _all_same(chosen: list[list[PromptTile]]) -> bool:

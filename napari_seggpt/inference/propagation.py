@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
+from napari_seggpt.frames import DAMAGE
 from napari_seggpt.inference.memory import Memory
+from napari_seggpt.io.layout import one_line
 from napari_seggpt.preprocessing import check_frame
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.settings import PropagationSettings
@@ -25,6 +28,14 @@ class FramePrediction:
 
     index: int
     prediction: Prediction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableFrame:
+    """A frame of a stack that was left out, and why, in one line."""
+
+    index: int
+    reason: str
 
 
 def plan(
@@ -81,13 +92,35 @@ def _source(frame: int, references: Collection[int], direction: str) -> int | No
     return min(allowed, key=lambda r: (abs(r - frame), r), default=None)
 
 
+@overload
 def predict_stack(
     stack: Frames,
     predictor: Predictor,
     *,
     settings: PropagationSettings | None = None,
     protected: Collection[int] = (),
-) -> Iterator[FramePrediction]:
+) -> Iterator[FramePrediction]: ...
+
+
+@overload
+def predict_stack(
+    stack: Frames,
+    predictor: Predictor,
+    *,
+    settings: PropagationSettings | None = None,
+    protected: Collection[int] = (),
+    skip_unreadable: bool,
+) -> Iterator[FramePrediction | UnreadableFrame]: ...
+
+
+def predict_stack(
+    stack: Frames,
+    predictor: Predictor,
+    *,
+    settings: PropagationSettings | None = None,
+    protected: Collection[int] = (),
+    skip_unreadable: bool = False,
+) -> Iterator[FramePrediction | UnreadableFrame]:
     """Predict the frames of a stack, one after the other.
 
     Prompts of the predictor with an index are references in this stack: the frames
@@ -105,69 +138,84 @@ def predict_stack(
         Memory, range, step and direction.
     protected : collection of int
         Further frames that are left as they are.
+    skip_unreadable : bool
+        Whether a frame that cannot be read is told of and left out, rather than
+        ending all.
 
     Yields
     ------
-    FramePrediction
+    FramePrediction or UnreadableFrame
         Every frame of the range but references and protected ones.
 
     Raises
     ------
     FrameError
-        If a frame is no picture.
+        If a frame is no picture, or cannot be read and is not to be left out.
     ValueError
         If the predictor has no prompt with labels.
     """
     settings = settings or PropagationSettings()
     chains = plan(len(stack), predictor.references, settings, protected=protected)
     if settings.memory == 0:
-        yield from _predict_independent(stack, predictor, chains)
-        return
-    for chain in chains:
-        yield from _predict_chain(stack, predictor, chain, Memory(settings.memory))
+        steps = _predict_independent(stack, predictor, chains)
+    else:
+        steps = itertools.chain.from_iterable(
+            _predict_chain(stack, predictor, chain, Memory(settings.memory))
+            for chain in chains
+        )
+    for step in steps:
+        if not isinstance(step, _Problem):
+            yield step
+        elif skip_unreadable:
+            yield UnreadableFrame(index=step.index, reason=one_line(step.error))
+        else:
+            raise step.error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Problem:
+    """What came up when a frame was read."""
+
+    index: int
+    error: Exception
 
 
 def _predict_independent(
     stack: Frames, predictor: Predictor, chains: list[list[int]]
-) -> Iterator[FramePrediction]:
+) -> Iterator[FramePrediction | _Problem]:
     frames = [frame for chain in chains for frame in chain]
     size = predictor.settings.batch
     for start in range(0, len(frames), size):
-        indices = frames[start : start + size]
-        pictures, error = _read_until_broken(stack, indices)
-        if pictures:
-            predictions = predictor.predict_batch(
-                pictures, indices=indices[: len(pictures)]
-            )
-            for index, prediction in zip(indices, predictions, strict=False):
-                yield FramePrediction(index=index, prediction=prediction)
-        if error is not None:
-            raise error
+        read = {index: _read(stack, index) for index in frames[start : start + size]}
+        pictures = {i: x for i, x in read.items() if not isinstance(x, _Problem)}
+        predictions: Iterator[Prediction] = iter(())
+        if pictures:  # a broken frame costs none of the batch that it is in
+            found = list(pictures.values())
+            predictions = iter(predictor.predict_batch(found, indices=list(pictures)))
+        for index, frame in read.items():
+            if isinstance(frame, _Problem):
+                yield frame
+            else:
+                yield FramePrediction(index=index, prediction=next(predictions))
 
 
-def _read_until_broken(
-    stack: Frames, indices: list[int]
-) -> tuple[list[NDArray[Any]], Exception | None]:
-    """Read frames; where one is broken, return those before it and the error.
-
-    So a broken frame costs none of the batch that it is in.
-    """
-    pictures: list[NDArray[Any]] = []
-    for index in indices:
-        try:
-            frame = stack[index]
-            check_frame(frame)
-        except (ValueError, OSError) as error:
-            return pictures, error
-        pictures.append(frame)
-    return pictures, None
+def _read(stack: Frames, index: int) -> NDArray[Any] | _Problem:
+    try:
+        frame = stack[index]
+        check_frame(frame)
+    except DAMAGE as error:
+        return _Problem(index=index, error=error)
+    return frame
 
 
 def _predict_chain(
     stack: Frames, predictor: Predictor, chain: list[int], memory: Memory
-) -> Iterator[FramePrediction]:
+) -> Iterator[FramePrediction | _Problem]:
     for index in chain:
-        frame = stack[index]
+        frame = _read(stack, index)
+        if isinstance(frame, _Problem):
+            yield frame
+            continue
         (prediction,) = predictor.predict_batch([frame], indices=[index], memory=memory)
         yield FramePrediction(index=index, prediction=prediction)
         if index != chain[-1]:

@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_seggpt.model.config import SegGPTConfig
     from napari_seggpt.settings import PredictionSettings, TilingSettings
 
-SMALLEST_SIDE = 8.0  # model pixels; an object below it is half a patch or less
-WANTED_SIDE = 16.0  # what tiles are suggested to make of it: one patch
 LARGEST_SCALE = 4.0  # enlarging further shows the model nothing new
 
 
@@ -112,18 +111,20 @@ def _starts(extent: int, side: int, overlap: float) -> list[int]:
 def blend(
     colors: Iterable[NDArray[np.float32]], tiles: list[Tile], shape: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Join the colours (h, w, 3) of tiles on the frame's grid.
+    """Join the colours (h, w, C) of tiles on the frame's grid.
 
     Returns
     -------
     NDArray[np.float32]
-        (H, W, 3). Where tiles overlap, each counts by its distance from its edge.
+        (H, W, C). Where tiles overlap, each counts by its distance from its edge.
     """
     if len(tiles) == 1:
         return resize_colors(next(iter(colors)), shape)
-    total = np.zeros((*shape, 3), dtype=np.float32)
     weights = np.zeros((*shape, 1), dtype=np.float32)
-    for picture, tile in zip(colors, tiles, strict=True):
+    total = weights
+    for number, (picture, tile) in enumerate(zip(colors, tiles, strict=True)):
+        if number == 0:
+            total = np.zeros((*shape, picture.shape[2]), dtype=np.float32)
         resized = resize_colors(picture, (tile.height, tile.width))
         window = _window(tile)
         part = (
@@ -146,7 +147,7 @@ def _window(tile: Tile) -> NDArray[np.float32]:
 
 
 def suggest_scale(
-    labels: Iterable[NDArray[np.integer[Any]]], size: tuple[int, int]
+    labels: Iterable[NDArray[np.integer[Any]]], config: SegGPTConfig
 ) -> tuple[float, float | None]:
     """Say how small the smallest labelled object becomes, and which tiles would help.
 
@@ -154,8 +155,8 @@ def suggest_scale(
     ----------
     labels : iterable of NDArray
         Label images (H, W) of the references.
-    size : tuple of int
-        (h, w) of the model's input.
+    config : SegGPTConfig
+        Of the model.
 
     Returns
     -------
@@ -168,11 +169,12 @@ def suggest_scale(
     smallest, scale = float("inf"), None
     for image in labels:
         original = object_side(image)
-        squeeze = float(np.sqrt(size[0] * size[1] / image.size))
+        height, width = config.seen_size(image.shape)
+        squeeze = float(np.sqrt(height * width / image.size))
         if original * squeeze < smallest:
             smallest = original * squeeze
-            wanted = min(WANTED_SIDE / original, LARGEST_SCALE)
-            helps = smallest < SMALLEST_SIDE and wanted > squeeze
+            wanted = min(2 * config.smallest_object / original, LARGEST_SCALE)
+            helps = smallest < config.smallest_object and wanted > squeeze
             scale = round(wanted, 2) if helps else None
     return smallest, scale
 

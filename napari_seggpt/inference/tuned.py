@@ -12,6 +12,7 @@ from napari_seggpt.model.checkpoint import model_hash
 from napari_seggpt.model.prompt_map import PromptMap
 from napari_seggpt.model.seggpt import SEG_TYPES
 from napari_seggpt.palette import Palette
+from napari_seggpt.preprocessing import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -49,10 +50,11 @@ def check_tuned(tuned: Sequence[TunedPrompt], model: SegGPT, seg_type: SegType) 
                 f"got {prompt.seg_type!r}."
             )
         size = prompt.images.shape[-2:]
-        if size != model.config.image_size:
+        tiled = prompt.tile_scale is not None
+        wanted = model.config.tile_size if tiled else model.config.seen_size(size)
+        if size != wanted:
             raise TunedPromptError(
-                f"Expected pictures of {model.config.image_size} in a tuned prompt, "
-                f"got {size}."
+                f"Expected pictures of {wanted} in a tuned prompt, got {size}."
             )
 
 
@@ -80,6 +82,12 @@ def _same(one: Palette, other: Palette) -> bool:
     return np.array_equal(one.ids, other.ids) and np.array_equal(
         one.colors, other.colors
     )
+
+
+def palette_tensor(palette: Palette) -> torch.Tensor:
+    """Return black and the palette's colours, normalised: (1, R, 3)."""
+    colors = np.vstack([np.zeros((1, 3), np.float32), palette.colors])
+    return torch.from_numpy(normalise(colors[None])[:, 0].T[None])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +142,8 @@ def _encode(model: SegGPT, prompt: TunedPrompt, device: torch.device) -> Encoded
         for x in (prompt.images, prompt.colors)
     )
     seg_type = torch.tensor([SEG_TYPES[prompt.seg_type]], device=device)
-    return model.encode_prompts(images, colors, seg_type)
+    palette = palette_tensor(prompt.palette).to(device)
+    return model.encode_prompts(images, colors, seg_type, palette=palette)
 
 
 def _load_map(

@@ -7,34 +7,45 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from napari_seggpt.io.drafts import draft
+    from napari_seggpt.io.label_values import smallest_dtype
     from napari_seggpt.io.labels import LabelsWriter
     from napari_seggpt.io.layout import StackError, normalize_unit
+    from napari_seggpt.io.painted import ColorIds
     from napari_seggpt.io.readers import open_stack, read_frame
     from napari_seggpt.io.stacks import Stack, array_stack
-    from napari_seggpt.io.writers import create_labels, reopen_labels
+    from napari_seggpt.io.writers import check_output, create_labels, reopen_labels
 
 __all__ = [
+    "ColorIds",
     "LabelsWriter",
     "Stack",
     "StackError",
     "array_stack",
+    "check_output",
     "create_labels",
+    "draft",
     "normalize_unit",
     "open_stack",
     "read_frame",
     "reopen_labels",
+    "smallest_dtype",
 ]
 
 _HOMES = {
+    "ColorIds": "painted",
     "LabelsWriter": "labels",
     "Stack": "stacks",
     "StackError": "layout",
     "array_stack": "stacks",
+    "check_output": "writers",
     "create_labels": "writers",
+    "draft": "drafts",
     "normalize_unit": "layout",
     "open_stack": "readers",
     "read_frame": "readers",
     "reopen_labels": "writers",
+    "smallest_dtype": "label_values",
 }
 
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from napari_seggpt.io.layout import FRAME_AXES, UNNAMED, Layout, StackError, one_line
+from napari_seggpt.io.layout import (
+    FRAME_AXES,
+    MAYBE_COLORS,
+    UNNAMED,
+    Layout,
+    StackError,
+    one_line,
+)
 from napari_seggpt.io.stacks import Stack
 from napari_seggpt.io.tiff import TiffSource
 
@@ -23,11 +31,21 @@ if TYPE_CHECKING:
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 
+# What programs write beside an image, named as the image and one of these.
+_MASK_WORDS = r"(cp_)?masks?|labels?|seg|(simple )?segmentation|instances?|gt"
+_MASK_NAME = re.compile(rf"(.+?)[_ -]({_MASK_WORDS})", re.IGNORECASE)
+_BESIDE_NAME = re.compile(
+    rf"(.+?)[_ -]({_MASK_WORDS}|(cp_)?outlines|flows|probabilities|overlay)",
+    re.IGNORECASE,
+)
+
 # How Pillow's modes are read: the mode converted to, dtype and number of samples. Of
 # these formats only 16-bit PNG has mode "I", in older Pillow. Alpha says how to display
-# a pixel, not what was seen there, and is left out.
+# a pixel, not what was seen there, and is left out; but what is transparent in labels
+# is background.
 _GREY = ("L", np.uint8, 1)
 _COLOR = ("RGB", np.uint8, 3)
+_COLOR_WITH_ALPHA = ("RGBA", np.uint8, 4)
 _MODES: dict[str, tuple[str, type[np.generic], int]] = {
     "1": _GREY,
     "L": _GREY,
@@ -65,6 +83,7 @@ class PictureSource:
                 shape=(image.height, image.width, num_samples),
                 dtype=np.dtype(dtype),
                 calibration={},
+                is_lossy=image.format == "JPEG",
             )
 
     def read(self, index: Index) -> npt.NDArray[Any]:
@@ -89,6 +108,8 @@ class PictureSource:
     def _mode(self, image: Image.Image) -> tuple[str, type[np.generic], int]:
         if self._labels and image.mode == "P":
             return _GREY
+        if self._labels and image.mode == "RGBA":
+            return _COLOR_WITH_ALPHA
         return _MODES.get(image.mode, _COLOR)
 
 
@@ -101,6 +122,8 @@ class FolderSource:
         The files, at least one, in the order of the frames.
     labels : bool
         As of `PictureSource`.
+    notes : tuple of str
+        What a person should know of the choice of files.
 
     Raises
     ------
@@ -108,7 +131,13 @@ class FolderSource:
         If a file is no image of one frame, or differs from the first.
     """
 
-    def __init__(self, paths: Sequence[Path], *, labels: bool) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        *,
+        labels: bool,
+        notes: tuple[str, ...] = (),
+    ) -> None:
         self._paths = tuple(paths)
         self._labels = labels
         with self._open(0) as first:
@@ -119,6 +148,8 @@ class FolderSource:
                 shape=(len(paths), *first.frame_shape, first.num_channels),
                 dtype=first.dtype,
                 calibration={axis: (size, unit) for axis, size, unit in sizes},
+                notes=notes,
+                is_lossy=first.is_lossy,
             )
         for number in range(1, len(paths)):
             with self._open(number) as other:
@@ -127,13 +158,20 @@ class FolderSource:
                         f"Expected frames of one shape and dtype, {_kind(first)} as in "
                         f"{paths[0].name}, got {_kind(other)} in {paths[number].name}."
                     )
+                if other.is_lossy:
+                    self.layout = replace(self.layout, is_lossy=True)
 
     def read(self, index: Index) -> npt.NDArray[Any]:
         """Return the block at one integer or full slice per axis."""
         number, *inside = index
         assert isinstance(number, int)
         with self._open(number) as frame:
-            return frame[0].reshape(self.layout.shape[1:])[tuple(inside)]
+            try:
+                pixels = frame[0]
+            except StackError as error:
+                reason = one_line(error.__cause__ or error)
+                raise StackError(f"{self._paths[number].name}: {reason}") from error
+        return pixels.reshape(self.layout.shape[1:])[tuple(inside)]
 
     def close(self) -> None:
         """Do nothing: files are open only while they are read."""
@@ -141,11 +179,14 @@ class FolderSource:
     def _open(self, number: int) -> Stack:
         """Open one file, a stack of one frame."""
         path = self._paths[number]
+        source: Source
         if path.suffix.lower() in TIFF_SUFFIXES:
-            source: Source = TiffSource(path)
+            source = TiffSource(path, labels=self._labels)
         else:
             source = PictureSource(path, labels=self._labels)
-        stack = Stack(source, name=path.name)
+        # There is one frame a file, so that its planes can be no frames.
+        has_planes = MAYBE_COLORS in source.layout.axes
+        stack = Stack(source, channels=True if has_planes else None, name=path.name)
         if len(stack) != 1:
             stack.close()
             raise StackError(
@@ -162,6 +203,8 @@ def _kind(frame: Stack) -> str:
 def image_files(folder: Path) -> list[Path]:
     """Return the image files of a folder, frame2 before frame10, hidden ones left out.
 
+    Pipes and devices are left out, too, as reading them may never end.
+
     Raises
     ------
     StackError
@@ -171,7 +214,9 @@ def image_files(folder: Path) -> list[Path]:
     paths = [
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in suffixes and not path.name.startswith(".")
+        if path.suffix.lower() in suffixes
+        and not path.name.startswith(".")
+        and path.is_file()
     ]
     if not paths:
         raise StackError(
@@ -181,7 +226,54 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(paths, key=natural_key)
 
 
-def natural_key(path: Path) -> list[tuple[int, str]]:
-    """Return a sorting key that compares the numbers in a file name as numbers."""
-    parts = re.split(r"(\d+)", path.name.lower())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+def frame_files(folder: Path, *, labels: bool) -> tuple[list[Path], tuple[str, ...]]:
+    """Return the files of a folder that are frames, and what is to be said of others.
+
+    Masks that lie beside their images, as programs name them, are frames only of
+    labels; they are the only ones then.
+
+    Raises
+    ------
+    StackError
+        If there is none, or an image has no mask beside it though others have.
+    """
+    files = image_files(folder)
+    stems = {file.stem for file in files}
+    beside = _beside(files, stems, _BESIDE_NAME)
+    if not beside:
+        return files, ()
+    images = [file for file in files if file not in beside]
+    masks = _beside(files, stems, _MASK_NAME)
+    if not (labels and masks):
+        others = [file for file in files if file in beside]
+        return images, (_left_out(others, "masks and the like beside the images"),)
+    without = [file for file in images if file.stem not in masks.values()]
+    if without or len(masks) != len(images):
+        name = without[0].name if without else f"{len(masks)} for {len(images)} images"
+        raise StackError(
+            f"Expected one mask beside each image of {folder.name}, got "
+            f"{'none for ' if without else ''}{name}."
+        )
+    return [*masks], (_left_out(images, "images beside the masks"),)
+
+
+def _beside(
+    files: Sequence[Path], stems: set[str], name: re.Pattern[str]
+) -> dict[Path, str]:
+    """Return the files that are named after an image, with the stem of that."""
+    matches = ((file, name.fullmatch(file.stem)) for file in files)
+    return {file: match[1] for file, match in matches if match and match[1] in stems}
+
+
+def _left_out(files: Sequence[Path], what: str) -> str:
+    return f"{len(files)} {what} are left out, the first of them {files[0].name}"
+
+
+def natural_key(path: Path) -> list[int | str]:
+    """Return a sorting key that compares the numbers in a file name as numbers.
+
+    It is that of napari, so that frames have the same numbers there: capital letters
+    come before small ones.
+    """
+    parts = re.split(r"([0-9]+)", path.name)
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 AXES = ("z", "t")  # the axes that every format can write
+UNKNOWN_UNITS = ("pixel", "frame")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

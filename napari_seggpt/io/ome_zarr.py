@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import os
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import zarr
+from zarr.storage import LocalStore
 
+from napari_seggpt.frames import DAMAGE
+from napari_seggpt.io.axes import guess_axes
 from napari_seggpt.io.layout import (
     StackError,
     axis_name,
     choose,
-    guess_axes,
     normalize_unit,
     one_line,
     positive,
 )
 from napari_seggpt.io.stacks import ArraySource
+from napari_seggpt.untrusted import as_type, check_fits_memory, check_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Literal
 
     from napari_seggpt.io.layout import Calibration
 
 ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
+METADATA_FILES = (*ZARR_FILES, ".zattrs", ".zmetadata")
 OLD_AXES = ("t", "c", "z", "y", "x")  # NGFF before 0.3 named no axes
 AXIS_TYPES = {"time": "t", "channel": "c"}
 
@@ -33,6 +39,18 @@ AXIS_TYPES = {"time": "t", "channel": "c"}
 def is_zarr(path: Path) -> bool:
     """Return whether a folder is a zarr array or group."""
     return any((path / name).is_file() for name in ZARR_FILES)
+
+
+class FileStore(LocalStore):
+    """A folder as a store, in which pipes and devices are no chunks.
+
+    A path as a text would be taken for a URL if it has two colons.
+    """
+
+    async def get(self, key: str, *args: Any, **kwargs: Any) -> Any:
+        """Read a file; reading a pipe may never end."""
+        check_regular(self.root / key)
+        return await super().get(key, *args, **kwargs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,20 +63,80 @@ class ZarrImage:
     num_levels: int
 
 
-def open_zarr(path: Path, *, level: int = 0, series: int = 0) -> ArraySource:
+@dataclass(frozen=True, kw_only=True)
+class _Axis:
+    """An axis of OME-Zarr metadata."""
+
+    name: str
+    type: str | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Transformation:
+    """A transformation of OME-Zarr metadata, of which only scales are used."""
+
+    scale: list[float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Dataset:
+    """A resolution level of OME-Zarr metadata."""
+
+    path: str
+    coordinateTransformations: list[_Transformation] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Multiscale:
+    """An image of OME-Zarr metadata; NGFF 0.3 has names of axes only."""
+
+    datasets: list[_Dataset]
+    axes: list[_Axis | str] = field(default_factory=lambda: [*OLD_AXES])
+    coordinateTransformations: list[_Transformation] = field(default_factory=list)
+
+
+def open_zarr(
+    path: Path, *, level: int = 0, series: int = 0, labels: bool = False
+) -> ArraySource:
     """Return a zarr array, or one resolution level of an OME-Zarr image, as a source.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    level, series : int
+        Resolution level, and which image of several.
+    labels : bool
+        Whether nothing is stored where nothing was labelled.
 
     Raises
     ------
     StackError
-        If there is no zarr array to be found, or no such series or level.
+        If there is no zarr array to be found, no such series or level, or images
+        without a single chunk.
     """
-    image = find_image(path, level=level, series=series)
+    image = find_image(path, level=level, series=series, labels=labels)
+    if not labels and not _has_chunks(path / image.array.path):
+        raise StackError(
+            f"Expected pixels in {path.name}, got none: it was never written, or its "
+            "files are lost."
+        )
     return ArraySource(image.array, image.axes, image.calibration)
 
 
+def _has_chunks(folder: Path) -> bool:
+    names = (name for *_, files in os.walk(folder) for name in files)
+    return any(name not in METADATA_FILES for name in names)
+
+
 def find_image(
-    path: Path, *, level: int = 0, series: int = 0, mode: Literal["r", "r+"] = "r"
+    path: Path,
+    *,
+    level: int = 0,
+    series: int = 0,
+    mode: Literal["r", "r+"] = "r",
+    labels: bool = False,
 ) -> ZarrImage:
     """Open an array, or find one in a group by the group's OME-Zarr metadata.
 
@@ -68,25 +146,52 @@ def find_image(
         If there is no zarr array to be found, or no such series or level.
     """
     try:
-        node = zarr.open(str(path), mode=mode)
-        if isinstance(node, zarr.Array):
-            return _plain_image([node], level, series)
-        images = _images(node)
-        if not images:
-            return _plain_image([array for _, array in node.arrays()], level, series)
-        group, multiscales = choose(images, series, "a series")
-        return _multiscale_image(group, multiscales, level)
+        image = _find_image(path, level, series, mode, labels=labels)
+        array = image.array
+        parts = getattr(array, "shards", None) or array.chunks
+        num_bytes = math.prod(parts) * array.dtype.itemsize
+        check_fits_memory(num_bytes, f"a chunk {parts}")
     except StackError as error:
         raise StackError(f"{path.name}: {error}") from None
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except DAMAGE as error:
         raise StackError(
             f"Expected a zarr array or an OME-Zarr image, got {path.name}: "
             f"{one_line(error)}"
         ) from error
+    return image
+
+
+def _find_image(
+    path: Path, level: int, series: int, mode: Literal["r", "r+"], *, labels: bool
+) -> ZarrImage:
+    node = zarr.open(FileStore(path, read_only=mode == "r"), mode=mode)
+    if isinstance(node, zarr.Array):
+        return _plain_image([node], level, series, labels=labels)
+    images = _images(node)
+    if images:
+        return _multiscale_image(*choose(images, series, "a series"), level)
+    _refuse_plate(node, path)
+    arrays = [array for _, array in node.arrays()]
+    return _plain_image(arrays, level, series, labels=labels)
+
+
+def _refuse_plate(group: zarr.Group, path: Path) -> None:
+    ome = _ome(group)
+    if "plate" in ome:
+        wells = ", ".join(str(well["path"]) for well in ome["plate"]["wells"][:3])
+        raise StackError(
+            f"Expected an image, got a plate with wells {wells} ...: open an image in "
+            f"one of them, as {path.name}/{ome['plate']['wells'][0]['path']}/0."
+        )
+    if "well" in ome:
+        fields = ", ".join(str(image["path"]) for image in ome["well"]["images"][:3])
+        raise StackError(
+            f"Expected an image, got a well with images {fields} ...: open one of them."
+        )
 
 
 def _plain_image(
-    arrays: Sequence[zarr.Array[Any]], level: int, series: int
+    arrays: Sequence[zarr.Array[Any]], level: int, series: int, *, labels: bool
 ) -> ZarrImage:
     """Return the only one of `arrays`, which no OME-Zarr metadata describes."""
     if len(arrays) != 1:
@@ -98,7 +203,7 @@ def _plain_image(
     array = choose(arrays, series, "a series")
     axes = _dimension_names(array)
     if not {"y", "x"} <= set(axes):
-        axes = guess_axes(array.shape)
+        axes = guess_axes(array.shape, labels=labels)
     return ZarrImage(array=array, axes=axes, calibration={}, num_levels=1)
 
 
@@ -133,23 +238,23 @@ def _ome(group: zarr.Group) -> Mapping[str, Any]:
 
 
 def _multiscale_image(
-    group: zarr.Group, multiscales: Mapping[str, Any], level: int
+    group: zarr.Group, described: Mapping[str, Any], level: int
 ) -> ZarrImage:
     """Return one resolution level of an OME-Zarr image."""
-    dataset = choose(multiscales["datasets"], level, "a level")
-    array = group[dataset["path"]]
+    image = as_type(described, _Multiscale)
+    dataset = choose(image.datasets, level, "a level")
+    array = group[dataset.path]
     if not isinstance(array, zarr.Array):
-        raise StackError(f"Expected an array at {dataset['path']!r}, got a group.")
-    axes = [
-        axis if isinstance(axis, dict) else {"name": axis}  # NGFF 0.3 has names only
-        for axis in multiscales.get("axes", OLD_AXES)
-    ]
+        raise StackError(f"Expected an array at {dataset.path!r}, got a group.")
+    axes = [_Axis(name=axis) if isinstance(axis, str) else axis for axis in image.axes]
     names = tuple(
-        AXIS_TYPES.get(axis.get("type", ""), axis_name(axis["name"])) for axis in axes
+        AXIS_TYPES.get(axis.type or "", axis_name(axis.name)) for axis in axes
     )
-    scales = _scale(multiscales, len(axes)), _scale(dataset, len(axes))
+    scales = (
+        _scale(found.coordinateTransformations, len(axes)) for found in (image, dataset)
+    )
     sizes = [positive(outer * inner) for outer, inner in zip(*scales, strict=True)]
-    units = [normalize_unit(axis.get("unit")) for axis in axes]
+    units = [normalize_unit(axis.unit) for axis in axes]
     return ZarrImage(
         array=array,
         axes=names,
@@ -158,13 +263,13 @@ def _multiscale_image(
             for name, size, unit in zip(names, sizes, units, strict=True)
             if size is not None
         },
-        num_levels=len(multiscales["datasets"]),
+        num_levels=len(image.datasets),
     )
 
 
-def _scale(described: Mapping[str, Any], ndim: int) -> list[float]:
+def _scale(transformations: Sequence[_Transformation], ndim: int) -> list[float]:
     """Return the scale of an image or of one of its datasets, ones if it has none."""
-    for transformation in described.get("coordinateTransformations", ()):
-        if "scale" in transformation:
-            return list(transformation["scale"])
-    return [1.0] * ndim
+    scales: Iterator[list[float]] = (
+        found.scale for found in transformations if found.scale is not None
+    )
+    return next(scales, [1.0] * ndim)

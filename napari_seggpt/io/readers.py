@@ -9,12 +9,14 @@ from napari_seggpt.io.folder import (
     PICTURE_SUFFIXES,
     TIFF_SUFFIXES,
     FolderSource,
-    image_files,
+    frame_files,
 )
 from napari_seggpt.io.layout import StackError, choose
 from napari_seggpt.io.ome_zarr import is_zarr, open_zarr
+from napari_seggpt.io.painted import ColorIds, PaintedSource, is_painted
 from napari_seggpt.io.stacks import Stack
 from napari_seggpt.io.tiff import TiffSource
+from napari_seggpt.untrusted import check_regular
 
 if TYPE_CHECKING:
     import os
@@ -30,8 +32,10 @@ def open_stack(
     axis: str | None = None,
     at: int = 0,
     level: int = 0,
-    series: int = 0,
+    series: int | None = None,
+    channels: bool | None = None,
     labels: bool = False,
+    colors: ColorIds | None = None,
 ) -> Stack:
     """Open a file or folder as a stack, without reading a pixel.
 
@@ -50,11 +54,19 @@ def open_stack(
         Index on the other axis, of data that has both z and t.
     level : int
         Resolution level of a pyramid, 0 the finest.
-    series : int
-        Which image, of a file that holds several.
+    series : int, optional
+        Which image, of a file that holds several. By default pages that are alike are
+        joined to one stack; of other formats it is the first.
+    channels : bool, optional
+        Whether what may be channels or colours is taken for those of a frame, or for
+        frames. By default it is decided as napari shows it, or by its length; the
+        stack's `notes` say how.
     labels : bool
-        Whether these are labels: the pixels of palette images are then read as
-        indices instead of colours.
+        Whether these are labels: integers without channels. The pixels of palette
+        images are then read as indices instead of colours. Labels that were saved as
+        colours or as JPEG are looked at, each frame once, and read as `painted` says.
+    colors : ColorIds, optional
+        Which colour is which id, if colours mean the same as in other files.
 
     Raises
     ------
@@ -65,16 +77,33 @@ def open_stack(
     path = Path(path)
     source = _open_source(path, level=level, series=series, labels=labels)
     try:
-        return Stack(source, axis=axis, at=at, name=path.name)
+        if labels and is_painted(source.layout):
+            source = PaintedSource(source, colors or ColorIds())
+        return Stack(
+            source, axis=axis, at=at, channels=channels, labels=labels, name=path.name
+        )
     except StackError as error:
         source.close()
         raise StackError(f"{path.name}: {error}") from None
 
 
 def read_frame(
-    path: str | os.PathLike[str], *, labels: bool = False
+    path: str | os.PathLike[str],
+    *,
+    labels: bool = False,
+    colors: ColorIds | None = None,
 ) -> npt.NDArray[Any]:
     """Read a file that holds a single image.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    labels : bool
+        Whether these are labels, as of `open_stack`.
+    colors : ColorIds, optional
+        Which colour is which id, in all files that are read. Without it, labels that
+        were saved as several colours are refused, as ids would differ between files.
 
     Returns
     -------
@@ -86,26 +115,37 @@ def read_frame(
     StackError
         If it cannot be read, or holds several frames.
     """
-    with open_stack(path, labels=labels) as stack:
+    known = ColorIds() if colors is None else colors
+    with open_stack(path, labels=labels, colors=known) as stack:
         if len(stack) != 1:
             raise StackError(f"expected one image in {path}, got {len(stack)} frames")
+        if colors is None and len(known.colors) > 1:
+            raise StackError(
+                f"Expected label ids in {path}, got {len(known.colors)} colours."
+            )
         return stack[0]
 
 
-def _open_source(path: Path, *, level: int, series: int, labels: bool) -> Source:
+def _open_source(path: Path, *, level: int, series: int | None, labels: bool) -> Source:
     if not path.exists():
         raise StackError(
             f"Expected a file or folder, got {path}, which does not exist."
         )
+    try:
+        check_regular(path)
+    except ValueError as error:
+        raise StackError(str(error)) from None
     suffix = path.suffix.lower()
     if path.is_dir() and (suffix == ".zarr" or is_zarr(path)):
-        return open_zarr(path, level=level, series=series)
+        return open_zarr(path, level=level, series=series or 0, labels=labels)
     if path.is_file() and suffix in TIFF_SUFFIXES:
-        return TiffSource(path, level=level, series=series)
+        return TiffSource(path, level=level, series=series, labels=labels)
     if path.is_file() and suffix not in PICTURE_SUFFIXES:
         known = ", ".join((*TIFF_SUFFIXES, ".zarr", *PICTURE_SUFFIXES))
         raise StackError(f"Expected a file ending in {known}, got {path.name}.")
-    files = image_files(path) if path.is_dir() else [path]
-    choose(files[:1], level, "a level")
-    choose(files[:1], series, "a series")
-    return FolderSource(files, labels=labels)
+    choose([path], level, "a level")
+    choose([path], series or 0, "a series")
+    if path.is_file():
+        return FolderSource([path], labels=labels)
+    files, notes = frame_files(path, labels=labels)
+    return FolderSource(files, labels=labels, notes=notes)

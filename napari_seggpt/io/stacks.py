@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 import operator
-import zlib
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from napari_seggpt.frames import DAMAGE
+from napari_seggpt.io.axes import guess_axes, select_frames
+from napari_seggpt.io.label_values import as_labels, labels_dtype
 from napari_seggpt.io.layout import (
     UNNAMED,
     Layout,
     StackError,
     axis_name,
-    guess_axes,
     normalize_unit,
     one_line,
-    select_frames,
 )
+from napari_seggpt.untrusted import check_fits_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,8 +46,19 @@ class Stack:
         The axis that frames run along. By default the only one longer than 1, or z.
     at : int
         Index on the other axis, of data that has both z and t.
+    channels : bool, optional
+        Whether what may be channels or colours is taken for those of a frame, or for
+        frames. By default it is decided as napari shows it, or by its length.
+    labels : bool
+        Whether these are labels: their channels are frames, and they are integers.
     name : str
         What the stack is called in errors and in the user interface.
+
+    Attributes
+    ----------
+    notes : tuple of str
+        What a person should know of how the data is read, such as what else it could
+        be taken for.
 
     Raises
     ------
@@ -55,12 +67,26 @@ class Stack:
     """
 
     def __init__(
-        self, source: Source, *, axis: str | None = None, at: int = 0, name: str = ""
+        self,
+        source: Source,
+        *,
+        axis: str | None = None,
+        at: int = 0,
+        channels: bool | None = None,
+        labels: bool = False,
+        name: str = "",
     ) -> None:
         self._source = source
-        self._frames = select_frames(source.layout, axis, at)
+        self._frames = select_frames(
+            source.layout, axis, at, channels=False if labels else channels
+        )
+        self._has_labels = labels
         self._closed = False
+        self.dtype = self.stored_dtype
+        if labels:
+            self.dtype = labels_dtype(self.stored_dtype)
         self.name = name
+        self.notes = (*source.layout.notes, *self._frames.notes)
 
     @property
     def axis(self) -> str:
@@ -68,9 +94,14 @@ class Stack:
         return self._frames.axis
 
     @property
-    def dtype(self) -> np.dtype[Any]:
-        """Data type of the frames, in the byte order of this machine."""
+    def stored_dtype(self) -> np.dtype[Any]:
+        """Data type of the file, in the byte order of this machine."""
         return self._source.layout.dtype.newbyteorder("=")
+
+    @property
+    def is_lossy(self) -> bool:
+        """Whether colours or JPEG stand for what the frames hold."""
+        return self._source.layout.is_lossy
 
     @property
     def frame_shape(self) -> tuple[int, int]:
@@ -133,16 +164,18 @@ class Stack:
         if self._closed:
             raise StackError(f"Expected an open stack, got {self.name}, closed.")
         try:
-            block = self._source.read(self._frames.index(frame))
-        except StackError:
-            raise
-        except (OSError, ValueError, RuntimeError, SyntaxError, zlib.error) as error:
-            # Pillow tells of a damaged PNG by a SyntaxError.
+            check_fits_memory(self._num_frame_bytes, "a frame")
+            return self._to_frame(self._source.read(self._frames.index(frame)))
+        except DAMAGE as error:
             raise StackError(
                 f"Expected frame {frame} of {self.name} to be readable, "
                 f"got: {one_line(error)}"
             ) from error
-        return self._to_frame(block)
+
+    @property
+    def _num_frame_bytes(self) -> int:
+        numbers = math.prod(self._frames.block_lengths.values())
+        return numbers * self.stored_dtype.itemsize
 
     def __iter__(self) -> Iterator[npt.NDArray[Any]]:
         """Read one frame after the other."""
@@ -159,6 +192,8 @@ class Stack:
         frame = np.moveaxis(block, ends, [0, 1]).reshape(*self.frame_shape, -1)
         if self.num_channels == 1:
             frame = frame[..., 0]
+        if self._has_labels:
+            frame = as_labels(frame)
         return np.ascontiguousarray(frame, dtype=self.dtype)
 
     def close(self) -> None:
@@ -223,6 +258,8 @@ def array_stack(
     axes: Sequence[str] | None = None,
     axis: str | None = None,
     at: int = 0,
+    channels: bool | None = None,
+    labels: bool = False,
     pixel_size: Sequence[float] | None = None,
     units: Sequence[str] | None = None,
     name: str = "array",
@@ -236,7 +273,7 @@ def array_stack(
     axes : sequence of str, optional
         One name per dimension, such as "tzyxc". By default frames, y, x and, where
         the last dimension is 3 or 4, colours.
-    axis, at, name
+    axis, at, channels, labels, name
         As of `Stack`.
     pixel_size, units
         For frames, rows and columns; unknown by default.
@@ -250,11 +287,13 @@ def array_stack(
     return Stack(
         ArraySource(
             array,
-            guess_axes(array.shape) if axes is None else tuple(axes),
+            guess_axes(array.shape, labels=labels) if axes is None else tuple(axes),
             dict(zip((UNNAMED, "y", "x"), zip(sizes, names, strict=True), strict=True)),
         ),
         axis=axis,
         at=at,
+        channels=channels,
+        labels=labels,
         name=name,
     )
 

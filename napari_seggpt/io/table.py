@@ -9,6 +9,8 @@ import numpy as np
 from skimage.measure import label as connected
 from skimage.measure import regionprops_table
 
+from napari_seggpt.untrusted import safe_cell
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import IO
@@ -123,8 +125,7 @@ def write_table(
             writer.writeheader()
         for row in measure_frame(labels, spacing, objects=objects):
             name = (classes or {}).get(row["label"], "")
-            writer.writerow(
-                {"frame": index, "class": name, "unit": unit, **facts, **row}
-            )
+            cells = {"frame": index, "class": name, "unit": unit, **facts, **row}
+            writer.writerow({key: safe_cell(cell) for key, cell in cells.items()})
             count += 1
     return count

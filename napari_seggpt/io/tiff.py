@@ -14,7 +14,10 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 
+from napari_seggpt.frames import DAMAGE
 from napari_seggpt.io.layout import (
+    MAYBE_CHANNELS,
+    MAYBE_COLORS,
     UNNAMED,
     Layout,
     StackError,
@@ -24,6 +27,7 @@ from napari_seggpt.io.layout import (
     one_line,
     positive,
 )
+from napari_seggpt.io.tiff_series import check_announced, check_complete, choose_series
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,24 +37,16 @@ if TYPE_CHECKING:
 
     from napari_seggpt.io.layout import Calibration, Index
 
+MINISWHITE = 0  # value of the TIFF tag PhotometricInterpretation
+JPEGS = (6, 7, 33007, 34892)  # values of the TIFF tag Compression
 CENTIMETER = 3  # value of the TIFF tag ResolutionUnit
 MICROMETERS_PER_CENTIMETER = 1e4
 
-# What tifffile raises, besides its own error, where a header holds nonsense.
-DAMAGE = (
-    ArithmeticError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    tifffile.TiffFileError,  # a ValueError only in newer versions
-)
+TIFF_DAMAGE = (*DAMAGE, tifffile.TiffFileError)  # a ValueError only in newer versions
 
 
 class TiffSource:
-    """One image series of a TIFF file, of which only the pages asked for are read.
+    """The images of a TIFF file, of which only the pages asked for are read.
 
     Parameters
     ----------
@@ -58,8 +54,10 @@ class TiffSource:
         The file.
     level : int
         Resolution level of a pyramid, 0 the finest.
-    series : int
-        Which of the images in the file.
+    series : int, optional
+        Which of the images in the file; by default as `choose_series` says.
+    labels : bool
+        Whether values are ids, which are never inverted.
 
     Raises
     ------
@@ -67,26 +65,41 @@ class TiffSource:
         If the file is no TIFF, is truncated, or has no such series or level.
     """
 
-    def __init__(self, path: Path, *, level: int = 0, series: int = 0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        level: int = 0,
+        series: int | None = None,
+        labels: bool = False,
+    ) -> None:
         self._path = path
         # The file is read by seeking, and frames may be asked for from many threads.
         self._lock = threading.Lock()
         with contextlib.ExitStack() as on_error:
             try:
                 self._file = on_error.enter_context(tifffile.TiffFile(path))
-                base = choose(self._file.series, series, "a series")
+                check_announced(self._file)
+                chosen = choose_series(self._file, series)
+                base = chosen.series
                 self._series = choose(base.levels, level, "a level")
-                self._check_complete()
-                self._num_leading = _count_leading_axes(self._series)
+                self._pages = chosen.pages
+                check_complete(self._file, self._series)
+                page = self._series.keyframe
+                self._is_inverted = not labels and page.photometric == MINISWHITE
+                letters, shape = _all_pages(self._series, len(self._pages))
+                self._num_leading = _count_leading_axes(page, shape)
                 self.layout = Layout(
-                    axes=tuple(map(_axis, self._series.get_axes(squeeze=False))),
-                    shape=self._series.get_shape(squeeze=False),
+                    axes=_axes(self._series.kind, letters),
+                    shape=shape,
                     dtype=self._series.dtype,
-                    calibration=_calibration(self._file, series, level),
+                    calibration=_calibration(self._file, base, level),
+                    notes=chosen.notes,
+                    is_lossy=page.compression in JPEGS,
                 )
             except StackError as error:
                 raise StackError(f"{path.name}: {error}") from None
-            except DAMAGE as error:
+            except TIFF_DAMAGE as error:
                 raise StackError(
                     f"Expected a TIFF file, got {path.name}: {one_line(error)}"
                 ) from error
@@ -96,7 +109,8 @@ class TiffSource:
     def offset(self) -> int | None:
         """Where in the file all pixels lie in one piece, None where they do not."""
         in_this_file = self._series.keyframe.parent is self._file
-        return self._series.dataoffset if in_this_file else None
+        is_one_piece = in_this_file and not self._pages
+        return self._series.dataoffset if is_one_piece else None
 
     @property
     def stored_dtype(self) -> np.dtype[Any]:
@@ -117,7 +131,8 @@ class TiffSource:
             for position in itertools.product(*ranges)
         ]
         kept = [n for at, n in zip(leading, lengths, strict=True) if at == slice(None)]
-        return np.stack(pages).reshape(*kept, *pages[0].shape)
+        block = np.stack(pages).reshape(*kept, *pages[0].shape)
+        return _inverted(block) if self._is_inverted else block
 
     def close(self) -> None:
         """Close the file."""
@@ -132,33 +147,41 @@ class TiffSource:
                 start = self.offset + number * size * self.layout.dtype.itemsize
                 handle = self._file.filehandle
                 return handle.read_array(self.stored_dtype, size, start)
+            series = self._series
+            if self._pages:
+                series, number = self._pages[number]
             try:
-                page = self._series[number]
+                page = series[number]
             except (IndexError, struct.error, tifffile.TiffFileError):
                 page = None
             if page is None:
                 raise StackError(
-                    f"Expected {len(self._series)} pages in {self._path.name}, "
+                    f"Expected {len(series)} pages in {self._path.name}, "
                     f"got none for page {number}: the file is truncated or unfinished."
                 )
             return _decode(page)
 
-    def _check_complete(self) -> None:
-        """Check that the file holds all it announces, without reading pixels."""
-        kind, offset = self._series.kind, self.offset
-        # tifffile drops ImageJ's account of the pages if the file is too short for it.
-        complete = not (self._file.is_imagej and kind in ("generic", "uniform"))
-        if offset is not None:
-            complete &= offset + self._series.nbytes <= self._file.filehandle.size
-        if offset is None or kind not in ("imagej", "shaped"):
-            complete &= _next_page(self._file) <= self._file.filehandle.size
-        if not complete:
-            raise StackError("Expected a complete TIFF file, got a truncated one.")
+
+def _inverted(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return values of a file in which 0 is white, as others have them."""
+    return -values if values.dtype.kind in "fc" else np.invert(values)
 
 
 def _axis(letter: str) -> str:
     """Return the name of an axis that tifffile calls `letter`; I and Q are unnamed."""
     return UNNAMED if letter in "IQ" else axis_name(letter)
+
+
+def _axes(kind: str, letters: str) -> tuple[str, ...]:
+    """Return the names of axes, with what the file may call so by mistake.
+
+    Where a program gives tifffile no names, it takes a row of 3 or 4 images for the
+    colours of one, and a row of images in an ImageJ file for channels.
+    """
+    doubts = {("imagej", "C"): MAYBE_CHANNELS}
+    if letters.find("S") < letters.find("Y"):
+        doubts["shaped", "S"] = MAYBE_COLORS
+    return tuple(doubts.get((kind, letter), _axis(letter)) for letter in letters)
 
 
 def _page_number(position: Sequence[int], lengths: Sequence[int]) -> int:
@@ -169,26 +192,25 @@ def _page_number(position: Sequence[int], lengths: Sequence[int]) -> int:
     return number
 
 
-def _count_leading_axes(series: tifffile.TiffPageSeries) -> int:
+def _all_pages(
+    series: tifffile.TiffPageSeries, num_joined: int
+) -> tuple[str, tuple[int, ...]]:
+    """Return axes and shape of a series, or of so many pages of joined ones."""
+    if not num_joined:
+        return series.get_axes(squeeze=False), series.get_shape(squeeze=False)
+    page = series.keyframe
+    return f"I{page.axes}", (num_joined, *page.shape)
+
+
+def _count_leading_axes(page: tifffile.TiffPage, shape: tuple[int, ...]) -> int:
     """Return how many axes run over pages; the others lie within a page."""
-    shape = series.get_shape(squeeze=False)
-    num_pages = math.prod(shape) // math.prod(series.keyframe.shape)
+    num_pages = math.prod(shape) // math.prod(page.shape)
     for count in range(len(shape)):
         if math.prod(shape[:count]) == num_pages:
             return count
     raise StackError(
-        f"Expected axes {shape} made of pages of {series.keyframe.shape}, got a rest."
+        f"Expected axes {shape} made of pages of {page.shape}, got a rest."
     )
-
-
-def _next_page(file: tifffile.TiffFile) -> int:
-    """Return where the last page says that the next one starts, 0 for nowhere."""
-    position = file.pages.next_page_offset
-    if position is None:
-        return 0
-    file.filehandle.seek(position)
-    data = file.filehandle.read(file.tiff.offsetsize)
-    return int.from_bytes(data, "little" if file.byteorder == "<" else "big")
 
 
 def _decode(page: tifffile.TiffPage | tifffile.TiffFrame) -> npt.NDArray[Any]:
@@ -214,11 +236,13 @@ def _decode(page: tifffile.TiffPage | tifffile.TiffFrame) -> npt.NDArray[Any]:
             handle.close()
 
 
-def _calibration(file: tifffile.TiffFile, series: int, level: int) -> Calibration:
+def _calibration(
+    file: tifffile.TiffFile, base: tifffile.TiffPageSeries, level: int
+) -> Calibration:
     """Return the pixel sizes of a series, for one of its levels."""
-    base = file.series[series]
     if base.kind == "ome":
-        known = _ome_calibration(file.ome_metadata or "", series)
+        index = next(i for i, one in enumerate(file.series) if one is base)
+        known = _ome_calibration(file.ome_metadata or "", index)
     else:
         metadata = file.imagej_metadata or next(iter(file.shaped_metadata or ()), {})
         known = _tag_calibration(metadata, base.keyframe)

@@ -30,8 +30,8 @@ class ModelCard:
         Where they are on the Hugging Face hub; None if this package brings them.
     size_bytes : int or None
         Of the file; None if this package brings it.
-    image_size : tuple of int
-        Height and width of the pictures that it sees.
+    config : SegGPTConfig
+        Its geometry.
     """
 
     name: str
@@ -40,7 +40,7 @@ class ModelCard:
     filename: str
     repo: str | None = None
     size_bytes: int | None = None
-    image_size: tuple[int, int] = VIT_LARGE.image_size
+    config: SegGPTConfig = VIT_LARGE
 
     @property
     def url(self) -> str | None:
@@ -56,7 +56,7 @@ _CARDS = (
         title="the built-in model",
         licence="BSD-3-Clause",
         filename="builtin.safetensors",
-        image_size=SMALL.image_size,
+        config=SMALL,
     ),
     ModelCard(
         name="seggpt-vit-large",
@@ -126,20 +126,20 @@ def weights_path(card: ModelCard, cache_dir: str | os.PathLike[str] | None) -> P
     return folder / card.name / card.filename
 
 
-def input_size(name_or_path: str) -> tuple[int, int]:
-    """Return height and width of the pictures that a model sees.
+def model_config(name_or_path: str) -> SegGPTConfig:
+    """Return the geometry of a model without loading it.
 
     Of one's own weights the file is asked, as far as that needs no torch; where it does
-    not say, the published size is taken.
+    not say, it is taken for the published one.
     """
     if name_or_path in MODELS:
-        return MODELS[name_or_path].image_size
+        return MODELS[name_or_path].config
     try:
         with safe_open(Path(name_or_path).expanduser(), framework="numpy") as file:
             text = (file.metadata() or {})["config"]
-        return SegGPTConfig.from_json(text).image_size
+        return SegGPTConfig.from_json(text)
     except (OSError, KeyError, ValueError, SafetensorError):
-        return VIT_LARGE.image_size
+        return VIT_LARGE
 
 
 def readable(size: float) -> str:

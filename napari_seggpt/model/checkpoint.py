@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import logging
 import os
 import uuid
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +22,10 @@ from napari_seggpt.model.layouts import (
     config_from_shapes,
     is_hugging_face,
     rename,
+    without_wrapper,
 )
 from napari_seggpt.model.seggpt import SegGPT
+from napari_seggpt.untrusted import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,6 +37,13 @@ logger = logging.getLogger(__name__)
 FORMAT = "napari-seggpt"
 TYPE_TOKENS = ("type_token_cls", "type_token_ins")
 TORCH_STARTS = (b"PK\x03\x04", b"\x80")  # a zip archive, or a bare pickle
+WRAPPERS = ("model", "state_dict", "model_state_dict")  # keys that hold the weights
+# What Hugging Face calls the weights in a folder, whole or split, the best first.
+FOLDER_FILES = (
+    "model.safetensors", "model.safetensors.index.json",
+    "pytorch_model.bin", "pytorch_model.bin.index.json",
+)  # fmt: skip
+INDEX_END = ".index.json"
 NAMED = 3  # how many wrong tensors an error names
 
 
@@ -42,16 +51,24 @@ class CheckpointError(ValueError):
     """A file does not hold the weights of a SegGPT."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Index:
+    """In which file each tensor of a split model is."""
+
+    weight_map: dict[str, str]
+
+
 def load_checkpoint(path: str | os.PathLike[str]) -> SegGPT:
     """Load a network from weights in any known layout, strictly.
 
     Known are our own safetensors, the official .pth, a Painter checkpoint, and the
-    safetensors of Hugging Face or the folder around them. No code in a file runs.
+    files of Hugging Face or the folder around them, whole or split. The tensors may be
+    wrapped as training programs do it. No code in a file runs.
 
     Parameters
     ----------
     path : path-like
-        A file, or a folder with model.safetensors.
+        A file, or a folder of Hugging Face.
 
     Returns
     -------
@@ -66,12 +83,13 @@ def load_checkpoint(path: str | os.PathLike[str]) -> SegGPT:
     source = Path(path).expanduser()
     try:
         tensors, metadata = _read(source)
+        tensors = without_wrapper(tensors)
         config = _config(tensors, metadata, source)
         if metadata.get("format") != FORMAT:
             tensors = _with_official_names(tensors)
             _add_type_tokens(tensors, config.embed_dim, source)
         return _build(config, tensors)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MemoryError) as error:
         raise CheckpointError(f"{source}: {error}") from error
 
 
@@ -158,16 +176,48 @@ def model_hash(model: SegGPT) -> str:
 def _read(source: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read tensors, mapped into memory where possible, and their metadata."""
     if source.is_dir():
-        source = source / "model.safetensors"
+        files = [source / name for name in FOLDER_FILES]
+        source = next((file for file in files if file.is_file()), files[0])
     if not source.is_file():
         raise ValueError(f"Expected weights, but there is no file {source.name}.")
+    if source.name.endswith(INDEX_END):
+        return _read_parts(source), {}
+    return _read_file(source)
+
+
+def _read_file(source: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     with source.open("rb") as file:
         start = file.read(64)
     if start[8:9] == b"{":  # after the length of the header
-        return _read_safetensors(source)
-    if start.startswith(TORCH_STARTS):
-        return _read_torch(source), {}
-    raise ValueError(f"Expected weights (.safetensors or .pth), got {_name(start)}.")
+        tensors, metadata = _read_safetensors(source)
+    elif start.startswith(TORCH_STARTS):
+        tensors, metadata = _read_torch(source), {}
+    else:
+        raise ValueError(
+            f"Expected weights (.safetensors or .pth), got {_name(start)}."
+        )
+    # A view repeats what is stored once: a file of some kilobytes could ask for more
+    # memory than any computer has.
+    announced = sum(x.numel() * x.element_size() for x in tensors.values())
+    if announced > source.stat().st_size:
+        raise ValueError(
+            f"Expected tensors of at most the {source.stat().st_size} bytes of the "
+            f"file, got {announced} bytes."
+        )
+    return tensors, metadata
+
+
+def _read_parts(index: Path) -> dict[str, Tensor]:
+    """Read the parts of a model that Hugging Face has split into several files."""
+    names = set(read_json(index, _Index).weight_map.values())
+    tensors: dict[str, Tensor] = {}
+    for name in sorted(names):
+        if Path(name).name != name:
+            raise ValueError(f"Expected parts beside {index.name}, got {name!r}.")
+        if not (index.parent / name).is_file():
+            raise ValueError(f"Expected all parts, but there is no file {name}.")
+        tensors |= _read_file(index.parent / name)[0]
+    return tensors
 
 
 def _name(start: bytes) -> str:
@@ -196,28 +246,43 @@ def _metadata(file: Any) -> dict[str, str]:
 
 
 def _read_torch(source: Path) -> dict[str, Tensor]:
+    is_zip = zipfile.is_zipfile(source)
+    if is_zip:
+        _check_zip(source)
     try:
         # Training scripts of this family keep their arguments beside the weights.
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(
-                source,
-                map_location="cpu",
-                weights_only=True,
-                mmap=zipfile.is_zipfile(source),
+                source, map_location="cpu", weights_only=True, mmap=is_zip
             )
     except Exception as error:
         raise ValueError(
             "Expected a PyTorch file with tensors and nothing else, "
             f"got a damaged or unsafe one ({type(error).__name__})."
         ) from error
-    if isinstance(content, dict) and isinstance(content.get("model"), dict):
-        content = content["model"]
+    for wrapper in WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
     if not isinstance(content, dict) or not content:
         raise ValueError(f"Expected named tensors, got {_kind(content)}.")
     strange = [name for name, value in content.items() if not _is_tensor(name, value)]
     if strange:
         raise ValueError(f"Expected named tensors, got others too: {_some(strange)}.")
     return dict(content)
+
+
+def _check_zip(source: Path) -> None:
+    """Refuse an archive that unpacks to more than it is: PyTorch packs nothing."""
+    try:
+        with zipfile.ZipFile(source) as archive:
+            announced = sum(entry.file_size for entry in archive.infolist())
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"Expected a PyTorch file, got {error}.") from error
+    if announced > source.stat().st_size:
+        raise ValueError(
+            f"Expected a PyTorch file that is not packed, got {announced} bytes in "
+            f"{source.stat().st_size}."
+        )
 
 
 def _kind(content: object) -> str:
@@ -255,9 +320,8 @@ def _config_json(source: Path) -> dict[str, Any]:
     path = source / "config.json" if source.is_dir() else source.parent / "config.json"
     if not path.is_file():
         return {}
-    values = json.loads(path.read_text(encoding="utf-8"))
-    is_ours = isinstance(values, dict) and values.get("model_type") == "seggpt"
-    return values if is_ours else {}
+    values = read_json(path, dict[str, Any])
+    return values if values.get("model_type") == "seggpt" else {}
 
 
 def _with_official_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

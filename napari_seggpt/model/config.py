@@ -7,7 +7,11 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from napari_seggpt.untrusted import as_type, parse_json
+
 Decoder = Literal["paint", "readout"]
+STEM_LEVELS, STEM_STRIDE = 6, 4
+FINE_STEP = 32  # the sides of what a readout sees are multiples of so many pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +33,8 @@ class SegGPTConfig:
     tap_indices : tuple of int
         Blocks whose normalised outputs the decoder reads, in this order.
     decoder : {"paint", "readout"}
-        "paint" regresses colours from the taps, as published. "readout" copies
-        the colours of the prompts' matching pixels and refines them.
+        "paint" regresses colours from the taps, as published. "readout" reads the
+        prompts in several ways and weighs what it read.
     decoder_dim : int
         Channels of the decoder's convolutions.
     pretrain_grid : int
@@ -40,12 +44,20 @@ class SegGPTConfig:
     isolated_prompts : bool
         Prompt tokens attend to their own prompt only, so that a prompt is encoded
         once and used for every query. False in the published network.
+    stem_widths : tuple of int
+        Channels of the six levels of the pretrained stem, which a readout needs;
+        without them the pixels are embedded directly.
     stem_dim : int
-        Channels of the convolutional stem (stride 4) before the image patches;
-        0 embeds the pixels directly. The readout needs a stem.
+        Channels (stride 4) to which the levels are joined before the image patches.
     match_dim : int
-        Length of what the readout matches: features, three numbers of place and one
-        of trust.
+        Length of what attention matches: features, three numbers of place and one
+        of trust. There can be no more colours than that.
+    attended_prompts : int
+        To so many prompts, those most like it, a query attends; the linear reads of a
+        readout look at all.
+    fine_sides : tuple of int
+        A readout sees a picture whose longer side has at least and at most so many
+        pixels; `image_size` is what the transformer sees of it.
     """
 
     image_size: tuple[int, int] = (448, 448)
@@ -61,8 +73,11 @@ class SegGPTConfig:
     pretrain_grid: int = 14
     drop_path: float = 0.1
     isolated_prompts: bool = False
+    stem_widths: tuple[int, ...] = ()
     stem_dim: int = 0
     match_dim: int = 0
+    attended_prompts: int = 4
+    fine_sides: tuple[int, int] = (448, 1024)
 
     def __post_init__(self) -> None:
         """Refuse a geometry that no network can have."""
@@ -96,8 +111,10 @@ class SegGPTConfig:
             ("merge_index", -1 <= self.merge_index < self.depth),
             ("tap_indices", self._taps_are_valid()),
             ("decoder", self.decoder in ("paint", "readout")),
-            ("stem_dim", self.stem_dim == 0 or self.patch_size % 4 == 0),
+            ("stem_widths", self._stem_is_possible()),
             ("match_dim", self.decoder != "readout" or self._can_read_out()),
+            ("attended_prompts", self.attended_prompts > 0),
+            ("fine_sides", 0 < self.fine_sides[0] <= self.fine_sides[1]),
         ]
 
     def _taps_are_valid(self) -> bool:
@@ -110,15 +127,57 @@ class SegGPTConfig:
             and all(max(0, self.merge_index) <= i < self.depth for i in taps)
         )
 
+    def _stem_is_possible(self) -> bool:
+        if self.decoder != "readout":
+            return not self.stem_widths
+        return (
+            len(self.stem_widths) == STEM_LEVELS
+            and min(self.stem_widths) > 0
+            and self.stem_dim > 0
+            and self.patch_size % STEM_STRIDE == 0
+        )
+
     def _can_read_out(self) -> bool:
         # Of a key, four numbers are place and trust; at least one must be a feature.
-        return self.isolated_prompts and self.stem_dim > 1 and self.match_dim > 4
+        return self.isolated_prompts and self.match_dim > 4
 
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of patches of one picture."""
         height, width = self.image_size
         return height // self.patch_size, width // self.patch_size
+
+    def seen_size(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Return at what size (h, w) the network sees a picture (H, W, ...).
+
+        The published decoder sees all pictures squeezed to one size; a readout sees
+        them at their own, up to its limits.
+        """
+        height, width = shape[:2]
+        if self.decoder != "readout":
+            return self.image_size
+        least, most = self.fine_sides
+        scale = min(max(height, width, least), most) / max(height, width)
+        rows, columns = (
+            max(FINE_STEP, round(side * scale / FINE_STEP) * FINE_STEP)
+            for side in (height, width)
+        )
+        return rows, columns
+
+    @property
+    def tile_size(self) -> tuple[int, int]:
+        """At what size the network sees a tile."""
+        if self.decoder != "readout":
+            return self.image_size
+        return 2 * self.image_size[0], 2 * self.image_size[1]
+
+    @property
+    def smallest_object(self) -> float:
+        """Side in pixels, as the network sees it, of objects that it can just tell.
+
+        It is half a patch of the published network; a readout tells pixels apart.
+        """
+        return 3.0 if self.decoder == "readout" else self.patch_size / 2
 
     def to_json(self) -> str:
         """Return the config as a JSON text, for the weights' metadata."""
@@ -133,19 +192,18 @@ class SegGPTConfig:
         ValueError
             If the text is no JSON object, or names unknown or impossible values.
         """
-        values: Any = json.loads(text)
-        if not isinstance(values, dict):
-            raise ValueError(f"Expected a JSON object as config, got {text[:80]!r}.")
+        values = parse_json(text, dict[str, Any])
+        if values.get("decoder") == "readout" and not values.get("stem_widths"):
+            raise ValueError(
+                "Expected a readout with a pretrained stem, got one of version 0.1, "
+                "which later versions do not read."
+            )
         unknown = set(values) - {field.name for field in fields(cls)}
         if unknown:
             raise ValueError(
                 f"Expected a SegGPT config, got unknown {sorted(unknown)}."
             )
-        lists = {key: tuple(v) for key, v in values.items() if isinstance(v, list)}
-        try:
-            return cls(**{**values, **lists})
-        except TypeError as error:
-            raise ValueError(f"Expected a SegGPT config: {error}.") from error
+        return as_type(values, cls)
 
 
 VIT_LARGE = SegGPTConfig()
@@ -158,10 +216,11 @@ SMALL = SegGPTConfig(
     merge_index=-1,
     tap_indices=(4,),
     decoder="readout",
-    decoder_dim=64,
+    decoder_dim=32,
     pretrain_grid=16,
     drop_path=0.0,
     isolated_prompts=True,
+    stem_widths=(32, 16, 24, 40, 80, 112),
     stem_dim=64,
     match_dim=40,
 )

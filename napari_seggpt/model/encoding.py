@@ -1,20 +1,70 @@
 """EncodedPrompts: all that the network keeps of prompts.
 
 Axes: B batch of queries, K prompts of each, S streams, N tokens of one picture,
-D width, M fine pixels.
+D width, M pixels that are matched, R colours.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn import functional as F
+
+from napari_seggpt.model.linear import PixelSums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadPrompts:
+    """What prompts offer to be read by a readout; every tensor begins with (B, K).
+
+    Attributes
+    ----------
+    keys, values : Tensor
+        (B, K, M, match_dim), for attention.
+    fine, whole : PixelSums
+        For the two linear reads: of pictures at full resolution, and at a glance.
+    grey, shares : Tensor
+        (B, K, 1, h, w) and (B, K, R, h, w), small pictures and their colours' shares,
+        for motion.
+    predicted : Tensor
+        (B, K), 1 where the colours are the network's own.
+    """
+
+    keys: Tensor
+    values: Tensor
+    fine: PixelSums
+    whole: PixelSums
+    grey: Tensor
+    shares: Tensor
+    predicted: Tensor
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> ReadPrompts:
+        """Apply a function to every tensor."""
+        return _join(self, [self], lambda xs: function(xs[0]))
+
+    def nearest(self, grey: Tensor, count: int) -> tuple[ReadPrompts, Tensor]:
+        """Return the prompts most like queries `grey` (B, 1, h, w), and their places.
+
+        The most alike comes first; at most `count` are kept.
+        """
+        small, own = (F.adaptive_avg_pool2d(x, 16).flatten(1) for x in
+                      (self.grey.flatten(0, 1), grey))  # fmt: skip
+        apart = (small.unflatten(0, self.grey.shape[:2]) - own[:, None]).abs().mean(2)
+        place = apart.argsort(dim=1, stable=True)[:, :count]
+        return self.map(lambda x: take(x, place)), place
+
+
+def take(x: Tensor, place: Tensor) -> Tensor:
+    """Take of (B, K, ...) the prompts at places (B, k)."""
+    index = place.view(*place.shape, *[1] * (x.ndim - 2))
+    return torch.take_along_dim(x, index, dim=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +86,11 @@ class EncodedPrompts:
         Of each block, (B, K, S, heads, N, d), of isolated prompts.
     seam : Tensor or None
         (B, K, w, taps * D), the taps of the lowest patch row of isolated prompts.
-    match_keys, match_values : Tensor or None
-        (B, K, M, match_dim), for the colour readout.
+    palette : Tensor or None
+        (B, K, R, 3), the colours that a readout chooses from, normalised; NaN where a
+        query has fewer.
+    reads : ReadPrompts or None
+        What a readout reads.
     """
 
     grid: tuple[int, int]
@@ -46,8 +99,8 @@ class EncodedPrompts:
     keys: tuple[Tensor, ...] = ()
     values: tuple[Tensor, ...] = ()
     seam: Tensor | None = None
-    match_keys: Tensor | None = None
-    match_values: Tensor | None = None
+    palette: Tensor | None = None
+    reads: ReadPrompts | None = None
 
     @property
     def num_prompts(self) -> int:
@@ -71,6 +124,16 @@ class EncodedPrompts:
         chosen = list(prompts)
         return self.map(lambda x: x[:, chosen])
 
+    def attended(self, place: Tensor) -> EncodedPrompts:
+        """Keep the keys and values of the prompts at places (B, k)."""
+        if place.shape[1] == 1 == self.num_prompts:
+            return self
+        return replace(
+            self,
+            keys=tuple(take(x, place) for x in self.keys),
+            values=tuple(take(x, place) for x in self.values),
+        )
+
     def expand(self, batch: int) -> EncodedPrompts:
         """Offer the same prompts (B is 1) to a batch of queries, without a copy."""
         return self.map(lambda x: x.expand(batch, *x.shape[1:]))
@@ -91,14 +154,23 @@ def _combine(
     grids = {part.grid for part in parts}
     if len(grids) != 1:
         raise ValueError(f"Expected prompts of one size, got grids {sorted(grids)}.")
+    return _join(parts[0], parts, function)
 
-    def combine(values: list[Any]) -> Any:
-        if isinstance(values[0], tuple):
-            return tuple(function(list(xs)) for xs in zip(*values, strict=True))
-        return None if values[0] is None else function(values)
 
-    names = [field.name for field in fields(EncodedPrompts) if field.name != "grid"]
-    combined = {
-        name: combine([getattr(part, name) for part in parts]) for name in names
-    }
-    return EncodedPrompts(grid=grids.pop(), **combined)
+def _join(
+    first: Any, parts: Sequence[Any], function: Callable[[list[Tensor]], Tensor]
+) -> Any:
+    """Apply a function to the tensors of equal place, and rebuild what holds them."""
+    if isinstance(first, torch.Tensor):
+        return function(list(parts))
+    if isinstance(first, (EncodedPrompts, ReadPrompts, PixelSums)):
+        joined = {
+            name: _join(
+                getattr(first, name), [getattr(x, name) for x in parts], function
+            )
+            for name in (field.name for field in fields(first))
+        }
+        return type(first)(**joined)
+    if isinstance(first, tuple) and first and isinstance(first[0], torch.Tensor):
+        return tuple(function(list(xs)) for xs in zip(*parts, strict=True))
+    return first  # the grid, or nothing

@@ -11,6 +11,8 @@ from napari_seggpt.model.config import SegGPTConfig
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from torch import Tensor
+
     Shape = tuple[int, ...]
 
 HUGGING_FACE_NAMES = {
@@ -41,6 +43,29 @@ HUGGING_FACE_TAPS = (
     "encoder_output_indicies",
     "out_indicies",
 )
+
+
+# What programs put before every name: parallel and compiled modules, and trainers.
+WRAPPER_PREFIXES = ("module.", "_orig_mod.", "model.")
+
+
+def without_wrapper(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors without the names of the modules that a program wrapped around.
+
+    The "model." of Hugging Face stands before some of the names only, and stays.
+    """
+    named = dict(tensors)
+    while named and (prefix := _common_prefix(named)):
+        named = {name.removeprefix(prefix): x for name, x in named.items()}
+    return named
+
+
+def _common_prefix(names: Iterable[str]) -> str | None:
+    known = list(names)
+    prefixes = (
+        p for p in WRAPPER_PREFIXES if all(name.startswith(p) for name in known)
+    )
+    return next(prefixes, None)
 
 
 def is_hugging_face(names: Iterable[str]) -> bool:

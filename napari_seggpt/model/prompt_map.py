@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from napari_seggpt.model.readout import COLOR_DIM, PLACE_DIM, TRUST_DIM
+from napari_seggpt.model.attention import PLACE_DIM, TRUST_DIM
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +25,7 @@ TRUST_SCALE = 10.0  # features have length 1, trust is a logarithm
 
 
 class PromptMap(nn.Module):
-    """Changes the keys and values of encoded prompts; nothing until it has learned.
+    """Changes the keys of encoded prompts; nothing until it has learned.
 
     Parameters
     ----------
@@ -36,23 +36,16 @@ class PromptMap(nn.Module):
     def __init__(self, match_dim: int) -> None:
         super().__init__()
         features = match_dim - PLACE_DIM - TRUST_DIM
-        values = match_dim - COLOR_DIM
         self.features = features
         self.key_weight = nn.Parameter(torch.zeros(features, features))
         self.key_bias = nn.Parameter(torch.zeros(features))
         self.trust_weight = nn.Parameter(torch.zeros(features))
-        self.value_weight = nn.Parameter(torch.zeros(values, values))
-        self.value_bias = nn.Parameter(torch.zeros(values))
 
     def forward(self, encoded: EncodedPrompts) -> EncodedPrompts:
-        """Return the prompts with mapped keys and values; colours and places stay."""
-        assert encoded.match_keys is not None  # of every network with a readout
-        assert encoded.match_values is not None
-        return replace(
-            encoded,
-            match_keys=self._keys(encoded.match_keys),
-            match_values=self._values(encoded.match_values),
-        )
+        """Return the prompts with mapped keys; colours and places stay."""
+        assert encoded.reads is not None  # of every network with a readout
+        keys = self._keys(encoded.reads.keys)
+        return replace(encoded, reads=replace(encoded.reads, keys=keys))
 
     def _keys(self, keys: Tensor) -> Tensor:
         features, place, trust = keys.split(
@@ -61,8 +54,3 @@ class PromptMap(nn.Module):
         gain = TRUST_SCALE * (features @ self.trust_weight)
         mapped = features + features @ self.key_weight + self.key_bias
         return torch.cat([mapped, place, trust + gain[..., None]], dim=-1)
-
-    def _values(self, values: Tensor) -> Tensor:
-        colors, others = values[..., :COLOR_DIM], values[..., COLOR_DIM:]
-        mapped = others + others @ self.value_weight + self.value_bias
-        return torch.cat([colors, mapped], dim=-1)

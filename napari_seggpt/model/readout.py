@@ -1,192 +1,257 @@
-"""The colour readout: a decoder that copies the colours of matching prompt pixels.
+"""The readout: a decoder that reads the prompts in several ways and weighs the reads.
 
-A small network learns to copy colours an order of magnitude sooner than to paint
-them. Every fine query pixel attends to the fine pixels of all prompts; the values
-are the prompts' colours themselves. What was read is then refined and upsampled
-with the query's own features, so that edges follow the image.
+A small network learns to copy colours an order of magnitude sooner than to paint them.
+There are four reads: attention copies the colours of pixels that look alike; two linear
+reads, of the frame at its own resolution and of the whole at a glance, tell textures
+apart; motion carries the labels of a similar prompt along. Each is best at something
+else, and a mixer learns where to trust which.
 
-What is matched is features, place and trust: the query says of each pixel how much
-it matters that the colour comes from the same place, and a prompt says of each pixel
-how far it is to be trusted. Both are a few more numbers in the dot product.
-
-Axes: B batch, K prompts, C channels, M fine pixels (stride 4) of one picture.
+Axes: B batch, K prompts, R colours, C channels, H W pixels of the fine picture.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from napari_seggpt.model.attention import AttentionRead
+from napari_seggpt.model.encoding import ReadPrompts
 from napari_seggpt.model.layers import LayerNorm2d
+from napari_seggpt.model.linear import LinearRead
+from napari_seggpt.model.mixer import (
+    EDGE_DIM,
+    NEVER,
+    PICTURE_DIM,
+    LevelSum,
+    Mixer,
+    ResidualConv,
+    resize,
+)
+from napari_seggpt.model.motion import optical_flow, warp
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from napari_seggpt.model.config import SegGPTConfig
 
-STEM_STRIDE = 4
-NEIGHBOURS = 9  # a 3 x 3 window
-COLOR_DIM, PLACE_DIM, TRUST_DIM = 3, 3, 1
-LARGEST_LOG_NEARNESS = 5.0  # then a colour comes from a tenth of a side away at most
+MOTION_PROMPTS = 2  # the labels of so many prompts are carried along
+READS = 4
+FACTS = 8
 
 
-class ResidualConv(nn.Module):
-    """A residual pair of 3 x 3 convolutions."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Views:
+    """A picture as the reads see it.
 
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = LayerNorm2d(channels)
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+    Attributes
+    ----------
+    fine : list of Tensor
+        Levels of the stem, of the picture at its own resolution.
+    whole : list of Tensor
+        Levels of the stem, of the picture squeezed to the transformer's size.
+    matched : Tensor
+        (B, C, h, w), features with context at stride 4 of the squeezed picture.
+    grey : Tensor
+        (B, 1, h, w), small.
+    """
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to the same shape."""
-        return x + self.conv2(F.gelu(self.conv1(self.norm(x))))
+    fine: list[Tensor]
+    whole: list[Tensor]
+    matched: Tensor
+    grey: Tensor
 
-
-class ConvStem(nn.Sequential):
-    """Fine image features at stride 4: (B, 3, H, W) to (B, C, H/4, W/4)."""
-
-    def __init__(self, channels: int) -> None:
-        half = channels // 2
-        super().__init__(
-            nn.Conv2d(3, half, 3, stride=2, padding=1),
-            LayerNorm2d(half),
-            nn.GELU(),
-            nn.Conv2d(half, channels, 3, stride=2, padding=1),
-            ResidualConv(channels),
-        )
+    @property
+    def learned(self) -> list[Tensor]:
+        """What the linear read of the whole reads."""
+        return [*self.whole, self.matched]
 
 
-class ReadoutDecoder(nn.Module):
-    """Reads the prompts' colours by matching fine features, and refines them."""
+class Readout(nn.Module):
+    """Reads prompts for queries; see the module."""
 
     def __init__(self, config: SegGPTConfig) -> None:
         super().__init__()
-        channels = config.stem_dim
-        self.match_dim = config.match_dim
+        widths, channels = config.stem_widths, config.stem_dim
         self.from_tokens = nn.Linear(config.embed_dim, channels)
         self.fuse = ResidualConv(channels)
         self.norm = LayerNorm2d(channels)
-        features = config.match_dim - PLACE_DIM - TRUST_DIM
-        self.match = nn.Conv2d(channels, features, 1)
-        self.nearness = nn.Conv2d(channels, 1, 1)
-        self.trust = nn.Conv2d(channels, 1, 1)
-        self.value = nn.Conv2d(channels, config.match_dim - COLOR_DIM, 1)
-        self.log_scale = nn.Parameter(torch.tensor(10.0).log())
-        self.refine = nn.Sequential(
-            nn.Conv2d(channels + config.match_dim, config.decoder_dim, 3, padding=1),
-            nn.GELU(),
-            nn.Conv2d(config.decoder_dim, config.decoder_dim, 3, padding=1),
-            nn.GELU(),
-        )
-        self.correction = nn.Conv2d(config.decoder_dim, 3, 1)
-        self.blend = nn.Conv2d(config.decoder_dim, NEIGHBOURS * STEM_STRIDE**2, 1)
-        for last in (self.correction, self.blend, self.nearness, self.trust):
-            for parameter in last.parameters():
-                nn.init.zeros_(parameter)
+        self.attention = AttentionRead(channels, config.match_dim)
+        self.linear_fine = LinearRead(widths)
+        self.linear_whole = LinearRead((*widths, channels))
+        self.log_memory = nn.Parameter(torch.tensor(math.log(0.5)))
+        self.log_sharpness = nn.Parameter(torch.full((2,), math.log(4.0)))
+        self.picture = LevelSum((*widths[2:], channels), PICTURE_DIM)
+        self.picture_norm = LayerNorm2d(PICTURE_DIM)
+        self.edges = LevelSum(widths[:3], EDGE_DIM)
+        self.edge_norm = LayerNorm2d(EDGE_DIM)
+        self.mixer = Mixer(reads=READS, facts=FACTS, channels=config.decoder_dim)
 
-    def fine_features(self, stem: Tensor, tokens: Tensor) -> Tensor:
-        """Join stem features (B, C, H/4, W/4) and normalised tokens (B, D, h, w)."""
+    def matched(self, stem: Tensor, tokens: Tensor) -> Tensor:
+        """Join features (B, C, h, w) and normalised tokens (B, D, rows, columns)."""
         context = self.from_tokens(tokens.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        size = stem.shape[-2:]
-        context = F.interpolate(context, size=size, mode="bilinear")
-        return self.norm(self.fuse(stem + context))
+        size = (stem.shape[-2], stem.shape[-1])
+        return self.norm(self.fuse(stem + resize(context, size)))
 
-    def keys_values(self, fine: Tensor, colors: Tensor) -> tuple[Tensor, Tensor]:
-        """Make what a prompt offers to be read.
+    # -- prompts -------------------------------------------------------------------
+
+    def encode(
+        self,
+        views: Views,
+        shares: Tensor,
+        known: Tensor | None,
+        predicted: Tensor,
+    ) -> ReadPrompts:
+        """Keep what prompts offer to be read; its tensors begin with B alone.
 
         Parameters
         ----------
-        fine : Tensor
-            (B, C, H/4, W/4), the prompt's fine features.
-        colors : Tensor
-            (B, 3, H, W), its colours.
-
-        Returns
-        -------
-        tuple of Tensor
-            Keys and values, both (B, M, match_dim); the first three of a value are
-            the mean colour of the fine pixel.
+        views : Views
+            Of the prompts' pictures.
+        shares : Tensor
+            (B, R, H, W), 1 where a pixel has that colour.
+        known : Tensor, optional
+            (B, 1, H, W), 0 where nobody said what a pixel is.
+        predicted : Tensor
+            (B,), 1 where the colours are the network's own.
         """
-        coarse = F.avg_pool2d(colors, STEM_STRIDE)
-        values = torch.cat([coarse, self.value(fine)], dim=1)
-        x, y = _coordinates(fine)
-        place = torch.stack([x, y, x**2 + y**2], dim=1).expand(len(fine), -1, -1, -1)
-        keys = torch.cat([self._features(fine), place, self.trust(fine)], dim=1)
-        return _as_sequence(keys), _as_sequence(values)
 
-    def read(self, fine: Tensor, keys: Tensor, values: Tensor) -> list[Tensor]:
-        """Read colours for the query.
+        def pooled(x: Tensor, like: Tensor) -> Tensor:
+            return F.adaptive_avg_pool2d(x, (like.shape[-2], like.shape[-1]))
+
+        def is_known(like: Tensor) -> Tensor | None:
+            return None if known is None else (pooled(known, like) > 0.5).float()
+
+        matched, fine, whole = views.matched, views.fine[0], views.whole[0]
+        sums_fine = self.linear_fine.sums(
+            views.fine, pooled(shares, fine), is_known(fine)
+        )
+        sums_whole = self.linear_whole.sums(
+            views.learned, pooled(shares, whole), is_known(whole)
+        )
+        return ReadPrompts(
+            keys=self.attention.keys(matched, is_known(matched)),
+            values=self.attention.values(pooled(shares, matched)),
+            fine=sums_fine,
+            whole=sums_whole,
+            grey=views.grey,
+            shares=pooled(shares, views.grey),
+            predicted=predicted.to(matched.dtype),
+        )
+
+    # -- query ---------------------------------------------------------------------
+
+    def read(
+        self,
+        views: Views,
+        near: ReadPrompts,
+        every: ReadPrompts,
+        seg_type: Tensor,
+        exists: Tensor,
+    ) -> list[Tensor]:
+        """Return the scores of the colours, of each read that learns and as weighed.
 
         Parameters
         ----------
-        fine : Tensor
-            (B, C, H/4, W/4), the query's fine features.
-        keys, values : Tensor
-            (B, K, M, match_dim), of all prompts.
+        views : Views
+            Of the queries.
+        near, every : ReadPrompts
+            The prompts that are most like the query, the most alike first, and all.
+        seg_type : Tensor
+            (B,).
+        exists : Tensor
+            (B, R), whether the palette has the colour.
 
         Returns
         -------
         list of Tensor
-            The colours as read (B, 3, H/4, W/4) and as refined (B, 3, H, W).
+            Logarithms up to a constant, (B, R, h, w): of the attention read, the two
+            linear reads, and as weighed at stride 4 and at stride 2 of the picture.
         """
-        query = _as_sequence(self._query(fine))
-        read = F.scaled_dot_product_attention(
-            query[:, None], keys.flatten(1, 2)[:, None], values.flatten(1, 2)[:, None],
-            scale=1.0,
-        )[:, 0]  # fmt: skip
-        read = read.transpose(1, 2).unflatten(2, fine.shape[-2:])
-        hidden = self.refine(torch.cat([fine, read], dim=1))
-        colors = read[:, :3] + self.correction(hidden)
-        return [read[:, :3], self._upsample(colors, self.blend(hidden))]
-
-    def _features(self, fine: Tensor) -> Tensor:
-        return F.normalize(self.match(fine), dim=1)
-
-    def _query(self, fine: Tensor) -> Tensor:
-        """Make what the keys are multiplied with.
-
-        With s the nearness and p places, s * (2 p_query p_key - |p_key|^2) is
-        -s * |p_query - p_key|^2 but for what all keys have in common.
-        """
-        scale = self.log_scale.exp().clamp(max=100.0).to(fine.dtype)
-        near = self.nearness(fine).clamp(max=LARGEST_LOG_NEARNESS).exp()
-        x, y = _coordinates(fine)
-        place = [2 * near * x, 2 * near * y, -near]
-        return torch.cat(
-            [scale * self._features(fine), *place, torch.ones_like(near)], dim=1
+        colors = near.shares.shape[2]
+        attended = self.attention.read(views.matched, near.keys, near.values, colors)
+        trust = torch.where(every.predicted > 0, self.log_memory.exp(), 1.0)
+        trust = trust / trust.sum(1, keepdim=True)
+        solved_fine = self.linear_fine.solve(every.fine.pool(trust))
+        solved_whole = self.linear_whole.solve(every.whole.pool(trust))
+        finest, glance = _size(views.fine[0]), _size(views.matched)
+        fine = self.linear_fine.scores(views.fine, solved_fine, finest)
+        whole = self.linear_whole.scores(views.learned, solved_whole, glance)
+        moved, mismatch, from_predicted = carry_along(views.grey, near)
+        size = _size(views.fine[2])
+        shown = every.shares.mean((1, 3, 4))  # (B, R), the share of the pixels
+        facts = [
+            resize(mismatch, size),
+            shown.sqrt(),
+            solved_fine.error,
+            solved_whole.error,
+            seg_type[:, None].to(shown.dtype),
+            from_predicted[:, None],
+            every.predicted.mean(1, keepdim=True),
+            torch.arange(colors, device=shown.device)[None] == 0,
+        ]
+        reads = [resize(x, size) for x in (attended, fine, whole, moved)]
+        weighed = self.mixer(
+            reads,
+            _spread(facts, reads[0]),
+            self.picture_norm(self.picture([*views.fine[2:], views.matched], size)),
+            fine,
+            self.edge_norm(self.edges(views.fine[:3], finest)),
+            exists,
         )
-
-    def _upsample(self, colors: Tensor, blend: Tensor) -> Tensor:
-        """Blend, for each output pixel, the colours of 3 x 3 fine pixels."""
-        height, width = colors.shape[-2:]
-        padded = torch.cat([colors[:, :, :1], colors, colors[:, :, -1:]], dim=2)
-        padded = torch.cat([padded[..., :1], padded, padded[..., -1:]], dim=3)
-        windows = F.unfold(padded, 3).unflatten(1, (3, NEIGHBOURS, 1))
-        weights = blend.flatten(2).unflatten(1, (1, NEIGHBOURS, -1)).softmax(dim=2)
-        pixels = (windows * weights).sum(2)  # (B, 3, 16, H/4 * W/4)
-        pixels = pixels.flatten(1, 2).unflatten(2, (height, width))
-        return F.pixel_shuffle(pixels, STEM_STRIDE)
+        sharpness = self.log_sharpness.exp()
+        missing = ~exists[..., None, None]
+        said = [
+            attended.clamp(min=1e-4).log(),
+            fine * sharpness[0],
+            whole * sharpness[1],
+        ]
+        return [*(x.masked_fill(missing, NEVER) for x in said), *weighed]
 
 
-def _coordinates(fine: Tensor) -> tuple[Tensor, Tensor]:
-    """Coordinates (1, H, W) of fine pixels, -1 to 1 across either side."""
-    axes = []
-    for size in fine.shape[-2:]:
-        steps = torch.arange(size, device=fine.device, dtype=fine.dtype)
-        axes.append((2 * steps + 1) / size - 1)
-    y, x = torch.meshgrid(*axes, indexing="ij")
-    return x[None], y[None]
+def carry_along(grey: Tensor, near: ReadPrompts) -> tuple[Tensor, Tensor, Tensor]:
+    """Carry the colours of the most similar prompts along.
 
-
-def _as_sequence(pictures: Tensor) -> Tensor:
-    """Reshape (B, C, H, W) to (B, M, C).
-
-    The channels lie together in memory, without which attention takes a kernel that
-    is five times slower.
+    Returns
+    -------
+    tuple of Tensor
+        Shares (B, R, h, w) and by how much the moved picture differs (B, 1, h, w), both
+        on the grid of `grey`, and whether what was carried was predicted (B,). Where
+        two prompts were carried, the one whose picture fits better counts more.
     """
-    return pictures.flatten(2).transpose(1, 2).contiguous()
+    count = min(MOTION_PROMPTS, near.grey.shape[1])
+    shares, misfit = [], []
+    for number in range(count):
+        flow = optical_flow(grey, near.grey[:, number])
+        both = torch.cat([near.grey[:, number], near.shares[:, number]], dim=1)
+        moved = warp(both.float(), flow)
+        apart = (moved[:, :1] - grey).abs()
+        misfit.append(F.avg_pool2d(F.pad(apart, (4, 4, 4, 4), mode="replicate"), 9, 1))
+        shares.append(moved[:, 1:])
+    weight = (-30.0 * torch.stack(misfit)).softmax(0)
+    predicted = (weight.mean((2, 3, 4)) * near.predicted[:, :count].mT).sum(0)
+    return (
+        (weight * torch.stack(shares)).sum(0),
+        (weight * torch.stack(misfit)).sum(0),
+        predicted,
+    )
+
+
+def _spread(facts: Sequence[Tensor], like: Tensor) -> Tensor:
+    """Spread facts (B, R), (B, 1) or (B, 1, h, w) over (B, R, facts, h, w)."""
+    batch, colors, height, width = like.shape
+    spread = []
+    for fact in facts:
+        each = fact if fact.ndim == 4 else fact[..., None, None]
+        spread.append(each.to(like.dtype).expand(batch, colors, height, width))
+    return torch.stack(spread, dim=2)
+
+
+def _size(x: Tensor) -> tuple[int, int]:
+    return x.shape[-2], x.shape[-1]

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from napari_seggpt.model.config import STEM_STRIDE
 from napari_seggpt.model.encoding import EncodedPrompts
 from napari_seggpt.model.layers import (
     LAYER_NORM_EPS,
@@ -26,8 +27,11 @@ from napari_seggpt.model.layers import (
     PatchEmbed,
     Rows,
 )
+from napari_seggpt.model.mixer import LevelSum, resize
 from napari_seggpt.model.painter import paint
-from napari_seggpt.model.readout import STEM_STRIDE, ConvStem, ReadoutDecoder
+from napari_seggpt.model.readout import Readout, Views
+from napari_seggpt.model.stem import PretrainedStem
+from napari_seggpt.preprocessing import MEAN, STD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
 
     from napari_seggpt.model.config import SegGPTConfig
 
+GREY_SPREAD, GREY_CENTRE = float(STD.mean()), float(MEAN.mean())
 SEMANTIC, INSTANCE = 0, 1  # the paper's two type embeddings, by number
 SEG_TYPES = {"semantic": SEMANTIC, "instance": INSTANCE}
 
@@ -57,15 +62,16 @@ class SegGPT(nn.Module):
         )
         self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         if config.decoder == "readout":
-            self.readout = ReadoutDecoder(config)
+            self.readout = Readout(config)
         else:
             self._build_painter(config)
         self._initialise()
 
     def _build_embedding(self, config: SegGPTConfig) -> None:
         dim, patch = config.embed_dim, config.patch_size
-        if config.stem_dim:
-            self.stem = ConvStem(config.stem_dim)
+        if config.stem_widths:
+            self.stem = PretrainedStem(config.stem_widths)
+            self.neck = LevelSum(config.stem_widths, config.stem_dim)
             self.patch_embed = PatchEmbed(patch // STEM_STRIDE, config.stem_dim, dim)
             self.mask_embed = PatchEmbed(patch, 3, dim)
         else:
@@ -92,6 +98,8 @@ class SegGPT(nn.Module):
         )
 
     def _initialise(self) -> None:
+        if self.pos_embed.is_meta:  # weights follow; there, torch loads its compiler
+            return
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
@@ -138,18 +146,17 @@ class SegGPT(nn.Module):
         seg_type: Tensor,
         position: Tensor,
         hidden: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor | None]:
-        """Embed pictures (B, 3, H, W) as tokens (B, S, N, D), and their stem.
+    ) -> Tensor:
+        """Embed pictures (B, 3, H, W), or their stem's features, as (B, S, N, D).
 
         In the mask stream, patches without colours and those that are `hidden` (B, N)
         are the mask token.
         """
-        stem = self.stem(image) if self.config.stem_dim else None
-        x = self.patch_embed(image if stem is None else stem)
+        x = self.patch_embed(image)
         if colors is None:
             y = self.mask_token[0].expand_as(x)
         else:
-            embed = self.mask_embed if self.config.stem_dim else self.patch_embed
+            embed = self.mask_embed if self.config.stem_widths else self.patch_embed
             y = embed(colors)
         if hidden is not None:
             y = torch.where(hidden[..., None], self.mask_token[0], y)
@@ -160,7 +167,54 @@ class SegGPT(nn.Module):
         streams = torch.stack([x, y], dim=1)
         if self.config.merge_index < 0:
             streams = streams.mean(1, keepdim=True)
-        return streams, stem
+        return streams
+
+    # -- what a readout sees -------------------------------------------------------
+
+    def view_size(self, pictures: Tensor) -> tuple[int, int]:
+        """Return what the transformer sees of pictures (..., H, W) for a readout.
+
+        In training, pictures are smaller than frames, and so is what it sees.
+        """
+        longest = max(pictures.shape[-2:])
+        height, width = self.config.image_size
+        if longest >= min(self.config.fine_sides[0], 2 * max(height, width)):
+            return height, width
+        step = self.config.patch_size
+        side = max(step, round(longest / 2 / step) * step)
+        return min(side, height), min(side, width)
+
+    def _stem_levels(self, image: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """Return the stem's levels of pictures, of them squeezed, and the joined."""
+        size = self.view_size(image)
+        squeezed = F.interpolate(image, size=size, mode="bilinear", antialias=True)
+        fine, whole = self.stem(image), self.stem(squeezed)
+        grid = (size[0] // STEM_STRIDE, size[1] // STEM_STRIDE)
+        return fine, whole, self.neck(whole, grid)
+
+    def _views(
+        self,
+        image: Tensor,
+        levels: tuple[list[Tensor], list[Tensor], Tensor],
+        tokens: Tensor,
+        grid: tuple[int, int],
+    ) -> Views:
+        fine, whole, stem = levels
+        squares = tokens.transpose(1, 2).unflatten(2, grid)
+        return Views(
+            fine=fine,
+            whole=whole,
+            matched=self.readout.matched(stem, squares),
+            grey=self._grey(image),
+        )
+
+    def _grey(self, image: Tensor) -> Tensor:
+        """Return small pictures (B, 1, h, w) of grey values from 0 to 1."""
+        grey = image.mean(1, keepdim=True) * GREY_SPREAD + GREY_CENTRE
+        height, width = (max(8, side // 16 * 8) for side in self.view_size(image))
+        return F.interpolate(
+            grey, size=(height, width), mode="bilinear", antialias=True
+        )
 
     # -- prompts -----------------------------------------------------------------
 
@@ -170,6 +224,9 @@ class SegGPT(nn.Module):
         colors: Tensor,
         seg_type: Tensor,
         predicted: Tensor | None = None,
+        *,
+        palette: Tensor | None = None,
+        known: Tensor | None = None,
     ) -> EncodedPrompts:
         """Encode K prompts for each of B queries.
 
@@ -182,11 +239,17 @@ class SegGPT(nn.Module):
         predicted : Tensor, optional
             (B, K), true where the colours are the network's own prediction. A network
             with a readout has learned to trust those less; others see no difference.
+        palette : Tensor, optional
+            (B, R, 3), the normalised colours that the prompts are painted with, the
+            background's first; NaN where a query has fewer. A readout needs it.
+        known : Tensor, optional
+            (B, K, H, W), 0 where the colours say nothing. Only a readout looks at it.
 
         Returns
         -------
         EncodedPrompts
-            To be given to `forward` with any queries of the same H and W.
+            To be given to `forward` with any queries of the same H and W, or, with a
+            readout, of any.
 
         Raises
         ------
@@ -198,32 +261,63 @@ class SegGPT(nn.Module):
                 "Expected images and colours (B, K, 3, H, W) of one shape, "
                 f"got {tuple(images.shape)} and {tuple(colors.shape)}."
             )
-        batch = images.shape[:2]
-        grid = self._grid(images)
+        types = seg_type[:, None].expand(images.shape[:2])
+        if self.config.decoder == "readout":
+            if palette is None:
+                raise ValueError("Expected the colours of the prompts, got none.")
+            return self._encode_reads(images, colors, types, predicted, palette, known)
+        batch, grid = images.shape[:2], self._grid(images)
         position, _ = self._positions(grid)
-        types = seg_type[:, None].expand(batch).flatten()
-        flat_colors = colors.flatten(0, 1)
-        if predicted is not None and self.config.decoder == "readout":
-            marks = predicted.flatten()[:, None, None] * self.memory_token[0]
-            position = position + marks  # (B * K, N, D)
-        tokens, stem = self._embed(images.flatten(0, 1), flat_colors, types, position)
+        tokens = self._embed(
+            images.flatten(0, 1), colors.flatten(0, 1), types.flatten(), position
+        )
         if self.config.isolated_prompts:
-            encoded = self._encode_isolated(tokens, stem, flat_colors, types, grid)
+            encoded, taps = self._encode_isolated(tokens, types.flatten(), grid)
+            seam = torch.cat(taps, dim=-1)[:, -grid[1] :]
+            encoded = replace(encoded, seam=seam)
         else:
-            encoded = EncodedPrompts(grid=grid, seg_type=types, tokens=tokens)
+            encoded = EncodedPrompts(grid=grid, seg_type=types.flatten(), tokens=tokens)
+        return encoded.map(lambda x: x.unflatten(0, batch))
+
+    def _encode_reads(
+        self,
+        images: Tensor,
+        colors: Tensor,
+        types: Tensor,
+        predicted: Tensor | None,
+        palette: Tensor,
+        known: Tensor | None,
+    ) -> EncodedPrompts:
+        """Encode prompts for a readout; types and `predicted` are (B, K)."""
+        batch = images.shape[:2]
+        if predicted is None:
+            predicted = torch.zeros(batch, dtype=torch.bool, device=images.device)
+        image, painted = images.flatten(0, 1), colors.flatten(0, 1)
+        palettes = palette[:, None].expand(-1, batch[1], -1, -1)
+        shares = color_shares(painted, palettes.flatten(0, 1))
+        levels = self._stem_levels(image)
+        size = self.view_size(image)
+        grid = (size[0] // self.config.patch_size, size[1] // self.config.patch_size)
+        position, _ = self._positions(grid)
+        marks = predicted.flatten()[:, None, None] * self.memory_token[0]
+        squeezed = F.interpolate(painted, size=size, mode="nearest-exact")
+        tokens = self._embed(levels[2], squeezed, types.flatten(), position + marks)
+        encoded, taps = self._encode_isolated(tokens, types.flatten(), grid)
+        reads = self.readout.encode(
+            self._views(image, levels, taps[-1], grid),
+            shares,
+            None if known is None else known.flatten(0, 1)[:, None].to(shares.dtype),
+            predicted.flatten(),
+        )
+        encoded = replace(encoded, reads=reads, palette=palettes.flatten(0, 1))
         return encoded.map(lambda x: x.unflatten(0, batch))
 
     def _encode_isolated(
-        self,
-        tokens: Tensor,
-        stem: Tensor | None,
-        colors: Tensor,
-        seg_type: Tensor,
-        grid: tuple[int, int],
-    ) -> EncodedPrompts:
+        self, tokens: Tensor, seg_type: Tensor, grid: tuple[int, int]
+    ) -> tuple[EncodedPrompts, list[Tensor]]:
         """Run prompts (B, S, N, D) through the blocks by themselves.
 
-        The tensors of the result begin with B alone.
+        The tensors of the result begin with B alone; the taps come with it.
         """
         rows, _ = self._rows(grid[0])
         keys, values, taps = [], [], []
@@ -241,11 +335,7 @@ class SegGPT(nn.Module):
         encoded = EncodedPrompts(
             grid=grid, seg_type=seg_type, keys=tuple(keys), values=tuple(values)
         )
-        if self.config.decoder == "paint":
-            return replace(encoded, seam=torch.cat(taps, dim=-1)[:, -grid[1] :])
-        fine = self._fine(stem, taps[-1], grid)
-        match_keys, match_values = self.readout.keys_values(fine, colors)
-        return replace(encoded, match_keys=match_keys, match_values=match_values)
+        return encoded, taps
 
     # -- query -------------------------------------------------------------------
 
@@ -259,36 +349,74 @@ class SegGPT(nn.Module):
         ValueError
             If the prompts are of other sides, or for another number of queries.
         """
-        return self.stages(query, prompts)[-1]
+        if self.config.decoder == "readout":
+            shares = self.probabilities(query, prompts)
+            assert prompts.palette is not None  # every readout keeps it
+            colors = torch.nan_to_num(prompts.palette[:, 0])
+            return torch.einsum("brhw,brc->bchw", shares, colors)
+        return self.paint(query, prompts)
 
-    def stages(
+    def probabilities(self, query: Tensor, prompts: EncodedPrompts) -> Tensor:
+        """Predict how likely each colour is, with a readout.
+
+        Parameters
+        ----------
+        query : Tensor
+            (B, 3, H, W).
+
+        Returns
+        -------
+        Tensor
+            (B, R, H, W), in the order of the prompts' palette.
+        """
+        scores = self.scores(query, prompts)[-1]
+        return resize(scores, (query.shape[-2], query.shape[-1])).softmax(1)
+
+    def paint(
         self,
         query: Tensor,
         prompts: EncodedPrompts,
         given: tuple[Tensor, Tensor] | None = None,
-    ) -> list[Tensor]:
-        """Predict as `forward` does, and keep the coarser colours before the last.
+    ) -> Tensor:
+        """Predict colours (B, 3, H, W) as published.
 
-        The loss of the readout is taken on each of them. For training with block
-        masks, part of the query's colours may be `given`: colours (B, 3, H, W), and
-        which patches (B, N) are hidden nevertheless.
+        For training with block masks, part of the query's colours may be `given`:
+        colours (B, 3, H, W), and which patches (B, N) are hidden nevertheless.
         """
         grid = self._grid(query)
         prompts.check(batch=query.shape[0], grid=grid)
         _, position = self._positions(grid)
         colors, hidden = given or (None, None)
-        tokens, stem = self._embed(
-            query, colors, prompts.seg_type[:, 0], position, hidden
-        )
+        tokens = self._embed(query, colors, prompts.seg_type[:, 0], position, hidden)
         taps, seam = self._run(tokens, prompts, grid)
-        if self.config.decoder == "paint":
-            assert seam is not None  # every painting network encodes it
-            read = torch.cat(taps, dim=-1)
-            return [paint(self.decoder_embed, self.decoder_pred, read, seam, grid)]
-        assert prompts.match_keys is not None  # every readout encodes them
-        assert prompts.match_values is not None
-        fine = self._fine(stem, taps[-1], grid)
-        return self.readout.read(fine, prompts.match_keys, prompts.match_values)
+        assert seam is not None  # every painting network encodes it
+        read = torch.cat(taps, dim=-1)
+        return paint(self.decoder_embed, self.decoder_pred, read, seam, grid)
+
+    def scores(self, query: Tensor, prompts: EncodedPrompts) -> list[Tensor]:
+        """Predict how well each colour fits queries (B, 3, H, W), with a readout.
+
+        Returns
+        -------
+        list of Tensor
+            Logarithms up to a constant, (B, R, h, w): of the reads that learn, and as
+            weighed; the last is the finest. Colours that the palette lacks never fit.
+        """
+        assert prompts.reads is not None  # every readout encodes them
+        assert prompts.palette is not None
+        levels, size = self._stem_levels(query), self.view_size(query)
+        grid = (size[0] // self.config.patch_size, size[1] // self.config.patch_size)
+        prompts.check(batch=query.shape[0], grid=grid)
+        _, position = self._positions(grid)
+        seg_type = prompts.seg_type[:, 0]
+        tokens = self._embed(levels[2], None, seg_type, position)
+        near, place = prompts.reads.nearest(
+            self._grey(query), self.config.attended_prompts
+        )
+        taps, _ = self._run(tokens, prompts.attended(place), grid)
+        views = self._views(query, levels, taps[-1], grid)
+        exists = ~torch.isnan(prompts.palette[:, 0, :, 0])
+        return self.readout.read(views, near, prompts.reads, seg_type, exists)
 
     def _run(
         self, query: Tensor, prompts: EncodedPrompts, grid: tuple[int, int]
@@ -343,14 +471,6 @@ class SegGPT(nn.Module):
 
     # -- decoding ----------------------------------------------------------------
 
-    def _fine(
-        self, stem: Tensor | None, tokens: Tensor, grid: tuple[int, int]
-    ) -> Tensor:
-        assert stem is not None  # the config demands a stem of every readout
-        return self.readout.fine_features(
-            stem, tokens.transpose(1, 2).unflatten(2, grid)
-        )
-
     def _numbered_blocks(self) -> Iterator[tuple[int, Block]]:
         # A ModuleList does not tell the type of what it holds.
         yield from enumerate(cast("Iterable[Block]", self.blocks))
@@ -391,3 +511,30 @@ def _append(x: Tensor, own: Tensor) -> Tensor:
     """Append the query's own keys (B, heads, N, d) to those of each of K prompts."""
     shape = (-1, x.shape[1], -1, -1, -1)
     return torch.cat([x, own[:, None].expand(shape)], dim=3)
+
+
+def color_shares(colors: Tensor, palettes: Tensor) -> Tensor:
+    """Tell which colour of its palette each pixel has.
+
+    Parameters
+    ----------
+    colors : Tensor
+        (B, 3, H, W).
+    palettes : Tensor
+        (B, R, 3), NaN where there are fewer.
+
+    Returns
+    -------
+    Tensor
+        (B, R, H, W), 1 for the nearest colour and 0 for the others.
+    """
+    known = torch.nan_to_num(palettes, nan=1e4)
+    apart = torch.stack(
+        [
+            (colors - known[:, number, :, None, None]).square().sum(1)
+            for number in range(known.shape[1])
+        ],
+        dim=1,
+    )
+    nearest = apart.argmin(1, keepdim=True)
+    return torch.zeros_like(apart).scatter_(1, nearest, 1.0)

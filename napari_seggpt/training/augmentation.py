@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -11,7 +11,10 @@ from PIL import Image
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SMALLEST_CROP = 0.25  # share of an image's area
+ViewKind = Literal["near", "alike", "free"]
+
+SMALLEST_CROP = 0.2  # share of an image's area
+WHOLE = 0.4  # how often an image is shown whole
 NEAR_SHIFT, NEAR_ZOOM = 0.06, 0.08  # of a neighbouring frame, in shares of a side
 BEND_CELLS = 3  # a bend moves the corners of 3 x 3 cells
 NEAR_BEND = 0.035  # deviation of a corner, in shares of a side
@@ -95,24 +98,57 @@ def draw_bend(rng: np.random.Generator, spread: float) -> NDArray[np.float64]:
     return rng.normal(0, spread, (BEND_CELLS + 1, BEND_CELLS + 1, 2))
 
 
-def draw_views(count: int, *, near: bool, rng: np.random.Generator) -> list[View]:
-    """Draw views; near ones are slightly moved and bent copies of each other."""
-    if not near:
-        turned = rng.random() < 0.5
-        return [_draw_view(rng, turned=turned) for _ in range(count)]
-    first = _draw_view(rng, turned=True)
-    return [_move(first, rng) for _ in range(count)]
+def draw_views(count: int, *, kind: ViewKind, rng: np.random.Generator) -> list[View]:
+    """Draw views of the pictures of an example.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+    kind : {"near", "alike", "free"}
+        "near" views are slightly moved and bent copies of each other, as neighbouring
+        frames are. "alike" ones show things at about one scale and the same way up, as
+        the frames of a stack do, often whole. "free" ones have nothing in common.
+    """
+    if kind == "near":
+        first = _draw_view(rng, _draw_area(rng), turn=_draw_turn(rng))
+        return [_move(first, rng) for _ in range(count)]
+    if kind == "free":
+        return [
+            _draw_view(rng, rng.uniform(SMALLEST_CROP, 1.0), turn=_draw_turn(rng))
+            for _ in range(count)
+        ]
+    area, turn = _draw_area(rng), _draw_turn(rng)
+    return [
+        _draw_view(
+            rng, 1.0 if area == 1 else min(1.0, area * rng.uniform(0.8, 1.2)), turn=turn
+        )
+        for _ in range(count)
+    ]
 
 
-def _draw_view(rng: np.random.Generator, *, turned: bool) -> View:
-    area = rng.uniform(SMALLEST_CROP, 1.0)
-    ratio = np.exp(rng.uniform(-0.25, 0.25))
+def _draw_area(rng: np.random.Generator) -> float:
+    """Draw the share of a picture's area that is shown; often it is all of it."""
+    return 1.0 if rng.random() < WHOLE else float(rng.uniform(SMALLEST_CROP, 1.0))
+
+
+def _draw_turn(rng: np.random.Generator) -> tuple[bool, int]:
+    """Draw a flip and quarter turns; every other picture stays upright."""
+    if rng.random() < 0.5:
+        return False, 0
+    return bool(rng.random() < 0.5), int(rng.integers(4))
+
+
+def _draw_view(
+    rng: np.random.Generator, area: float, *, turn: tuple[bool, int]
+) -> View:
+    ratio = np.exp(rng.uniform(-0.25, 0.25)) if area < 1 else 1.0
     width, height = min(1.0, (area * ratio) ** 0.5), min(1.0, (area / ratio) ** 0.5)
     left, top = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
     return View(
         box=(left, top, left + width, top + height),
-        flip=turned and bool(rng.random() < 0.5),
-        quarter_turns=int(rng.integers(4)) if turned else 0,
+        flip=turn[0],
+        quarter_turns=turn[1],
     )
 
 
@@ -140,6 +176,8 @@ class Look:
         Whether bright and dark change places.
     channels : tuple of int
         Order of the colour channels.
+    hue, saturation : float
+        A turn of the colours about grey in radians, and by what they are scaled.
     noise, blur : float
         Deviation in grey levels, and radius in pixels.
     """
@@ -149,13 +187,15 @@ class Look:
     log_gamma: float
     inverted: bool
     channels: tuple[int, int, int]
+    hue: float
+    saturation: float
     noise: float
     blur: float
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Look:
         """Draw a look."""
-        noisy, blurred, shuffled = rng.random(3) < (0.2, 0.1, 0.2)
+        noisy, blurred, shuffled, coloured = rng.random(4) < (0.2, 0.1, 0.1, 0.5)
         order = rng.permutation(3) if shuffled else np.arange(3)
         return cls(
             brightness=rng.normal(0, 0.08),
@@ -163,6 +203,8 @@ class Look:
             log_gamma=rng.normal(0, 0.25),
             inverted=bool(rng.random() < 0.15),
             channels=(int(order[0]), int(order[1]), int(order[2])),
+            hue=rng.normal(0, 0.4) if coloured else 0.0,
+            saturation=float(np.exp(rng.normal(0, 0.4))) if coloured else 1.0,
             noise=rng.uniform(2, 16) if noisy else 0.0,
             blur=rng.uniform(0.4, 1.2) if blurred else 0.0,
         )
@@ -174,7 +216,20 @@ class Look:
             brightness=self.brightness + rng.normal(0, 0.03),
             contrast=self.contrast * float(np.exp(rng.normal(0, 0.07))),
             log_gamma=self.log_gamma + rng.normal(0, 0.08),
+            hue=self.hue + rng.normal(0, 0.05),
+            saturation=self.saturation * float(np.exp(rng.normal(0, 0.07))),
         )
+
+    def matrix(self) -> NDArray[np.float32]:
+        """Return what mixes the colours red, green and blue: (3, 3).
+
+        Grey stays grey.
+        """
+        grey = np.full((3, 3), 1 / 3)
+        cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
+        turn = (np.eye(3) - grey) * np.cos(self.hue) + cross * np.sin(self.hue)
+        mixed = grey + self.saturation * turn
+        return mixed[list(self.channels)].astype(np.float32)
 
     def table(self) -> NDArray[np.uint8]:
         """Return what each of the 256 grey values becomes."""

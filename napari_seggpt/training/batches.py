@@ -39,8 +39,10 @@ class Batch:
         (B, R, 3), 0 to 1; NaN where an example has fewer colours.
     tables : Tensor
         uint8 (B, P, 256), what the grey values of a picture become.
-    channels : Tensor
-        (B, 3), the order of the colour channels.
+    mixing : Tensor
+        (B, P, 3, 3), what mixes the colours of a picture.
+    known : Tensor
+        uint8 (B, P, S, S), 0 where the colours of a picture say nothing.
     noise, blur : Tensor
         (B,), in grey levels and pixels.
     seg_type : Tensor
@@ -58,7 +60,8 @@ class Batch:
     regions: Tensor
     palettes: Tensor
     tables: Tensor
-    channels: Tensor
+    mixing: Tensor
+    known: Tensor
     noise: Tensor
     blur: Tensor
     seg_type: Tensor
@@ -93,6 +96,10 @@ class Pictures:
     ----------
     images, colors : Tensor
         (B, P, 3, S, S).
+    known : Tensor
+        (B, P, S, S), 0 where the colours say nothing.
+    regions : Tensor
+        (B, S, S), the place in the palette of each pixel of the query.
     palettes : Tensor
         (B, R, 3), normalised; NaN where an example has fewer colours.
     weight : Tensor
@@ -103,6 +110,8 @@ class Pictures:
 
     images: Tensor
     colors: Tensor
+    known: Tensor
+    regions: Tensor
     palettes: Tensor
     weight: Tensor
     seg_type: Tensor
@@ -160,7 +169,10 @@ def _collate(
         regions=torch.from_numpy(np.stack([one.regions for one in examples])),
         palettes=torch.from_numpy(palettes),
         tables=torch.from_numpy(np.array(tables)),
-        channels=torch.tensor([look.channels for look in looks]),
+        mixing=torch.from_numpy(
+            np.stack([[look.matrix() for look in one.looks] for one in examples])
+        ),
+        known=torch.from_numpy(np.stack([one.known for one in examples])),
         noise=torch.tensor([look.noise for look in looks]),
         blur=torch.tensor([look.blur for look in looks]),
         seg_type=torch.tensor([int(one.is_instance) for one in examples]),
@@ -179,6 +191,8 @@ def render(batch: Batch, foreground_weight: float) -> Pictures:
     return Pictures(
         images=_normalise(_looks(batch) / 255).movedim(-1, 2).contiguous(),
         colors=colors.contiguous(),
+        known=batch.known,
+        regions=regions[:, -1],
         palettes=palettes,
         weight=pixel_weights(batch.regions[:, -1] > 0, foreground_weight),
         seg_type=batch.seg_type,
@@ -196,8 +210,7 @@ def _looks(batch: Batch) -> Tensor:
     """Give every picture its look: (B, P, S, S, 3), 0 to 255."""
     flat = batch.images.flatten(2).long()
     changed = batch.tables.gather(2, flat).view_as(batch.images).float()
-    order = batch.channels[:, None, None, None].expand_as(batch.images)
-    changed = changed.gather(4, order)
+    changed = (changed.flatten(2, 3) @ batch.mixing.mT).view_as(changed)
     for index in torch.nonzero(batch.blur)[:, 0].tolist():
         changed[index] = _blurred(changed[index], float(batch.blur[index]))
     generator = torch.Generator(changed.device).manual_seed(int(batch.seed))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from napari_seggpt.training.recipe import Recipe
 
 MOST_CLASSES = 16  # with more ids in an image, they are taken for objects
-LONGEST_SIDE = 384  # larger images are shrunk once, when they are read
+LONGEST_SIDE = 512  # larger images are shrunk once, when they are read
 SEQUENCE_LENGTH = 8  # frames of a simulated sequence
 
 
@@ -44,7 +45,7 @@ class LabelledImage:
     labels: NDArray[np.integer[Any]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DataSet:
     """Labelled images of one kind: equal ids mean equal things, unless instances.
 
@@ -54,23 +55,32 @@ class DataSet:
         "semantic", "instance" or "binary".
     weight : float
         How often it is drawn, against the other sets.
-    is_sequence : bool
-        Whether the images are consecutive frames, in which an object keeps its id.
+    sequences : tuple of tuple of int
+        The places of consecutive frames, in which an object keeps its id.
     """
 
     name: str
     label_kind: str
     images: tuple[LabelledImage, ...]
     weight: float = 1.0
-    is_sequence: bool = False
+    sequences: tuple[tuple[int, ...], ...] = ()
+
+    @cached_property
+    def presence(self) -> list[frozenset[int]]:
+        """The ids that occur in each image, without 0."""
+        return [
+            frozenset(int(i) for i in np.unique(one.labels)) - {0}
+            for one in self.images
+        ]
 
 
 def read_datasets(root: Path) -> list[DataSet]:
     """Read a folder with `images/` and `labels/`, or one of such folders.
 
     A `datasets.json` beside the folders may tell each one's `label_kind`, without
-    which a set with more than 16 ids in its first image counts as instances, and its
-    `weight`, without which it is the square root of the number of images.
+    which a set with more than 16 ids in its first image counts as instances, its
+    `weight`, without which it is the fourth root of the number of images, and the file
+    names of its `sequences`.
 
     Raises
     ------
@@ -119,13 +129,25 @@ def guess_kind(labels: NDArray[np.integer[Any]]) -> str:
 
 
 def _read_set(folder: Path, facts: dict[str, Any]) -> DataSet:
-    images = tuple(_read_pair(image, label) for image, label in pair_files(folder))
+    pairs = pair_files(folder)
+    images = tuple(_read_pair(image, label) for image, label in pairs)
     kind = facts.get("label_kind") or guess_kind(images[0].labels)
     # A set of 400 images teaches more than one of 20, but not 20 times more.
-    weight = float(facts.get("weight", len(images) ** 0.5))
+    weight = float(facts.get("weight", len(images) ** 0.25))
     if not 0 <= weight < math.inf:
         raise DataError(f"Expected a weight of 0 or more of {folder}, got {weight}.")
-    return DataSet(name=folder.name, label_kind=kind, images=images, weight=weight)
+    places = {image.name: place for place, (image, _) in enumerate(pairs)}
+    sequences = [
+        tuple(places[name] for name in names if name in places)
+        for names in facts.get("sequences", {}).values()
+    ]
+    return DataSet(
+        name=folder.name,
+        label_kind=kind,
+        images=images,
+        weight=weight,
+        sequences=tuple(places for places in sequences if places),
+    )
 
 
 def pair_files(folder: Path) -> list[tuple[Path, Path]]:
@@ -173,5 +195,5 @@ def simulated_datasets(recipe: Recipe) -> Iterator[DataSet]:
             name=images[0].kind,
             label_kind=images[0].label_kind,
             images=tuple(LabelledImage(image=x.image, labels=x.labels) for x in images),
-            is_sequence=is_sequence,
+            sequences=(tuple(range(len(images))),) if is_sequence else (),
         )

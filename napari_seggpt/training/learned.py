@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from napari_seggpt.inference.ensemble import spatial_grid
+from napari_seggpt.inference.tuned import palette_tensor
 from napari_seggpt.model.encoding import EncodedPrompts
 from napari_seggpt.model.prompt_map import PromptMap
 from napari_seggpt.model.seggpt import SEG_TYPES
@@ -55,6 +56,7 @@ class LearnedPrompt:
         self._model = model
         self._device = next(model.parameters()).device
         self._seg_type = torch.tensor([SEG_TYPES[seg_type]], device=self._device)
+        self._palette = palette_tensor(data.palette).to(self._device)
         self._sources, pictures, colors = _start(data, settings)
         self.images = self._leaf(pictures)
         self.colors = self._leaf(colors)
@@ -83,6 +85,11 @@ class LearnedPrompt:
             raise ValueError(
                 "Expected something to learn, got a network without a readout and "
                 "rates of 0 for images and colours."
+            )
+        if self._model.config.decoder == "readout" and settings.color_rate > 0:
+            raise ValueError(
+                "Expected a color_rate of 0, since a network with a readout takes the "
+                f"nearest colour of the palette, got {settings.color_rate}."
             )
         self.images.requires_grad_(image_rate > 0)
         self.colors.requires_grad_(settings.color_rate > 0)
@@ -152,7 +159,9 @@ class LearnedPrompt:
         image, colors = (x[None, None, number] for x in (self.images, self.colors))
         if flipped:
             image, colors = image.flip(-1), colors.flip(-1)
-        encoded = self._model.encode_prompts(image, colors, self._seg_type)
+        encoded = self._model.encode_prompts(
+            image, colors, self._seg_type, palette=self._palette
+        )
         if not flipped and not self.moves_pictures:
             self._encoded[number] = encoded
         return encoded

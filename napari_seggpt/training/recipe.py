@@ -8,7 +8,8 @@ SHARES = (
     "warmup", "layer_decay", "average", "several_prompts", "recalled_prompts",
     "simulated", "sequences", "same_image", "near_views", "mixed_context",
     "coloured_background", "spoiled_prompts", "empty_queries", "block_masks",
-    "block_share",
+    "block_share", "neighbours", "alike_views", "partial_prompts", "stem_rate",
+    "encoder_rate",
 )  # fmt: skip
 
 
@@ -25,8 +26,14 @@ class Recipe:
     steps, batch_size : int
         How many updates, of how many samples each with one prompt at the smallest
         size. Batches with larger pictures or more prompts have fewer samples.
+    minutes : float
+        If above 0, the run ends after so many minutes of training, and the course of
+        the learning rate follows them instead of the steps.
     learning_rate, weight_decay, warmup, clip_norm
         AdamW with linear warm-up over a share of the steps and a cosine to zero.
+    stem_rate, encoder_rate : float
+        The rates of the pretrained stem (0 keeps it as it is, which takes half the
+        time) and of the transformer, in shares of the readout's.
     layer_decay : float
         The rate of each block is that of the next one times this; 0.8 when a large
         published network is tuned (Painter), 1 else.
@@ -47,15 +54,22 @@ class Recipe:
     same_image : float
         Probability that a pair of real data is two views of one image (0.5 in the
         paper, section 3.1).
+    neighbours : float
+        Share of samples of a set with sequences that are frames of one sequence.
     near_views : float
         Share of views of one image or sequence that are only slightly moved and bent,
         as neighbouring frames are.
+    alike_views : float
+        Share of samples from several images that show things at about one scale.
     mixed_context : float
         Share of samples whose pictures are stitched from two images each.
     coloured_background : float
         Share of samples with a random colour as background instead of black.
     spoiled_prompts : float
         Share of samples with a prompt whose labels have wrong outlines or gaps.
+    partial_prompts : float
+        Share of samples with several prompts in which one of them shows few of its
+        objects; every other time it says so.
     empty_queries : float
         Share of samples whose query may have nothing to segment.
     block_masks, block_share : float
@@ -72,28 +86,34 @@ class Recipe:
     """
 
     config: str = "small"
-    image_sizes: tuple[int, ...] = (128,)
+    image_sizes: tuple[int, ...] = (256,)
     steps: int = 4000
-    batch_size: int = 32
+    batch_size: int = 8
+    minutes: float = 0.0
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     warmup: float = 0.03
     clip_norm: float = 1.0
+    stem_rate: float = 0.0
+    encoder_rate: float = 0.3
     layer_decay: float = 1.0
     average: float = 0.998
-    max_prompts: int = 8
-    several_prompts: float = 0.35
-    recalled_prompts: float = 0.5
-    simulated: float = 0.45
-    simulated_groups: int = 1000
-    simulated_size: int = 160
+    max_prompts: int = 4
+    several_prompts: float = 0.5
+    recalled_prompts: float = 0.3
+    simulated: float = 0.25
+    simulated_groups: int = 600
+    simulated_size: int = 256
     sequences: float = 0.4
-    same_image: float = 0.5
+    same_image: float = 0.25
+    neighbours: float = 0.7
     near_views: float = 0.5
+    alike_views: float = 0.75
     mixed_context: float = 0.05
     coloured_background: float = 0.15
     spoiled_prompts: float = 0.1
-    empty_queries: float = 0.1
+    partial_prompts: float = 0.15
+    empty_queries: float = 0.15
     block_masks: float = 0.0
     block_share: float = 0.75
     foreground_weight: float = 5.0

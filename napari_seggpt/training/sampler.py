@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from skimage.measure import label
 
 from napari_seggpt.training.augmentation import (
     Look,
+    View,
+    ViewKind,
     bend_labels,
     draw_bend,
     draw_views,
@@ -24,7 +27,9 @@ if TYPE_CHECKING:
     from napari_seggpt.training.recipe import Recipe
 
 TRIES = 1000  # until an example with something to segment is drawn
-CANDIDATES = 4  # of so many images, the one most alike becomes the partner
+CANDIDATES = 6  # of so many images, the one that shows most becomes the partner
+FARTHEST = 6  # frames between a query of a sequence and its prompts
+KEPT_OBJECTS = (0.02, 0.4)  # share of the objects of a frame that is half done
 SPOILED_BEND = 0.02  # deviation of a wrong outline, in shares of a side
 MISSED_SIDE = (0.1, 0.5)  # of a rectangle in which labels were missed
 
@@ -39,6 +44,8 @@ class Example:
         (K + 1, S, S, 3), before their look is changed.
     regions : NDArray[np.uint8]
         (K + 1, S, S), which colour of the palette each pixel has.
+    known : NDArray[np.uint8]
+        (K + 1, S, S), 0 where a prompt does not say what is there.
     palette : NDArray[np.float32]
         (1 + regions, 3), 0 to 1; the first is the background's.
     looks : tuple of Look
@@ -49,6 +56,7 @@ class Example:
 
     images: NDArray[np.uint8]
     regions: NDArray[np.uint8]
+    known: NDArray[np.uint8]
     palette: NDArray[np.float32]
     looks: tuple[Look, ...]
     is_instance: bool
@@ -96,46 +104,61 @@ class ExampleSampler:
     def _draw_example(
         self, data: DataSet, prompts: int, size: int, rng: np.random.Generator
     ) -> Example:
-        recipe = self._recipe
-        query = data.images[rng.integers(len(data.images))]
-        alone = not data.is_sequence and (
-            len(data.images) == 1 or rng.random() < recipe.same_image
-        )
-        task = draw_task(
-            query.labels,
-            data.label_kind,
-            ids_persist=alone or data.is_sequence,
-            rng=rng,
-        )
-        if alone:
-            sources = [query] * (prompts + 1)
-        elif data.is_sequence:
-            others = rng.integers(len(data.images), size=prompts)
-            sources = [*(data.images[i] for i in others), query]
-        else:
-            sources = [*(_partner(query, data, rng) for _ in range(prompts)), query]
-        near = (alone or data.is_sequence) and rng.random() < recipe.near_views
-        views = draw_views(prompts + 1, near=near, rng=rng)
-        if rng.random() < recipe.mixed_context:
-            return self._mix(sources, data, task, size, rng)
-        pairs = list(zip(sources, views, strict=True))
+        scene = self._draw_scene(data, prompts, rng)
+        if rng.random() < self._recipe.mixed_context:
+            return self._mix(scene, data, size, rng)
+        pairs = list(zip(scene.sources, scene.views, strict=True))
         images = [view.image(one.image, size) for one, view in pairs]
-        regions = [task.regions(view.labels(one.labels, size)) for one, view in pairs]
-        return self._finish(images, regions, task, rng)
+        regions = [
+            scene.task.regions(view.labels(one.labels, size)) for one, view in pairs
+        ]
+        return self._finish(images, regions, scene.task, rng)
+
+    def _draw_scene(
+        self, data: DataSet, prompts: int, rng: np.random.Generator
+    ) -> _Scene:
+        """Draw what an example shows: frames of a sequence, one image, or several."""
+        recipe, count = self._recipe, prompts + 1
+        if data.sequences and rng.random() < recipe.neighbours:
+            frames = _neighbours(data, count, rng)
+            kind: ViewKind = "near" if rng.random() < recipe.near_views else "alike"
+            task = self._draw_task(data, frames[-1], rng, ids_persist=True)
+            return _Scene(task=task, sources=frames, views=draw_views(
+                count, kind=kind, rng=rng))  # fmt: skip
+        place = int(rng.integers(len(data.images)))
+        query = data.images[place]
+        if len(data.images) == 1 or rng.random() < recipe.same_image:
+            kind = "near" if rng.random() < recipe.near_views else "free"
+            task = self._draw_task(data, query, rng, ids_persist=True)
+            return _Scene(task=task, sources=[query] * count, views=draw_views(
+                count, kind=kind, rng=rng))  # fmt: skip
+        kind = "alike" if rng.random() < recipe.alike_views else "free"
+        task = self._draw_task(data, query, rng, ids_persist=False)
+        wanted = frozenset(i for group in task.groups for i in group)
+        others = [_partner(place, wanted, data, rng) for _ in range(prompts)]
+        return _Scene(task=task, sources=[*others, query], views=draw_views(
+            count, kind=kind, rng=rng))  # fmt: skip
+
+    @staticmethod
+    def _draw_task(
+        data: DataSet,
+        query: LabelledImage,
+        rng: np.random.Generator,
+        *,
+        ids_persist: bool,
+    ) -> Task:
+        return draw_task(
+            query.labels, data.label_kind, ids_persist=ids_persist, rng=rng
+        )
 
     def _mix(
-        self,
-        sources: list[LabelledImage],
-        data: DataSet,
-        task: Task,
-        size: int,
-        rng: np.random.Generator,
+        self, scene: _Scene, data: DataSet, size: int, rng: np.random.Generator
     ) -> Example:
         """Stitch each picture from views of two images, with one colour map."""
-        images, regions = [], []
-        for source in sources:
+        images, regions, task = [], [], scene.task
+        for source in scene.sources:
             other = data.images[rng.integers(len(data.images))]
-            one, two = draw_views(2, near=False, rng=rng)
+            one, two = draw_views(2, kind="free", rng=rng)
             # Chosen objects have no counterpart in another image.
             far = source if task.is_instance else other
             seam = int(rng.uniform(0.3, 0.7) * size)
@@ -166,13 +189,21 @@ class ExampleSampler:
     ) -> Example:
         recipe = self._recipe
         coloured = rng.random() < recipe.coloured_background
+        known = np.ones((len(regions), *regions[0].shape), np.uint8)
+        prompts = len(regions) - 1
         if rng.random() < recipe.spoiled_prompts:
-            one = int(rng.integers(len(regions) - 1))
+            one = int(rng.integers(prompts))
             regions[one] = spoil(regions[one], rng)
+        if prompts > 1 and rng.random() < recipe.partial_prompts:
+            one = int(rng.integers(prompts))
+            regions[one] = keep_few(regions[one], rng)
+            if rng.random() < 0.5:  # a hint: what is not labelled says nothing
+                known[one] = regions[one] > 0
         look = Look.draw(rng)
         return Example(
             images=np.stack(images),
             regions=np.stack(regions),
+            known=known,
             palette=task.palette(rng, coloured_background=coloured),
             looks=tuple(look.vary(rng) for _ in regions),
             is_instance=task.is_instance,
@@ -193,16 +224,53 @@ def spoil(regions: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
     return spoiled
 
 
-def _partner(
-    query: LabelledImage, data: DataSet, rng: np.random.Generator
-) -> LabelledImage:
-    """Draw another image of the set that looks rather like the query.
+def keep_few(regions: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+    """Keep few of the objects in regions (H, W), as on a frame that is half done."""
+    objects, count = label(regions, connectivity=1, return_num=True)
+    if count < 2:
+        return regions
+    share = rng.uniform(*KEPT_OBJECTS)
+    kept = rng.random(count + 1) < share
+    kept[rng.integers(1, count + 1)] = True
+    return np.where(kept[objects], regions, 0).astype(regions.dtype)
 
-    Some sets mix stains and microscopes; a person's references would match.
+
+def _neighbours(
+    data: DataSet, count: int, rng: np.random.Generator
+) -> list[LabelledImage]:
+    """Draw frames of one sequence near each other; the last is the query."""
+    frames = data.sequences[rng.integers(len(data.sequences))]
+    query = int(rng.integers(len(frames)))
+    others = [i for i in range(len(frames)) if 0 < abs(i - query) <= FARTHEST] or [
+        query
+    ]
+    places = rng.choice(others, size=count - 1, replace=len(others) < count - 1)
+    return [data.images[frames[i]] for i in (*places, query)]
+
+
+def _partner(
+    query: int, wanted: frozenset[int], data: DataSet, rng: np.random.Generator
+) -> LabelledImage:
+    """Draw another image of the set that shows most of what is wanted.
+
+    A person's references show what they want to find; without ids that mean the same
+    in all images, any image with labels does.
     """
-    indices = rng.integers(len(data.images), size=CANDIDATES)
-    others = [data.images[i] for i in indices if data.images[i] is not query]
-    if not others:
-        return next(one for one in data.images if one is not query)
-    mean = query.image.mean()
-    return min(others, key=lambda one: abs(float(one.image.mean() - mean)))
+    others = [int(i) for i in rng.integers(len(data.images), size=CANDIDATES)]
+    others = [i for i in others if i != query] or [(query + 1) % len(data.images)]
+    best = max(
+        others,
+        key=lambda i: (
+            len(wanted & data.presence[i]) if wanted else bool(data.presence[i])
+        ),
+    )
+    return data.images[best]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scene:
+    """What an example shows: its task, and of each picture the image and the view."""
+
+    task: Task
+    sources: list[LabelledImage]
+    views: list[View]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from dataclasses import asdict, dataclass, replace
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
@@ -23,18 +24,20 @@ from napari_seggpt.training.batches import (
 from napari_seggpt.training.optim import build_optimizer, learning_rate, update_average
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
     from torch import Tensor
 
+    from napari_seggpt.model.encoding import EncodedPrompts
     from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.settings import Precision
     from napari_seggpt.training.recipe import Recipe
     from napari_seggpt.training.sampler import ExampleSampler
 
 
-STATE_PARTS = {"model", "optimizer", "average", "recipe", "step"}
+READ_WEIGHT = 0.2  # of what each read says by itself, in the loss
+STATE_PARTS = {"model", "optimizer", "average", "recipe", "step", "seconds"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,44 +51,54 @@ class TrainStep:
 
 
 def coloring_loss(model: SegGPT, batch: Batch, recipe: Recipe) -> Tensor:
-    """Smooth L1 between the query's hidden colours and the predicted (section 3.1)."""
+    """How far the query's predicted colours are from the true ones (section 3.1)."""
     pictures = render(batch, recipe.foreground_weight)
     predicted = torch.zeros(pictures.colors.shape[:2], dtype=torch.bool)
     predicted = predicted.to(pictures.colors.device)
     if batch.recalls:
         pictures = recall(model, pictures)
         predicted[:, 1:] = True
-    prompts = model.encode_prompts(
-        pictures.images[:, :-1],
-        pictures.colors[:, :-1],
-        pictures.seg_type,
-        predicted[:, :-1],
-    )
-    target = pictures.colors[:, -1]
+    prompts = _encode(model, pictures, slice(0, -1), predicted)
+    query, target = pictures.images[:, -1], pictures.colors[:, -1]
+    if model.config.decoder == "readout":
+        return score_loss(model.scores(query, prompts), pictures.regions)
     # Nothing is given where all is hidden, and the patches need not be embedded.
     given = None if batch.hidden.all() else (target, pictures.hidden)
-    stages = model.stages(pictures.images[:, -1], prompts, given)
     weight = pictures.weight * _hidden_pixels(pictures)
-    losses = [stage_loss(stage, target, weight, recipe.beta) for stage in stages]
-    return torch.stack(losses).mean()
+    return color_loss(model.paint(query, prompts, given), target, weight, recipe.beta)
+
+
+def _encode(
+    model: SegGPT, pictures: Pictures, which: slice, predicted: Tensor
+) -> EncodedPrompts:
+    return model.encode_prompts(
+        pictures.images[:, which],
+        pictures.colors[:, which],
+        pictures.seg_type,
+        predicted[:, which],
+        palette=pictures.palettes,
+        known=pictures.known[:, which],
+    )
 
 
 @torch.no_grad()
 def recall(model: SegGPT, pictures: Pictures) -> Pictures:
-    """Recolour all prompts but the first as the network predicts them from it.
+    """Recolour all prompts but the first as the network predicts them, one by one.
 
-    So it learns what frames in memory are worth: its own mistakes are among them.
+    Each is predicted from those before it, as frames in memory are: so the network
+    learns what they are worth, and its own mistakes are among them.
     """
-    count = pictures.colors.shape[1] - 2
-    first = model.encode_prompts(
-        pictures.images[:, :1], pictures.colors[:, :1], pictures.seg_type
-    )
-    repeated = first.map(lambda x: x.repeat_interleave(count, dim=0))
-    painted = model(pictures.images[:, 1:-1].flatten(0, 1), repeated)
-    painted = painted.float().unflatten(0, (-1, count))
     colors = pictures.colors.clone()
-    colors[:, 1:-1] = nearest_colors(painted, pictures.palettes)
-    return replace(pictures, colors=colors)
+    predicted = torch.ones(colors.shape[:2], dtype=torch.bool, device=colors.device)
+    predicted[:, 0] = False
+    for number in range(1, colors.shape[1] - 1):
+        shown = replace(pictures, colors=colors)
+        prompts = _encode(model, shown, slice(0, number), predicted)
+        painted = model(pictures.images[:, number], prompts).float()
+        colors[:, number] = nearest_colors(painted[:, None], pictures.palettes)[:, 0]
+    known = pictures.known.clone()
+    known[:, 1:] = 1
+    return replace(pictures, colors=colors, known=known)
 
 
 def _hidden_pixels(pictures: Pictures) -> Tensor:
@@ -95,17 +108,59 @@ def _hidden_pixels(pictures: Pictures) -> Tensor:
     return F.interpolate(hidden, size=pictures.colors.shape[-2:], mode="nearest")
 
 
-def stage_loss(stage: Tensor, target: Tensor, weight: Tensor, beta: float) -> Tensor:
-    """Weighted smooth L1 of colours (B, 3, h, w), which may be coarser than the target.
-
-    `target` is (B, 3, H, W) and `weight` (B, 1, H, W).
-    """
-    size = (stage.shape[-2], stage.shape[-1])
-    if stage.shape != target.shape:
-        target = F.adaptive_avg_pool2d(target, size)
-        weight = F.adaptive_avg_pool2d(weight, size)
-    loss = F.smooth_l1_loss(stage.float(), target, beta=beta, reduction="none")
+def color_loss(colors: Tensor, target: Tensor, weight: Tensor, beta: float) -> Tensor:
+    """Weighted smooth L1 of colours (B, 3, H, W); the weights are (B, 1, H, W)."""
+    loss = F.smooth_l1_loss(colors.float(), target, beta=beta, reduction="none")
     return (loss * weight).sum() / (3 * weight.sum())
+
+
+def score_loss(stages: Sequence[Tensor], regions: Tensor) -> Tensor:
+    """Cross entropy and soft Dice of the scores of a readout.
+
+    Parameters
+    ----------
+    stages : sequence of Tensor
+        (B, R, h, w) each: what the reads say by themselves, and the two stages as
+        weighed, which count more.
+    regions : Tensor
+        (B, H, W), which colour each pixel has.
+    """
+    *reads, coarse, finest = stages
+    truth = F.one_hot(regions, finest.shape[1]).movedim(-1, 1).float()
+    whole = F.interpolate(finest.float(), size=truth.shape[-2:], mode="bilinear")
+    losses = [_entropy(whole, truth) + soft_dice_loss(whole.softmax(1), truth)]
+    smaller = _pooled(truth, coarse)
+    coarse = coarse.float()
+    losses.append(
+        _entropy(coarse, smaller) + soft_dice_loss(coarse.softmax(1), smaller)
+    )
+    losses += [_entropy(read.float(), _pooled(truth, read)) for read in reads]
+    weights = (1.0, 0.4, *[READ_WEIGHT] * len(reads))
+    return sum(
+        (weight * loss for weight, loss in zip(weights, losses, strict=True)),
+        start=torch.zeros((), device=finest.device),
+    )
+
+
+def _pooled(truth: Tensor, like: Tensor) -> Tensor:
+    return F.adaptive_avg_pool2d(truth, (like.shape[-2], like.shape[-1]))
+
+
+def _entropy(scores: Tensor, truth: Tensor) -> Tensor:
+    return -(truth * scores.log_softmax(1)).sum(1).mean()
+
+
+def soft_dice_loss(claimed: Tensor, truth: Tensor) -> Tensor:
+    """One minus the soft Dice of shares (B, R, h, w), of colours that occur.
+
+    Of the background's colour, the first, nothing is asked.
+    """
+    claimed, truth = claimed[:, 1:], truth[:, 1:]
+    common = (claimed * truth).sum((2, 3))
+    total = claimed.sum((2, 3)) + truth.sum((2, 3))
+    occurs = (truth.sum((2, 3)) > 0).float()
+    loss = (1 - (2 * common + 1) / (total + 1)) * occurs
+    return loss.sum() / occurs.sum().clamp(min=1)
 
 
 def train(
@@ -148,10 +203,11 @@ def train(
     if checkpoint.exists():
         run.resume()
     source = BatchSource(sampler, recipe, patch_size=model.config.patch_size)
+    last = recipe.steps if run.progress < 1 else run.step  # its minutes may be over
     batches = DataLoader(
         source,
         batch_size=None,
-        sampler=range(run.step, recipe.steps),
+        sampler=range(run.step, last),
         num_workers=workers,
         pin_memory=run.device.type == "cuda",
         prefetch_factor=4 if workers else None,
@@ -165,9 +221,12 @@ def _steps(run: _Run, batches: DataLoader[Batch]) -> Generator[TrainStep]:
     try:
         for batch in batches:
             done = run.update(batch.to(run.device))
-            if run.step % recipe.save_every == 0 or run.step == recipe.steps:
+            ended = run.progress >= 1
+            if run.step % recipe.save_every == 0 or ended:
                 run.save()
             yield done
+            if ended:
+                return
     except GeneratorExit:
         run.save()
         raise
@@ -187,17 +246,36 @@ class _Run:
         self.model = model
         self.recipe = recipe
         self.step = 0
+        self.seconds = 0.0
+        self._clock: float | None = None
         self.device = next(model.parameters()).device
         self.average = {name: x.clone() for name, x in model.state_dict().items()}
         self._dtype = pick_dtype(precision, self.device)
         self._optimizer = build_optimizer(model, recipe)
         self._checkpoint = checkpoint
 
+    @property
+    def progress(self) -> float:
+        """How much of the run is done, from 0 to 1: of its steps or of its minutes."""
+        if self.recipe.minutes > 0:
+            by_time = self.seconds / (60 * self.recipe.minutes)
+            return max(by_time, float(self.step >= self.recipe.steps))
+        return self.step / self.recipe.steps
+
+    def _tick(self) -> None:
+        """Count the time since the last update, drawing the batch included."""
+        now = time.perf_counter()
+        if self._clock is not None:
+            self.seconds += now - self._clock
+        self._clock = now
+
     def update(self, batch: Batch) -> TrainStep:
         """Make the next update."""
+        self._tick()
         step, recipe = self.step, self.recipe
         torch.manual_seed(recipe.seed * 1_000_003 + step)  # drop path, also resumed
-        rate = learning_rate(step, recipe)
+        # The first update is made with the rate of the second: zero teaches nothing.
+        rate = learning_rate(max(self.progress, 1 / recipe.steps), recipe)
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group["scale"]
         with autocast(self.device, self._dtype):
@@ -223,6 +301,7 @@ class _Run:
             "average": self.average,
             "recipe": asdict(self.recipe),
             "step": self.step,
+            "seconds": self.seconds,
         }
         self._checkpoint.parent.mkdir(parents=True, exist_ok=True)
         temporary = self._checkpoint.with_name(self._checkpoint.name + ".part")
@@ -242,6 +321,7 @@ class _Run:
         for name, value in state["average"].items():
             self.average[name].copy_(value)
         self.step = int(state["step"])
+        self.seconds = float(state["seconds"])
 
 
 def read_average(checkpoint: Path) -> dict[str, Tensor]:

@@ -23,7 +23,9 @@ import torch
 from torch.nn import functional as F
 
 from napari_seggpt.inference.device import autocast, pick_device, pick_dtype
+from napari_seggpt.inference.predictor import read_labels
 from napari_seggpt.inference.seg_type import choose_seg_type
+from napari_seggpt.inference.tuned import palette_tensor
 from napari_seggpt.metrics.pixels import mean_dice
 from napari_seggpt.model.checkpoint import model_hash
 from napari_seggpt.preprocessing import denormalise, normalise
@@ -33,7 +35,7 @@ from napari_seggpt.training.batches import pixel_weights
 from napari_seggpt.training.frozen import frozen
 from napari_seggpt.training.learned import LearnedPrompt
 from napari_seggpt.training.recipe import Recipe
-from napari_seggpt.training.trainer import stage_loss
+from napari_seggpt.training.trainer import color_loss, score_loss, soft_dice_loss
 from napari_seggpt.training.tuning_data import TuningData, augment
 from napari_seggpt.training.tuning_state import Dices, TuningState
 
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from napari_seggpt.model.encoding import EncodedPrompts
     from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.preprocessing import Limits
     from napari_seggpt.prompts import Prompt
@@ -116,7 +119,7 @@ def tune_prompt(
     prediction = prediction or PredictionSettings()
     data = TuningData.of(
         examples,
-        model.config.image_size,
+        model.config,
         prediction=prediction,
         limits=limits,
         hold_back=settings.hold_back,
@@ -155,7 +158,8 @@ class Tuner:
         self._learned = LearnedPrompt(data, settings, model, self._seg_type)
         self._queries = [x for x in data.queries() if self._learned.usable(x.frame)]
         self._judges = self._choose_judges()
-        self._known = self._known_colors()
+        self._is_readout = model.config.decoder == "readout"
+        self._known = palette_tensor(data.palette)[0].to(self._device)
 
     def run(self) -> Generator[TuneStep]:
         """Yield the prompt before any update, and then after every update."""
@@ -271,24 +275,34 @@ class Tuner:
     def _loss(self, query: FrameTile, rng: np.random.Generator) -> Tensor:
         picture, labels, flipped = augment(query, self._settings, rng)
         near = self._learned.nearest(query, self._settings.prompts_per_step)
+        tensor = self._tensor(picture)
+        regions = self._regions(labels)
         with autocast(self._device, self._dtype):
             prompts = self._learned.encode(near, flipped=flipped)
-            stages = self._model.stages(self._tensor(picture), prompts)
+            if self._is_readout:
+                return score_loss(self._model.scores(tensor, prompts), regions)
+            colors = self._model(tensor, prompts)
         target = self._tensor(self._data.palette.encode(labels))
-        shown = torch.from_numpy(np.ascontiguousarray(labels != 0))[None]
-        weight = pixel_weights(shown.to(self._device), RECIPE.foreground_weight)
-        losses = [stage_loss(x, target, weight, RECIPE.beta) for x in stages]
+        weight = pixel_weights(regions > 0, RECIPE.foreground_weight)
+        loss = color_loss(colors, target, weight, RECIPE.beta)
         share = self._settings.dice_weight
-        if share:  # of many colours it takes much memory
-            losses += [
-                share * soft_dice_loss(x.float(), target, self._known) for x in stages
-            ]
-        return torch.stack(losses).sum() / len(stages)
+        if share == 0:  # of many colours it takes much memory
+            return loss
+        shares = (-SHARPNESS * self._distances(colors.float())).softmax(1)
+        truth = F.one_hot(regions, shares.shape[1]).movedim(-1, 1).float()
+        return loss + share * soft_dice_loss(shares, truth)
 
-    def _known_colors(self) -> Tensor:
-        """Return black and the palette's colours (L, 3), normalised."""
-        colors = np.vstack([np.zeros((1, 3), np.float32), self._data.palette.colors])
-        return self._tensor(colors[None])[0, :, 0].T
+    def _regions(self, labels: NDArray[np.integer[Any]]) -> Tensor:
+        """Return the place of each label (h, w) in the palette, after black."""
+        regions = np.zeros(labels.shape, np.int64)
+        for number, i in enumerate(self._data.palette.ids, start=1):
+            regions[labels == i] = number
+        return torch.from_numpy(regions)[None].to(self._device)
+
+    def _distances(self, colors: Tensor) -> Tensor:
+        """Return how far colours (1, 3, h, w) are from each known one: (1, L, h, w)."""
+        known = self._known[None, :, :, None, None]
+        return (colors[:, None] - known).square().mean(2)
 
     def _tensor(self, picture: NDArray[Any]) -> Tensor:
         """Normalise (h, w, 3) as (1, 3, h, w) on the device."""
@@ -326,14 +340,24 @@ class Tuner:
                 continue
             with autocast(self._device, self._dtype):
                 prompts = learned.encode(others)
-                colors = self._model(self._tensor(tile.picture), prompts)
-            picture = denormalise(colors.float().cpu().numpy())[0]
-            labels, _ = self._data.palette.decode(picture)
+                labels = self._predict(tile, prompts)
             scores.append(mean_dice(labels, tile.labels))
             if self._data.is_held_back(tile):
                 held_back.append(scores[-1])
         own = float(np.mean(held_back)) if held_back else None
         return Dices(mean=float(np.mean(scores)), held_back=own)
+
+    def _predict(
+        self, tile: FrameTile, prompts: EncodedPrompts
+    ) -> NDArray[np.integer[Any]]:
+        query, palette = self._tensor(tile.picture), self._data.palette
+        if self._is_readout:
+            shares = self._model.probabilities(query, prompts)[0]
+            painted = shares.float().movedim(0, -1).cpu().numpy()
+        else:
+            colors = self._model(query, prompts)
+            painted = denormalise(colors.float().cpu().numpy())[0]
+        return read_labels(painted, palette, are_shares=self._is_readout)[0]
 
 
 def _step(
@@ -346,27 +370,3 @@ def _step(
         held_back_dice=None if dices is None else dices.held_back,
         best=best,
     )
-
-
-def soft_dice_loss(painted: Tensor, target: Tensor, known: Tensor) -> Tensor:
-    """One minus the soft Dice of colours (1, 3, h, w), over colours that occur.
-
-    Parameters
-    ----------
-    painted, target : Tensor
-        (1, 3, h, w) and (1, 3, H, W); the painted colours may be coarser.
-    known : Tensor
-        (L, 3), black and the palette's colours.
-    """
-    distances = (painted[:, None] - known[:, :, None, None]).square().mean(2)
-    claimed = (-SHARPNESS * distances).softmax(1)[0, 1:]  # (L - 1, h, w)
-    true = (target[:, None] - known[:, :, None, None]).square().mean(2).argmin(1)
-    truth = F.one_hot(true, len(known)).movedim(-1, 1).float()
-    size = (painted.shape[-2], painted.shape[-1])
-    truth = F.adaptive_avg_pool2d(truth, size)[0, 1:]
-    common = (claimed * truth).sum((1, 2))
-    total = claimed.sum((1, 2)) + truth.sum((1, 2))
-    occurs = truth.sum((1, 2)) > 0
-    if not occurs.any():
-        return claimed.mean()
-    return (1 - (2 * common + 1) / (total + 1))[occurs].mean()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_seggpt.model.config import SegGPTConfig
     from napari_seggpt.preprocessing import Limits
     from napari_seggpt.prompts import Prompt
     from napari_seggpt.settings import PredictionSettings, TuningSettings
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 ENOUGH_TO_HOLD_BACK = 3  # frames; with two, each has only the other to learn from
 PLAIN = Look(
     brightness=0.0, contrast=1.0, log_gamma=0.0, inverted=False,
-    channels=(0, 1, 2), noise=0.0, blur=0.0,
+    channels=(0, 1, 2), hue=0.0, saturation=1.0, noise=0.0, blur=0.0,
 )  # fmt: skip
 
 
@@ -91,7 +92,7 @@ class TuningData:
     def of(
         cls,
         examples: Sequence[Prompt],
-        size: tuple[int, int],
+        config: SegGPTConfig,
         *,
         prediction: PredictionSettings,
         limits: Limits | None,
@@ -120,6 +121,10 @@ class TuningData:
         limits = limits or measure_limits([one.image for one in examples])
         tiles = []
         places = _places(examples)
+        tiling = prediction.tiling
+        size = config.seen_size(labelled[0].labels.shape)  # one for all tensors
+        if tiling.enabled:
+            size = config.tile_size
         for number, (one, place) in enumerate(zip(examples, places, strict=True)):
             rgb = to_rgb(one.image, limits)
             tiles += [
@@ -130,7 +135,7 @@ class TuningData:
                     place=place,
                     center=tile.center,
                 )
-                for tile in make_tiles(rgb.shape[:2], size, prediction.tiling)
+                for tile in make_tiles(rgb.shape[:2], size, tiling)
             ]
         if not any(tile.labels.any() for tile in tiles):
             raise ValueError(

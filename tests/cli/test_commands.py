@@ -1,8 +1,12 @@
 import json
+import os
 
+import numpy as np
 import pytest
+import tifffile
 
 from napari_seggpt.cli import benchmark as benchmark_command
+from napari_seggpt.cli import info as info_command
 from napari_seggpt.cli import main
 from napari_seggpt.cli.arguments import load_named_model
 from napari_seggpt.model import zoo
@@ -84,6 +88,52 @@ def test_a_wrong_command_is_one_line(argv, capsys):
         main(argv)
     assert error.value.code == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), ZeroDivisionError("0/0"), IndexError])
+def test_a_mistake_of_ours_is_one_line_too(monkeypatch, capsys, error):
+    def fail(args):
+        raise error
+
+    monkeypatch.setattr(info_command, "_describe_installation", lambda: fail(None))
+    assert main(["info"]) == 70
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "unexpected" in line
+    assert "--debug shows where" in line
+    with pytest.raises(type(error) if isinstance(error, Exception) else error):
+        main(["--debug", "info"])
+
+
+def test_nothing_that_a_terminal_obeys_is_printed(tmp_path, capsys, caplog):
+    name = "a\x1b[31m\x07\x1b]0;title\x07.tif"
+    assert main(["info", str(tmp_path / name)]) == 2
+    tifffile.imwrite(tmp_path / name, np.zeros((2, 8, 9), np.uint8))
+    assert main(["info", str(tmp_path / name)]) == 0
+    (tmp_path / "b\x1b[31m.tif").write_bytes(b"no TIFF")
+    assert main(["info", str(tmp_path / "b\x1b[31m.tif")]) == 2
+    printed = "".join(capsys.readouterr())
+    assert "\\x1b[31m" in printed
+    assert "\x1b" not in printed
+    assert "\x07" not in printed
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["info", "{0}.tif"],
+        ["export", "{0}.png", "--table", "{0}.csv"],
+        ["predict", "{0}.tif", "--task", "{0}.zip", "--output", "{0}.out.tif"],
+        ["predict", "{0}.zarr", "--labels", "{0}.tif", "--output", "{0}.out.tif"],
+        ["task", "{0}.tif", "--tuned", "{0}.zip", "--output", "{0}.t.zip"],
+        ["predict", "{0}.tif", "--prompt", "{0}.zip", "--output", "{0}.out.tif"],
+    ],
+)
+def test_pipes_are_refused(tmp_path, capsys, command):
+    for ending in ("tif", "png", "zip", "zarr"):
+        os.mkfifo(tmp_path / f"pipe.{ending}")
+    assert main([word.format(tmp_path / "pipe") for word in command]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_debug_shows_where_an_error_came_from(tmp_path):

@@ -1,11 +1,15 @@
 """Sessions and labels as plain files, and tables of objects."""
 
 import csv
+import json
+import os
 
 import numpy as np
 import pytest
+import tifffile
 import zarr
 from numpy.testing import assert_array_equal
+from PIL import Image
 from skimage.measure import regionprops
 
 from napari_seggpt.io import open_stack
@@ -150,6 +154,50 @@ def test_nothing_is_replaced_unasked(run, session, tmp_path):
     assert code == 2
     assert "--overwrite" in error
     assert (tmp_path / "out.tif").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "@SUM(A1)", "+1", "-1"])
+def test_no_cell_of_the_table_is_a_formula(run, session, tmp_path, name):
+    head = json.loads((session / "session.json").read_text())
+    head["about"]["classes"] = {"3": name}
+    head["about"]["units"] = ["second", "=unit", "=unit"]
+    (session / "session.json").write_text(json.dumps(head))
+    code, _, _ = run("export", session, "--table", tmp_path / "t.csv", model=False)
+    assert code == 0
+    first = rows_of(tmp_path / "t.csv")[0]
+    assert (first["class"], first["unit"]) == (f"'{name}", "'=unit")
+
+
+def test_a_damaged_source_leaves_what_was_there(run, stack, monkeypatch):
+    for name in ("out.tif", "out.zarr", "out"):
+        code, _, _ = run(
+            "export", stack / "labels.tif", "--output", stack / name,
+            "--table", stack / "t.csv", "--overwrite", model=False,
+        )  # fmt: skip
+        assert code == 0
+    table = (stack / "t.csv").read_bytes()
+    assert table
+    frames = [Image.fromarray(frame) for frame in tifffile.imread(stack / "labels.tif")]
+    (stack / "source").mkdir()
+    for number, frame in enumerate(frames):
+        frame.save(stack / "source" / f"{number}.png")
+    os.truncate(stack / "source" / "4.png", 60)
+    before = sorted(path.name for path in stack.iterdir())
+    for flags in (
+        ["--table", stack / "t.csv"],
+        *(["--output", stack / name] for name in ("out.tif", "out.zarr", "out")),
+        ["--output", stack / "new.tif", "--table", stack / "new.csv"],
+    ):
+        code, _, error = run(
+            "export", stack / "source", *flags, "--overwrite", model=False
+        )
+        assert code == 2
+        assert "frame 4 of source" in error
+    assert sorted(path.name for path in stack.iterdir()) == before
+    assert (stack / "t.csv").read_bytes() == table
+    for name in ("out.tif", "out.zarr", "out"):
+        with open_stack(stack / name, labels=True) as result:
+            assert all(frame.any() for frame in result)
 
 
 def test_measures_are_those_of_scikit_image(labels):

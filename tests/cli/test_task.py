@@ -1,6 +1,9 @@
 """Task files: written from labels and sessions, applied to other stacks."""
 
+import io
 import json
+import os
+import struct
 import zipfile
 
 import numpy as np
@@ -8,6 +11,7 @@ import pytest
 import tifffile
 
 from napari_seggpt.io import open_stack
+from napari_seggpt.prompts import Prompt
 from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.frames.status import FrameRecord
 from napari_seggpt.session.store.folder import SessionStore
@@ -28,9 +32,16 @@ def task_file(run, stack):
     return stack / "squares.zip"
 
 
-def test_there_and_back(tmp_path, make_tuned):
-    from napari_seggpt.prompts import Prompt
+@pytest.fixture
+def task_zip(tmp_path):
+    """A task of one reference, made without a model."""
+    labels = np.eye(8, dtype=np.uint8)
+    prompt = Prompt(image=np.zeros((8, 8, 3), np.uint8), labels=labels)
+    Task(prompts=(prompt,)).save(tmp_path / "good.zip")
+    return tmp_path / "good.zip"
 
+
+def test_there_and_back(tmp_path, make_tuned):
     image = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
     labels = np.zeros((20, 30), np.int64)
     labels[3:9, 4:9] = 70_000
@@ -155,6 +166,81 @@ def test_other_files_are_refused(tmp_path, head, words):
             file.writestr("task.json", json.dumps(head))
     with pytest.raises(ValueError, match=words):
         Task.load(path)
+
+
+def rewrite(path, target, change=None, *, add=None):
+    """Copy a task with changes in its head, and perhaps another entry."""
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name == "task.json":
+                data = json.dumps(json.loads(data) | (change or {}))
+            new.writestr(name, data)
+        for name, data in (add or {}).items():
+            new.writestr(name, data, zipfile.ZIP_DEFLATED)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"settings": []}, "Expected object, got array"),
+        ({"settings": {"prediction": {"max_prompts": 2.5}}}, "int, got float"),
+        ({"settings": {"prediction": {"max_prompts": -1}}}, "1 or more"),
+        ({"settings": {"prediction": {"ensemble": "all"}}}, "'all'"),
+        ({"settings": {"contrast": {"limits": [1]}}}, "of length 2"),
+        ({"settings": {"contrast": {"limits": [1, float("nan")]}}}, "malformed"),
+        ({"classes": {"one": "cell"}}, "int, got str"),
+        ({"classes": {"1": 2}}, "str, got int"),
+        ({"references": 3}, "array, got int"),
+        ({"references": [{"image": "a"}]}, "labels"),
+        ({"references": [{"image": "a", "labels": "b"}]}, "no item named 'a'"),
+        ({"references": [{"image": "a", "labels": "b"}] * 99}, "more references than"),
+        ({"tuned": "references/000_image.tif"}, "damaged or other file"),
+        ({"tuned": 7}, "got int"),
+    ],
+    ids=str,
+)
+def test_a_task_with_other_values_is_refused(tmp_path, task_zip, change, words):
+    rewrite(task_zip, tmp_path / "x.zip", change)
+    with pytest.raises(ValueError, match=words) as caught:
+        Task.load(tmp_path / "x.zip")
+    assert "Expected a task file, got x.zip" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bomb_in_a_task_is_not_unpacked(tmp_path, task_zip):
+    names = {"image": "bomb", "labels": "bomb"}
+    rewrite(
+        task_zip, tmp_path / "x.zip", {"references": [names]},
+        add={"bomb": bytes(100_000_000)},
+    )  # fmt: skip
+    assert (tmp_path / "x.zip").stat().st_size < 200_000
+    with pytest.raises(ValueError, match="times its packed size, got bomb of 10000"):
+        Task.load(tmp_path / "x.zip")
+    huge = io.BytesIO()
+    tifffile.imwrite(huge, np.zeros((1, 1), np.uint8), compression="zlib")
+    data = huge.getvalue()
+    for tag in (256, 257):  # width and height
+        small = struct.pack("<HHII", tag, 4, 1, 1)
+        assert data.count(small) == 1
+        data = data.replace(small, struct.pack("<HHII", tag, 4, 1, 2**31))
+    rewrite(task_zip, tmp_path / "y.zip", {"references": [names]}, add={"bomb": data})
+    with pytest.raises(ValueError, match=r"Expected a task file, got y\.zip"):
+        Task.load(tmp_path / "y.zip")
+
+
+def test_a_head_nested_too_deep_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
+        file.writestr("task.json", '{"format":' * 100_000)
+    with pytest.raises(ValueError, match="nested too deep"):
+        Task.load(tmp_path / "x.zip")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_a_pipe_is_no_task(tmp_path):
+    os.mkfifo(tmp_path / "x.zip")
+    with pytest.raises(ValueError, match="a pipe or a device"):
+        Task.load(tmp_path / "x.zip")
 
 
 def test_a_task_without_references_is_refused(run, stack):

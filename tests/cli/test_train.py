@@ -59,10 +59,15 @@ def test_train_writes_weights_that_load_and_resumes(data, tmp_path, capfd):
         ({"colour": 1}, "got 'colour'"),
         ({"config": "huge"}, "got 'huge'"),
         ({"save_every": 0}, "save_every above 0"),
-        ({"steps": "10"}, "Expected steps as 4000"),
+        ({"steps": "10"}, "Expected int, got str - at $.steps"),
+        ({"steps": 10.0}, "Expected int, got float - at $.steps"),
+        ({"steps": True}, "Expected int, got bool - at $.steps"),
+        ({"learning_rate": float("nan")}, "malformed"),
+        ({"simulated_size": 10**9}, "the simulated images to fit into the free"),
+        ({"simulated_groups": 10**12}, "the simulated images to fit into the free"),
         ({"simulated": 2.0}, "simulated of 0 to 1"),
         ({"image_sizes": [64, 0]}, "image_sizes above 0"),
-        ({"image_sizes": 64}, "Expected image_sizes as (128,)"),
+        ({"image_sizes": 64}, "Expected array, got int - at $.image_sizes"),
     ],
 )
 def test_train_says_what_is_wrong(data, tmp_path, capfd, values, message):
@@ -72,6 +77,23 @@ def test_train_says_what_is_wrong(data, tmp_path, capfd, values, message):
     )
     assert code == 2
     assert message in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["null", "[1]", "{", '{"a":' * 100_000, ""])
+def test_a_recipe_that_is_no_object(data, tmp_path, capfd, text):
+    (tmp_path / "r.json").write_text(text)
+    command = ["train", str(data), "--recipe", str(tmp_path / "r.json")]
+    assert main([*command, "--output", str(tmp_path / "run")]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "r.json: Expected" in line
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_a_pipe_is_no_recipe(data, tmp_path, capfd):
+    os.mkfifo(tmp_path / "r.json")
+    command = ["train", str(data), "--recipe", str(tmp_path / "r.json")]
+    assert main([*command, "--output", str(tmp_path / "run")]) == 2
+    assert "a pipe or a device" in capfd.readouterr().err
 
 
 def test_a_refused_recipe_leaves_a_finished_run(data, tmp_path, capfd):

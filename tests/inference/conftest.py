@@ -51,7 +51,10 @@ class CopyingModel(torch.nn.Module):
         colors: Tensor,
         seg_type: Tensor,
         predicted: Tensor | None = None,
+        *,
+        palette: Tensor,
     ) -> EncodedPrompts:
+        assert palette.shape[::2] == (1, 3)
         assert images.shape == colors.shape == (1, 1, 3, *self.config.image_size)
         if predicted is None:
             predicted = torch.zeros(1, 1, dtype=torch.bool)
@@ -119,6 +122,7 @@ def readout_model(make_model: Callable[..., SegGPT]) -> SegGPT:
     """The readout at toy size; shared, so never to be changed."""
     config = replace(
         TINY, merge_index=-1, tap_indices=(3,), decoder="readout", pretrain_grid=4,
-        isolated_prompts=True, stem_dim=8, match_dim=12,
+        isolated_prompts=True, stem_widths=(4,) * 6, stem_dim=8, match_dim=12,
+        fine_sides=(32, 64),
     )  # fmt: skip
     return make_model(config)

@@ -3,7 +3,12 @@ import logging
 import pytest
 import torch
 
-from napari_seggpt.inference.device import autocast, pick_device, pick_dtype
+from napari_seggpt.inference.device import (
+    autocast,
+    is_out_of_memory,
+    pick_device,
+    pick_dtype,
+)
 
 
 def has(monkeypatch: pytest.MonkeyPatch, *, cuda: bool, mps: bool) -> None:
@@ -74,3 +79,28 @@ def test_products_are_computed_in_the_dtype(dtype: torch.dtype) -> None:
     with autocast(torch.device("cpu"), dtype):
         assert (square @ square).dtype == dtype
     assert (square @ square).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 5.05 GB)"), True),
+        (RuntimeError("Invalid buffer size: 12.21 GiB"), True),
+        (RuntimeError("[enforce] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), True),
+        (MemoryError(), True),
+        (RuntimeError("the sizes of the tensors do not match"), False),
+        (ValueError("out of memory"), False),
+        (KeyboardInterrupt(), False),
+    ],
+    ids=str,
+)
+def test_too_little_memory_is_known(error: BaseException, *, expected: bool) -> None:
+    assert is_out_of_memory(error) is expected
+
+
+def test_the_allocator_of_the_cpu_is_known() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(10**15, dtype=torch.float64)
+    assert is_out_of_memory(caught.value)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,14 @@ import torch
 
 from napari_seggpt.inference.ensemble import spatial_grid
 from napari_seggpt.inference.memory import Memory
-from napari_seggpt.inference.predictor import Prediction, Predictor, combine_passes
+from napari_seggpt.inference.predictor import (
+    Prediction,
+    Predictor,
+    combine_passes,
+    read_labels,
+)
 from napari_seggpt.model.seggpt import SEG_TYPES, SegGPT
+from napari_seggpt.palette import Palette
 from napari_seggpt.preprocessing import FrameError, Limits, measure_limits, to_rgb
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.settings import PredictionSettings, TilingSettings
@@ -437,6 +444,125 @@ def test_some_of_the_prompts_are_encoded_once_for_all(
     assert len(others.tiles) == 2
 
 
+# -- a network with a readout ------------------------------------------------------
+
+
+def test_frames_of_several_shapes_are_predicted_in_one_call(
+    readout_model: SegGPT, frame: Make, blocks: Make
+) -> None:
+    shapes = [(32, 32), (32, 32), (64, 40), (20, 90), (32, 32), (100, 100), (1, 7)]
+    prompts = [
+        Prompt(image=frame(shape, seed=k), labels=blocks(shape, [1, 2 + k]), index=k)
+        for k, shape in enumerate(shapes[:4])
+    ]
+    settings = cpu(batch=4, max_prompts=3)
+    predictor = Predictor(readout_model, prompts, settings=settings)
+    frames = [frame(shape, seed=10 + k) for k, shape in enumerate(shapes)]
+    together = predictor.predict_batch(frames, indices=range(len(shapes)))
+    for index, (image, prediction) in enumerate(zip(frames, together, strict=True)):
+        check(prediction, image.shape, {1, 2, 3, 4, 5})
+        alone = predictor.predict(image, index=index)
+        np.testing.assert_allclose(prediction.colors, alone.colors, atol=1e-3)
+
+
+def test_a_frame_is_seen_at_its_own_resolution(
+    readout_model: SegGPT, frame: Make, blocks: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, ...]] = []
+    paint = SegGPT.probabilities
+
+    def spy(self: SegGPT, query: torch.Tensor, prompts: Any) -> torch.Tensor:
+        seen.append(tuple(query.shape[-2:]))
+        return paint(self, query, prompts)
+
+    monkeypatch.setattr(SegGPT, "probabilities", spy)
+    prompt = Prompt(image=frame((60, 30)), labels=blocks((60, 30), [1]))
+    predictor = Predictor(readout_model, [prompt], settings=cpu())
+    assert predictor.tiles[0].picture.shape == (64, 32, 3)
+    assert predictor.tiles[0].labels.shape == (64, 32)
+    for shape in [(32, 64), (300, 150), (10, 10)]:
+        check(predictor.predict(frame(shape)), shape, {1})
+    assert seen == [(32, 64), (64, 32), (32, 32)]
+
+
+def test_tiles_are_seen_at_one_size_whatever_the_frame(
+    readout_model: SegGPT, frame: Make, blocks: Make
+) -> None:
+    prompt = Prompt(image=frame((80, 40)), labels=blocks((80, 40), [1, 2]))
+    tiling = TilingSettings(enabled=True)
+    predictor = Predictor(readout_model, [prompt], settings=cpu(tiling=tiling))
+    shapes = {tile.picture.shape for tile in predictor.tiles}
+    assert shapes == {(*readout_model.config.tile_size, 3)}
+    check(predictor.predict(frame((70, 90))), (70, 90), {1, 2})
+
+
+@pytest.mark.parametrize("labels_per_pass", [1, 3, 11])
+@pytest.mark.parametrize("ensemble", ["feature", "spatial"])
+def test_any_number_of_ids_is_read_in_passes(
+    labels_per_pass: int,
+    ensemble: str,
+    readout_model: SegGPT,
+    frame: Make,
+    blocks: Make,
+) -> None:
+    ids = [1, 2, 5, -3, 70_000, 8, 9, 10, 11, 12, 13]
+    prompts = [
+        Prompt(image=frame(seed=k), labels=blocks((32, 32), ids)) for k in range(2)
+    ]
+    settings = cpu(labels_per_pass=labels_per_pass, ensemble=ensemble)
+    predictor = Predictor(readout_model, prompts, settings=settings)
+    prediction = predictor.predict(frame(seed=9))
+    assert len(prediction.colors) == -(-len(ids) // labels_per_pass)
+    check(prediction, (32, 32), set(ids))
+
+
+def test_a_new_readout_finds_the_labels_of_its_prompt_again(
+    readout_model: SegGPT, frame: Make
+) -> None:
+    # What it reads needs no training where classes differ in colour and move little.
+    torch.manual_seed(0)
+    model = SegGPT(replace(readout_model.config, fine_sides=(64, 64))).eval()
+    labels = np.zeros((64, 64), np.uint8)
+    labels[8:36, 8:30], labels[40:60, 20:60] = 4, 9
+    image = frame((64, 64, 3), dtype="uint8")
+    image[labels == 4, 0] += 150
+    image[labels == 9, 1] += 150
+    predictor = Predictor(model, [Prompt(image=image, labels=labels)], settings=cpu())
+    prediction = predictor.predict(np.roll(image, (3, -5), (0, 1)))
+    for label in (4, 9):
+        one, other = (
+            prediction.labels == label,
+            np.roll(labels, (3, -5), (0, 1)) == label,
+        )
+        assert (one & other).sum() > 0.8 * (one | other).sum()
+
+
+def test_a_wavering_readout_names_a_colour_that_it_considers() -> None:
+    # Grey lies between black and white: in the mixed colour nobody could tell.
+    grey, white = np.full(3, 0.5, np.float32), np.ones(3, np.float32)
+    palette = Palette(ids=np.array([7, 3]), colors=np.stack([grey, white]))
+    shares = np.array([[[0.4, 0.1, 0.5], [0.9, 0.1, 0.0], [0.2, 0.5, 0.3]]], np.float32)
+    labels, confidence, colors = read_labels(shares, palette, are_shares=True)
+    assert labels.tolist() == [[3, 0, 7]]
+    np.testing.assert_allclose(confidence, [[0.1, 0.8, 0.2]], atol=1e-6)
+    np.testing.assert_allclose(colors[0, 0], 0.1 * grey + 0.5 * white, atol=1e-6)
+    assert read_labels(colors, palette, are_shares=False)[0][0, 0] == 7
+
+
+def test_predicted_prompts_are_marked_for_a_readout(
+    readout_model: SegGPT, prompt: Prompt, frame: Make
+) -> None:
+    predictor = Predictor(readout_model, [prompt], settings=cpu())
+    seen = Prompt(image=frame(seed=5), labels=prompt.labels)
+    colors = []
+    for predicted in (False, True):
+        memory = Memory(1)
+        memory.add(predictor.prepare(seen, predicted=predicted))
+        (prediction,) = predictor.predict_batch([frame(seed=6)], memory=memory)
+        colors.append(prediction.colors[0])
+    assert np.abs(colors[0] - colors[1]).max() > 1e-3
+
+
 # -- device and precision ----------------------------------------------------------
 
 
@@ -461,6 +587,22 @@ def test_prompts_and_queries_are_computed_in_the_precision(
     predictor = Predictor(copying_model, [prompt], settings=cpu(precision=precision))
     predictor.predict(prompt.image)
     assert copying_model.dtypes == [getattr(torch, precision)] * 2
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_a_readout_runs_in_short_floats(
+    precision: str, readout_model: SegGPT, frame: Make, blocks: Make
+) -> None:
+    prompt = Prompt(image=frame((40, 36)), labels=blocks((40, 36), [1, 2, 3]))
+    exact, short = (
+        Predictor(readout_model, [prompt], settings=cpu(precision=one)).predict(
+            frame((40, 36), seed=9)
+        )
+        for one in ("float32", precision)
+    )
+    check(short, (40, 36), {1, 2, 3})
+    assert np.abs(short.colors[0] - exact.colors[0]).mean() < 0.05
+    assert (short.colors[0] != exact.colors[0]).any()
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

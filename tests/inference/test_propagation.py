@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from napari_seggpt.frames import NUM_CONTRAST_FRAMES, sample_frames
 from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.inference.propagation import (
+    UnreadableFrame,
     plan,
     predict_stack,
 )
@@ -374,3 +376,42 @@ def test_a_broken_frame_is_named_when_its_turn_comes(
     assert [next(steps).index, next(steps).index] == [1, 2]
     with pytest.raises(FrameError, match="Expected a frame with pixels"):
         next(steps)
+
+
+class BrokenStack(Stack):
+    """A stack of which some frames cannot be read."""
+
+    broken = (3, 4, 9)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        if index in self.broken:
+            raise OSError(f"frame {index} is truncated\nsomewhere")
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize("memory", [0, 2])
+def test_a_broken_frame_stops_no_other(
+    memory: int, stack: Stack, make_predictor: Callable
+) -> None:
+    settings = PropagationSettings(memory=memory)
+    predictor = make_predictor([0], batch=4)
+    broken = BrokenStack(stack.frames)
+    steps = list(
+        predict_stack(broken, predictor, settings=settings, skip_unreadable=True)
+    )
+    assert [step.index for step in steps] == list(range(1, 12))
+    left_out = [step for step in steps if isinstance(step, UnreadableFrame)]
+    assert [(step.index, step.reason) for step in left_out] == [
+        (index, f"frame {index} is truncated") for index in broken.broken
+    ]
+    with pytest.raises(OSError, match="frame 3 is truncated"):
+        list(predict_stack(broken, predictor, settings=settings))
+
+
+def test_a_broken_frame_does_not_stop_the_contrast(stack: Stack) -> None:
+    broken = BrokenStack(stack.frames)
+    found = list(sample_frames(broken))
+    assert 0 < len(found) < NUM_CONTRAST_FRAMES
+    broken.broken = tuple(range(12))
+    with pytest.raises(OSError, match="frame 11 is truncated"):
+        list(sample_frames(broken))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from napari_seggpt.inference.tiling import (
     suggest_scale,
     with_tiles,
 )
+from napari_seggpt.model.config import SMALL, VIT_LARGE
 from napari_seggpt.preprocessing import resize_colors
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.settings import PredictionSettings, TilingSettings
@@ -116,6 +119,16 @@ def test_blending_tiles_gives_a_smooth_field_back(
     np.testing.assert_allclose(blend(iter(parts), tiles, shape), field, atol=1e-5)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 9])
+def test_any_number_of_channels_is_blended(channels: int) -> None:
+    tiles = make_tiles((60, 40), SIZE, TilingSettings(enabled=True))
+    parts = [np.ones((*SIZE, channels), np.float32) for _ in tiles]
+    joined = blend(parts, tiles, (60, 40))
+    np.testing.assert_allclose(joined, np.ones((60, 40, channels)), atol=1e-6)
+    squeezed = blend(parts[:1], tiles[:1], (60, 40))
+    np.testing.assert_allclose(squeezed, np.ones((60, 40, channels)), atol=1e-6)
+
+
 @pytest.mark.parametrize("scale", [0.7, 1.0, 3.0])
 def test_a_constant_has_no_seams(scale: float) -> None:
     tiles = make_tiles((90, 70), SIZE, TilingSettings(enabled=True, scale=scale))
@@ -157,6 +170,8 @@ def test_a_low_frame_is_padded_with_its_edge() -> None:
 
 # -- advice ------------------------------------------------------------------------
 
+SQUEEZING = replace(VIT_LARGE, image_size=(256, 256))
+
 
 def with_square(side: int, shape: tuple[int, int] = (512, 512)) -> np.ndarray:
     labels = np.zeros(shape, dtype=np.uint8)
@@ -165,33 +180,41 @@ def with_square(side: int, shape: tuple[int, int] = (512, 512)) -> np.ndarray:
 
 
 def test_small_objects_are_to_be_enlarged_to_a_patch() -> None:
-    side, scale = suggest_scale([with_square(10)], (256, 256))
+    side, scale = suggest_scale([with_square(10)], SQUEEZING)
     assert side == pytest.approx(5)  # squeezed by 2
     assert scale == pytest.approx(1.6)  # 16 / 10
 
 
 def test_objects_that_are_large_enough_need_no_tiles() -> None:
-    assert suggest_scale([with_square(16)], (256, 256)) == (pytest.approx(8), None)
-    assert suggest_scale([with_square(100)], (256, 256))[1] is None
+    assert suggest_scale([with_square(16)], SQUEEZING) == (pytest.approx(8), None)
+    assert suggest_scale([with_square(100)], SQUEEZING)[1] is None
 
 
 def test_the_smallest_object_of_all_decides() -> None:
     images = [with_square(200), with_square(8), with_square(100)]
-    side, scale = suggest_scale(images, (256, 256))
+    side, scale = suggest_scale(images, SQUEEZING)
     assert (side, scale) == (pytest.approx(4), pytest.approx(2))
-    assert suggest_scale(images[::-1], (256, 256)) == (side, scale)
+    assert suggest_scale(images[::-1], SQUEEZING) == (side, scale)
 
 
 def test_frames_are_not_enlarged_beyond_what_they_show() -> None:
-    assert suggest_scale([with_square(1)], (256, 256))[1] == LARGEST_SCALE
+    assert suggest_scale([with_square(1)], SQUEEZING)[1] == LARGEST_SCALE
     # As large as the model's input the frame is enlarged at most so much already.
     small = with_square(1, (60, 60))
-    assert suggest_scale([small], (256, 256)) == (pytest.approx(256 / 60), None)
+    assert suggest_scale([small], SQUEEZING) == (pytest.approx(256 / 60), None)
 
 
 def test_without_objects_there_is_nothing_to_advise() -> None:
-    assert suggest_scale([with_square(0)], (256, 256)) == (float("inf"), None)
-    assert suggest_scale([], (256, 256)) == (float("inf"), None)
+    assert suggest_scale([with_square(0)], SQUEEZING) == (float("inf"), None)
+    assert suggest_scale([], SQUEEZING) == (float("inf"), None)
+
+
+def test_where_pixels_are_told_apart_smaller_objects_will_do() -> None:
+    side, scale = suggest_scale([with_square(4)], SMALL)
+    assert (side, scale) == (pytest.approx(4), None)  # at the frame's own size
+    side, scale = suggest_scale([with_square(4, (2048, 2048))], SMALL)
+    assert side == pytest.approx(2)
+    assert scale == pytest.approx(2 * SMALL.smallest_object / 4)
 
 
 def test_advice_is_taken_over_into_the_settings() -> None:
@@ -200,7 +223,7 @@ def test_advice_is_taken_over_into_the_settings() -> None:
         prompt = Prompt(image=labels, labels=labels)
         tiling = TilingSettings(overlap=0.4)
         prediction = PredictionSettings(batch=2, tiling=tiling)
-        _, scale = suggest_scale([prompt.labels], (256, 256))
+        _, scale = suggest_scale([prompt.labels], SQUEEZING)
         return with_tiles(prediction, scale)
 
     tiling = TilingSettings(enabled=True, scale=1.6, overlap=0.4)

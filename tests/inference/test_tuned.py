@@ -152,6 +152,30 @@ def test_another_model_is_refused_with_the_reason(
         Predictor(tiny_model, tuned=[small], settings=cpu())
 
 
+def test_pictures_are_of_a_size_at_which_the_network_sees_frames(
+    readout_model: SegGPT, frame: Make, blocks: Make
+) -> None:
+    def tuned_at(size: tuple[int, int], **more: Any) -> TunedPrompt:
+        image = frame((*size, 3), dtype="uint8")
+        return tuned_of(
+            readout_model, Prompt(image=image, labels=blocks(size, [1])), **more
+        )
+
+    def predict(tuned: TunedPrompt, tiling: TilingSettings) -> None:
+        settings = cpu(tiling=tiling)
+        predictor = Predictor(
+            readout_model, tuned=[tuned], settings=settings, limits=AS_IT_IS
+        )
+        assert predictor.predict(frame((50, 40))).labels.shape == (50, 40)
+
+    tile = readout_model.config.tile_size
+    predict(tuned_at((64, 32)), TilingSettings())
+    predict(tuned_at(tile, tile_scale=1.5), TilingSettings(enabled=True, scale=1.5))
+    for wrong in (tuned_at((48, 48)), tuned_at((32, 32), tile_scale=1.5)):
+        with pytest.raises(TunedPromptError, match="Expected pictures of"):
+            Predictor(readout_model, tuned=[wrong], settings=cpu())
+
+
 # -- maps --------------------------------------------------------------------------
 
 
@@ -168,6 +192,7 @@ def test_a_map_changes_how_all_prompts_of_its_pass_are_read(
 ) -> None:
     query = frame((32, 32, 3), dtype="uint8", seed=7)
     weights = map_weights(readout_model.config.match_dim, 0.5)
+    prompts = prompts[:1]  # two in all are read whole
     tuned = tuned_of(readout_model, *prompts, prompt_map=weights)
 
     def colors(plain: list[Prompt], *tuned: TunedPrompt) -> np.ndarray:

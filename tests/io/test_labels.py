@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,16 @@ import tifffile
 import zarr
 from PIL import Image
 
-from napari_seggpt.io import StackError, create_labels, open_stack, reopen_labels
-from napari_seggpt.io import writers as writers_module
+from napari_seggpt.io import (
+    StackError,
+    create_labels,
+    open_stack,
+    reopen_labels,
+    tiff_labels,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 FORMATS = ("labels.tif", "labels.ome.tif", "labels.zarr", "labels")
@@ -191,7 +198,7 @@ def test_large_tiff_is_a_bigtiff(tmp_path: Path) -> None:
 def test_bigtiff_keeps_pixel_size(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writers_module, "MAX_CLASSIC_TIFF_BYTES", 1000)
+    monkeypatch.setattr(tiff_labels, "MAX_CLASSIC_TIFF_BYTES", 1000)
     given = {"pixel_size": (2.0, 0.5, 0.5), "units": ("um", "um", "um")}
     create_labels(tmp_path / name, length=5, frame_shape=(20, 30), **given).close()
     with open_stack(tmp_path / name) as stack:
@@ -216,6 +223,83 @@ os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
         assert [int(frame.max()) for frame in read_elsewhere(path)] == [0, 8, 0]
         with reopen_labels(path) as labels:
             assert (labels[1] == 8).all()
+
+
+# full disks
+
+
+@contextlib.contextmanager
+def disk_full_after(num_bytes: int) -> Iterator[None]:
+    """Let no file become larger: the system writes a part and then refuses."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_full_disk_leaves_no_half_frame(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    noise = np.random.default_rng(0).integers(1, 60_000, (3, 200, 300), np.uint16)
+    with create_labels(path, length=3, frame_shape=(200, 300)) as labels:
+        labels[0] = noise[0]
+        is_folder = path.is_dir()
+        limit = 20_000 if is_folder else path.stat().st_size - 150_000
+        with disk_full_after(limit):
+            for index in (0, 2) if is_folder else (2,):
+                with pytest.raises(OSError, match=r"too large|No space"):
+                    labels[index] = noise[index] + 1
+        np.testing.assert_array_equal(labels[0], noise[0])
+        assert not labels[2].any()
+    found = read_elsewhere(path)
+    np.testing.assert_array_equal(found[0], noise[0])
+    assert not found[1:].any()
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_what_stops_a_write_leaves_no_half_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C, too, and a frame that was written before is as it was."""
+    labels = create_labels(tmp_path / "a.tif", length=2, frame_shape=(20, 30))
+    labels[1] = FRAME
+    file = labels._file
+
+    class Stopped:
+        num_writes = 0
+
+        def write(self, data: bytes) -> int:
+            self.num_writes += 1
+            if self.num_writes == 2:
+                raise KeyboardInterrupt
+            return file.write(data[:500])
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(file, name)
+
+    monkeypatch.setattr(labels, "_file", Stopped())
+    with pytest.raises(KeyboardInterrupt):
+        labels[1] = FRAME + 1
+    monkeypatch.undo()
+    np.testing.assert_array_equal(labels[1], FRAME)
+    labels.close()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_full_disk_at_the_beginning_leaves_nothing(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with disk_full_after(100), pytest.raises(OSError, match=r"too large|No space"):
+        create_labels(path, length=2, frame_shape=(200, 300))
+    assert not list(tmp_path.iterdir())
+    with create_labels(path, length=2, frame_shape=(20, 30)) as labels:
+        labels[0] = FRAME
+    with disk_full_after(100), pytest.raises(OSError, match=r"too large|No space"):
+        create_labels(path, length=2, frame_shape=(200, 300), overwrite=True)
+    np.testing.assert_array_equal(read_elsewhere(path)[0], FRAME)
+    assert not list(tmp_path.rglob("*.part"))
 
 
 # errors
@@ -265,6 +349,24 @@ def test_other_folders_are_never_replaced(tmp_path: Path, name: str) -> None:
     assert (path / "thesis.txt").read_text() == "years of work"
 
 
+@pytest.mark.parametrize("name", ["labels_2024.05.01", "run.2-b", "exp.A_B"])
+def test_folders_may_have_dots(tmp_path: Path, name: str) -> None:
+    for overwrite in (False, True):
+        with create_labels(
+            tmp_path / name, length=2, frame_shape=(20, 30), overwrite=overwrite
+        ) as labels:
+            labels[1] = FRAME
+    np.testing.assert_array_equal(read_elsewhere(tmp_path / name)[1], FRAME)
+
+
+def test_a_folder_that_is_there_may_end_as_a_file(tmp_path: Path) -> None:
+    (tmp_path / "labels.v2").mkdir()
+    create_labels(
+        tmp_path / "labels.v2", length=2, frame_shape=(20, 30), overwrite=True
+    ).close()
+    assert len(list((tmp_path / "labels.v2").iterdir())) == 2
+
+
 @pytest.mark.parametrize("name", ["labels.zarr", "labels"])
 def test_files_are_not_replaced_by_folders(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("years of work")
@@ -282,7 +384,9 @@ def test_files_are_not_replaced_by_folders(tmp_path: Path, name: str) -> None:
         ("a.tif", {"axis": "c"}, "got 'c'"),
         ("a.tif", {"pixel_size": (1.0, 1.0)}, "three positive pixel sizes"),
         ("a", {"dtype": np.uint32}, "uint8 or uint16 for PNG files, got uint32"),
+        ("a.ome.tif", {"dtype": np.int64}, "at most 32 bits for OME-TIFF, got int64"),
         ("a.png", {}, r"ending in .tif or .zarr, or a folder, got a.png"),
+        ("a.h5", {}, r"ending in .tif or .zarr, or a folder, got a.h5"),
         ("no/a.tif", {}, "which does not exist"),
     ],
 )
@@ -300,7 +404,7 @@ def test_stacks_that_cannot_be_reopened_as_labels(tmp_path: Path) -> None:
         reopen_labels(tmp_path / "a.tif")
     rgb = np.zeros((5, 6, 3), np.uint8)
     tifffile.imwrite(tmp_path / "b.tif", rgb, photometric="rgb")
-    with pytest.raises(StackError, match=r"one channel, got 3 in b.tif"):
+    with pytest.raises(StackError, match=r"saved as ids, got colours in .*b.tif"):
         reopen_labels(tmp_path / "b.tif")
     tifffile.imwrite(tmp_path / "c.tif", FRAME.astype(float))
     with pytest.raises(StackError, match="integer dtype, got float64"):
@@ -310,7 +414,7 @@ def test_stacks_that_cannot_be_reopened_as_labels(tmp_path: Path) -> None:
         reopen_labels(tmp_path / "a.zarr")
     (tmp_path / "jpg").mkdir()
     Image.fromarray(rgb[..., 0]).save(tmp_path / "jpg" / "a.jpg")
-    with pytest.raises(StackError, match="Expected a folder of PNG files"):
+    with pytest.raises(StackError, match="saved as ids, got colours"):
         reopen_labels(tmp_path / "jpg")
     with pytest.raises(StackError, match="does not exist"):
         reopen_labels(tmp_path / "none.tif")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -441,7 +443,7 @@ def test_zarr_group_with_one_array_and_no_metadata(
     group.create_array("labels", shape=zyx.shape, dtype=zyx.dtype)
     with pytest.raises(StackError, match="got arrays: image, labels"):
         open_stack(path)
-    with open_stack(path / "labels") as stack:
+    with open_stack(path / "labels", labels=True) as stack:
         assert len(stack) == 6
 
 
@@ -476,6 +478,42 @@ def test_damaged_zarr(tmp_path: Path, zyx: np.ndarray) -> None:
         open_stack(path)
 
 
+def test_a_zarr_without_chunks_is_no_image(tmp_path: Path, zyx: np.ndarray) -> None:
+    path = tmp_path / "a.zarr"
+    write_ome_zarr(path, zyx, axes=TZCYX_AXES[:1] + TZCYX_AXES[3:], scale=[1.0] * 3)
+    with open_stack(path) as stack:
+        assert stack[0].any()
+    shutil.rmtree(path / "0" / "c")
+    with pytest.raises(StackError, match=r"Expected pixels in a\.zarr, got none"):
+        open_stack(path)
+    with open_stack(path, level=1) as stack:
+        assert stack[0].any()
+    with open_stack(path, labels=True) as stack:
+        assert not stack[0].any()
+
+
+def test_a_plate_says_how_to_open_its_images(tmp_path: Path, zyx: np.ndarray) -> None:
+    group = zarr.create_group(str(tmp_path / "a.zarr"), zarr_format=2)
+    group.attrs["plate"] = {"wells": [{"path": "A/1"}, {"path": "B/2"}]}
+    well = group.create_group("A/1")
+    well.attrs["well"] = {"images": [{"path": "0"}]}
+    well.create_array("0", data=zyx)
+    with pytest.raises(StackError, match=r"wells A/1, B/2 .* as a\.zarr/A/1/0"):
+        open_stack(tmp_path / "a.zarr")
+    with pytest.raises(StackError, match="a well with images 0"):
+        open_stack(tmp_path / "a.zarr" / "A" / "1")
+    with open_stack(tmp_path / "a.zarr" / "A" / "1" / "0") as stack:
+        assert len(stack) == 6
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file has such a name there")
+def test_a_name_with_colons_is_a_name(tmp_path: Path, zyx: np.ndarray) -> None:
+    zarr.create_array(str(tmp_path / "a.zarr"), data=zyx)
+    (tmp_path / "a.zarr").rename(tmp_path / "a::b.zarr")
+    with open_stack(tmp_path / "a::b.zarr") as stack:
+        np.testing.assert_array_equal(stack[2], zyx[2])
+
+
 def test_unnamed_zarr_axes_of_wrong_rank(tmp_path: Path) -> None:
     zarr.create_array(
         str(tmp_path / "a.zarr"),
@@ -499,6 +537,63 @@ def test_folder_in_natural_order(tmp_path: Path) -> None:
     with open_stack(tmp_path, axis="t") as stack:
         assert (stack.axis, stack.shape) == ("t", (3, 4, 5))
         assert [int(frame[0, 0]) for frame in stack] == [1, 2, 10]
+
+
+def test_folder_in_the_order_of_napari(tmp_path: Path) -> None:
+    names = ["A_1", "a_2", "B_1", "b_10", "b_9", "_3", "10", "9", "Z-2", "z 1", "é2"]
+    for number, name in enumerate(names):
+        image = Image.fromarray(np.full((4, 5), number, np.uint8))
+        image.save(tmp_path / f"{name}.png")
+    magic_imread = pytest.importorskip("napari_builtins.io._read").magic_imread
+    expected = np.asarray(magic_imread(str(tmp_path)))[:, 0, 0]
+    with open_stack(tmp_path) as stack:
+        assert [int(frame[0, 0]) for frame in stack] == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    "ending", ["_masks", "_cp_masks", "-mask", "_Label", " seg", "_Simple Segmentation"]
+)
+def test_masks_beside_images_are_no_frames(tmp_path: Path, ending: str) -> None:
+    for number in range(3):
+        frame = np.full((4, 5), number, np.uint8)
+        Image.fromarray(frame).save(tmp_path / f"f{number}.png")
+        tifffile.imwrite(tmp_path / f"f{number}{ending}.tif", frame.astype("u2") + 9)
+    with open_stack(tmp_path) as stack:
+        assert [int(frame[0, 0]) for frame in stack] == [0, 1, 2]
+        assert "3 masks and the like beside the images are left out" in stack.notes[0]
+        assert f"f0{ending}.tif" in stack.notes[0]
+    with open_stack(tmp_path, labels=True) as stack:
+        assert [int(frame[0, 0]) for frame in stack] == [9, 10, 11]
+        assert "3 images beside the masks are left out" in stack.notes[0]
+    (tmp_path / f"f1{ending}.tif").unlink()
+    with open_stack(tmp_path) as stack:
+        assert len(stack) == 3
+    with pytest.raises(StackError, match=r"one mask beside each .* none for f1\.png"):
+        open_stack(tmp_path, labels=True)
+
+
+def test_frames_that_are_named_as_masks_are_frames(tmp_path: Path) -> None:
+    for name in ("a_masks", "b_masks", "c_flows"):
+        Image.fromarray(np.ones((4, 5), np.uint8)).save(tmp_path / f"{name}.png")
+    for labels in (False, True):
+        with open_stack(tmp_path, labels=labels) as stack:
+            assert len(stack) == 3
+            assert stack.notes == ()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_pipes_are_no_frames(tmp_path: Path) -> None:
+    Image.fromarray(np.ones((4, 5), np.uint8)).save(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "b.png")
+    os.mkfifo(tmp_path / "c.tif")
+    with open_stack(tmp_path) as stack:
+        assert len(stack) == 1
+    for name in ("b.png", "c.tif"):
+        with pytest.raises(StackError, match=f"got .*{name}, which is a pipe"):
+            open_stack(tmp_path / name)
+    (tmp_path / "d.tif").symlink_to("/dev/zero")
+    with pytest.raises(StackError, match="which is a pipe or a device"):
+        open_stack(tmp_path / "d.tif")
 
 
 def test_folder_of_all_formats(tmp_path: Path) -> None:
@@ -601,6 +696,18 @@ def test_paths_that_are_no_stacks(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("text")
     with pytest.raises(StackError, match=r"Expected an image, got a.png"):
         open_stack(tmp_path / "a.png")
+
+
+def test_a_frame_is_named_by_its_number_in_the_stack(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (3, 50, 50)).astype(np.uint8)
+    for number, frame in enumerate(noise):
+        Image.fromarray(frame).save(tmp_path / f"f{number}.png")
+    os.truncate(tmp_path / "f2.png", 1000)
+    with open_stack(tmp_path) as stack:
+        np.testing.assert_array_equal(stack[1], noise[1])
+        message = r"Expected frame 2 of .* to be readable, got: f2\.png: .*truncated"
+        with pytest.raises(StackError, match=message):
+            stack[2]
 
 
 def test_picture_cut_short(tmp_path: Path) -> None:

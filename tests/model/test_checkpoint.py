@@ -3,6 +3,7 @@ import json
 import logging
 import os
 import pickle
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -180,6 +181,69 @@ def test_a_config_that_does_not_fit_is_refused(
     (tmp_path / "config.json").write_text(json.dumps(values))
     with pytest.raises(CheckpointError, match="Expected"):
         load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "module.model."])
+@pytest.mark.parametrize("named", ["official", "transformers"])
+def test_names_of_wrapped_modules(
+    model: SegGPT, state: State, tmp_path: Path, prefix: str, named: str
+) -> None:
+    tensors = state if named == "official" else hugging_face(state)
+    torch.save({prefix + k: v for k, v in tensors.items()}, tmp_path / "x.pth")
+    assert_same(load_checkpoint(tmp_path / "x.pth"), model)
+
+
+@pytest.mark.parametrize("wrapper", ["state_dict", "model_state_dict"])
+def test_the_checkpoint_of_a_trainer(
+    model: SegGPT, state: State, tmp_path: Path, wrapper: str
+) -> None:
+    content = {wrapper: state, "epoch": 3, "optimizer": {"lr": 0.1}}
+    torch.save(content, tmp_path / "x.ckpt")
+    assert_same(load_checkpoint(tmp_path / "x.ckpt"), model)
+
+
+def write_parts(folder: Path, tensors: State) -> dict[str, str]:
+    """Write a model in two files; returns which tensor is where."""
+    names = sorted(tensors)
+    parts = {"part-1.safetensors": names[::2], "part-2.safetensors": names[1::2]}
+    for part, inside in parts.items():
+        save_file({name: tensors[name] for name in inside}, folder / part)
+    return {name: part for part, inside in parts.items() for name in inside}
+
+
+def test_a_split_model_of_hugging_face(
+    model: SegGPT, state: State, tmp_path: Path
+) -> None:
+    index = {"weight_map": write_parts(tmp_path, hugging_face(state)), "metadata": {}}
+    path = tmp_path / "model.safetensors.index.json"
+    path.write_text(json.dumps(index))
+    assert_same(load_checkpoint(tmp_path), model)
+    assert_same(load_checkpoint(path), model)
+    (tmp_path / "part-2.safetensors").unlink()
+    refuse(tmp_path, r"all parts, but there is no file part-2\.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"weight_map": {"a": "../../secret.safetensors"}}', "parts beside model"),
+        ('{"weight_map": {"a": 3}}', "Expected str, got int"),
+        ('{"weight_map": []}', "Expected object, got array"),
+        ("[]", "Expected object, got array"),
+        ('{"weight_map": ' + "[" * 100_000, "got array"),
+        ("{}", "weight_map"),
+    ],
+)
+def test_an_index_that_makes_no_sense(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "model.safetensors.index.json").write_text(text)
+    refuse(tmp_path, words)
+
+
+def test_a_folder_with_the_older_file_of_hugging_face(
+    model: SegGPT, state: State, tmp_path: Path
+) -> None:
+    torch.save(hugging_face(state), tmp_path / "pytorch_model.bin")
+    assert_same(load_checkpoint(tmp_path), model)
 
 
 # -- our own files -------------------------------------------------------------------
@@ -361,6 +425,41 @@ def test_torch_files_of_something_else(tmp_path: Path, content: object) -> None:
     refuse(tmp_path / "x.pth", "Expected named tensors")
 
 
+def test_tensors_that_are_larger_than_their_file(tmp_path: Path) -> None:
+    """Views repeat one number: 34 kB that would take a terabyte."""
+    with torch.device("meta"):
+        shapes = SegGPT(replace(DERIVABLE, embed_dim=2**17)).state_dict()
+    views = {name: torch.zeros(1).expand(x.shape) for name, x in shapes.items()}
+    assert sum(x.numel() for x in views.values()) > 2.5e11
+    for zipped in (True, False):
+        torch.save(views, tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
+        assert (tmp_path / "x.pth").stat().st_size < 50_000
+        refuse(tmp_path / "x.pth", r"tensors of at most the \d+ bytes of the file")
+
+
+def test_an_archive_that_unpacks_to_more_than_it_is(
+    state: State, tmp_path: Path
+) -> None:
+    torch.save(state, tmp_path / "plain.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pth") as plain,
+        zipfile.ZipFile(tmp_path / "x.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+        packed.writestr(plain.namelist()[0].split("/")[0] + "/data/99", bytes(10**7))
+    refuse(tmp_path / "x.pth", "a PyTorch file that is not packed, got")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_pipes_are_no_weights(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.pth")
+    refuse(tmp_path / "x.pth", "there is no file")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "folder" / "model.safetensors")
+    refuse(tmp_path / "folder", "there is no file")
+
+
 def test_places_without_weights(tmp_path: Path) -> None:
     refuse(tmp_path / "missing.pth", r"there is no file missing\.pth")
     refuse(tmp_path, r"there is no file model\.safetensors")
@@ -374,7 +473,25 @@ def test_weights_of_another_network(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "config",
-    ["", "{}", '{"depth": 1000000000, "tap_indices": [3]}', '{"patch_size": 0}', "[["],
+    [
+        "",
+        "{}",
+        '{"depth": 1000000000, "tap_indices": [3]}',
+        '{"patch_size": 0}',
+        "[[",
+        '{"mlp_ratio": 1e300}',
+        '{"mlp_ratio": NaN}',
+        '{"embed_dim": 1e9}',
+        '{"merge_index": "a"}',
+        '{"tap_indices": [[1]]}',
+        '{"image_size": "ab"}',
+        '{"image_size": [1000000000000, 16]}',
+        '{"decoder": []}',
+        "[" * 100_000,
+        '{"depth": true}',
+        '{"drop_path": "0"}',
+        '{"isolated_prompts": 3}',
+    ],
 )
 def test_own_files_with_an_impossible_config(
     state: State, tmp_path: Path, config: str

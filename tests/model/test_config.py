@@ -3,7 +3,14 @@ from dataclasses import replace
 
 import pytest
 
-from napari_seggpt.model.config import NAMED_CONFIGS, TINY, VIT_LARGE, SegGPTConfig
+from napari_seggpt.model.config import (
+    NAMED_CONFIGS,
+    SMALL,
+    TINY,
+    VIT_LARGE,
+    SegGPTConfig,
+)
+from napari_seggpt.settings import MAX_LABELS_PER_PASS
 
 
 @pytest.mark.parametrize("name", NAMED_CONFIGS)
@@ -64,15 +71,73 @@ def test_json_keeps_the_types_of_tuples() -> None:
         ("pretrain_grid", 0),
         ("drop_path", 7),
         ("tap_indices", (5, 5)),
-        ("stem_dim", 8),  # with patches of 6 pixels
-        ("match_dim", 4),
+        ("stem_widths", (8,) * 6),  # which the published decoder does not have
+        ("attended_prompts", 0),
+        ("fine_sides", (64, 32)),
+        ("fine_sides", (0, 32)),
     ],
 )
 def test_impossible_geometry_is_named(name, value):
-    values = {name: value}
-    if name == "stem_dim":
-        values |= {"patch_size": 6, "image_size": (60, 60)}
-    if name == "match_dim":
-        values |= {"decoder": "readout", "isolated_prompts": True, "stem_dim": 8}
-    with pytest.raises(ValueError, match=name):
-        SegGPTConfig(**values)
+    with pytest.raises(ValueError, match=f"got {{'{name}'"):
+        SegGPTConfig(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("named", "change"),
+    [
+        ("stem_widths", {"stem_widths": ()}),
+        ("stem_widths", {"stem_widths": (8,) * 5}),
+        ("stem_widths", {"stem_widths": (8, 8, 8, 8, 8, 0)}),
+        ("stem_widths", {"stem_dim": 0}),
+        ("stem_widths", {"patch_size": 6, "image_size": (60, 60)}),  # stride 4 beside 6
+        ("match_dim", {"match_dim": 4}),  # place and trust, and no feature
+        ("match_dim", {"isolated_prompts": False}),
+    ],
+    ids=str,
+)
+def test_impossible_readouts_are_named(readout_config, named, change):
+    with pytest.raises(ValueError, match=f"got {{'{named}'"):
+        replace(readout_config, **change)
+
+
+def test_a_network_of_version_0_1_is_said_to_be_old():
+    text = '{"decoder": "readout", "isolated_prompts": true, "match_dim": 40}'
+    with pytest.raises(ValueError, match=r"got one of version 0\.1"):
+        SegGPTConfig.from_json(text)
+
+
+# -- what is seen ------------------------------------------------------------------
+
+
+def test_the_published_network_sees_all_frames_at_one_size():
+    for shape in ((10, 10), (448, 448), (3000, 20, 3)):
+        assert VIT_LARGE.seen_size(shape) == (448, 448)
+    assert VIT_LARGE.tile_size == (448, 448)
+    assert VIT_LARGE.smallest_object == 8
+
+
+@pytest.mark.parametrize(
+    ("shape", "seen"),
+    [
+        ((600, 500), (608, 512)),  # at its own size, but for multiples of 32
+        ((600, 500, 3), (608, 512)),
+        ((448, 448), (448, 448)),
+        ((100, 50), (448, 224)),  # enlarged
+        ((2048, 1024), (1024, 512)),  # shrunk
+        ((1024, 3), (1024, 32)),
+        ((1, 1), (448, 448)),
+    ],
+)
+def test_a_readout_sees_frames_at_their_own_size(shape, seen):
+    assert SMALL.seen_size(shape) == seen
+    assert SMALL.seen_size(seen) == seen  # as pictures of tuned prompts are
+
+
+def test_a_readout_sees_tiles_at_twice_the_size_of_its_transformer():
+    assert SMALL.tile_size == (512, 512)
+    assert SMALL.seen_size(SMALL.tile_size) == SMALL.tile_size
+    assert SMALL.smallest_object < VIT_LARGE.smallest_object
+
+
+def test_the_named_readout_knows_as_many_colours_as_a_pass_may_have():
+    assert SMALL.match_dim > MAX_LABELS_PER_PASS

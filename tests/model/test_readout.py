@@ -1,97 +1,281 @@
+"""The readout with made-up views, and the labels that motion carries along."""
+
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+from torch.nn import functional as F
 
 from napari_seggpt.model.config import SegGPTConfig
-from napari_seggpt.model.readout import STEM_STRIDE, ConvStem, ReadoutDecoder
+from napari_seggpt.model.encoding import ReadPrompts, _join
+from napari_seggpt.model.readout import FACTS, READS, Readout, Views, carry_along
+
+SIZE = 64  # of the pictures at their own resolution; they are squeezed to half of it
+ATTENDED, FINE, WHOLE, COARSE, FINEST = range(5)  # the stages of `Readout.read`
+INSTANCE = torch.ones(1, dtype=torch.long)
 
 
 @pytest.fixture
-def decoder(readout_config: SegGPTConfig) -> ReadoutDecoder:
+def readout(readout_config: SegGPTConfig) -> Readout:
     torch.manual_seed(0)
-    return ReadoutDecoder(readout_config).requires_grad_(False)
+    made = Readout(readout_config).eval().requires_grad_(False)
+    for parameter in made.mixer.parameters():
+        parameter.normal_(0, 0.2)
+    return made
 
 
-def test_the_stem_has_stride_four() -> None:
-    assert ConvStem(8)(torch.randn(1, 3, 32, 24)).shape == (1, 8, 8, 6)
+def views(seed: int = 0, batch: int = 1) -> Views:
+    """Make random levels, as those of a stem."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def levels(size: int) -> list[Tensor]:
+        sides = [size // 2, size // 2, size // 4, size // 8, size // 16, size // 16]
+        return [torch.randn(batch, 4, n, n, generator=generator) for n in sides]
+
+    return Views(
+        fine=levels(SIZE),
+        whole=levels(SIZE // 2),
+        matched=torch.randn(batch, 16, SIZE // 8, SIZE // 8, generator=generator),
+        grey=torch.rand(batch, 1, 8, 8, generator=generator),
+    )
 
 
-def test_equal_pixels_read_their_colours(decoder: ReadoutDecoder) -> None:
-    # Each of 64 places has features of its own; matched sharply, the query reads
-    # from the place that looks the same.
-    decoder.log_scale.fill_(100.0).log_()
-    decoder.match.weight.copy_(torch.eye(12, 16)[..., None, None])
-    decoder.nearness.bias.fill_(-10.0)  # wherever it lies
-    fine = torch.nn.functional.normalize(torch.randn(1, 16, 8, 8), dim=1)
-    colors = torch.randn(1, 3, 8, 8).repeat_interleave(4, 2).repeat_interleave(4, 3)
-    keys, values = decoder.keys_values(fine, colors)
-    shuffled = torch.randperm(64)
-    coarse, _ = decoder.read(fine, keys[:, None, shuffled], values[:, None, shuffled])
-    error = (coarse - colors[..., ::STEM_STRIDE, ::STEM_STRIDE]).abs().mean()
-    assert error < 0.02
+def shares(seed: int = 0, colors: int = 3) -> Tensor:
+    """Indicators (1, colors, SIZE, SIZE) of colours in blocks of 4 pixels."""
+    generator = torch.Generator().manual_seed(seed)
+    number = torch.randint(colors, (SIZE // 4, SIZE // 4), generator=generator)
+    number = number.repeat_interleave(4, 0).repeat_interleave(4, 1)
+    return F.one_hot(number, colors).movedim(-1, 0)[None].float()
 
 
-def test_where_place_matters_colours_come_from_the_same_place(
-    decoder: ReadoutDecoder,
+def encode(
+    readout: Readout,
+    *seeds: int,
+    predicted: tuple[int, ...] = (),
+    known: Tensor | None = None,
+) -> ReadPrompts:
+    """Encode prompts of one query; those of the seeds in `predicted` are marked."""
+    encoded = []
+    for seed in seeds:
+        marked = torch.tensor([seed in predicted])
+        one = readout.encode(views(seed), shares(seed), known, marked)
+        encoded.append(one.map(lambda x: x[:, None]))
+    return _join(encoded[0], encoded, lambda xs: torch.cat(xs, dim=1))
+
+
+def read(readout: Readout, prompts: ReadPrompts, seed: int = 9) -> list[Tensor]:
+    return readout.read(views(seed), prompts, prompts, INSTANCE)
+
+
+# -- the reads ---------------------------------------------------------------------
+
+
+def test_each_read_has_its_own_resolution(readout: Readout) -> None:
+    stages = read(readout, encode(readout, 1, 2))
+    assert [x.shape for x in stages] == [
+        (1, 3, 8, 8), (1, 3, 32, 32), (1, 3, 8, 8), (1, 3, 16, 16), (1, 3, 32, 32)
+    ]  # fmt: skip
+    assert all(x.isfinite().all() for x in stages)
+
+
+def test_the_mixer_is_told_of_all_reads_and_facts(readout: Readout) -> None:
+    told = []
+    readout.mixer.register_forward_pre_hook(lambda _, args: told.append(args))
+    read(readout, encode(readout, 1, 2))
+    ((reads, facts, *_),) = told
+    assert len(reads) == READS
+    assert {x.shape for x in reads} == {(1, 3, 16, 16)}
+    assert facts.shape == (1, 3, FACTS, 16, 16)
+
+
+@pytest.mark.parametrize("seeds", [(1, 2), (1, 2, 3, 4)])
+def test_the_order_of_prompts_does_not_matter_to_reads(
+    readout: Readout, seeds: tuple[int, ...]
 ) -> None:
-    # Two halves of one look: features cannot tell them apart, but places can.
-    fine = torch.ones(1, 16, 8, 8)
-    colors = torch.zeros(1, 3, 32, 32)
-    colors[..., 16:] = 1.0
-    errors = []
-    for log_nearness in (-10.0, 4.0):
-        decoder.nearness.bias.fill_(log_nearness)
-        keys, values = decoder.keys_values(fine, colors)
-        coarse, _ = decoder.read(fine, keys[:, None], values[:, None])
-        errors.append((coarse - colors[..., ::4, ::4]).abs().mean().item())
-    assert errors[0] == pytest.approx(0.5, abs=0.01)
-    assert errors[1] < 0.05
+    forward, backward = (
+        read(readout, encode(readout, *order)) for order in (seeds, seeds[::-1])
+    )
+    for stage in (ATTENDED, FINE, WHOLE):
+        torch.testing.assert_close(
+            forward[stage], backward[stage], atol=1e-4, rtol=1e-4
+        )
 
 
-def test_nearness_is_the_squared_distance_of_places(decoder: ReadoutDecoder) -> None:
-    decoder.nearness.bias.fill_(1.0)
-    decoder.match.weight.zero_()
-    decoder.match.bias.zero_()
-    fine = torch.randn(1, 16, 4, 6)
-    keys, _ = decoder.keys_values(fine, torch.zeros(1, 3, 16, 24))
-    query = decoder._query(fine).flatten(2).transpose(1, 2)
-    logits = query[0] @ keys[0].T
-    y, x = torch.meshgrid(
-        (torch.arange(4) * 2 + 1) / 4 - 1, (torch.arange(6) * 2 + 1) / 6 - 1,
-        indexing="ij",
+def test_equal_prompts_are_one_prompt(readout: Readout) -> None:
+    one, two = (read(readout, encode(readout, *seeds)) for seeds in ((1,), (1, 1)))
+    for single, double in zip(one, two, strict=True):
+        torch.testing.assert_close(double, single, atol=1e-4, rtol=1e-4)
+
+
+def test_a_predicted_prompt_counts_less_in_the_linear_reads(readout: Readout) -> None:
+    alone = read(readout, encode(readout, 1))
+    plain = read(readout, encode(readout, 1, 2))
+    readout.log_memory.fill_(-30.0)
+    unread = read(readout, encode(readout, 1, 2, predicted=(2,)))
+    readout.log_memory.fill_(np.log(0.5))
+    half = read(readout, encode(readout, 1, 2, predicted=(2,)))
+    for stage in (FINE, WHOLE):
+        torch.testing.assert_close(unread[stage], alone[stage], atol=1e-4, rtol=1e-3)
+        apart = [(x[stage] - alone[stage]).abs().mean() for x in (half, plain)]
+        assert 1e-3 < apart[0] < apart[1]
+
+
+def test_predicted_alone_is_read_as_it_is(readout: Readout) -> None:
+    # There is nothing else to be trusted more.
+    plain, marked = (
+        read(readout, encode(readout, 1, predicted=predicted))
+        for predicted in ((), (1,))
+    )
+    for stage in (ATTENDED, FINE, WHOLE):
+        torch.testing.assert_close(marked[stage], plain[stage])
+    # But the mixer knows.
+    assert (marked[FINEST] - plain[FINEST]).abs().max() > 1e-3
+
+
+def test_the_mixer_knows_the_type_and_the_background(readout: Readout) -> None:
+    prompts = encode(readout, 1)
+    semantic = readout.read(views(9), prompts, prompts, 0 * INSTANCE)
+    instance = readout.read(views(9), prompts, prompts, INSTANCE)
+    assert torch.equal(semantic[FINE], instance[FINE])
+    assert (semantic[FINEST] - instance[FINEST]).abs().max() > 1e-3
+
+
+def test_colours_change_places_but_for_the_background(readout: Readout) -> None:
+    order = [0, 2, 1]
+    plain = encode(readout, 1)
+    permuted = readout.encode(
+        views(1), shares(1)[:, order], None, torch.tensor([False])
+    ).map(lambda x: x[:, None])
+    for one, other in zip(read(readout, plain), read(readout, permuted), strict=True):
+        torch.testing.assert_close(other, one[:, order], atol=1e-4, rtol=1e-4)
+
+
+def test_what_is_not_known_is_read_by_none(readout: Readout) -> None:
+    known = torch.ones(1, 1, SIZE, SIZE)
+    known[..., : SIZE // 2] = 0
+    other = shares(1)
+    other[..., : SIZE // 2] = shares(7)[..., : SIZE // 2]
+    stages = []
+    for colors in (shares(1), other):
+        prompts = readout.encode(views(1), colors, known, torch.tensor([False]))
+        stages.append(read(readout, prompts.map(lambda x: x[:, None])))
+    for stage in (ATTENDED, FINE, WHOLE):
+        torch.testing.assert_close(stages[0][stage], stages[1][stage])
+    whole = read(readout, encode(readout, 1))
+    for stage in (ATTENDED, FINE, WHOLE):
+        assert (stages[0][stage] - whole[stage]).abs().max() > 1e-2
+
+
+def test_gradients_reach_all_that_learns(readout_config: SegGPTConfig) -> None:
+    torch.manual_seed(0)
+    readout = Readout(readout_config)
+    for parameter in readout.mixer.parameters():
+        torch.nn.init.normal_(parameter, 0, 0.2)
+    stages = read(readout, encode(readout, 1, 2, predicted=(2,)))
+    torch.stack([x.square().mean() for x in stages]).sum().backward()
+    idle = {
+        name
+        for name, parameter in readout.named_parameters()
+        if parameter.grad is None or not parameter.grad.any()
+    }
+    # These make what the views hold.
+    made_before = ("from_tokens.", "fuse.", "norm.")
+    assert all(name.startswith(made_before) for name in idle)
+
+
+# -- the nearest prompts -----------------------------------------------------------
+
+
+def test_the_prompts_most_like_the_query_come_first(readout: Readout) -> None:
+    prompts = encode(readout, 1, 2, 3)
+    grey = prompts.grey[:, 2] + 0.01
+    near, place = prompts.nearest(grey, 2)
+    assert near.keys.shape[1] == place.shape[1] == 2
+    assert place[0, 0] == 2
+    assert torch.equal(near.keys[:, 0], prompts.keys[:, 2])
+    assert torch.equal(near.fine.mean[:, 0], prompts.fine.mean[:, 2])
+    every, order = prompts.nearest(grey, 9)
+    assert order[0].sort().values.tolist() == [0, 1, 2]
+    assert torch.equal(every.shares, prompts.shares[:, order[0]])
+
+
+# -- motion ------------------------------------------------------------------------
+
+
+def textured(seed: int) -> Tensor:
+    """A smooth grey picture (1, 1, 64, 64) of values from 0 to 1."""
+    noise = gaussian_filter(np.random.default_rng(seed).random((64, 64)), 3)
+    return torch.from_numpy((noise - noise.min()) / np.ptp(noise)).float()[None, None]
+
+
+def rolled(x: Tensor) -> Tensor:
+    return x.roll((3, -2), dims=(-2, -1))
+
+
+@pytest.fixture
+def square() -> Tensor:
+    """Shares (1, 2, 64, 64) of background and a square."""
+    number = torch.zeros(64, 64, dtype=torch.long)
+    number[20:40, 24:44] = 1
+    return F.one_hot(number, 2).movedim(-1, 0)[None].float()
+
+
+def carried(grey: list[Tensor], colors: list[Tensor], predicted: list[float]) -> object:
+    nothing = torch.zeros(1, len(grey), 1)
+    sums = None  # motion reads no sums
+    return ReadPrompts(
+        keys=nothing, values=nothing, fine=sums, whole=sums,
+        grey=torch.stack(grey, 1), shares=torch.stack(colors, 1),
+        predicted=torch.tensor([predicted]),
     )  # fmt: skip
-    places = torch.stack([x, y], -1).flatten(0, 1)
-    expected = -torch.e * torch.cdist(places, places) ** 2
-    torch.testing.assert_close(logits.softmax(-1), expected.softmax(-1))
 
 
-def test_pixels_that_are_not_trusted_are_not_read(decoder: ReadoutDecoder) -> None:
-    decoder.trust.weight[0, 0] = 50.0
-    fine = torch.randn(1, 16, 8, 8)
-    fine[:, 0] = 0.0
-    fine[:, 0, :, :4] = -1.0  # the left half tells that it is wrong
-    colors = torch.ones(1, 3, 32, 32)
-    colors[..., :16] = 0.0
-    keys, values = decoder.keys_values(fine, colors)
-    coarse, _ = decoder.read(fine, keys[:, None], values[:, None])
-    torch.testing.assert_close(coarse, torch.ones_like(coarse))
+def overlap(moved: Tensor, truth: Tensor) -> float:
+    one, other = moved[:, 1] > 0.5, truth[:, 1] > 0.5
+    return float((one & other).sum() / (one | other).sum())
 
 
-def test_unrefined_it_copies_one_colour_exactly(decoder: ReadoutDecoder) -> None:
-    # correction and blend begin with zeros: nine equal weights of equal colours.
-    color = torch.tensor([0.5, -1.0, 2.0])[None, :, None, None].expand(1, 3, 32, 32)
-    keys, values = decoder.keys_values(torch.randn(1, 16, 8, 8), color)
-    stages = decoder.read(torch.randn(1, 16, 8, 8), keys[:, None], values[:, None])
-    assert [x.shape[-1] for x in stages] == [8, 32]
-    torch.testing.assert_close(stages[-1], color.contiguous())
+def test_labels_move_with_the_picture(square: Tensor) -> None:
+    prompt, query = textured(0), rolled(textured(0))
+    near = carried([prompt], [square], [0.0])
+    moved, mismatch, predicted = carry_along(query, near)
+    assert overlap(square, rolled(square)) < 0.75
+    assert overlap(moved, rolled(square)) > 0.9
+    inside = (..., slice(8, -8), slice(8, -8))
+    assert mismatch[inside].max() < 0.05
+    assert predicted.tolist() == [0.0]
+    torch.testing.assert_close(moved.sum(1), torch.ones(1, 64, 64))
 
 
-def test_the_blend_picks_neighbours_pixel_by_pixel(decoder: ReadoutDecoder) -> None:
-    colors = torch.randn(1, 3, 2, 2)
-    blend = torch.zeros(1, 9, 16, 2, 2)
-    blend[:, 4] = 100.0  # the middle of the window everywhere ...
-    blend[:, 4, 3] = 0.0
-    blend[:, 5, 3] = 100.0  # ... but at the upper right pixel of each, its right
-    out = decoder._upsample(colors, blend.flatten(1, 2))
-    expected = colors.repeat_interleave(4, 2).repeat_interleave(4, 3)
-    expected[:, :, ::4, 3] = colors[:, :, :, 1]
-    torch.testing.assert_close(out, expected)
+def test_of_two_prompts_the_one_that_fits_is_carried(square: Tensor) -> None:
+    fits, other = textured(0), textured(5)
+    query = rolled(fits)
+    blank = torch.stack([torch.ones(1, 64, 64), torch.zeros(1, 64, 64)], 1)
+    for order in ([0, 1], [1, 0]):
+        grey = [(fits, other)[i] for i in order]
+        colors = [(square, blank)[i] for i in order]
+        near = carried(grey, colors, [float(i) for i in order])
+        moved, _, predicted = carry_along(query, near)
+        assert overlap(moved, rolled(square)) > 0.85
+        assert predicted < 0.35  # it was the other that was predicted
+
+
+def test_no_more_than_two_prompts_are_carried(square: Tensor) -> None:
+    query = rolled(textured(0))
+    greys = [textured(0), textured(1), query]
+    blank = torch.zeros(1, 2, 64, 64)
+    two, three = (
+        carry_along(query, carried(greys[:n], [square, square, blank][:n], [0.0] * n))
+        for n in (2, 3)
+    )
+    for one, other in zip(two, three, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_views_tell_what_the_linear_read_of_the_whole_reads() -> None:
+    shown = views()
+    assert [x.shape[1] for x in shown.learned] == [4] * 6 + [16]
+    assert replace(shown, whole=[]).learned[0] is shown.matched

@@ -15,7 +15,7 @@ from napari_seggpt.model.checkpoint import load_checkpoint
 from napari_seggpt.model.config import TINY, VIT_LARGE, SegGPTConfig
 from napari_seggpt.model.encoding import EncodedPrompts
 from napari_seggpt.model.layouts import rename
-from napari_seggpt.model.seggpt import INSTANCE, SEG_TYPES, SegGPT
+from napari_seggpt.model.seggpt import INSTANCE, SEG_TYPES, SegGPT, color_shares
 
 Pictures = Callable[..., Tensor]
 MakeModel = Callable[..., SegGPT]
@@ -123,15 +123,17 @@ def test_other_sizes_run(
     tiny_model: SegGPT,
     isolated_config: SegGPTConfig,
     pictures: Pictures,
+    painted: Pictures,
+    palette: Tensor,
     size: tuple[int, int],
 ) -> None:
-    query, images, colors = (
-        pictures(*batch, size=size, seed=i)
-        for i, batch in enumerate([(1,), (1, 2), (1, 2)])
-    )
+    query, images = pictures(1, size=size, seed=1), pictures(1, 2, size=size, seed=2)
+    colors = painted(1, 2, size=size, seed=3)
     for model in (tiny_model, make_model(isolated_config)):
         with torch.no_grad():
-            prompts = model.encode_prompts(images, colors, torch.tensor([INSTANCE]))
+            prompts = model.encode_prompts(
+                images, colors, torch.tensor([INSTANCE]), palette=palette
+            )
             result = model(query, prompts)
         assert result.shape == query.shape
         assert result.isfinite().all()
@@ -143,45 +145,58 @@ def test_other_sizes_run(
 
 @pytest.fixture
 def encoded(
-    make_model: MakeModel, isolated_config: SegGPTConfig, pictures: Pictures
+    make_model: MakeModel,
+    isolated_config: SegGPTConfig,
+    pictures: Pictures,
+    painted: Pictures,
+    palette: Tensor,
 ) -> tuple[SegGPT, EncodedPrompts]:
     """A network with isolated prompts, and three of them."""
     model = make_model(isolated_config).requires_grad_(False)
     types = torch.tensor([INSTANCE])
-    images, colors = pictures(1, 3, seed=1), pictures(1, 3, seed=2)
-    return model, model.encode_prompts(images, colors, types)
+    images, colors = pictures(1, 3, seed=1), painted(1, 3, seed=2)
+    return model, model.encode_prompts(images, colors, types, palette=palette)
 
 
 def test_isolated_prompts_are_encoded_without_the_query(
     encoded: tuple[SegGPT, EncodedPrompts], pictures: Pictures
 ) -> None:
     model, prompts = encoded
-    kept = [x.clone() for x in prompts.keys]
+    kept: list[Tensor] = []
+    prompts.map(lambda x: kept.append(x.clone()) or x)
+    assert len(kept) > 3
     first = model(pictures(1, seed=3), prompts)
     model(pictures(1, seed=4), prompts)
     assert torch.equal(model(pictures(1, seed=3), prompts), first)
-    assert all(map(torch.equal, kept, prompts.keys))
+    held: list[Tensor] = []
+    prompts.map(lambda x: held.append(x) or x)
+    assert all(map(torch.equal, kept, held))
 
 
 def test_prompts_encoded_one_by_one_are_the_same(
-    encoded: tuple[SegGPT, EncodedPrompts], pictures: Pictures
+    encoded: tuple[SegGPT, EncodedPrompts],
+    pictures: Pictures,
+    painted: Pictures,
+    palette: Tensor,
 ) -> None:
     model, together = encoded
-    images, colors = pictures(1, 3, seed=1), pictures(1, 3, seed=2)
+    images, colors = pictures(1, 3, seed=1), painted(1, 3, seed=2)
     types = torch.tensor([INSTANCE])
     single = [
-        model.encode_prompts(images[:, i : i + 1], colors[:, i : i + 1], types)
+        model.encode_prompts(
+            images[:, i : i + 1], colors[:, i : i + 1], types, palette=palette
+        )
         for i in range(3)
     ]
     joined = EncodedPrompts.join(single)
     assert joined.num_prompts == 3
     query = pictures(1, seed=3)
     torch.testing.assert_close(
-        model(query, joined), model(query, together), atol=1e-5, rtol=0
+        model(query, joined), model(query, together), atol=1e-4, rtol=0
     )
     chosen = EncodedPrompts.join([single[2], single[0]])
     torch.testing.assert_close(
-        model(query, chosen), model(query, together.select([2, 0])), atol=1e-5, rtol=0
+        model(query, chosen), model(query, together.select([2, 0])), atol=1e-4, rtol=0
     )
 
 
@@ -203,8 +218,8 @@ def test_a_batch_of_queries_is_each_by_itself(
         together = model(queries, prompts.expand(3))
         parts = [prompts.expand(1), prompts.expand(2)]
         joined = model(queries, EncodedPrompts.join(parts, dim=0))
-    torch.testing.assert_close(together, single, atol=1e-5, rtol=0)
-    torch.testing.assert_close(joined, single, atol=1e-5, rtol=0)
+    torch.testing.assert_close(together, single, atol=1e-4, rtol=0)
+    torch.testing.assert_close(joined, single, atol=1e-4, rtol=0)
 
 
 def test_gradients_reach_every_weight(
@@ -214,29 +229,15 @@ def test_gradients_reach_every_weight(
     images, colors = pictures(1, 2, seed=1), pictures(1, 2, seed=2)
     prompts = model.encode_prompts(images, colors, torch.tensor([INSTANCE]))
     model(pictures(1), prompts).sum().backward()
-    idle = [
+    assert _without_gradient(model) == ["type_token_cls"]
+
+
+def _without_gradient(model: SegGPT) -> list[str]:
+    return [
         name
         for name, parameter in model.named_parameters()
         if parameter.grad is None or not parameter.grad.any()
     ]
-    assert idle == ["type_token_cls"]
-
-
-def test_a_readout_tells_predicted_prompts_from_painted_ones(
-    make_model: MakeModel, readout_config: SegGPTConfig, pictures: Pictures
-) -> None:
-    model = make_model(readout_config)
-    images, colors = pictures(1, 2, seed=1), pictures(1, 2, seed=2)
-    painted = []
-    for predicted in (None, [[False, False]], [[False, True]]):
-        marks = None if predicted is None else torch.tensor(predicted)
-        prompts = model.encode_prompts(images, colors, torch.tensor([INSTANCE]), marks)
-        painted.append(model(pictures(1), prompts))
-    torch.testing.assert_close(painted[0], painted[1])
-    assert not torch.equal(painted[1], painted[2])
-    painted[2].sum().backward()
-    assert model.memory_token.grad is not None
-    assert model.memory_token.grad.any()
 
 
 def test_the_published_network_knows_no_predicted_prompts(
@@ -254,29 +255,244 @@ def test_the_published_network_knows_no_predicted_prompts(
     torch.testing.assert_close(marked, unmarked)
 
 
-@pytest.mark.parametrize("name", ["tiny", "readout"])
 def test_given_colours_are_seen_but_for_hidden_patches(
-    make_model: MakeModel,
-    readout_config: SegGPTConfig,
-    pictures: Pictures,
-    name: str,
+    tiny_model: SegGPT, pictures: Pictures
 ) -> None:
-    model = make_model(TINY if name == "tiny" else readout_config)
-    prompts = model.encode_prompts(
+    prompts = tiny_model.encode_prompts(
         pictures(1, 1, seed=1), pictures(1, 1, seed=2), torch.tensor([INSTANCE])
     )
     query, colors = pictures(1), pictures(1, seed=3)
     hidden = torch.ones(1, 16, dtype=torch.bool)
-    plain = model(query, prompts)
-    torch.testing.assert_close(
-        model.stages(query, prompts, (colors, hidden))[-1], plain
-    )
-    hidden[0, 0] = False  # the upper left patch
-    one = model.stages(query, prompts, (colors, hidden))[-1]
-    assert not torch.equal(one, plain)
-    colors[..., 8:, 8:] = 0.0
-    other = model.stages(query, prompts, (colors, hidden))[-1]
+    with torch.no_grad():
+        plain = tiny_model(query, prompts)
+        torch.testing.assert_close(
+            tiny_model.paint(query, prompts, (colors, hidden)), plain
+        )
+        hidden[0, 0] = False  # the upper left patch
+        one = tiny_model.paint(query, prompts, (colors, hidden))
+        assert not torch.equal(one, plain)
+        colors[..., 8:, 8:] = 0.0
+        other = tiny_model.paint(query, prompts, (colors, hidden))
     torch.testing.assert_close(one, other)
+
+
+# -- a network with a readout --------------------------------------------------------
+
+ATTENDED, FINE, WHOLE, COARSE, FINEST = range(5)  # what `scores` returns
+
+
+@pytest.fixture
+def reader(make_model: MakeModel, readout_config: SegGPTConfig) -> SegGPT:
+    return make_model(readout_config).requires_grad_(False)
+
+
+Encode = Callable[..., EncodedPrompts]
+
+
+@pytest.fixture
+def encode(pictures: Pictures, painted: Pictures, palette: Tensor) -> Encode:
+    """Encode `count` prompts of pictures and colours that depend on the seed."""
+
+    def make(
+        model: SegGPT,
+        *,
+        count: int = 1,
+        seed: int = 1,
+        size: tuple[int, int] = (32, 32),
+        seg_type: int = INSTANCE,
+        **more: Tensor,
+    ) -> EncodedPrompts:
+        return model.encode_prompts(
+            pictures(1, count, size=size, seed=seed),
+            painted(1, count, size=size, seed=seed + 100),
+            torch.tensor([seg_type]),
+            **{"palette": palette, **more},
+        )
+
+    return make
+
+
+def test_a_readout_tells_how_likely_each_colour_is(
+    reader: SegGPT, encode: Encode, pictures: Pictures, palette: Tensor
+) -> None:
+    query, prompts = pictures(1, size=(48, 64)), encode(reader, count=2)
+    stages = reader.scores(query, prompts)
+    assert [tuple(x.shape) for x in stages] == [
+        (1, 3, 8, 8), (1, 3, 24, 32), (1, 3, 8, 8), (1, 3, 12, 16), (1, 3, 24, 32)
+    ]  # fmt: skip
+    shares = reader.probabilities(query, prompts)
+    assert shares.shape == (1, 3, 48, 64)
+    assert shares.min() >= 0
+    torch.testing.assert_close(shares.sum(1), torch.ones(1, 48, 64))
+    mixed = (shares[:, :, None] * palette[..., None, None]).sum(1)
+    torch.testing.assert_close(reader(query, prompts), mixed)
+
+
+def test_gradients_reach_every_weight_of_a_readout(
+    make_model: MakeModel,
+    readout_config: SegGPTConfig,
+    encode: Encode,
+    pictures: Pictures,
+) -> None:
+    model = make_model(readout_config)
+    prompts = encode(model, count=2, predicted=torch.tensor([[False, True]]))
+    stages = model.scores(pictures(1), prompts)
+    torch.stack([x.square().mean() for x in stages]).sum().backward()
+    assert _without_gradient(model) == ["type_token_cls"]
+
+
+def test_a_readout_tells_predicted_prompts_from_painted_ones(
+    reader: SegGPT, encode: Encode, pictures: Pictures
+) -> None:
+    painted = []
+    for predicted in (None, [[False, False]], [[False, True]]):
+        marks = None if predicted is None else torch.tensor(predicted)
+        prompts = encode(reader, count=2, predicted=marks)
+        painted.append(reader.scores(pictures(1), prompts))
+    for plain, unmarked, marked in zip(*painted, strict=True):
+        torch.testing.assert_close(plain, unmarked)
+        assert (unmarked - marked).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("token", ["type_token_cls", "type_token_ins"])
+def test_the_type_embedding_reaches_what_is_read(
+    reader: SegGPT, encode: Encode, pictures: Pictures, token: str
+) -> None:
+    seg_type = SEG_TYPES["semantic" if token == "type_token_cls" else "instance"]
+
+    def said(chosen: int) -> Tensor:
+        return reader.scores(pictures(1), encode(reader, seg_type=chosen))[ATTENDED]
+
+    own, other = said(seg_type), said(1 - seg_type)
+    assert (own - other).abs().max() > 1e-3
+    getattr(reader, token).add_(torch.linspace(-1, 1, 32))
+    assert (said(seg_type) - own).abs().max() > 1e-3
+    torch.testing.assert_close(said(1 - seg_type), other)
+
+
+def test_prompts_of_any_sizes_serve_a_query(
+    reader: SegGPT, encode: Encode, pictures: Pictures
+) -> None:
+    sizes = [(32, 32), (64, 32), (48, 64)]
+    prompts = EncodedPrompts.join(
+        [encode(reader, size=size, seed=i) for i, size in enumerate(sizes)]
+    )
+    for size in [(32, 64), *sizes]:
+        shares = reader.probabilities(pictures(1, size=size), prompts)
+        assert shares.shape == (1, 3, *size)
+        assert shares.isfinite().all()
+
+
+def test_colours_that_the_palette_lacks_never_win(
+    reader: SegGPT, encode: Encode, pictures: Pictures, palette: Tensor
+) -> None:
+    nothing = torch.full((1, 2, 3), torch.nan)
+    padded = torch.cat([palette, nothing], dim=1)
+    shares = reader.probabilities(pictures(1), encode(reader, palette=padded))
+    assert shares.shape[1] == 5
+    assert shares[:, 3:].max() == 0
+    assert shares.isfinite().all()
+    assert reader(pictures(1), encode(reader, palette=padded)).isfinite().all()
+
+
+def test_a_query_attends_to_the_prompts_most_like_it_and_solves_for_all(
+    make_model: MakeModel,
+    readout_config: SegGPTConfig,
+    pictures: Pictures,
+    painted: Pictures,
+    palette: Tensor,
+) -> None:
+    config = replace(readout_config, attended_prompts=1)
+    model = make_model(config).requires_grad_(False)
+    query = pictures(1, seed=3)
+    images = torch.stack([query + 0.05, pictures(1, seed=4)], dim=1)
+    stages = []
+    for seed in (5, 6):  # of the colours of the prompt that is less alike
+        colors = torch.stack([painted(1, seed=1), painted(1, seed=seed)], dim=1)
+        prompts = model.encode_prompts(
+            images, colors, torch.tensor([INSTANCE]), palette=palette
+        )
+        stages.append(model.scores(query, prompts))
+    torch.testing.assert_close(stages[0][ATTENDED], stages[1][ATTENDED])
+    assert (stages[0][FINE] - stages[1][FINE]).abs().max() > 1e-2
+
+
+def test_what_is_not_known_does_not_reach_the_linear_read(
+    reader: SegGPT, pictures: Pictures, painted: Pictures, palette: Tensor
+) -> None:
+    known = torch.ones(1, 1, 32, 32)
+    known[..., :16] = 0
+    colors = painted(1, 1, seed=2)
+    other = colors.clone()
+    other[..., :16] = palette[0, 1, :, None, None]
+    stages = [
+        reader.scores(
+            pictures(1),
+            reader.encode_prompts(
+                pictures(1, 1, seed=1), each, torch.tensor([INSTANCE]),
+                palette=palette, known=known,
+            ),
+        )
+        for each in (colors, other)
+    ]  # fmt: skip
+    torch.testing.assert_close(stages[0][FINE], stages[1][FINE])
+
+
+def test_a_readout_needs_the_palette_of_its_prompts(
+    reader: SegGPT, pictures: Pictures, painted: Pictures
+) -> None:
+    images, colors = pictures(1, 1), painted(1, 1)
+    with pytest.raises(ValueError, match="Expected the colours of the prompts"):
+        reader.encode_prompts(images, colors, torch.tensor([INSTANCE]))
+
+
+def test_the_transformer_sees_frames_squeezed_and_training_pictures_at_half_size(
+    make_model: MakeModel, readout_config: SegGPTConfig
+) -> None:
+    model = make_model(
+        replace(readout_config, image_size=(32, 24), fine_sides=(56, 96))
+    )
+
+    def seen(*size: int) -> tuple[int, int]:
+        return model.view_size(torch.empty(1, 3, *size))
+
+    # From the least side of a frame on, the whole is seen at one size.
+    assert seen(56, 8) == seen(96, 96) == seen(32, 64) == (32, 24)
+    assert seen(48, 48) == (24, 24)
+    assert seen(32, 16) == (16, 16)
+    assert seen(8, 8) == (8, 8)  # a patch at least
+
+
+def test_pixels_take_the_nearest_colour_of_the_palette(palette: Tensor) -> None:
+    padded = torch.cat([palette, torch.full((1, 1, 3), torch.nan)], dim=1)
+    colors = palette[0].T[None, :, None] * 0.8 + 0.1  # (1, 3, 1, 3)
+    shares = color_shares(colors, padded)
+    expected = torch.cat([torch.eye(3), torch.zeros(1, 3)])[None, :, None]
+    torch.testing.assert_close(shares, expected)
+
+
+def test_an_untaught_readout_finds_what_looks_like_its_prompt(
+    readout_config: SegGPTConfig, palette: Tensor
+) -> None:
+    # Its reads need no training, and a new mixer adds them up.
+    torch.manual_seed(0)
+    config = replace(readout_config, image_size=(64, 64), fine_sides=(64, 64))
+    model = SegGPT(config).eval().requires_grad_(False)
+
+    def scene(top: int, left: int) -> tuple[Tensor, Tensor]:
+        inside = torch.zeros(1, 64, 64, dtype=torch.bool)
+        inside[:, top : top + 24, left : left + 24] = True
+        image = torch.where(inside[:, None], 1.0, -1.0).expand(1, 3, 64, 64)
+        return image + 0.2 * torch.randn(1, 3, 64, 64), inside
+
+    image, inside = scene(8, 12)
+    colors = palette[0, inside.long()].movedim(-1, 1)
+    prompts = model.encode_prompts(
+        image[:, None], colors[:, None], torch.tensor([INSTANCE]), palette=palette
+    )
+    query, truth = scene(28, 30)
+    found = model.probabilities(query, prompts).argmax(1) == 1
+    assert (found & truth).sum() / (found | truth).sum() > 0.8
 
 
 # -- the published weights -----------------------------------------------------------

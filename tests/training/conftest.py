@@ -23,8 +23,10 @@ TOY = SegGPTConfig(
     pretrain_grid=4,
     drop_path=0.1,
     isolated_prompts=True,
+    stem_widths=(4,) * 6,
     stem_dim=8,
     match_dim=12,
+    fine_sides=(32, 64),
 )
 
 

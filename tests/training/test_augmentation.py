@@ -37,22 +37,65 @@ def test_image_and_labels_stay_together(labels, flip, turns, box):
     assert agree.mean() > 0.9  # but for the smoothed edges
 
 
+KINDS = ("near", "alike", "free")
+
+
+def pairs_of_views(kind, count=60):
+    rng = np.random.default_rng(0)
+    return [draw_views(2, kind=kind, rng=rng) for _ in range(count)]
+
+
+def area(view):
+    left, top, right, bottom = view.box
+    return (right - left) * (bottom - top)
+
+
+def turn(view):
+    return view.flip, view.quarter_turns
+
+
 def test_near_views_show_nearly_the_same():
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        one, other = draw_views(2, near=True, rng=rng)
-        assert (one.flip, one.quarter_turns) == (other.flip, other.quarter_turns)
+    for one, other in pairs_of_views("near"):
+        assert turn(one) == turn(other)
         assert np.abs(np.subtract(one.box, other.box)).max() < 0.2
+        assert one.bend is not None
 
 
-def test_boxes_stay_in_the_image():
-    rng = np.random.default_rng(0)
-    for near in (False, True):
-        for _ in range(100):
-            for view in draw_views(3, near=near, rng=rng):
-                left, top, right, bottom = view.box
-                assert 0 <= left < right <= 1 + 1e-9
-                assert 0 <= top < bottom <= 1 + 1e-9
+def test_alike_views_have_about_one_scale_and_the_same_side_up():
+    pairs = pairs_of_views("alike")
+    for one, other in pairs:
+        assert turn(one) == turn(other)
+        assert 0.6 < area(one) / area(other) < 1 / 0.6
+    whole = [area(one) > 0.999 for one, _ in pairs]
+    assert 0.2 < np.mean(whole) < 0.8  # often, and not always
+    cut = [pair for pair, is_whole in zip(pairs, whole, strict=True) if not is_whole]
+    shifts = [np.abs(np.subtract(one.box, other.box)).max() for one, other in cut]
+    assert np.mean(shifts) > 0.1  # but of different places
+
+
+def test_free_views_have_nothing_in_common():
+    pairs = pairs_of_views("free")
+    ratios = [area(one) / area(other) for one, other in pairs]
+    assert max(ratios) > 2
+    assert min(ratios) < 0.5
+    assert any(turn(one) != turn(other) for one, other in pairs)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_boxes_stay_in_the_image(kind):
+    for view in (view for pair in pairs_of_views(kind, 100) for view in pair):
+        left, top, right, bottom = view.box
+        assert 0 <= left < right <= 1 + 1e-9
+        assert 0 <= top < bottom <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_views_are_as_many_as_asked_for_and_a_function_of_the_generator(kind):
+    one, same = (
+        draw_views(4, kind=kind, rng=np.random.default_rng(7)) for _ in range(2)
+    )
+    assert len(one) == 4
+    assert [view.box for view in one] == [view.box for view in same]
 
 
 def test_a_bend_moves_image_and_labels_together(labels):
@@ -89,16 +132,53 @@ def test_a_varied_look_is_near_its_origin():
     assert np.median(near) < np.median(far) / 2
 
 
+PLAIN = Look(
+    brightness=0.0, contrast=1.0, log_gamma=0.0, inverted=False, channels=(0, 1, 2),
+    hue=0.0, saturation=1.0, noise=0.0, blur=0.0,
+)  # fmt: skip
+
+
 def test_a_plain_look_changes_nothing_and_an_inverted_one_turns_grey_around():
-    plain = Look(
-        brightness=0.0,
-        contrast=1.0,
-        log_gamma=0.0,
-        inverted=False,
-        channels=(0, 1, 2),
-        noise=0.0,
-        blur=0.0,
-    )
-    np.testing.assert_array_equal(plain.table(), np.arange(256))
-    inverted = replace(plain, inverted=True)
+    np.testing.assert_array_equal(PLAIN.table(), np.arange(256))
+    np.testing.assert_allclose(PLAIN.matrix(), np.eye(3), atol=1e-6)
+    inverted = replace(PLAIN, inverted=True)
     np.testing.assert_array_equal(inverted.table(), np.arange(256)[::-1])
+
+
+def test_grey_stays_grey_whatever_the_hue():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        np.testing.assert_allclose(Look.draw(rng).matrix() @ np.ones(3), 1, atol=1e-5)
+
+
+def test_hue_turns_colours_about_grey():
+    third = replace(PLAIN, hue=2 * np.pi / 3).matrix()
+    turned = third @ np.eye(3)
+    # A third of the circle makes one primary colour of another.
+    assert sorted(np.rint(turned).astype(int).T.tolist()) == [
+        [0, 0, 1], [0, 1, 0], [1, 0, 0]
+    ]  # fmt: skip
+    assert not np.rint(turned).trace()
+    little = replace(PLAIN, hue=0.3).matrix() @ [1.0, 0.0, 0.0]
+    assert little[0] > 0.8
+    np.testing.assert_allclose(little.sum(), 1, atol=1e-6)  # as bright as before
+
+
+def test_saturation_scales_the_distance_from_grey():
+    color = np.array([0.9, 0.3, 0.3])
+    grey = replace(PLAIN, saturation=0.0).matrix() @ color
+    np.testing.assert_allclose(grey, 0.5, atol=1e-6)
+    double = replace(PLAIN, saturation=2.0).matrix() @ color
+    np.testing.assert_allclose(double - 0.5, 2 * (color - 0.5), atol=1e-6)
+
+
+def test_channels_change_places():
+    shuffled = replace(PLAIN, channels=(2, 0, 1)).matrix() @ [0.1, 0.2, 0.3]
+    np.testing.assert_allclose(shuffled, [0.3, 0.1, 0.2], atol=1e-6)
+
+
+def test_some_looks_are_coloured_and_others_leave_colours_alone():
+    rng = np.random.default_rng(0)
+    looks = [Look.draw(rng) for _ in range(100)]
+    kept = [look.hue == 0 and look.saturation == 1 for look in looks]
+    assert 0.3 < np.mean(kept) < 0.7

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_seggpt.preprocessing import denormalise
+from napari_seggpt.preprocessing import MEAN, STD, denormalise
 from napari_seggpt.training.batches import (
     BatchSource,
     nearest_colors,
@@ -24,7 +24,7 @@ def plain(batch):
     return replace(
         batch,
         tables=grey.expand_as(batch.tables).contiguous(),
-        channels=torch.tensor([0, 1, 2]).expand_as(batch.channels),
+        mixing=torch.eye(3).expand_as(batch.mixing),
         noise=torch.zeros_like(batch.noise),
         blur=torch.zeros_like(batch.blur),
     )
@@ -65,16 +65,22 @@ def test_a_plain_look_leaves_the_image(source):
     np.testing.assert_allclose(shown(batch), images, atol=0.01)
 
 
-def test_looks_change_values_channels_noise_and_sharpness(source):
+def test_looks_change_values_colours_noise_and_sharpness(source):
     batch = plain(source[0])
     images = batch.images.numpy().astype(float)
     inverted = replace(batch, tables=255 - batch.tables)
     np.testing.assert_allclose(shown(inverted), 255 - images, atol=0.01)
-    swapped = replace(batch, channels=torch.tensor([2, 0, 1]).expand_as(batch.channels))
-    np.testing.assert_allclose(shown(swapped), images[..., [2, 0, 1]], atol=0.01)
+    mixing = torch.eye(3)[[2, 0, 1]].expand_as(batch.mixing).clone()
+    mixing[:, 1] *= 0.5  # of each picture by itself
+    mixed = images[..., [2, 0, 1]]
+    mixed[:, 1] *= 0.5
+    np.testing.assert_allclose(shown(replace(batch, mixing=mixing)), mixed, atol=0.01)
     noisy = replace(batch, noise=torch.full_like(batch.noise, 10.0))
     inside = (images > 40) & (images < 215)
-    assert (shown(noisy) - images)[inside].std() == pytest.approx(10, rel=0.1)
+    grain = shown(noisy) - images
+    assert grain[inside].std() == pytest.approx(10, rel=0.1)
+    everywhere = inside.all(-1)  # channels have the same grain
+    np.testing.assert_allclose(np.ptp(grain[everywhere], axis=-1), 0, atol=0.01)
     blurred = shown(replace(batch, blur=torch.full_like(batch.blur, 1.0)))
     assert blurred.mean() == pytest.approx(images.mean(), rel=0.02)
     rough, smooth = (np.abs(np.diff(x, axis=3)).mean() for x in (images, blurred))
@@ -88,6 +94,19 @@ def test_regions_have_the_colours_of_the_palette(source):
         colors, batch.regions.numpy(), batch.palettes.numpy(), strict=True
     ):
         np.testing.assert_allclose(painted, palette[regions], atol=1e-5)
+
+
+def test_what_is_known_and_the_regions_of_the_query_come_along(sampler, recipe):
+    recipe = replace(recipe, several_prompts=1.0, partial_prompts=1.0, batch_size=24)
+    sampler._recipe = recipe
+    batch = BatchSource(sampler, recipe, patch_size=8)[0]
+    pictures = render(batch, 1.0)
+    assert torch.equal(pictures.known, batch.known)
+    assert batch.known[:, -1].all()
+    assert not batch.known.all()
+    assert torch.equal(pictures.regions, batch.regions[:, -1].long())
+    shown = pictures.palettes * torch.from_numpy(STD) + torch.from_numpy(MEAN)
+    torch.testing.assert_close(shown, batch.palettes, equal_nan=True)
 
 
 def test_rare_pixels_weigh_more_and_the_mean_is_one():

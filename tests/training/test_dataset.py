@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,8 @@ from napari_seggpt.training.dataset import (
     LONGEST_SIDE,
     SEQUENCE_LENGTH,
     DataError,
+    DataSet,
+    LabelledImage,
     pair_files,
     read_datasets,
     simulated_datasets,
@@ -71,10 +74,32 @@ def test_a_single_set_is_told_by_the_manifest_beside_it(data_folder):
 
 def test_the_manifest_may_weigh_a_set(data_folder):
     (data_folder / "datasets.json").write_text('{"objects": {"weight": 7}}')
-    assert [one.weight for one in read_datasets(data_folder)] == [3**0.5, 7.0]
+    assert [one.weight for one in read_datasets(data_folder)] == [3**0.25, 7.0]
     (data_folder / "datasets.json").write_text('{"objects": {"weight": -1}}')
     with pytest.raises(DataError, match="weight of 0 or more"):
         read_datasets(data_folder)
+
+
+def test_the_manifest_tells_the_sequences(data_folder):
+    sequences = {
+        "film": ["2.png", "0.png"],
+        "another": ["1.png", "nowhere.png"],
+        "elsewhere": ["nowhere.png"],
+    }
+    facts = {"classes": {"sequences": sequences}}
+    (data_folder / "datasets.json").write_text(json.dumps(facts))
+    classes, objects = read_datasets(data_folder)
+    assert classes.sequences == ((2, 0), (1,))
+    assert objects.sequences == ()
+
+
+def test_a_set_knows_which_ids_are_where():
+    images = tuple(
+        LabelledImage(image=np.zeros((4, 4), np.uint8), labels=labels)
+        for labels in (np.eye(4, dtype=int) * 7, np.zeros((4, 4), int))
+    )
+    data = DataSet(name="x", label_kind="semantic", images=images)
+    assert data.presence == [frozenset({7}), frozenset()]
 
 
 @pytest.mark.parametrize("text", ["no JSON", "[]"])
@@ -104,8 +129,9 @@ def test_simulated_sets_are_a_function_of_the_seed(recipe):
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_simulated_sets_are_pairs_or_sequences(recipe, share):
     for data in simulated_datasets(replace(recipe, sequences=share)):
-        assert data.is_sequence == bool(share)
-        assert len(data.images) == (SEQUENCE_LENGTH if share else 2)
+        length = SEQUENCE_LENGTH if share else 2
+        assert len(data.images) == length
+        assert data.sequences == ((tuple(range(length)),) if share else ())
 
 
 def test_nothing_is_simulated_that_is_never_drawn(recipe):

@@ -14,6 +14,7 @@ from napari_seggpt.training.optim import (
 
 def test_biases_norms_tokens_and_positions_are_not_decayed(recipe):
     model = SegGPT(TINY)
+    recipe = replace(recipe, encoder_rate=1.0)
     groups = build_optimizer(model, recipe).param_groups
     decayed, kept = sorted(groups, key=lambda group: -group["weight_decay"])
     names = {id(p): name for name, p in model.named_parameters()}
@@ -27,24 +28,58 @@ def test_biases_norms_tokens_and_positions_are_not_decayed(recipe):
 
 
 def test_earlier_blocks_learn_more_slowly_where_asked_for(recipe):
-    model = SegGPT(TINY)
-    groups = build_optimizer(model, replace(recipe, layer_decay=0.5)).param_groups
-    scales = {id(p): group["scale"] for group in groups for p in group["params"]}
-    by_name = {name: scales[id(p)] for name, p in model.named_parameters()}
+    recipe = replace(recipe, layer_decay=0.5, encoder_rate=1.0)
+    by_name = scales_of(SegGPT(TINY), recipe)
     assert by_name["decoder_embed.weight"] == 1
     assert by_name["blocks.3.mlp.fc1.weight"] == 0.5
     assert by_name["blocks.0.mlp.fc1.weight"] == 0.5**4
     assert by_name["patch_embed.proj.weight"] == 0.5**5
 
 
+def scales_of(model, recipe):
+    groups = build_optimizer(model, recipe).param_groups
+    scales = {id(p): group["scale"] for group in groups for p in group["params"]}
+    return {name: scales.get(id(p), 0.0) for name, p in model.named_parameters()}
+
+
+def test_stem_transformer_and_readout_learn_at_their_own_rates(recipe, new_model):
+    recipe = replace(recipe, stem_rate=0.2, encoder_rate=0.5)
+    scales = scales_of(new_model(), recipe)
+    assert len(scales) > 50
+    for name, scale in scales.items():
+        room = name.split(".")[0]
+        expected = {"stem": 0.2, "readout": 1.0, "neck": 1.0}.get(room, 0.5)
+        assert scale == expected, name
+
+
+def test_a_rate_of_zero_freezes_the_stem(recipe, new_model):
+    model = new_model()
+    scales = scales_of(model, replace(recipe, stem_rate=0.0))
+    for name, parameter in model.named_parameters():
+        is_stem = name.startswith("stem.")
+        assert parameter.requires_grad != is_stem
+        assert (scales[name] == 0) == is_stem
+    scales_of(model, replace(recipe, stem_rate=0.1))  # and it may learn again
+    assert all(x.requires_grad for x in model.stem.parameters())
+
+
 def test_the_rate_warms_up_and_falls_to_zero(recipe):
-    recipe = replace(recipe, steps=100, warmup=0.1)
-    rates = [learning_rate(step, recipe) for step in range(100)]
-    assert rates[0] == pytest.approx(recipe.learning_rate / 10)
-    assert max(rates) == pytest.approx(recipe.learning_rate)
-    assert rates.index(max(rates)) in (9, 10)
-    assert rates[-1] < recipe.learning_rate / 100
+    recipe = replace(recipe, warmup=0.1)
+    rates = [learning_rate(step / 100, recipe) for step in range(101)]
+    assert rates[1] == pytest.approx(recipe.learning_rate / 10)
+    assert rates[10] == max(rates) == pytest.approx(recipe.learning_rate)
+    assert rates[55] == pytest.approx(recipe.learning_rate / 2)
+    assert rates[-1] == pytest.approx(0, abs=1e-9)
     assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert learning_rate(1.3, recipe) == rates[-1]  # of a run that took too long
+
+
+@pytest.mark.parametrize("warmup", [0.0, 1.0])
+def test_a_run_may_begin_at_full_rate_or_warm_up_to_its_end(recipe, warmup):
+    recipe = replace(recipe, warmup=warmup)
+    full = recipe.learning_rate
+    assert learning_rate(0.0, recipe) == pytest.approx(full * (1 - warmup))
+    assert learning_rate(0.5, recipe) == pytest.approx(full / 2)
 
 
 def test_the_average_follows_the_weights():

@@ -1,12 +1,23 @@
+import itertools
 from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from napari_seggpt.model.config import TINY
 from napari_seggpt.model.seggpt import SegGPT
+from napari_seggpt.training import trainer
 from napari_seggpt.training.batches import BatchSource, render
-from napari_seggpt.training.trainer import coloring_loss, recall, train
+from napari_seggpt.training.trainer import (
+    color_loss,
+    coloring_loss,
+    read_average,
+    recall,
+    score_loss,
+    soft_dice_loss,
+    train,
+)
 
 
 def losses(steps):
@@ -20,7 +31,7 @@ def draw(sampler, recipe, step=0):
 def test_training_lowers_the_loss_on_held_back_examples(
     sampler, recipe, new_model, tmp_path
 ):
-    recipe = replace(recipe, steps=80, learning_rate=1e-2, max_prompts=1, average=0.8)
+    recipe = replace(recipe, steps=40, learning_rate=1e-2, max_prompts=1, average=0.8)
     held_back = draw(sampler, replace(recipe, batch_size=16), 10_000)
     model = new_model()
     with torch.no_grad():
@@ -112,20 +123,22 @@ def test_the_query_colours_do_not_reach_the_network(sampler, recipe, new_model):
     for one in (batch, other):
         pictures = render(one, 5.0)
         prompts = model.encode_prompts(
-            pictures.images[:, :-1], pictures.colors[:, :-1], pictures.seg_type
+            pictures.images[:, :-1],
+            pictures.colors[:, :-1],
+            pictures.seg_type,
+            palette=pictures.palettes,
         )
         painted.append(model(pictures.images[:, -1], prompts))
     torch.testing.assert_close(painted[0], painted[1])
     assert coloring_loss(model, batch, recipe) != coloring_loss(model, other, recipe)
 
 
-def test_with_block_masks_only_hidden_pixels_count(
-    sampler, recipe, new_model, monkeypatch
-):
+def test_with_block_masks_only_hidden_pixels_count(sampler, recipe, monkeypatch):
     recipe = replace(recipe, block_masks=1.0, block_share=0.5, foreground_weight=1.0)
     batch = draw(sampler, recipe)
     assert 0.5 <= batch.hidden.float().mean() < 1
-    model = new_model().eval()
+    torch.manual_seed(0)
+    model = SegGPT(TINY).eval()
     given = ~batch.hidden.unflatten(1, (4, 4))
     pixels = given.repeat_interleave(8, 1).repeat_interleave(8, 2)
     changed = replace(batch, regions=batch.regions.clone())
@@ -133,13 +146,25 @@ def test_with_block_masks_only_hidden_pixels_count(
     # The network sees what is given ...
     assert coloring_loss(model, batch, recipe) != coloring_loss(model, changed, recipe)
     # ... but is not asked for it.
-    monkeypatch.setattr(model, "stages", lambda query, *_: [torch.zeros_like(query)])
+    monkeypatch.setattr(model, "paint", lambda query, *_: torch.zeros_like(query))
     assert coloring_loss(model, batch, recipe) == coloring_loss(model, changed, recipe)
 
 
-def test_recalled_prompts_show_what_the_network_predicts(sampler, recipe, new_model):
-    recipe = replace(recipe, several_prompts=1.0, recalled_prompts=1.0)
-    batch = draw(sampler, recipe)
+# -- memory ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def recalling(sampler, recipe):
+    """A recipe and its batch, in which two prompts or more are recalled."""
+    recipe = replace(
+        recipe, several_prompts=1.0, recalled_prompts=1.0, max_prompts=4, batch_size=8
+    )
+    batches = (draw(sampler, recipe, step) for step in range(5))
+    return recipe, next(batch for batch in batches if batch.num_prompts > 2)
+
+
+def test_recalled_prompts_show_what_the_network_predicts(recalling, new_model):
+    _, batch = recalling
     assert batch.recalls
     model = new_model().eval()
     pictures = render(batch, 5.0)
@@ -153,23 +178,184 @@ def test_recalled_prompts_show_what_the_network_predicts(sampler, recipe, new_mo
         assert (pixels - known).abs().amax(2).amin(1).max() < 1e-6
 
 
-def test_the_network_is_told_which_prompts_are_predicted(
-    sampler, recipe, new_model, monkeypatch
-):
-    recipe = replace(recipe, several_prompts=1.0, recalled_prompts=1.0)
-    model = new_model()
-    marks = []
+def test_prompts_are_recalled_one_by_one_and_marked(recalling, new_model, monkeypatch):
+    recipe, batch = recalling
+    model, encoded = new_model(), []
     encode = model.encode_prompts
 
-    def spy(images, colors, seg_type, predicted=None):
+    def spy(images, colors, seg_type, predicted=None, **more):
+        encoded.append((colors.clone(), predicted.clone()))
+        return encode(images, colors, seg_type, predicted, **more)
+
+    monkeypatch.setattr(model, "encode_prompts", spy)
+    coloring_loss(model, batch, recipe)
+    count = batch.num_prompts
+    assert [colors.shape[1] for colors, _ in encoded] == [*range(1, count), count]
+    for _, predicted in encoded:
+        assert not predicted[:, 0].any()  # a person painted the first
+        assert predicted[:, 1:].all()
+    # Each is predicted from those before it as they were recalled.
+    final, _ = encoded[-1]
+    for colors, _ in encoded:
+        assert torch.equal(colors, final[:, : colors.shape[1]])
+    painted = render(batch, recipe.foreground_weight).colors
+    assert torch.equal(final[:, 0], painted[:, 0])
+    assert not torch.equal(final[:, 1:], painted[:, 1:-1])
+
+
+def test_all_of_what_is_recalled_is_known(recalling, new_model):
+    recipe, batch = recalling
+    known = batch.known.clone()
+    known[:, :, :9] = 0
+    pictures = render(replace(batch, known=known), recipe.foreground_weight)
+    recalled = recall(new_model().eval(), pictures)
+    assert torch.equal(recalled.known[:, 0], known[:, 0])
+    assert recalled.known[:, 1:].all()
+
+
+def test_painted_prompts_are_not_marked(sampler, recipe, new_model, monkeypatch):
+    recipe = replace(recipe, recalled_prompts=0.0)
+    model, marks = new_model(), []
+    encode = model.encode_prompts
+
+    def spy(images, colors, seg_type, predicted=None, **more):
         marks.append(predicted)
-        return encode(images, colors, seg_type, predicted)
+        return encode(images, colors, seg_type, predicted, **more)
 
     monkeypatch.setattr(model, "encode_prompts", spy)
     coloring_loss(model, draw(sampler, recipe), recipe)
-    assert marks[0] is None  # what is recalled is predicted from the reference
-    assert not marks[1][:, 0].any()
-    assert marks[1][:, 1:].all()
+    (only,) = marks
+    assert not only.any()
+
+
+# -- losses ------------------------------------------------------------------------
+
+SIZES = (4, 16, 4, 8, 16)  # of the stages of a readout, for pictures of 32 pixels
+
+
+def stages_of(regions, sharpness=12.0):
+    """Return the scores of a readout that knows the truth."""
+    truth = F.one_hot(regions, 3).movedim(-1, 1).float()
+    return [sharpness * F.adaptive_avg_pool2d(truth, size) for size in SIZES]
+
+
+@pytest.fixture
+def regions():
+    """Places in the palette of two pictures (2, 32, 32), in blocks of 8 pixels."""
+    generator = torch.Generator().manual_seed(0)
+    blocks = torch.randint(3, (2, 4, 4), generator=generator)
+    return blocks.repeat_interleave(8, 1).repeat_interleave(8, 2)
+
+
+def test_the_loss_of_scores_falls_to_nothing_for_the_truth(regions):
+    wavering = score_loss([0 * x for x in stages_of(regions)], regions)
+    right = score_loss(stages_of(regions), regions)
+    wrong = score_loss(stages_of((regions + 1) % 3), regions)
+    assert right < 0.1 * wavering
+    assert wrong > 2 * wavering
+
+
+def test_every_stage_counts_and_the_finest_most(regions):
+    right = score_loss(stages_of(regions), regions)
+    rises = []
+    for number in range(len(SIZES)):
+        stages = stages_of(regions)
+        stages[number] = 0 * stages[number]
+        rises.append(float(score_loss(stages, regions) - right))
+    assert min(rises) > 0.05
+    assert rises[-1] == max(rises)
+    assert sorted(rises)[-2] == rises[-2]  # then what is weighed at stride 4
+
+
+def test_colours_that_never_fit_cost_nothing(regions):
+    def padded(stages):
+        return [F.pad(x, (0, 0, 0, 0, 0, 1), value=-1e4) for x in stages]
+
+    stages = stages_of(regions)
+    torch.testing.assert_close(
+        score_loss(padded(stages), regions), score_loss(stages, regions)
+    )
+
+
+def test_the_soft_dice_loss_falls_to_zero_on_the_truth():
+    truth = F.one_hot(torch.randint(3, (2, 16, 16)), 3).movedim(-1, 1).float()
+    nothing = torch.zeros_like(truth)
+    nothing[:, 0] = 1
+    assert soft_dice_loss(truth, truth) == pytest.approx(0, abs=1e-6)
+    assert soft_dice_loss(nothing, truth) > 0.9
+    # Of the background nothing is asked, and of colours that do not occur.
+    assert soft_dice_loss(truth, nothing) == 0
+
+
+def test_colours_are_weighed_pixel_by_pixel():
+    colors, target = torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)
+    weight = torch.zeros(1, 1, 4, 4)
+    weight[..., 0] = 1.0
+    target[..., 1:] = 9.0  # does not count
+    loss = color_loss(colors, target, weight, beta=0.01)
+    assert loss == pytest.approx(1 - 0.005)
+
+
+# -- minutes -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that goes on by six seconds whenever somebody looks."""
+    ticks = itertools.count(0, 6)
+    monkeypatch.setattr(trainer.time, "perf_counter", lambda: float(next(ticks)))
+
+
+@pytest.mark.usefixtures("clock")
+def test_minutes_end_a_run_and_set_the_course_of_the_rate(
+    sampler, recipe, new_model, tmp_path
+):
+    recipe = replace(recipe, steps=1000, minutes=1.0, warmup=0.0)
+    file = tmp_path / "state.pt"
+    steps = list(train(new_model(), sampler, recipe, checkpoint=file))
+    assert [step.step for step in steps] == list(range(11))  # ten times six seconds
+    rates = [step.learning_rate for step in steps]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] == pytest.approx(recipe.learning_rate, rel=1e-3)
+    assert rates[5] == pytest.approx(recipe.learning_rate / 2, rel=1e-3)
+    assert rates[-1] == pytest.approx(0, abs=1e-9)
+    assert list(train(new_model(), sampler, recipe, checkpoint=file)) == []
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_run_of_minutes_goes_on_where_it_was(sampler, recipe, new_model, tmp_path):
+    recipe = replace(recipe, steps=1000, minutes=1.0)
+    whole = train(new_model(), sampler, recipe, checkpoint=tmp_path / "whole.pt")
+    expected = [step.step for step in whole]
+    file = tmp_path / "part.pt"
+    first = train(new_model(), sampler, recipe, checkpoint=file)
+    begun = [next(first).step for _ in range(4)]
+    first.close()
+    rest = [step.step for step in train(new_model(), sampler, recipe, checkpoint=file)]
+    # The seconds between stopping and going on do not count.
+    assert begun + rest == [*expected, expected[-1] + 1]
+
+
+def test_steps_may_end_a_run_before_its_minutes(sampler, recipe, new_model, tmp_path):
+    recipe = replace(recipe, steps=2, minutes=60.0)
+    file = tmp_path / "state.pt"
+    assert len(list(train(new_model(), sampler, recipe, checkpoint=file))) == 2
+    assert list(train(new_model(), sampler, recipe, checkpoint=file)) == []
+
+
+def test_the_averaged_weights_so_far_are_read_from_the_state(
+    sampler, recipe, new_model, tmp_path
+):
+    file = tmp_path / "state.pt"
+    model = new_model()
+    list(train(model, sampler, recipe, checkpoint=file))
+    average = read_average(file)
+    assert average.keys() == model.state_dict().keys()
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(average[name], value)
+
+
+# -- other networks, and how they are computed -------------------------------------
 
 
 def test_drawing_ahead_changes_nothing(sampler, recipe, new_model, tmp_path):

@@ -41,7 +41,7 @@ def wait_for_end(qtbot, dock):
 
 
 def statuses(dock):
-    return [dock.workspace.session.status(frame) for frame in range(LAST + 1)]
+    return [dock.workspace.session.frames.status(frame) for frame in range(LAST + 1)]
 
 
 def test_paint_run_correct_update_undo_approve(dock, qtbot):

@@ -74,7 +74,7 @@ def hint(qtbot, dock):
 
 
 def statuses(dock):
-    return list(dock.workspace.session.statuses)
+    return list(dock.workspace.session.frames.statuses)
 
 
 def paint(dock, frame, label=2):
@@ -98,7 +98,7 @@ def test_from_a_sample_to_a_stack_that_is_approved(viewer, open_dock, qtbot):
     assert set(statuses(dock)[1:]) == {FrameStatus.PREDICTED}
     assert "Look through" in hint(qtbot, dock)
     first, seen = dock.workspace.current + 1, []
-    while dock.workspace.session.next_to_review(-1) is not None:
+    while dock.workspace.session.frames.next_to_review(-1) is not None:
         click(qtbot, dock.review_panel.next_button)
         seen.append(dock.workspace.current)
         click(qtbot, dock.review_panel.approve_button)
@@ -339,12 +339,12 @@ def test_references_are_ticked_removed_and_gone_to(dock, qtbot):
     thumbnails.chosen.emit(3)
     assert dock.workspace.current == 3
     thumbnails.item(0).setCheckState(Qt.CheckState.Unchecked)
-    assert not session.references[0].enabled
+    assert not session.references.all[0].enabled
     assert "Tick" in hint(qtbot, dock)
     thumbnails.item(0).setCheckState(Qt.CheckState.Checked)
     click(qtbot, dock.references_panel.toggle_button)
     qtbot.waitUntil(lambda: thumbnails.keys() == [], timeout=WAIT_MS)
-    assert session.status(3) is FrameStatus.CORRECTED
+    assert session.frames.status(3) is FrameStatus.CORRECTED
     click(qtbot, dock.references_panel.toggle_button)
     qtbot.waitUntil(lambda: thumbnails.keys() == [3], timeout=WAIT_MS)
 
@@ -358,7 +358,7 @@ def test_pictures_names_and_locks(dock, stack, qtbot):
     row.setText(1, "nucleus")
     assert stack.metadata["napari-seggpt"]["names"] == {1: "nucleus"}
     row.setCheckState(2, Qt.CheckState.Checked)
-    assert dock.workspace.session.locked_labels == {1}
+    assert dock.workspace.session.frames.locks.labels == {1}
     run_to_end(qtbot, dock)
     assert not stack.data[0].any()  # the only label is locked
     panel.classes.itemClicked.emit(panel.classes.topLevelItem(0), 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from napari_seggpt.prompts import Prompt
 from napari_seggpt.settings import PredictionSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -128,28 +128,15 @@ class _Contender:
 
     def predict(self, frame: NDArray[np.uint8]) -> None:
         """Predict a frame against the clock."""
-
-        def start(*_: object) -> None:
-            self._network.append(-time.perf_counter())
-
-        def stop(*_: object) -> None:
-            self._network[-1] += time.perf_counter()
-
-        model = self._predictor.model
-        hooks = [
-            model.register_forward_pre_hook(start),
-            model.register_forward_hook(stop),
-        ]
-        seconds, _ = timed(lambda: self._predictor.predict(frame))
+        with _clocked(self._predictor.model, self._network):
+            seconds, _ = timed(lambda: self._predictor.predict(frame))
         self._seconds.append(seconds)
-        for hook in hooks:
-            hook.remove()
 
     def report(self) -> dict[str, Any]:
         """Return the medians, and how they came about."""
         seconds, encoded = zip(*self._encoding, strict=True)
         return {
-            "picture": list(self._predictor.model.config.image_size),
+            "picture": list(self._predictor.tiles[0].picture.shape[:2]),
             "prompts": len(encoded),
             "seconds": statistics.median(self._seconds),
             "network_seconds": statistics.median(self._network),
@@ -162,6 +149,24 @@ class _Contender:
         tile = self._predictor.tiles[index]
         seconds, _ = timed(lambda: self._predictor.encode(tile))
         return seconds, tile.encoded[0]
+
+
+@contextmanager
+def _clocked(model: SegGPT, seconds: list[float]) -> Iterator[None]:
+    """Note the seconds of every prediction of a network."""
+    name = "probabilities" if model.config.decoder == "readout" else "forward"
+    original = getattr(model, name)
+
+    def predict(*args: Any) -> Tensor:
+        taken, result = timed(lambda: original(*args))
+        seconds.append(taken)
+        return result
+
+    setattr(model, name, predict)
+    try:
+        yield
+    finally:
+        delattr(model, name)  # the class has its own
 
 
 def _make_examples(side: int, count: int) -> tuple[NDArray[np.uint8], list[Prompt]]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.session.frames.frame_labels import FrameLabels
+    from napari_seggpt.session.frames.locked_labels import LockedLabels
     from napari_seggpt.session.frames.records import FrameRecords
     from napari_seggpt.session.frames.undo import UndoStep
 
@@ -30,35 +31,48 @@ class FrameWriter:
         Where the labels are.
     records : FrameRecords
         What is known of the frames.
+    locks : LockedLabels
+        Labels that keep their pixels.
 
     Attributes
     ----------
-    locked : set of int
-        Labels that keep their pixels.
     corrections_become_references : bool
         Whether a corrected frame serves as a reference.
-    tell : callable or None
+    before_write : callable or None
         Called with a frame and its record to be, right before the frame is written.
     """
 
-    def __init__(self, labels: FrameLabels, records: FrameRecords) -> None:
-        self.locked: set[int] = set()
+    def __init__(
+        self, labels: FrameLabels, records: FrameRecords, locks: LockedLabels
+    ) -> None:
         self.corrections_become_references = True
-        self.tell: Callable[[int, FrameRecord], object] | None = None
+        self.before_write: Callable[[int, FrameRecord], object] | None = None
         self._labels = labels
         self._records = records
-        self._writing: int | None = None  # a listener may read it at once
+        self._locks = locks
+        self._writing: int | None = None  # a frame that is written by half
+        self._latest: tuple[int, NDArray[np.integer[Any]]] | None = None
 
     def read(self, frame: int) -> NDArray[np.integer[Any]]:
         """Read a frame, and note it if anything but the session changed it."""
         labels = self._labels.read(frame)
-        if frame != self._writing:
+        if frame != self._writing:  # whoever is told of the write may read at once
+            self._latest = (frame, labels)
             self._records[frame] = seen(
                 self._records[frame],
                 checksum(labels),
                 corrections_become_references=self.corrections_become_references,
             )
         return labels
+
+    def latest(self, frame: int) -> NDArray[np.integer[Any]]:
+        """Return the labels that the record of a frame is about; not to be changed.
+
+        If it is the frame that was read or written last, it is not read again.
+        """
+        if self._latest is not None and self._latest[0] == frame:
+            return self._latest[1]
+        return self._labels.read(frame)
 
     def write(
         self,
@@ -96,7 +110,7 @@ class FrameWriter:
             raise ValueError(
                 f"Expected labels of the frame's shape {old.shape}, got {labels.shape}."
             )
-        new = keep_locked(old, labels, self.locked)
+        new = keep_locked(old, labels, self._locks.labels)
         written = checksum(new)
         before = self._records[frame]
         record = FrameRecord(
@@ -121,7 +135,7 @@ class FrameWriter:
         if present.is_protected or present.checksum != replaced.written:
             step.forget(frame)
             return False
-        old = keep_locked(now, step.load(frame), self.locked)
+        old = keep_locked(now, step.load(frame), self._locks.labels)
         mark = checksum(old)
         record = replaced.record
         if mark != record.checksum:  # a label was locked after the run
@@ -176,11 +190,12 @@ class FrameWriter:
         self, frame: int, labels: NDArray[np.integer[Any]], record: FrameRecord
     ) -> None:
         """Write a frame and what is known of it; neither if the first fails."""
-        if self.tell is not None:
-            self.tell(frame, record)
-        self._writing = frame
+        if self.before_write is not None:
+            self.before_write(frame, record)
+        self._writing, self._latest = frame, None
         try:
             self._labels.write(frame, labels)
         finally:
             self._writing = None
+        self._latest = (frame, labels)
         self._records[frame] = record

@@ -58,7 +58,8 @@ class FrameRecord:
     confidence : float or None
         Of what that run wrote.
     is_approved, is_corrected, is_reference : bool
-        What a person has done; any of these protects the frame.
+        What a person has said or done; any of these protects the frame. So do labels
+        that are a person's, whatever was said and taken back since.
     is_asked : bool
         Whether a person made it a reference, rather than a stroke.
     is_enabled : bool
@@ -83,14 +84,26 @@ class FrameRecord:
             return FrameStatus.CORRECTED
         if self.is_reference:
             return FrameStatus.REFERENCE
+        if self.is_a_persons:
+            return FrameStatus.CORRECTED
         if self.predicted is None:
             return FrameStatus.EMPTY
         return FrameStatus.PREDICTED if self.key == key else FrameStatus.STALE
 
     @property
+    def is_a_persons(self) -> bool:
+        """Whether the labels are others than a run left: only a person makes such."""
+        return self.checksum != (self.predicted or NO_LABELS)
+
+    @property
+    def is_vouched_for(self) -> bool:
+        """Whether a person has said or done something that protects the frame."""
+        return self.is_approved or self.is_corrected or self.is_reference
+
+    @property
     def is_protected(self) -> bool:
         """Whether no run may write the frame."""
-        return self.is_approved or self.is_corrected or self.is_reference
+        return self.is_vouched_for or self.is_a_persons
 
     @property
     def is_used(self) -> bool:
@@ -131,11 +144,21 @@ def seen(
 def without_reference(record: FrameRecord) -> FrameRecord:
     """Return the record of a frame that is no reference any more, but protected."""
     now = replace(record, is_reference=False, is_asked=False, is_enabled=True)
-    if now.is_protected or (now.predicted is None and now.checksum == NO_LABELS):
-        return now
-    if now.predicted == now.checksum:
+    if not now.is_vouched_for and now.predicted == now.checksum:
         return replace(now, is_approved=True)
-    return replace(now, is_corrected=True)
+    return _with_own_labels_noted(now)
+
+
+def without_approval(record: FrameRecord) -> FrameRecord:
+    """Return the record of a frame that is approved no more; a person's stays so."""
+    return _with_own_labels_noted(replace(record, is_approved=False))
+
+
+def _with_own_labels_noted(record: FrameRecord) -> FrameRecord:
+    """Return a record that still protects a person's labels once they are erased."""
+    if record.is_a_persons and not record.is_vouched_for:
+        return replace(record, is_corrected=True)
+    return record
 
 
 def released(record: FrameRecord) -> FrameRecord:
@@ -147,8 +170,8 @@ def released(record: FrameRecord) -> FrameRecord:
 
 def is_found(record: FrameRecord) -> bool:
     """Whether nobody did anything with a frame in this session, but look at it."""
-    plain = replace(record, checksum=NO_LABELS)
-    return plain in (UNKNOWN, FrameRecord(is_reference=True))
+    found = FrameRecord(checksum=record.checksum, is_reference=True)
+    return record in (UNKNOWN, found)
 
 
 def vouched_for(record: FrameRecord, checksum: Checksum) -> FrameRecord:

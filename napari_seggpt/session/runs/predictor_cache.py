@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.preprocessing import Limits
     from napari_seggpt.prompts import TunedPrompt
-    from napari_seggpt.session.references import PromptSource
+    from napari_seggpt.session.references.reference import PromptSource
     from napari_seggpt.session.runs.models import ModelCache, Progress
     from napari_seggpt.settings import ContrastSettings, SessionSettings
 
@@ -29,10 +29,6 @@ class RunRequest:
     settings: SessionSettings
     sources: tuple[PromptSource, ...]
     tuned: tuple[TunedPrompt, ...] = ()
-
-
-class StoppedError(Exception):
-    """A person stopped what waits for a model to be fetched."""
 
 
 class PredictorCache:

@@ -15,7 +15,7 @@ import tifffile
 from napari_seggpt.files import array_digest
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.session.frames.status import UNKNOWN
-from napari_seggpt.session.references import Reference
+from napari_seggpt.session.references.reference import Reference
 from napari_seggpt.session.store.stored_frames import (
     StoredFrame,
     damaged,

@@ -31,8 +31,14 @@ from napari_seggpt.preprocessing import measure_limits, to_rgb
 from napari_seggpt.prompts import Prompt, TunedPrompt
 from napari_seggpt.session.frames.frame_labels import compact
 from napari_seggpt.session.store.files import DAMAGED_FILE_ERRORS
-from napari_seggpt.session.store.settings import restored
 from napari_seggpt.settings import SessionSettings
+from napari_seggpt.untrusted import (
+    as_type,
+    check_fits_memory,
+    check_regular,
+    parse_json,
+    read_entry,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -42,7 +48,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.frames import Frames
-    from napari_seggpt.session.references import PromptSource
+    from napari_seggpt.session.references.reference import PromptSource
 
 FORMAT, VERSION = "napari-seggpt task", 1
 TASK_FILE, TUNED_FILE = "task.json", "tuned.safetensors"
@@ -125,13 +131,14 @@ class Task:
         OSError
             If it cannot be read.
         """
+        check_regular(path)
         if not zipfile.is_zipfile(path):
             raise ValueError(f"Expected a task file, got {path.name}.")
         try:
             with zipfile.ZipFile(path) as file:
-                content = json.loads(file.read(TASK_FILE))
-                _check_format(content, path)
-                return cls._read(file, content)
+                head = parse_json(read_entry(file, TASK_FILE), dict[str, Any])
+                _check_head(head)
+                return cls._read(file, as_type(head, _Head))
         except OSError:
             raise
         except DAMAGED_FILE_ERRORS as error:
@@ -140,20 +147,41 @@ class Task:
             ) from None
 
     @classmethod
-    def _read(cls, file: zipfile.ZipFile, content: dict[str, Any]) -> Self:
+    def _read(cls, file: zipfile.ZipFile, head: _Head) -> Self:
+        if len(head.references) > len(file.infolist()):
+            raise ValueError("it names more references than it has files")
         prompts = [
             Prompt(
-                image=_array(file.read(names["image"])),
-                labels=_array(file.read(names["labels"])),
+                image=_array(read_entry(file, names.image)),
+                labels=_array(read_entry(file, names.labels)),
             )
-            for names in content["references"]
+            for names in head.references
         ]
+        tuned = head.tuned and TunedPrompt.from_bytes(read_entry(file, head.tuned))
         return cls(
             prompts=tuple(prompts),
-            classes={int(k): str(name) for k, name in content["classes"].items()},
-            settings=restored(SessionSettings(), content["settings"]),
-            tuned=_tuned(file, content["tuned"]),
+            classes=head.classes,
+            settings=head.settings,
+            tuned=tuned or None,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Files:
+    """Where a reference is in the file."""
+
+    image: str
+    labels: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Head:
+    """What `task.json` says of a task."""
+
+    settings: SessionSettings
+    classes: dict[int, str]
+    references: list[_Files]
+    tuned: str | None
 
 
 def make_task(
@@ -182,14 +210,10 @@ def make_task(
     )
 
 
-def _tuned(file: zipfile.ZipFile, name: str | None) -> TunedPrompt | None:
-    return None if name is None else TunedPrompt.from_bytes(file.read(name))
-
-
-def _check_format(content: Any, path: Path) -> None:
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+def _check_head(head: dict[str, Any]) -> None:
+    if head.get("format") != FORMAT:
         raise ValueError("it is none of napari-seggpt")
-    version = content.get("version")
+    version = head.get("version")
     if version != VERSION:
         raise ValueError(
             f"it is of version {version!r}, which this napari-seggpt does not know"
@@ -204,4 +228,7 @@ def _tiff(array: NDArray[Any]) -> bytes:
 
 
 def _array(data: bytes) -> NDArray[Any]:
-    return np.asarray(tifffile.imread(io.BytesIO(data)))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages.first
+        check_fits_memory(page.nbytes, "a reference")
+        return page.asarray()

@@ -50,14 +50,14 @@ class AdviceButtons:
     def found(self) -> Mapping[Key, CheckedReference]:
         """What was found of the references, while they are what was checked."""
         session = self._workspace.session
-        if session is None or session.key != self._key:
+        if session is None or session.frames.key != self._key:
             return {}
         return self._checked
 
     def refresh(self) -> None:
         """Enable what can be done."""
         session = self._workspace.session
-        used = sum(r.enabled for r in session.references) if session else 0
+        used = sum(r.enabled for r in session.references.all) if session else 0
         is_free = self._job is None and not self._workspace.is_running
         self.check_button.setEnabled(is_free and used > 1)
         self.suggest_button.setEnabled(self._job is None and session is not None)
@@ -80,7 +80,7 @@ class AdviceButtons:
         except ValueError as error:
             self._workspace.show_message(str(error), Tone.WARNING)
             return
-        self._checked, self._key = {}, session.key
+        self._checked, self._key = {}, session.frames.key
         self._workspace.show_message("Predicting each reference from the others...")
         job = Job(lambda: results, self._take_checked, title="Checking references")
         self._start(
@@ -134,9 +134,9 @@ class AdviceButtons:
         if session is None or frame is None:
             self._workspace.show_message("Every frame is yours or approved already.")
             return
-        if frame == session.least_certain():
+        if frame == session.frames.least_certain():
             why = "the model is least sure of it"
-        elif session.protected:
+        elif session.frames.protected:
             why = "it looks least like those that you have labelled"
         else:
             why = "it looks most like all the others"

@@ -98,7 +98,7 @@ class ReferencesPanel(FoldingSection):
     @property
     def _references(self) -> list[Reference]:
         session = self._workspace.session
-        return list(session.references)[:MAX_PREVIEWS] if session else []
+        return list(session.references.all)[:MAX_PREVIEWS] if session else []
 
     def _preview(self, reference: Reference) -> Preview | None:
         layer_session = self._workspace.active
@@ -160,7 +160,9 @@ class ReferencesPanel(FoldingSection):
         layer_session = self._workspace.active
         previews = [self._preview(each) for each in self._references]
         found = {i for preview in previews if preview is not None for i in preview.ids}
-        locked = layer_session.session.locked_labels if layer_session else frozenset()
+        locked = (
+            layer_session.session.frames.locks.labels if layer_session else frozenset()
+        )
         labels = sorted(found | locked)
         self.classes.setVisible(bool(labels))
         if layer_session is None or not labels:
@@ -189,7 +191,7 @@ class ReferencesPanel(FoldingSection):
         session = self._workspace.session
         if reference.frame is None or session is None:
             return True
-        return session.status(reference.frame) is FrameStatus.REFERENCE
+        return session.frames.status(reference.frame) is FrameStatus.REFERENCE
 
     @property
     def _smallest(self) -> Preview | None:
@@ -231,18 +233,18 @@ class ReferencesPanel(FoldingSection):
         if session is None:
             return
         if isinstance(key, int):
-            session.set_reference_enabled(key, is_on)
+            session.references.set_enabled(key, is_on)
         else:
-            session.set_prompt_enabled(key, is_on)
+            session.references.set_example_enabled(key, is_on)
 
     def _on_removed(self, key: Key) -> None:
         session = self._workspace.session
         if session is None:
             return
         if isinstance(key, int):
-            session.remove_reference(key)
+            session.references.remove(key)
         else:
-            session.remove_prompt(key)
+            session.references.remove_example(key)
 
     def _on_label(self, label: int) -> None:
         if self._workspace.active is not None:
@@ -255,7 +257,7 @@ class ReferencesPanel(FoldingSection):
     def _on_locked(self, label: int, is_on: bool) -> None:
         session = self._workspace.session
         if session is not None:
-            (session.lock_label if is_on else session.unlock_label)(label)
+            (session.frames.locks.lock if is_on else session.frames.locks.unlock)(label)
 
 
 def _colors(layer: Labels, labels: np.ndarray) -> np.ndarray:

@@ -70,7 +70,7 @@ class ReviewPanel(FoldingSection):
             return  # the session has just changed: `refresh` follows
         for frame in frames:
             self.strip.set_frame(
-                frame, session.status(frame), session.confidence(frame)
+                frame, session.frames.status(frame), session.frames.confidence(frame)
             )
         self._show_counts()
 
@@ -106,7 +106,7 @@ class ReviewPanel(FoldingSection):
         for each in (self.previous_button, self.next_button, self.least_button):
             each.setEnabled(waiting > 0)
         is_approved = (
-            session is not None and session.status(frame) is FrameStatus.APPROVED
+            session is not None and session.frames.status(frame) is FrameStatus.APPROVED
         )
         text = "Unapprove" if is_approved else "Approve"
         self.approve_button.setText(with_key(text, "approve"))

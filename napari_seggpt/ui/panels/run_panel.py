@@ -192,7 +192,7 @@ class RunPanel(FoldingSection):
         session, frame = self._workspace.session, self._workspace.current
         count = len(session.plan(self._workspace.scope, frame)) if session else 0
         text = BUTTONS[self._workspace.scope]
-        if session is not None and session.references:
+        if session is not None and session.references.all:
             text += f" ({count})"
             self.set_summary("")
         self.run_button.setText(with_key(text, "propagate"))
@@ -204,7 +204,7 @@ class RunPanel(FoldingSection):
         self.update_button.setText(f"Update {frames}")
         self.update_button.setVisible(stale > 0)
         self.update_button.setEnabled(is_ready)
-        can_undo = session is not None and session.can_undo
+        can_undo = session is not None and session.runs.can_undo
         self.undo_button.setEnabled(is_ready and can_undo)
 
     # -- choosing ------------------------------------------------------------------

@@ -93,9 +93,9 @@ class TunePanel(FoldingSection):
         control, session = self._control, self._workspace.session
         is_on = control is not None and control.is_on
         best = control.best if control is not None and not is_on else None
-        kept = session.tuned if session is not None else None
+        kept = session.references.tuned if session is not None else None
         used = (
-            [r for r in session.references if r.enabled and r.is_labelled]
+            [r for r in session.references.all if r.enabled and r.is_labelled]
             if (session is not None)
             else []
         )
@@ -179,10 +179,14 @@ class TunePanel(FoldingSection):
 
     def _on_remove(self) -> None:
         if self._workspace.session is not None:
-            self._workspace.session.tuned = None
+            self._workspace.session.references.tuned = None
 
     def _on_save(self) -> None:
-        kept = self._workspace.session.tuned if self._workspace.session else None
+        kept = (
+            self._workspace.session.references.tuned
+            if self._workspace.session
+            else None
+        )
         path, _ = QFileDialog.getSaveFileName(
             self, "Save the tuned prompt", "prompt.safetensors", _FILES
         )
@@ -204,7 +208,7 @@ class TunePanel(FoldingSection):
         """Use a tuned prompt from a file."""
         assert self._workspace.session is not None
         try:
-            self._workspace.session.tuned = TunedPrompt.load(path)
+            self._workspace.session.references.tuned = TunedPrompt.load(path)
         except PromptFileError as error:
             self._workspace.show_message(str(error), Tone.ERROR)
 

@@ -62,7 +62,7 @@ class UncertaintyButton:
         )
         if layer is None or layer_session is None or session is None:
             return
-        found = session.confidence_map(self._workspace.current)
+        found = session.runs.confidence_map(self._workspace.current)
         if found is not None:
             layer.data = _shaped(255 - found, layer_session)
             layer.translate = _place(layer_session, self._workspace.current)

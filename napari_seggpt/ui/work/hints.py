@@ -89,15 +89,15 @@ def _on_active(workspace: Workspace, layer_session: LayerSession) -> Message:
         return Message(
             text="Labelling. You may paint meanwhile: what you touch stays yours."
         )
-    if layer_session.is_scanning and not session.references:
+    if layer_session.is_scanning and not session.references.all:
         return Message(text="Looking for labels that are there already...")
-    if not any(r.enabled and r.is_labelled for r in session.references):
+    if not any(r.enabled and r.is_labelled for r in session.references.all):
         return _without_references(layer_session, session)
     return _with_references(workspace, session)
 
 
 def _without_references(layer_session: LayerSession, session: Session) -> Message:
-    if session.references:
+    if session.references.all:
         return Message(
             text="Tick a reference that has labels, or paint on another frame."
         )

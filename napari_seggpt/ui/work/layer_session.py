@@ -91,7 +91,7 @@ class LayerSession:
         self._painted_timer.timeout.connect(self.painted.emit)
         self.labels.changed.connect(self._on_changed)
         self.labels.unusable.connect(self.lost.emit)
-        self.session.scan_wanted.connect(self.scan)
+        self.session.frames.scan_wanted.connect(self.scan)
         self.image.events.data.connect(self._on_image_data)
         self.scan()
 
@@ -145,7 +145,7 @@ class LayerSession:
             self._scan_again = True
             return
         self._scan = Job(
-            lambda: in_groups(self.session.scan()),
+            lambda: in_groups(self.session.frames.scan()),
             self._take_scan,
             title="Looking at the labels",
         )
@@ -171,14 +171,14 @@ class LayerSession:
 
     def _on_changed(self, frames: frozenset[int] | None) -> None:
         self.previews.forget(frames)
-        self.session.labels_changed(frames)
+        self.session.frames.labels_changed(frames)
         self._painted_timer.start(PREVIEW_DELAY_MS)
 
     def _take_scan(self, group: list[ScannedFrame]) -> None:
         self.is_finding = not self._was_scanned
         try:
             for scanned in group:
-                self.session.take_scan(scanned)
+                self.session.frames.take_scan(scanned)
         finally:
             self.is_finding = False
 

@@ -10,6 +10,7 @@ import numpy as np
 from psygnal import Signal
 
 from napari_seggpt.inference.tiling import suggest_scale
+from napari_seggpt.model.config import VIT_LARGE
 from napari_seggpt.preprocessing import (
     measure_limits,
     resize_labels,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.frames import Frames
+    from napari_seggpt.model.config import SegGPTConfig
     from napari_seggpt.session import FrameLabels, Reference
 
     Key = int | str
@@ -80,7 +82,7 @@ class ReferencePreviews:
     def __init__(self, stack: Frames, labels: FrameLabels) -> None:
         self._stack = stack
         self._labels = labels
-        self._size = (0, 0)
+        self._config = VIT_LARGE
         self._previews: dict[Key, Preview] = {}
         self._requested: set[Key] = set()
         self._queue: deque[tuple[Key, Reference]] = deque()
@@ -92,10 +94,10 @@ class ReferencePreviews:
         """Return the preview of a reference, if it was made by now."""
         return self._previews.get(reference_key(reference))
 
-    def request(self, references: Iterable[Reference], size: tuple[int, int]) -> None:
-        """Have previews made where there is none; `size` is the model's input."""
-        if size != self._size:
-            self._size = size
+    def request(self, references: Iterable[Reference], config: SegGPTConfig) -> None:
+        """Have previews made where there is none, for a model of this config."""
+        if config != self._config:
+            self._config = config
             self._outdated.update(self._previews)
         wanted = {reference_key(each): each for each in list(references)[:MAX_PREVIEWS]}
         for gone in self._previews.keys() - wanted.keys():
@@ -140,12 +142,12 @@ class ReferencePreviews:
     def _preview(self, reference: Reference) -> Preview | None:
         if reference.prompt is not None:
             return make_preview(
-                reference.prompt.image, reference.prompt.labels, self._size
+                reference.prompt.image, reference.prompt.labels, self._config
             )
         if reference.frame is None:
             return None
         labels = self._labels.read(reference.frame)
-        return make_preview(self._stack[reference.frame], labels, self._size)
+        return make_preview(self._stack[reference.frame], labels, self._config)
 
     def _take(self, made: tuple[Key, Preview | None]) -> None:
         key, preview = made
@@ -162,12 +164,12 @@ class ReferencePreviews:
 
 
 def make_preview(
-    image: NDArray[Any], labels: NDArray[np.integer[Any]], size: tuple[int, int]
+    image: NDArray[Any], labels: NDArray[np.integer[Any]], config: SegGPTConfig
 ) -> Preview:
-    """Make a preview of an image and its labels, for a model of input `size`."""
+    """Make a preview of an image and its labels, for a model of this config."""
     small = _small_shape(labels.shape[:2])
     rgb = resize_rgb(to_rgb(image, measure_limits([image])), small)
-    side, scale = suggest_scale([labels], size)
+    side, scale = suggest_scale([labels], config)
     ids = tuple(int(i) for i in np.unique(labels) if i)
     return Preview(
         rgb=rgb, labels=resize_labels(labels, small), ids=ids, side=side, scale=scale

@@ -125,8 +125,8 @@ class SessionResume:
         if frame.is_damaged:
             self._damaged.append(frame.index)
             self.store.set_aside(frame.index)
-        if session.restore(frame.index, frame.records, frame.labels):
-            self.same[frame.index] = session.record(frame.index)
+        if session.frames.restore(frame.index, frame.records, frame.labels):
+            self.same[frame.index] = session.frames.record(frame.index)
         elif not frame.is_damaged:
             self._others.append(frame.index)
 

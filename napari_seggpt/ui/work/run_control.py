@@ -136,9 +136,9 @@ class RunControl:
 
     def undo(self) -> None:
         """Undo the last run, a few frames at a time."""
-        if self.is_busy or not self.session.can_undo:
+        if self.is_busy or not self.session.runs.can_undo:
             return
-        self._undo, self._undone = self.session.undo_steps(), 0
+        self._undo, self._undone = self.session.runs.undo_steps(), 0
         self._undo_timer.start()
         self.changed.emit()
 
@@ -164,7 +164,7 @@ class RunControl:
 
     def _take(self, result: FrameResult) -> None:
         self.downloaded = None
-        self.written += self.session.commit(result)
+        self.written += self.session.runs.commit(result)
         self._seconds.append(result.seconds)
         # The first result waits for the references to be encoded.
         recent = self._seconds[1:][-NUM_RECENT_RESULTS:] or self._seconds
@@ -173,7 +173,7 @@ class RunControl:
     def _on_ended(self, state: JobState) -> None:
         job, self._job = self._job, None
         self._timer.stop()
-        self.session.finish()
+        self.session.runs.finish()
         self.downloaded = None
         if job is not None:
             self.ended.emit(self._report(job, state), state is JobState.FAILED)

@@ -244,7 +244,7 @@ class SavedSessions:
         resuming.store.move_labels(labels_path(layer_session))
         autosave.begin(resuming.store)
         for frame, record in resuming.same.items():
-            if layer_session.session.record(frame) == record:
+            if layer_session.session.frames.record(frame) == record:
                 autosave.skip(frame)
 
 

@@ -26,13 +26,13 @@ class StatusCounts:
 
     def begin(self, session: Session | None) -> None:
         """Count the frames of a session."""
-        self._statuses = list(session.statuses) if session is not None else []
+        self._statuses = list(session.frames.statuses) if session is not None else []
         self._counts = Counter(self._statuses)
 
     def update(self, session: Session, frames: Iterable[int]) -> None:
         """Count some frames of the session again."""
         for frame in frames:
-            status = session.status(frame)
+            status = session.frames.status(frame)
             self._counts[self._statuses[frame]] -= 1
             self._counts[status] += 1
             self._statuses[frame] = status

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
+from napari_seggpt.model.cards import model_config
 from napari_seggpt.ui.layers.class_names import class_names
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.messages import Tone
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Labels
 
+    from napari_seggpt.model.config import SegGPTConfig
     from napari_seggpt.prompts import TunedPrompt
     from napari_seggpt.session import Session
     from napari_seggpt.session.runs.prompt_tuning import PromptTuning
@@ -120,7 +122,7 @@ class TuningControl:
     def keep(self) -> None:
         """Use what was learned, beside the references."""
         if self.best is not None:
-            self.session.tuned = self.best
+            self.session.references.tuned = self.best
         self.discard()
 
     def discard(self) -> None:
@@ -169,8 +171,9 @@ class TuningControl:
         tuning = self._tuning
         if tuning is None or not frames:
             return
+        config = model_config(self.session.settings.model)
         self._job = Job(
-            lambda: pairs(tuning, tuned, frames),
+            lambda: pairs(tuning, tuned, frames, config),
             self._take_pair,
             title="Comparing frames",
             total=len(frames),
@@ -188,12 +191,12 @@ class TuningControl:
 
 
 def pairs(
-    tuning: PromptTuning, tuned: TunedPrompt, frames: list[int]
+    tuning: PromptTuning, tuned: TunedPrompt, frames: list[int], config: SegGPTConfig
 ) -> Iterator[ComparedFrame]:
     """Make small pictures of frames before and after, in the worker."""
     for each in tuning.compare(tuned, frames):
         before, after = (
-            make_preview(each.image, labels, tuned.images.shape[-2:])
+            make_preview(each.image, labels, config)
             for labels in (each.before, each.after)
         )
         yield ComparedFrame(

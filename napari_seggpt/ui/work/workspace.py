@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_seggpt.model.cards import input_size
+from napari_seggpt.model.cards import model_config
 from napari_seggpt.session import PROTECTED, FrameStatus, ModelCache
 from napari_seggpt.ui.layers.layer_choice import (
     LayerChoice,
@@ -193,10 +193,10 @@ class Workspace:
         self, layer_session: LayerSession
     ) -> Iterator[tuple[Any, Callable[..., Any]]]:
         session = layer_session.session
-        yield session.statuses_changed, self._on_statuses
-        yield session.references_changed, self._show_references
-        yield session.locks_changed, self.locks_changed.emit
-        yield session.runs_changed, self.runs_changed.emit
+        yield session.frames.statuses_changed, self._on_statuses
+        yield session.references.changed, self._show_references
+        yield session.frames.locks.changed, self.locks_changed.emit
+        yield session.runs.changed, self.runs_changed.emit
         yield layer_session.runs.changed, self._on_runs
         yield layer_session.tuning.changed, self.runs_changed.emit
         yield layer_session.runs.ended, self._on_run_ended
@@ -262,15 +262,15 @@ class Workspace:
         if layer_session is None:
             return
         session, frame = layer_session.session, self.current
-        found = [r for r in session.references if r.frame == frame]
+        found = [r for r in session.references.all if r.frame == frame]
         if found:
-            session.remove_reference(frame)
+            session.references.remove(frame)
             self.show_message(
                 f"Frame {frame} is no reference any more. Its labels stay."
             )
             return
-        session.add_reference(frame)
-        if not any(r.is_labelled for r in session.references if r.frame == frame):
+        session.references.add(frame)
+        if not any(r.is_labelled for r in session.references.all if r.frame == frame):
             self.show_message(
                 f"Frame {frame} is a reference without labels: it tells the model "
                 "that nothing is there.",
@@ -283,10 +283,10 @@ class Workspace:
         if layer_session is None:
             return
         session, frame = layer_session.session, self.current
-        if session.status(frame) is FrameStatus.APPROVED:
-            session.unapprove(frame)
+        if session.frames.status(frame) is FrameStatus.APPROVED:
+            session.frames.unapprove(frame)
         else:
-            session.approve(frame)
+            session.frames.approve(frame)
         self.show_message("")
 
     def review(self, step: int) -> None:
@@ -298,7 +298,7 @@ class Workspace:
 
     def go_to_least_certain(self) -> None:
         """Go to the frame that the model is least sure of."""
-        self._go_to_found(lambda session: session.least_certain())
+        self._go_to_found(lambda session: session.frames.least_certain())
 
     def _go_to_found(self, find: Callable[[Session], int | None]) -> None:
         layer_session = self._ready()
@@ -354,7 +354,7 @@ class Workspace:
         """Undo the last run."""
         if self.active is None or self.active.runs.is_busy:
             return
-        if self.active.session.can_undo:
+        if self.active.session.runs.can_undo:
             self.show_message("")
             self.active.runs.undo()
         else:
@@ -380,7 +380,7 @@ class Workspace:
             self._status_counts.update(self.session, frames)
         self.statuses_changed.emit(frames)
         mine = any(
-            self.session is not None and self.session.status(frame) in PROTECTED
+            self.session is not None and self.session.frames.status(frame) in PROTECTED
             for frame in frames
         )
         if mine and self.message is not None and not self.is_busy:
@@ -392,8 +392,8 @@ class Workspace:
 
     def _request_previews(self) -> None:
         if self.active is not None:
-            size = input_size(self._settings.model)
-            self.active.previews.request(self.active.session.references, size)
+            config = model_config(self._settings.model)
+            self.active.previews.request(self.active.session.references.all, config)
             self.previews_changed.emit()
 
     def _on_runs(self) -> None:
@@ -426,7 +426,7 @@ class Workspace:
 
 def next_in_circle(session: Session, current: int, step: int) -> int | None:
     """Return the next frame to review; after the last one comes the first."""
-    frame = session.next_to_review(current, step)
+    frame = session.frames.next_to_review(current, step)
     if frame is None:
-        frame = session.next_to_review(-1 if step > 0 else len(session), step)
+        frame = session.frames.next_to_review(-1 if step > 0 else len(session), step)
     return frame

@@ -11,8 +11,10 @@ from napari_seggpt.session.frames.frame_labels import NO_LABELS
 from napari_seggpt.session.frames.status import (
     UNKNOWN,
     FrameRecord,
+    is_found,
     released,
     seen,
+    without_approval,
     without_reference,
 )
 
@@ -50,6 +52,9 @@ def look(record: FrameRecord, *checksums: bytes, becomes: bool = True) -> FrameR
         ({"is_corrected": True, "is_reference": True}, FrameStatus.CORRECTED),
         ({"is_approved": True, "is_corrected": True}, FrameStatus.APPROVED),
         ({"is_approved": True, "is_reference": True}, FrameStatus.APPROVED),
+        ({"checksum": MINE}, FrameStatus.CORRECTED),
+        ({"checksum": NO_LABELS, "predicted": PREDICTED}, FrameStatus.CORRECTED),
+        ({"checksum": MINE, "predicted": PREDICTED}, FrameStatus.CORRECTED),
     ],
 )
 def test_statuses(facts: dict[str, Any], status: FrameStatus) -> None:
@@ -59,6 +64,32 @@ def test_statuses(facts: dict[str, Any], status: FrameStatus) -> None:
 def test_who_is_protected_has_a_protected_status() -> None:
     for record in ALL:
         assert record.is_protected == (record.status(NOW) in PROTECTED)
+
+
+def test_labels_that_no_run_left_are_protected_whatever_else_is_known() -> None:
+    for record in ALL:
+        if record.checksum != (record.predicted or NO_LABELS):
+            assert record.is_protected
+
+
+def test_no_order_of_clicks_gives_a_persons_labels_away() -> None:
+    """All that can be said of a frame and taken back, in any order, four at a time."""
+    acts = {
+        "approve": lambda record: replace(record, is_approved=True),
+        "take it back": without_approval,
+        "reference": lambda record: replace(record, is_reference=True, is_asked=True),
+        "no reference": without_reference,
+        "switch off": lambda record: replace(record, is_enabled=False),
+    }
+    for start in (look(UNKNOWN, MINE), look(by_a_run, MINE), look(by_a_run, NO_LABELS)):
+        for names in itertools.product(acts, repeat=4):
+            record = start
+            for name in names:
+                record = acts[name](record)
+                assert record.is_protected, names
+            assert not is_found(record) or record == start
+            erased_or_painted_on = look(record, OTHER)
+            assert erased_or_painted_on.is_protected, names
 
 
 def test_a_frame_that_did_not_change_stays_as_it_is() -> None:

@@ -94,7 +94,7 @@ def label(dock, frame, rows):
     layer = dock.workspace.active.labels.layer
     layer.data[frame, rows, 5:9] = 1
     layer.refresh()
-    dock.workspace.session.labels_changed([frame])
+    dock.workspace.session.frames.labels_changed([frame])
 
 
 def press(qtbot, dock, button):
@@ -134,7 +134,7 @@ def test_the_next_frame_is_suggested(dock, qtbot):
     assert dock.workspace.current == LENGTH - 1
     assert "the model is least sure" in dock.workspace.message.text
     for frame in range(LENGTH):
-        dock.workspace.session.approve(frame)
+        dock.workspace.session.frames.approve(frame)
     press(qtbot, dock, button)
     assert "Every frame is yours" in dock.workspace.message.text
 

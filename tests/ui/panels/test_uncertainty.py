@@ -75,7 +75,7 @@ def test_it_follows_the_work(viewer, dock, qtbot):
     assert not layer.data.any()
     run(qtbot, dock)
     assert (layer.data == unsure(1)).all()
-    dock.workspace.session.labels.layer.paint((1, 2, 2), 1)
+    dock.workspace.session.frames.labels.layer.paint((1, 2, 2), 1)
     qtbot.waitUntil(lambda: not layer.data.any(), timeout=WAIT_MS)
 
 

@@ -1,0 +1,17 @@
+"""What commands say: without anything that a terminal would obey."""
+
+from __future__ import annotations
+
+import sys
+
+from napari_seggpt.untrusted import printable
+
+
+def say(text: str) -> None:
+    """Print a result."""
+    print(printable(text))
+
+
+def warn(text: str) -> None:
+    """Print a message on the standard error stream."""
+    print(printable(text), file=sys.stderr)

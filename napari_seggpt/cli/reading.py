@@ -1,0 +1,96 @@
+"""How commands open images and labels, and say what they were taken for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_seggpt.cli.console import warn
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_seggpt.io import ColorIds, Stack
+
+CHANNELS = {"yes": True, "no": False}
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Add how the axes and images of a file are taken."""
+    group = parser.add_argument_group("reading")
+    group.add_argument("--axis", help="the axis that frames lie along, as z, t or c")
+    group.add_argument(
+        "--at",
+        type=int,
+        default=0,
+        metavar="INDEX",
+        help="index on the other axis, in data with z and t",
+    )
+    group.add_argument(
+        "--level", type=int, default=0, metavar="N", help="resolution level, 0 the best"
+    )
+    group.add_argument(
+        "--series",
+        type=int,
+        metavar="N",
+        help="which image of a file that holds several (default: all pages that are "
+        "alike, or the first image)",
+    )
+    group.add_argument(
+        "--channels",
+        choices=[*CHANNELS],
+        help="is what may be channels or colours that (yes), or frames (no)? (default: "
+        "as napari shows it, and it is said)",
+    )
+
+
+def open_images(args: argparse.Namespace, path: Path, *, labels: bool = False) -> Stack:
+    """Open a stack as the flags say; tells what a person should know of the reading."""
+    from napari_seggpt.io import open_stack
+
+    stack = open_stack(
+        path,
+        axis=args.axis,
+        at=args.at,
+        level=args.level,
+        series=args.series,
+        channels=None if args.channels is None else CHANNELS[args.channels],
+        labels=labels,
+    )
+    _tell_notes(stack)
+    return stack
+
+
+def open_labels(args: argparse.Namespace, path: Path, colors: ColorIds) -> Stack:
+    """Open labels that have only the axis of the frames, or all axes of the stack.
+
+    `colors` are those of all labels that the command reads.
+    """
+    from napari_seggpt.io import StackError, open_stack
+
+    try:
+        stack = open_stack(path, labels=True, colors=colors)
+    except StackError:
+        stack = open_stack(path, axis=args.axis, at=args.at, labels=True, colors=colors)
+    _tell_notes(stack)
+    return stack
+
+
+def read_labels(path: Path, colors: ColorIds) -> NDArray[np.integer[Any]]:
+    """Read the labels of a single frame; `colors` as of `open_labels`."""
+    from napari_seggpt.io import open_stack
+
+    with open_stack(path, labels=True, colors=colors) as stack:
+        _tell_notes(stack)
+        if len(stack) != 1:
+            raise ValueError(f"Expected one frame in {path}, got {len(stack)}.")
+        return stack[0]
+
+
+def _tell_notes(stack: Stack) -> None:
+    """Print what a person should know of how a stack is read."""
+    for note in stack.notes:
+        warn(f"{stack.name}: {note}.")

@@ -1,0 +1,60 @@
+"""Files and folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DRAFT_START, DRAFT_END = ".", ".part"
+
+
+@contextmanager
+def draft(path: Path) -> Iterator[Path]:
+    """Give a place to write to, and move what is there to `path` at the end.
+
+    If anything fails, what was at `path` stays as it was, and nothing is left of the
+    draft.
+
+    Parameters
+    ----------
+    path : Path
+        A file or a folder; what is there is replaced.
+
+    Yields
+    ------
+    Path
+        Where the file or folder is to be written, with the same name.
+    """
+    # Within a folder, since one may be allowed to write into it but not beside it.
+    place = path if path.is_dir() else path.parent
+    folder = tempfile.mkdtemp(prefix=DRAFT_START, suffix=DRAFT_END, dir=place)
+    new = Path(folder) / path.name
+    try:
+        yield new
+        if path.is_dir():
+            _replace_content(path, new, keep=Path(folder))
+        else:
+            os.replace(new, path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _replace_content(path: Path, new: Path, *, keep: Path) -> None:
+    old = keep / f"old {path.name}"
+    old.mkdir()
+    for child in [child for child in path.iterdir() if child != keep]:
+        os.replace(child, old / child.name)
+    for child in [*new.iterdir()]:
+        os.replace(child, path / child.name)
+
+
+def is_draft(path: Path) -> bool:
+    """Tell whether a program that was killed left this."""
+    return path.name.startswith(DRAFT_START) and path.name.endswith(DRAFT_END)

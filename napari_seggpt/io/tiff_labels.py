@@ -1,0 +1,189 @@
+"""TiffLabels: a label stack in a TIFF file, written in place frame by frame."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tifffile
+
+from napari_seggpt.io.labels import UNKNOWN_UNITS, LabelsGeometry, LabelsWriter
+from napari_seggpt.io.layout import StackError
+from napari_seggpt.io.tiff import TiffSource
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+# Classic TIFF counts bytes up to 4 GiB; some of them are for the pages' headers.
+MAX_CLASSIC_TIFF_BYTES = 2**32 - 2**25
+IMAGEJ_DTYPES = ("uint8", "uint16")
+OME_BYTES = 4  # of the widest integers that OME-XML knows
+
+_OME_UNITS = {
+    "micrometer": "µm",
+    "nanometer": "nm",
+    "millimeter": "mm",
+    "centimeter": "cm",
+    "meter": "m",
+    "angstrom": "Å",
+    "inch": "in",
+    "second": "s",
+    "millisecond": "ms",
+    "minute": "min",
+    "hour": "h",
+    "frame": "reference frame",
+}
+
+
+class TiffLabels(LabelsWriter):
+    """Labels in an uncompressed TIFF file, each frame at its place in the file."""
+
+    def __init__(
+        self,
+        path: Path,
+        geometry: LabelsGeometry,
+        offset: int,
+        stored_dtype: np.dtype[Any],
+    ) -> None:
+        super().__init__(path, geometry)
+        self._offset = offset
+        self._stored_dtype = stored_dtype
+        self._lock = threading.Lock()  # seek and write belong together
+        # Without a buffer, of which a part might be written when the file is closed.
+        self._file = path.open("r+b", buffering=0)
+
+    @staticmethod
+    def check_dtype(dtype: np.dtype[Any], path: Path) -> None:
+        """Refuse integers that the format cannot hold."""
+        if _is_ome(path) and dtype.itemsize > OME_BYTES:
+            raise StackError(
+                f"Expected at most 32 bits for OME-TIFF, got {dtype}: TIFF and zarr "
+                "hold wider ids."
+            )
+
+    @staticmethod
+    def check_replaceable(path: Path) -> None:
+        """Refuse to replace a folder."""
+        if path.is_dir():
+            raise StackError(f"Expected a file to replace, got the folder {path}.")
+
+    @staticmethod
+    def create(path: Path, geometry: LabelsGeometry) -> None:
+        """Lay out a file of zeros, which takes no space until frames are written."""
+        num_bytes = math.prod(geometry.shape) * geometry.dtype.itemsize
+        bigtiff = num_bytes > MAX_CLASSIC_TIFF_BYTES
+        is_ome = _is_ome(path)
+        # ImageJ knows neither BigTIFF nor wider integers; tifffile's own description
+        # holds the same entries.
+        is_imagej = not (is_ome or bigtiff) and geometry.dtype.name in IMAGEJ_DTYPES
+        metadata = _ome_metadata(geometry) if is_ome else _imagej_metadata(geometry)
+        with tifffile.TiffWriter(
+            path, bigtiff=bigtiff, byteorder="<", imagej=is_imagej, ome=is_ome
+        ) as file:
+            file.write(
+                shape=geometry.shape,
+                dtype=geometry.dtype,
+                photometric="minisblack",
+                resolution=(1 / geometry.pixel_size[2], 1 / geometry.pixel_size[1]),
+                resolutionunit="NONE",
+                metadata=metadata,
+            )
+
+    @classmethod
+    def open(cls, path: Path, geometry: LabelsGeometry) -> TiffLabels:
+        """Find the place of the frames in an existing file."""
+        source = TiffSource(path, labels=True)
+        source.close()
+        offset, shape = source.offset, source.layout.shape
+        if offset is None or math.prod(shape) != math.prod(geometry.shape):
+            raise StackError(
+                "Expected an uncompressed TIFF of one stack in one piece, "
+                f"got {path.name} of shape {shape}."
+            )
+        return cls(path, geometry, offset, source.stored_dtype)
+
+    def close(self) -> None:
+        """Close the file."""
+        super().close()
+        with self._lock:
+            self._file.close()
+
+    def _write(self, frame: int, labels: npt.NDArray[Any]) -> None:
+        data = labels.astype(self._stored_dtype).tobytes()
+        start = self._offset + frame * len(data)
+        with self._lock:
+            before = self._get(start, len(data))
+            try:
+                self._put(start, data)
+            except BaseException:
+                # Half a frame would be taken for a whole one. What was written can be
+                # written again even where the disk is full.
+                written = before[: self._file.tell() - start]
+                with contextlib.suppress(OSError):
+                    self._put(start, written)
+                raise
+
+    def _put(self, start: int, data: bytes) -> None:
+        self._file.seek(start)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+
+    def _get(self, start: int, num_bytes: int) -> bytes:
+        self._file.seek(start)
+        parts = []
+        while num_bytes and (part := self._file.read(num_bytes)):
+            parts.append(part)
+            num_bytes -= len(part)
+        return b"".join(parts)
+
+    def _read(self, frame: int) -> npt.NDArray[Any]:
+        shape = self.geometry.frame_shape
+        num_bytes = math.prod(shape) * self._stored_dtype.itemsize
+        with self._lock:
+            data = self._get(self._offset + frame * num_bytes, num_bytes)
+        labels = np.frombuffer(data, self._stored_dtype).reshape(shape)
+        return labels.astype(self.geometry.dtype)
+
+
+def _is_ome(path: Path) -> bool:
+    return path.stem.lower().endswith(".ome")
+
+
+def _imagej_metadata(geometry: LabelsGeometry) -> dict[str, Any]:
+    """Return what ImageJ keeps in the image description, and tifffile in its own."""
+    step, unit = geometry.pixel_size[0], geometry.units[0]
+    metadata: dict[str, Any] = {
+        "axes": f"{geometry.axis.upper()}YX",
+        "unit": _ascii(geometry.units[1]),
+    }
+    if geometry.axis == "z":
+        return metadata | {"spacing": step, "zunit": _ascii(unit)}
+    if unit in UNKNOWN_UNITS and step == 1:
+        return metadata
+    return metadata | {"finterval": step, "tunit": _ascii(unit)}
+
+
+def _ascii(unit: str) -> str:
+    """Return a unit as ImageJ writes it, which knows "micron" and no µ."""
+    name = "micron" if unit == "micrometer" else unit
+    return name.encode("ascii", "backslashreplace").decode()
+
+
+def _ome_metadata(geometry: LabelsGeometry) -> dict[str, Any]:
+    """Return the attributes of Pixels in OME-XML; unknown sizes are left out."""
+    names = {"z": "PhysicalSizeZ", "t": "TimeIncrement"}
+    attributes = (names[geometry.axis], "PhysicalSizeY", "PhysicalSizeX")
+    metadata: dict[str, Any] = {"axes": f"{geometry.axis.upper()}YX"}
+    for name, size, unit in zip(
+        attributes, geometry.pixel_size, geometry.units, strict=True
+    ):
+        # OME has no word for an unknown unit of time.
+        if unit not in UNKNOWN_UNITS or (size != 1 and name != "TimeIncrement"):
+            metadata |= {name: size, f"{name}Unit": _OME_UNITS.get(unit, unit)}
+    return metadata

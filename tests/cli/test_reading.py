@@ -1,0 +1,199 @@
+"""What commands say of the files that they read, and what they leave out."""
+
+import os
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from napari_seggpt.io import open_stack
+
+
+@pytest.fixture
+def folder(stack):
+    """The frames of the stack as PNG files, of which the third is cut short."""
+    (stack / "frames").mkdir()
+    images = tifffile.imread(stack / "stack.tif")
+    for number, frame in enumerate(images):
+        Image.fromarray(frame).save(stack / "frames" / f"f{number}.png")
+    os.truncate(stack / "frames" / "f2.png", 400)
+    return stack / "frames"
+
+
+def predict(run, stack, images, *more):
+    return run(
+        "predict", images, "--labels", stack / "labels.tif", "--frames", 0,
+        "--output", stack / "out.tif", *more,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("memory", [0, 2])
+def test_one_broken_frame_stops_no_other(run, stack, folder, memory):
+    code, out, errors = predict(run, stack, folder, "--memory", memory)
+    assert code == 1
+    assert "4 of 5 frames predicted" in out
+    assert "Frame 2 is left out: Expected frame 2 of frames" in errors
+    assert "f2.png" in errors
+    code, out, errors = predict(run, stack, folder, "--memory", memory, "--resume")
+    assert code == 1
+    assert "0 of 1 frames predicted" in out
+    tifffile.imwrite(folder / "f2.tif", tifffile.imread(stack / "stack.tif")[2])
+    (folder / "f2.png").unlink()
+    code, out, _ = predict(run, stack, folder, "--memory", memory, "--resume")
+    assert code == 0
+    assert "1 of 1 frames predicted" in out
+    with open_stack(stack / "out.tif") as result:
+        assert all(frame.any() for frame in result)
+
+
+def test_a_broken_reference_stops_no_other(run, stack, folder):
+    code, out, errors = run(
+        "predict", folder, "--labels", stack / "labels.tif", "--frames", 0, 2,
+        "--output", stack / "out.tif",
+    )  # fmt: skip
+    assert code == 1
+    assert "Reference 2 is left out" in errors
+    assert "4 of 5 frames predicted from 1 references" in out
+
+
+def test_broken_frames_of_labels_and_output_stop_no_other(run, stack):
+    labels = tifffile.imread(stack / "labels.tif")
+    (stack / "some").mkdir()
+    for number, frame in enumerate(labels):
+        Image.fromarray(frame).save(stack / "some" / f"{number}.png")
+    os.truncate(stack / "some" / "3.png", 60)
+    command = ["predict", stack / "stack.tif", "--labels", stack / "some"]
+    command += ["--frames", 0, 3, "--output", stack / "out"]
+    code, out, errors = run(*command)
+    assert code == 0
+    assert "Label frame 3 is left out" in errors
+    assert "5 of 5 frames predicted from 1 references" in out
+    os.truncate(stack / "out" / "frame_0004.png", 60)
+    code, _, errors = run(*command, "--resume", "--memory", 1, "--frames", 0)
+    assert "Frame 4 of the output is left as it is" in errors
+    assert (stack / "out" / "frame_0004.png").stat().st_size == 60
+
+
+def test_frames_that_show_nothing_are_said(run, stack):
+    images = tifffile.imread(stack / "stack.tif").astype(np.float32)
+    images[1], images[4] = 7, np.nan
+    tifffile.imwrite(stack / "flat.tif", images, photometric="minisblack")
+    code, _, errors = predict(run, stack, stack / "flat.tif")
+    assert code == 0
+    assert "2 of 6 frames show nothing" in errors
+    assert "the first is frame 1" in errors
+
+
+@pytest.mark.filterwarnings("ignore:.*stored as RGB:DeprecationWarning")
+def test_what_a_file_is_taken_for_is_said_and_can_be_chosen(run, stack):
+    images = tifffile.imread(stack / "stack.tif")[:4]
+    labels = tifffile.imread(stack / "labels.tif")[:4]
+    tifffile.imwrite(stack / "four.tif", images)
+    tifffile.imwrite(stack / "four_labels.tif", labels)
+    command = ["predict", stack / "four.tif", "--labels", stack / "four_labels.tif"]
+    command += ["--frames", 0, "--output", stack / "out.tif"]
+    code, out, errors = run(*command)
+    assert code == 0
+    assert "3 of 3 frames predicted" in out
+    assert "four.tif: 4 frames, which the file calls colours of one picture" in errors
+    code, out, errors = run(
+        "info", stack / "four.tif", "--channels", "yes", model=False
+    )
+    assert "1 frames" in out
+    assert "4 channel(s)" in out
+    assert errors == ""
+
+
+def test_labels_are_read_as_channels_too(run, stack):
+    for name in ("stack", "labels"):
+        array = tifffile.imread(stack / f"{name}.tif")
+        tifffile.imwrite(stack / f"{name}_c.tif", array, imagej=True)
+    command = ["predict", stack / "stack_c.tif", "--labels", stack / "labels_c.tif"]
+    command += ["--frames", 0, "--output", stack / "out.tif"]
+    code, out, _ = run(*command, "--axis", "c")
+    assert code == 0
+    assert "5 of 5 frames predicted" in out
+
+
+def test_one_colour_is_one_label_in_all_files_of_a_command(run, stack):
+    colors = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0]], np.uint8)
+    first, second = np.zeros((2, 40, 48), int)
+    first[5:20, 5:20], second[5:20, 5:20], second[5:20, 25:40] = 2, 2, 1
+    for name, labels in (("a.png", first), ("b.png", second)):
+        Image.fromarray(colors[labels]).save(stack / name)
+    code, _, errors = run(
+        "predict", stack / "stack.tif", "--reference", f"0={stack / 'a.png'}",
+        "--reference", f"5={stack / 'b.png'}", "--output", stack / "out.tif",
+    )  # fmt: skip
+    assert code == 0
+    assert "b.png: colours read as labels (1 = #00ff00, 2 = #ff0000)" in errors
+    with open_stack(stack / "out.tif") as result:
+        np.testing.assert_array_equal(result[0], np.array([0, 2, 1])[first])
+        np.testing.assert_array_equal(result[5], np.array([0, 2, 1])[second])
+
+
+@pytest.mark.parametrize("largest", [-1, 2**33, 2**62])
+def test_ids_that_are_kept_exactly(run, stack, largest):
+    labels = tifffile.imread(stack / "labels.tif").astype(np.int64)
+    labels[0, 30:38, 5:20] = largest
+    tifffile.imwrite(stack / "wide.tif", labels, photometric="minisblack")
+    code, _, _ = run(
+        "predict", stack / "stack.tif", "--labels", stack / "wide.tif",
+        "--frames", 0, "--output", stack / "out.tif",
+    )  # fmt: skip
+    assert code == 0
+    with open_stack(stack / "out.tif", labels=True) as result:
+        np.testing.assert_array_equal(result[0], labels[0])
+    code, _, _ = run(
+        "export", stack / "wide.tif", "--output", stack / "again.tif", model=False
+    )
+    assert code == 0
+    np.testing.assert_array_equal(tifffile.imread(stack / "again.tif"), labels)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.array([0, 2**63], np.uint64), "got 9223372036854775808"),
+        (np.array([0, 0.5]), "whole numbers as labels, got 0.5"),
+    ],
+)
+def test_ids_that_cannot_be_kept_leave_nothing_behind(run, stack, values, words):
+    labels = values[(tifffile.imread(stack / "labels.tif") > 0).astype(int)]
+    tifffile.imwrite(stack / "wrong.tif", labels, photometric="minisblack")
+    output = stack / "out.tif"
+    for command in (
+        ["predict", stack / "stack.tif", "--labels", stack / "wrong.tif"],
+        ["export", stack / "wrong.tif"],
+    ):
+        code, _, errors = run(
+            *command, "--output", output, model=command[0] == "predict"
+        )
+        assert code == 2
+        assert words in errors
+        assert not output.exists()
+
+
+def test_ids_that_png_cannot_hold_leave_nothing_behind(run, stack):
+    labels = tifffile.imread(stack / "labels.tif").astype(np.int16) * -1
+    tifffile.imwrite(stack / "negative.tif", labels, photometric="minisblack")
+    code, _, errors = run(
+        "predict", stack / "stack.tif", "--labels", stack / "negative.tif",
+        "--output", stack / "out", "--frames", 0,
+    )  # fmt: skip
+    assert code == 2
+    assert "Expected uint8 or uint16 for PNG files, got int8" in errors
+    assert not (stack / "out").exists()
+
+
+def test_float_labels_of_whole_numbers(run, stack):
+    labels = tifffile.imread(stack / "labels.tif").astype(np.float32)
+    tifffile.imwrite(stack / "f.tif", labels, imagej=True, metadata={"axes": "ZYX"})
+    code, _, _ = run(
+        "export", stack / "f.tif", "--table", stack / "t.csv", "--output",
+        stack / "labels_2024.05.01", model=False,
+    )  # fmt: skip
+    assert code == 0
+    with open_stack(stack / "labels_2024.05.01", labels=True) as result:
+        np.testing.assert_array_equal(list(result), labels)
