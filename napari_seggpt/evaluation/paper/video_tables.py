@@ -12,7 +12,7 @@ from napari_seggpt.evaluation.paper import choices, few_shot, published
 from napari_seggpt.evaluation.paper.few_shot import FewShotData, Setting, check_found
 from napari_seggpt.evaluation.paper.plan import Plan, Unit
 from napari_seggpt.evaluation.paper.report import Report, Row, paper_row, percent
-from napari_seggpt.evaluation.paper.videos import Protocol, score_video
+from napari_seggpt.evaluation.paper.videos import score_video
 from napari_seggpt.metrics.video import ObjectScore, mean_score, score_seen
 
 if TYPE_CHECKING:
@@ -26,12 +26,7 @@ if TYPE_CHECKING:
 EXAMPLES = 8  # the paper's best
 SETS = ("youtube-vos", "davis2017", "mose")
 MORE_SETS = ("davis2016",)  # not in the paper; 83.7 J&F are told of it elsewhere
-PROTOCOLS = {
-    "youtube-vos": Protocol(skips_last=False),
-    "davis2017": Protocol(skips_last=True),
-    "davis2016": Protocol(skips_last=True),
-    "mose": Protocol(skips_last=True),
-}
+SKIPS_LAST = {"youtube-vos": False, "davis2017": True, "davis2016": True, "mose": True}
 SHORT = {"youtube-vos": "YTVOS", "davis2017": "DAVIS17", "davis2016": "DAVIS16",
          "mose": "MOSE"}  # fmt: skip
 G_COLUMNS = tuple(f"YTVOS {x}" for x in ("G", "Js", "Fs", "Ju", "Fu"))
@@ -98,7 +93,7 @@ def _run(
         video,
         settings=replace(options.prediction, ensemble=ensemble),
         memory=examples - 1,
-        protocol=PROTOCOLS[name],
+        skips_last=SKIPS_LAST[name],
         folder=folder and folder / video.name,
     )
     return {str(i): [one.j, one.f] for i, one in scores.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -138,26 +137,13 @@ def _given(video: Video, index: int, new: Sequence[int]) -> Labels:
     return np.where(np.isin(labels, new), labels, 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Protocol:
-    """Which frames of a video count.
-
-    Attributes
-    ----------
-    skips_last : bool
-        Whether the last one does not.
-    """
-
-    skips_last: bool
-
-
 def score_video(
     model: SegGPT,
     video: Video,
     *,
     settings: PredictionSettings,
     memory: int,
-    protocol: Protocol,
+    skips_last: bool,
     folder: Path | None = None,
 ) -> dict[int, ObjectScore]:
     """Follow the objects of a video, write them, and score them.
@@ -166,8 +152,8 @@ def score_video(
     ----------
     model, video, settings, memory
         As in `follow_objects`.
-    protocol : Protocol
-        Which frames count.
+    skips_last : bool
+        Whether the last frame does not count, as in DAVIS.
     folder : Path, optional
         Where a PNG is written for every frame, as the servers of the challenges take
         them.
@@ -186,7 +172,7 @@ def score_video(
             pass
         return {}
     first = {i: one.first for i, one in objects.items()}
-    return score_objects(_counted(frames, video, protocol), first)
+    return score_objects(_counted(frames, video, skips_last=skips_last), first)
 
 
 def _written(
@@ -199,12 +185,12 @@ def _written(
 
 
 def _counted(
-    frames: Iterable[tuple[int, NDArray[np.int64]]], video: Video, protocol: Protocol
+    frames: Iterable[tuple[int, NDArray[np.int64]]], video: Video, *, skips_last: bool
 ) -> Iterator[tuple[int, Labels, Labels]]:
     last = len(video) - 1
     for index, labels in frames:
         true = video.labels(index)
-        if true is not None and not (index == last and protocol.skips_last):
+        if true is not None and not (index == last and skips_last):
             yield index, labels, true
 
 

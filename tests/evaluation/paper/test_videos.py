@@ -6,7 +6,6 @@ from napari_seggpt.datasets.base import DatasetError
 from napari_seggpt.datasets.videos import Video, VideoObject, open_davis2017
 from napari_seggpt.evaluation.paper import videos
 from napari_seggpt.evaluation.paper.videos import (
-    Protocol,
     follow_objects,
     score_video,
     voc_colors,
@@ -17,7 +16,6 @@ from napari_seggpt.metrics.video import ObjectScore
 from napari_seggpt.settings import PredictionSettings
 
 SETTINGS = PredictionSettings(device="cpu", labels_per_pass=1)
-DAVIS = Protocol(skips_last=True)
 
 
 class Knowing:
@@ -162,13 +160,18 @@ def test_frames_that_do_not_count(make_video, skips_last, monkeypatch):
         return {i: ObjectScore(j=1.0, f=1.0) for i in first}
 
     monkeypatch.setattr(videos, "score_objects", record)
-    score(video, protocol=Protocol(skips_last=skips_last))
+    score(video, skips_last=skips_last)
     assert seen == ([0, 1, 2] if skips_last else [0, 1, 2, 3])
 
 
-def score(video, *, protocol=DAVIS, folder=None):
+def score(video, *, skips_last=True, folder=None):
     return score_video(
-        "model", video, settings=SETTINGS, memory=0, protocol=protocol, folder=folder
+        "model",
+        video,
+        settings=SETTINGS,
+        memory=0,
+        skips_last=skips_last,
+        folder=folder,
     )
 
 
@@ -205,5 +208,7 @@ def test_more_than_255_objects_fit_in_no_file(tmp_path):
 
 def test_davis_itself_is_followed(tiny_model, published):
     video = open_davis2017(published("davis2017"), "val")[0]
-    scores = score_video(tiny_model, video, settings=SETTINGS, memory=1, protocol=DAVIS)
+    scores = score_video(
+        tiny_model, video, settings=SETTINGS, memory=1, skips_last=True
+    )
     assert set(scores) == {1, 2}
