@@ -145,19 +145,19 @@ class Walk:
     # -- the walk ------------------------------------------------------------------
 
     @property
-    def bench(self):
+    def workspace(self):
         """What the dock does."""
-        return self.dock.bench
+        return self.dock.workspace
 
     @property
     def runs(self):
         """The runs of the session."""
-        return self.bench.desk.runs
+        return self.workspace.active.runs
 
     @property
     def layer(self):
         """The labels layer."""
-        return self.bench.desk.labels.layer
+        return self.workspace.active.labels.layer
 
     def run(self) -> None:
         """Open a sample, run, correct, update, undo, approve."""
@@ -176,18 +176,22 @@ class Walk:
     def open_sample(self) -> None:
         """Open the sample of cells."""
         self.dock._on_link("cells")
-        self.wait(until=lambda: self.bench.desk and not self.bench.desk.is_scanning)
+        self.wait(
+            until=lambda: (
+                self.workspace.active and not self.workspace.active.is_scanning
+            )
+        )
         self.wait(1)
         self.shoot("sample")
 
     def predict(self) -> None:
         """Predict one frame, then all; pause and go on."""
-        self.bench.go_to(0)
+        self.workspace.go_to(0)
         self.click(self.dock.run_panel.frame_button)  # the reference: refused, in words
         self.shoot("refused")
-        self.bench.go_to(12)
+        self.workspace.go_to(12)
         self.key("shift+s")
-        self.wait(until=lambda: not self.bench.is_busy)
+        self.wait(until=lambda: not self.workspace.is_busy)
         self.shoot("one-frame")
         self.key("shift+d")
         self.wait(until=lambda: self.runs.done >= 5)
@@ -196,7 +200,7 @@ class Walk:
         self.wait(until=lambda: self.runs.is_paused)
         self.shoot("paused")
         self.click(self.dock.run_panel.run_button)
-        self.wait(until=lambda: not self.bench.is_busy)
+        self.wait(until=lambda: not self.workspace.is_busy)
         self.shoot("predicted")
 
     def correct(self) -> None:
@@ -218,14 +222,14 @@ class Walk:
         self.wait(1)
         self.shoot("corrected")
         self.click(self.dock.run_panel.update_button)
-        self.wait(until=lambda: not self.bench.is_busy)
+        self.wait(until=lambda: not self.workspace.is_busy)
         self.key("shift+n")
         self.shoot("updated")
         self.click(self.dock.run_panel.undo_button)
-        self.wait(until=lambda: not self.bench.is_busy)
+        self.wait(until=lambda: not self.workspace.is_busy)
         self.shoot("undone")
         self.click(self.dock.run_panel.update_button)
-        self.wait(until=lambda: not self.bench.is_busy)
+        self.wait(until=lambda: not self.workspace.is_busy)
 
     def review(self) -> None:
         """Approve a frame, make another a reference."""
@@ -256,10 +260,10 @@ class Walk:
         panel.set_open(True)
         self.wait()
         self.click(panel.tune_button)
-        self.wait(until=lambda: self.bench.desk.tuning.is_on)
-        self.wait(until=lambda: len(self.bench.desk.tuning.dices) > 1)
+        self.wait(until=lambda: self.workspace.active.tuning.is_on)
+        self.wait(until=lambda: len(self.workspace.active.tuning.dices) > 1)
         self.shoot("tuning")
-        self.wait(until=lambda: not self.bench.desk.tuning.is_on)
+        self.wait(until=lambda: not self.workspace.active.tuning.is_on)
         self.dock._area.ensureWidgetVisible(panel.keep_button)
         self.shoot("tuned")
         if panel.keep_button.isVisible():  # it has gained
@@ -274,10 +278,10 @@ class Walk:
         self.open_napari()
         self.wait(1)
         self.open_sample()
-        self.wait(until=lambda: self.dock.keeper.offer is not None)
+        self.wait(until=lambda: self.dock.saved_sessions.offer is not None)
         self.shoot("offer")
         self.dock._on_link("resume")
-        self.wait(until=lambda: not self.dock.keeper.is_busy)
+        self.wait(until=lambda: not self.dock.saved_sessions.is_busy)
         self.wait(1)
         self.shoot("resumed")
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_seggpt.evaluation.peers import MakeSegmenter
     from napari_seggpt.evaluation.protocol import DataSetScore, FrameScore
     from napari_seggpt.evaluation.ranking import RankedFrame
-    from napari_seggpt.evaluation.tuned_methods import Tuning
+    from napari_seggpt.evaluation.tuned_methods import TunedMethods
     from napari_seggpt.model.seggpt import SegGPT
 
     Steps = Mapping[str, Sequence[AnnotatorStep]]  # on one sequence, by method
@@ -152,10 +152,12 @@ def run(args: argparse.Namespace) -> int:
     return _run_protocol(args, sequences, model, peers, how, tuning)
 
 
-def _tuning(args: argparse.Namespace, model: SegGPT, how: Mapping[str, Any]) -> Tuning:
-    from napari_seggpt.evaluation.tuned_methods import Tuning
+def _tuning(
+    args: argparse.Namespace, model: SegGPT, how: Mapping[str, Any]
+) -> TunedMethods:
+    from napari_seggpt.evaluation.tuned_methods import TunedMethods
 
-    return Tuning(
+    return TunedMethods(
         model,
         prediction=how["prediction"],
         tuning=tuning_settings(args),
@@ -194,7 +196,7 @@ def _run_protocol(
     model: SegGPT,
     peers: Mapping[str, MakeSegmenter],
     how: Mapping[str, Any],
-    tuning: Tuning | None,
+    tuning: TunedMethods | None,
 ) -> int:
     from napari_seggpt.evaluation.figures import draw_dice, draw_distance
     from napari_seggpt.evaluation.measures import Measures
@@ -233,7 +235,7 @@ def _as_json(
     args: argparse.Namespace,
     results: Sequence[DataSetScore],
     scores: Sequence[FrameScore],
-    tuning: Tuning | None,
+    tuning: TunedMethods | None,
 ) -> str:
     report = {
         **facts(args),

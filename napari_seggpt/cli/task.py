@@ -88,7 +88,7 @@ def _of_session(args: argparse.Namespace, tuned: TunedPrompt | None) -> Task:
     from napari_seggpt.session.store.task_file import Task
 
     labels = SessionLabels(args.source)
-    facts = labels.stored.facts
+    state = labels.stored.state
     path = args.stack or _image_of(args.source)
     with open_stack(path, axis=args.axis, at=args.at, level=args.level) as stack:
         _check_stack(stack, labels, path)
@@ -96,15 +96,15 @@ def _of_session(args: argparse.Namespace, tuned: TunedPrompt | None) -> Task:
             Prompt(image=_channels(stack[index], labels), labels=labels[index])
             for index in labels.references()
         ]
-        prompts = _pictures(frames, stack, facts.settings, labels)
-    for example in facts.examples:
+        prompts = _pictures(frames, stack, state.settings, labels)
+    for example in state.examples:
         if example.enabled and example.prompt is not None:
             prompts.append(_own_contrast(example.prompt))
     return Task(
         prompts=tuple(prompts),
         classes=labels.classes,
-        settings=facts.settings,
-        tuned=tuned or facts.tuned,
+        settings=state.settings,
+        tuned=tuned or state.tuned,
     )
 
 

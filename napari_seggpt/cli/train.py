@@ -167,7 +167,20 @@ def _start_model(start: str | None, recipe: Recipe) -> SegGPT:
         known = ", ".join(NAMED_CONFIGS)
         raise ValueError(f"Expected a config out of {known}, got {recipe.config!r}.")
     torch.manual_seed(recipe.seed)
-    return SegGPT(NAMED_CONFIGS[recipe.config])
+    model = SegGPT(NAMED_CONFIGS[recipe.config])
+    if model.config.stem_widths:
+        _start_stem(model)
+    return model
+
+
+def _start_stem(model: SegGPT) -> None:
+    """Give the stem its pretrained weights, or say that it starts at random."""
+    from napari_seggpt.training.pretrained import load_lite0
+
+    try:
+        load_lite0(model.stem)
+    except ValueError as error:
+        print(f"The stem starts at random. {error}", file=sys.stderr)
 
 
 def _follow(

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_seggpt.evaluation.datasets import given_frames, spread_references
 from napari_seggpt.frames import sample_frames
-from napari_seggpt.inference.suggestion import look_of, suggest
+from napari_seggpt.inference.suggestion import suggest, thumbnail_vector
 from napari_seggpt.metrics.pixels import mean_dice
 from napari_seggpt.preprocessing import measure_limits
 
@@ -133,7 +133,7 @@ def _places(
 ) -> dict[int, NDArray[np.float32]]:
     """Return by what frames are told to be far from each other, if that is asked."""
     if order == "unlike":
-        return {i: look_of(sequence[i], limits) for i in range(len(sequence))}
+        return {i: thumbnail_vector(sequence[i], limits) for i in range(len(sequence))}
     if order == "even":
         return {i: np.array([i], np.float32) for i in range(len(sequence))}
     return {}

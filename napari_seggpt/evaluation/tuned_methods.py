@@ -38,7 +38,7 @@ class PredictorSegmenter:
         )
 
 
-class Tuning:
+class TunedMethods:
     """Tunes a prompt on the frames of each sequence, once for all who use it.
 
     Parameters

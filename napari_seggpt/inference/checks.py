@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from napari_seggpt.inference.predictor import Predictor
 
-LEAST = 3  # references, of which one can be told to be the odd one
-SUSPECTS = 3  # so many that are predicted worst are looked at more closely
-HARM = 0.05  # of Dice, that one costs the others
+MIN_COMPARABLE_PROMPTS = 3  # with fewer, nobody can tell which one does not fit
+MAX_SUSPECTS = 3  # prompts, those predicted worst, that are left out on trial
+HARMFUL_DICE_LOSS = 0.05  # that one prompt costs the others on average
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +66,9 @@ def check_prompts(predictor: Predictor) -> Iterator[PromptScore]:
         scores.append(_predict(predictor, number, without={number}))
         yield scores[-1]
     known = {x.number: x.score for x in scores if x.score is not None}
-    if len(known) < LEAST:
+    if len(known) < MIN_COMPARABLE_PROMPTS:
         return
-    for number in sorted(known, key=lambda i: known[i])[:SUSPECTS]:
+    for number in sorted(known, key=lambda i: known[i])[:MAX_SUSPECTS]:
         gains = []
         for other, before in known.items():
             if other != number:
@@ -101,4 +101,4 @@ def misfit(gains: Sequence[float | None]) -> int | None:
     """Return the place of the prompt that harms the others most, if one does."""
     known = {i: gain for i, gain in enumerate(gains) if gain is not None}
     worst = max(known, key=lambda i: known[i], default=None)
-    return worst if worst is not None and known[worst] > HARM else None
+    return worst if worst is not None and known[worst] > HARMFUL_DICE_LOSS else None

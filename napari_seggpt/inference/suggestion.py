@@ -1,7 +1,7 @@
 """Which frame to label next, before any is predicted: one unlike those labelled.
 
-The frames are compared by small pictures, so that a look at a few dozen of them, evenly
-spread, is enough for a stack of any length.
+The frames are compared by small pictures. A few dozen of them, evenly spread, are
+enough for a stack of any length.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ if TYPE_CHECKING:
 
     from napari_seggpt.preprocessing import Limits
 
-SAMPLED = 64  # frames that are looked at
+MAX_SAMPLED_FRAMES = 64  # frames that are read
 
 
 def sampled_frames(length: int, labelled: Collection[int]) -> list[int]:
-    """Return the frames to look at: some that are labelled, and others, evenly."""
+    """Return the frames to read: some that are labelled, and others, evenly."""
     free = [frame for frame in range(length) if frame not in labelled]
-    known = evenly(sorted(labelled), SAMPLED)
-    return sorted({*evenly(free, SAMPLED), *known})
+    known = evenly(sorted(labelled), MAX_SAMPLED_FRAMES)
+    return sorted({*evenly(free, MAX_SAMPLED_FRAMES), *known})
 
 
-def look_of(frame: NDArray[Any], limits: Limits) -> NDArray[np.float32]:
+def thumbnail_vector(frame: NDArray[Any], limits: Limits) -> NDArray[np.float32]:
     """Return what frames are compared by: a picture of 8 x 8 pixels, as a vector."""
     return thumbnail(to_rgb(frame, limits)).ravel()
 
 
 def suggest(
-    looks: Mapping[int, NDArray[np.float32]], labelled: Collection[int]
+    vectors: Mapping[int, NDArray[np.float32]], labelled: Collection[int]
 ) -> int | None:
     """Choose the frame that is least like those that are labelled.
 
     Parameters
     ----------
-    looks : mapping of int to NDArray
-        Of the frames that were looked at, `look_of` them.
+    vectors : mapping of int to NDArray
+        What `thumbnail_vector` returned for the frames that were read.
     labelled : collection of int
-        Frames that are labelled; of those in `looks` the others are candidates.
+        Frames that are labelled; of those in `vectors` the others are candidates.
 
     Returns
     -------
@@ -54,11 +54,11 @@ def suggest(
         Without labelled frames the one that is most like all others. None without
         candidates.
     """
-    free = [frame for frame in looks if frame not in labelled]
-    known = [looks[frame] for frame in looks if frame in labelled]
+    free = [frame for frame in vectors if frame not in labelled]
+    known = [vectors[frame] for frame in vectors if frame in labelled]
     if not free:
         return None
-    here = np.stack([looks[frame] for frame in free])
+    here = np.stack([vectors[frame] for frame in free])
     if not known:
         return free[int(_distances(here, here).mean(axis=1).argmin())]
     return free[int(_distances(here, np.stack(known)).min(axis=1).argmax())]

@@ -128,10 +128,10 @@ class ClassOverlap:
             If the shapes differ.
         """
         predicted_ids, true_ids, pixels = contingency(predicted, true)
-        self._predicted.update(_tally(predicted_ids, pixels.sum(axis=1)))
-        self._true.update(_tally(true_ids, pixels.sum(axis=0)))
+        self._predicted.update(_counts(predicted_ids, pixels.sum(axis=1)))
+        self._true.update(_counts(true_ids, pixels.sum(axis=0)))
         agree = predicted_ids[pixels.row] == true_ids[pixels.col]
-        self._common.update(_tally(true_ids[pixels.col[agree]], pixels.data[agree]))
+        self._common.update(_counts(true_ids[pixels.col[agree]], pixels.data[agree]))
 
     def class_ious(self) -> dict[int, float]:
         """Return the IoU of every class that truly occurs, by its id."""
@@ -158,7 +158,7 @@ class ClassOverlap:
         return self._predicted[i] + self._true[i] - self._common[i]
 
 
-def _tally(ids: NDArray[np.int64], pixels: NDArray[Any]) -> dict[int, int]:
+def _counts(ids: NDArray[np.int64], pixels: NDArray[Any]) -> dict[int, int]:
     return dict(zip(ids.tolist(), pixels.tolist(), strict=True))
 
 

@@ -11,6 +11,7 @@ Axes: B batch, K prompts, R colours, C channels, M pixels (stride 4) of one pict
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -35,7 +36,7 @@ class AttentionRead(nn.Module):
         self.match = nn.Conv2d(channels, match_dim - PLACE_DIM - TRUST_DIM, 1)
         self.nearness = nn.Conv2d(channels, 1, 1)
         self.trust = nn.Conv2d(channels, 1, 1)
-        self.log_scale = nn.Parameter(torch.tensor(10.0).log())
+        self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
         for last in (self.nearness, self.trust):
             for parameter in last.parameters():
                 nn.init.zeros_(parameter)

@@ -11,6 +11,7 @@ sampled pixels.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -100,7 +101,7 @@ class LinearRead(nn.Module):
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
         self.widths = tuple(widths)
-        start = torch.full((sum(widths),), FIRST_PENALTY).log()
+        start = torch.full((sum(widths),), math.log(FIRST_PENALTY))
         self.log_penalty = nn.Parameter(start)
 
     def sums(

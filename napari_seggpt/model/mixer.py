@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+NEVER = -1e4  # the score of a colour that is not there
 PICTURE_DIM, EDGE_DIM = 24, 8  # features of the picture, at stride 4 and at stride 2
 
 
@@ -98,6 +99,7 @@ class Mixer(nn.Module):
         picture: Tensor,
         edge_read: Tensor,
         edges: Tensor,
+        exists: Tensor,
     ) -> list[Tensor]:
         """Return the scores of colours at stride 4 and at stride 2.
 
@@ -113,21 +115,24 @@ class Mixer(nn.Module):
             (B, R, 2 h, 2 w), the read that is finest.
         edges : Tensor
             (B, EDGE_DIM, 2 h, 2 w).
+        exists : Tensor
+            (B, R), whether the palette has the colour.
 
         Returns
         -------
         list of Tensor
             (B, R, h, w) and (B, R, 2 h, 2 w), logarithms up to a constant.
         """
-        batch, colors = reads[0].shape[:2]
         said = torch.stack(list(reads), dim=2)  # (B, R, reads, h, w)
         others = _most_of_others(said)
-        shared = picture[:, None].expand(-1, colors, -1, -1, -1)
-        hidden = torch.cat([said, others, facts, shared], dim=2).flatten(0, 1)
-        hidden = self._decide(hidden)
-        skip = (said * self.skip[:, None, None]).sum(2)
-        scores = skip + self.score(hidden).unflatten(0, (batch, colors))[:, :, 0]
-        return [scores, self._sharpen(scores, hidden, edge_read, edges)]
+        # Colours that the palette lacks would only cost time.
+        row, color = exists.nonzero(as_tuple=True)
+        known = torch.cat([said, others, facts], dim=2)[row, color]
+        hidden = self._decide(torch.cat([known, picture[row]], dim=1))
+        skip = (said[row, color] * self.skip[:, None, None]).sum(1, keepdim=True)
+        scores = skip + self.score(hidden)  # (colours that exist, 1, h, w)
+        sharp = self._sharpen(scores, hidden, edge_read[row, color], edges[row])
+        return [_scatter(x[:, 0], exists) for x in (scores, sharp)]
 
     def _decide(self, x: Tensor) -> Tensor:
         """Run the U-Net on (B * R, C, h, w)."""
@@ -144,17 +149,19 @@ class Mixer(nn.Module):
         """Return scores at stride 2."""
         size = _size(edge_read)
         enlarged = resize(scores, size)
-        local = torch.cat(
-            [
-                resize(self.to_edge(hidden), size),
-                enlarged.flatten(0, 1)[:, None],
-                edge_read.flatten(0, 1)[:, None],
-                edges.repeat_interleave(scores.shape[1], dim=0),
-            ],
-            dim=1,
-        )
-        change = self.edge2(F.gelu(self.edge1(local)))
-        return enlarged + change[:, 0].unflatten(0, scores.shape[:2])
+        local = [
+            resize(self.to_edge(hidden), size),
+            enlarged,
+            edge_read[:, None],
+            edges,
+        ]
+        return enlarged + self.edge2(F.gelu(self.edge1(torch.cat(local, dim=1))))
+
+
+def _scatter(scores: Tensor, exists: Tensor) -> Tensor:
+    """Put scores (n, h, w) where colours exist (B, R); the others never fit."""
+    every = scores.new_full((*exists.shape, *_size(scores)), NEVER)
+    return every.masked_scatter(exists[..., None, None], scores)
 
 
 def _most_of_others(said: Tensor) -> Tensor:

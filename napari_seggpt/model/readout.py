@@ -11,6 +11,7 @@ Axes: B batch, K prompts, R colours, C channels, H W pixels of the fine picture.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from napari_seggpt.model.layers import LayerNorm2d
 from napari_seggpt.model.linear import LinearRead
 from napari_seggpt.model.mixer import (
     EDGE_DIM,
+    NEVER,
     PICTURE_DIM,
     LevelSum,
     Mixer,
@@ -83,8 +85,8 @@ class Readout(nn.Module):
         self.attention = AttentionRead(channels, config.match_dim)
         self.linear_fine = LinearRead(widths)
         self.linear_whole = LinearRead((*widths, channels))
-        self.log_memory = nn.Parameter(torch.tensor(0.5).log())
-        self.log_sharpness = nn.Parameter(torch.tensor([4.0, 4.0]).log())
+        self.log_memory = nn.Parameter(torch.tensor(math.log(0.5)))
+        self.log_sharpness = nn.Parameter(torch.full((2,), math.log(4.0)))
         self.picture = LevelSum((*widths[2:], channels), PICTURE_DIM)
         self.picture_norm = LayerNorm2d(PICTURE_DIM)
         self.edges = LevelSum(widths[:3], EDGE_DIM)
@@ -146,7 +148,12 @@ class Readout(nn.Module):
     # -- query ---------------------------------------------------------------------
 
     def read(
-        self, views: Views, near: ReadPrompts, every: ReadPrompts, seg_type: Tensor
+        self,
+        views: Views,
+        near: ReadPrompts,
+        every: ReadPrompts,
+        seg_type: Tensor,
+        exists: Tensor,
     ) -> list[Tensor]:
         """Return the scores of the colours, of each read that learns and as weighed.
 
@@ -158,6 +165,8 @@ class Readout(nn.Module):
             The prompts that are most like the query, the most alike first, and all.
         seg_type : Tensor
             (B,).
+        exists : Tensor
+            (B, R), whether the palette has the colour.
 
         Returns
         -------
@@ -194,14 +203,16 @@ class Readout(nn.Module):
             self.picture_norm(self.picture([*views.fine[2:], views.matched], size)),
             fine,
             self.edge_norm(self.edges(views.fine[:3], finest)),
+            exists,
         )
         sharpness = self.log_sharpness.exp()
-        return [
+        missing = ~exists[..., None, None]
+        said = [
             attended.clamp(min=1e-4).log(),
             fine * sharpness[0],
             whole * sharpness[1],
-            *weighed,
         ]
+        return [*(x.masked_fill(missing, NEVER) for x in said), *weighed]
 
 
 def carry_along(grey: Tensor, near: ReadPrompts) -> tuple[Tensor, Tensor, Tensor]:

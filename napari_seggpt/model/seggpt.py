@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from napari_seggpt.model.config import SegGPTConfig
 
 GREY_SPREAD, GREY_CENTRE = float(STD.mean()), float(MEAN.mean())
-NEVER = -1e4  # the score of a colour that is not there
 SEMANTIC, INSTANCE = 0, 1  # the paper's two type embeddings, by number
 SEG_TYPES = {"semantic": SEMANTIC, "instance": INSTANCE}
 
@@ -99,6 +98,8 @@ class SegGPT(nn.Module):
         )
 
     def _initialise(self) -> None:
+        if self.pos_embed.is_meta:  # weights follow; there, torch loads its compiler
+            return
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
@@ -414,11 +415,8 @@ class SegGPT(nn.Module):
         )
         taps, _ = self._run(tokens, prompts.attended(place), grid)
         views = self._views(query, levels, taps[-1], grid)
-        missing = torch.isnan(prompts.palette[:, 0, :, :1, None])
-        return [
-            x.masked_fill(missing, NEVER)
-            for x in self.readout.read(views, near, prompts.reads, seg_type)
-        ]
+        exists = ~torch.isnan(prompts.palette[:, 0, :, 0])
+        return self.readout.read(views, near, prompts.reads, seg_type, exists)
 
     def _run(
         self, query: Tensor, prompts: EncodedPrompts, grid: tuple[int, int]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -98,9 +99,10 @@ class PretrainedStem(nn.Module):
                     )
                 )
             )
-        mean, std = (torch.from_numpy(x)[:, None, None] for x in (MEAN, STD))
-        self.register_buffer("scale", std * 255 / SPREAD, persistent=False)
-        self.register_buffer("shift", (mean * 255 - CENTRE) / SPREAD, persistent=False)
+        scale, shift = STD * 255 / SPREAD, (MEAN * 255 - CENTRE) / SPREAD
+        for name, values in (("scale", scale), ("shift", shift)):
+            constant = torch.from_numpy(values.astype(np.float32))[:, None, None]
+            self.register_buffer(name, constant, persistent=False)
 
     def forward(self, picture: Tensor) -> list[Tensor]:
         """Return the six levels of pictures (B, 3, H, W), normalised as for the ViT.

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from napari_seggpt.session.examples import Examples
-from napari_seggpt.session.frames.frame_labels import NOTHING, ScannedFrame, checksum
-from napari_seggpt.session.frames.guard import FrameWriter
-from napari_seggpt.session.frames.records import Book, confidence
+from napari_seggpt.session.frames.frame_labels import NO_LABELS, ScannedFrame, checksum
+from napari_seggpt.session.frames.frame_writer import FrameWriter
+from napari_seggpt.session.frames.records import FrameRecords, confidence
 from napari_seggpt.session.frames.status import FrameStatus, released, without_reference
 from napari_seggpt.session.references import Reference
-from napari_seggpt.session.store.state import SessionFacts
+from napari_seggpt.session.store.state import SessionState
 from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from napari_seggpt.session.frames.frame_labels import FrameLabels
     from napari_seggpt.session.frames.status import FrameRecord
 
-LOOKED_AT_ONCE = 1 << 22  # pixels; more are left to a scan, which a worker does
+MAX_PIXELS_READ_AT_ONCE = (
+    1 << 22
+)  # pixels; more are left to a scan, which a worker does
 
 
 class Annotation:
@@ -55,7 +57,7 @@ class Annotation:
         With the frames of which anything else is known than before; for whoever keeps
         it, see `record`.
     scan_wanted : Signal
-        Any frame may have changed, and they are too many to look at now: have a
+        Any frame may have changed, and there are too many to read now: have a
         worker `scan` them. Until then statuses may be out of date; a person's work
         is safe all the same.
     """
@@ -74,19 +76,19 @@ class Annotation:
                 f"Expected labels of all {len(stack)} frames, got {len(labels)} frames."
             )
         self._stack = stack
-        self._stacks = 1  # so many there were, with the present one
+        self._stacks = 1  # how many stacks the session has been shown
         self._labels = labels
-        self._book = Book(len(stack))
-        self._writer = FrameWriter(labels, self._book)
+        self._records = FrameRecords(len(stack))
+        self._writer = FrameWriter(labels, self._records)
         self._examples = Examples()
         self._tuned: TunedPrompt | None = None
         self._tuned_mark = b""
         self._settings = settings or SessionSettings()
         self._take_settings()
-        self._book.take_changes()
+        self._records.take_changes()
 
     def __len__(self) -> int:
-        return self._book.length
+        return self._records.length
 
     @property
     def stack(self) -> Frames:
@@ -136,11 +138,11 @@ class Annotation:
             settings.model, prediction, settings.contrast, memory, direction,
             self._stacks, self._examples.mark, self._tuned_mark,
         )  # fmt: skip
-        self._book.set_basis(hashlib.sha256(repr(parts).encode()).digest())
+        self._records.set_basis(hashlib.sha256(repr(parts).encode()).digest())
 
     def _publish(self) -> None:
         """Tell listeners what has changed."""
-        changes = self._book.take_changes()
+        changes = self._records.take_changes()
         if changes.records:
             self.records_changed.emit(changes.records)
         if changes.frames:
@@ -152,29 +154,29 @@ class Annotation:
 
     def status(self, frame: int) -> FrameStatus:
         """Return the status of a frame."""
-        return self._book.status(self._check(frame))
+        return self._records.status(self._check(frame))
 
     @property
     def statuses(self) -> tuple[FrameStatus, ...]:
         """The status of every frame."""
-        return tuple(self._book.status(frame) for frame in range(len(self)))
+        return tuple(self._records.status(frame) for frame in range(len(self)))
 
     @property
     def key(self) -> bytes:
         """What stands for the references and settings: equal if these are."""
-        return self._book.key
+        return self._records.key
 
     def confidence(self, frame: int) -> float | None:
         """Return the confidence of what a run wrote in a frame, while it is there."""
-        return confidence(self._book[self._check(frame)])
+        return confidence(self._records[self._check(frame)])
 
     @property
     def protected(self) -> frozenset[int]:
         """The frames that no run may write."""
-        return self._book.protected
+        return self._records.protected
 
     def scan(self) -> Iterator[ScannedFrame]:
-        """Look at all frames, in a worker; hand every result to `take_scan`."""
+        """Read all frames, in a worker; hand every result to `take_scan`."""
         for frame in range(len(self)):
             yield ScannedFrame(index=frame, checksum=checksum(self._labels.read(frame)))
 
@@ -182,12 +184,12 @@ class Annotation:
         """Take note of what a scan found, in one frame or several.
 
         Labels that nobody knew of are a person's. Where something new was found the
-        frame is looked at again: it may have been painted on while it was scanned.
+        frame is read again: it may have been painted on while it was scanned.
         """
-        self._look_at(
+        self._read_all(
             found.index
             for found in scanned
-            if found.checksum != self._book[self._check(found.index)].checksum
+            if found.checksum != self._records[self._check(found.index)].checksum
         )
 
     def labels_changed(self, frames: Iterable[int] | None) -> None:
@@ -199,15 +201,17 @@ class Annotation:
             The frames; None for any.
         """
         if frames is not None:
-            self._look_at(frames)
+            self._read_all(frames)
         elif self._is_small():
-            self._look_at(range(len(self)))
+            self._read_all(range(len(self)))
         else:
             self.scan_wanted.emit()
 
     def _is_small(self) -> bool:
         length = len(self)
-        return not length or self._labels.read(0).size * length <= LOOKED_AT_ONCE
+        return (
+            not length or self._labels.read(0).size * length <= MAX_PIXELS_READ_AT_ONCE
+        )
 
     def _check(self, frame: int) -> int:
         if not 0 <= frame < len(self):
@@ -216,14 +220,14 @@ class Annotation:
             )
         return frame
 
-    def _look(self, frame: int) -> FrameRecord:
-        self._writer.look(self._check(frame))
-        return self._book[frame]
+    def _read(self, frame: int) -> FrameRecord:
+        self._writer.read(self._check(frame))
+        return self._records[frame]
 
-    def _look_at(self, frames: Iterable[int]) -> None:
+    def _read_all(self, frames: Iterable[int]) -> None:
         try:
             for frame in frames:
-                self._look(frame)
+                self._read(frame)
         finally:
             self._publish()
 
@@ -232,11 +236,11 @@ class Annotation:
     @property
     def known(self) -> tuple[int, ...]:
         """The frames of which anything is known, in no order."""
-        return self._book.known
+        return self._records.known
 
     def record(self, frame: int) -> FrameRecord:
-        """Return what is known of a frame, without looking at it."""
-        return self._book[self._check(frame)]
+        """Return what is known of a frame, without reading it."""
+        return self._records[self._check(frame)]
 
     def before_write(self, tell: Callable[[int, FrameRecord], object] | None) -> None:
         """Have somebody told of each frame right before the session writes it."""
@@ -261,9 +265,9 @@ class Annotation:
             self._publish()
 
     @property
-    def facts(self) -> SessionFacts:
+    def state(self) -> SessionState:
         """What is known beside the frames."""
-        return SessionFacts(
+        return SessionState(
             settings=self._settings,
             stacks=self._stacks,
             locked=tuple(sorted(self._writer.locked)),
@@ -271,18 +275,18 @@ class Annotation:
             tuned=self._tuned,
         )
 
-    def restore_facts(self, facts: SessionFacts) -> None:
+    def restore_state(self, state: SessionState) -> None:
         """Take what was known, beside the frames, in an earlier session."""
-        self._settings = facts.settings
-        self._stacks = max(self._stacks, facts.stacks)
+        self._settings = state.settings
+        self._stacks = max(self._stacks, state.stacks)
         taken = {reference.name for reference in self._examples.references}
-        for each in facts.examples:
+        for each in state.examples:
             if each.prompt is not None and each.name and each.name not in taken:
                 self._examples.add(each.prompt, each.name)
                 self._examples.set_enabled(each.name, each.enabled)
-        self._writer.locked.update(facts.locked)
+        self._writer.locked.update(state.locked)
         self.locks_changed.emit()
-        self.tuned = facts.tuned or self._tuned
+        self.tuned = state.tuned or self._tuned
 
     # -- a person's acts -----------------------------------------------------------
 
@@ -292,10 +296,10 @@ class Annotation:
         frames = [
             Reference(
                 frame=frame,
-                enabled=self._book[frame].is_enabled,
-                is_labelled=self._book[frame].checksum != NOTHING,
+                enabled=self._records[frame].is_enabled,
+                is_labelled=self._records[frame].checksum != NO_LABELS,
             )
-            for frame in self._book.references
+            for frame in self._records.references
         ]
         return (*frames, *self._examples.references)
 
@@ -305,14 +309,14 @@ class Annotation:
 
     def remove_reference(self, frame: int) -> None:
         """Use a frame as a reference no longer; its labels stay, and are protected."""
-        record = self._look(frame)
+        record = self._read(frame)
         if record.is_reference:
-            self._book[frame] = without_reference(record)
+            self._records[frame] = without_reference(record)
         self._publish()
 
     def set_reference_enabled(self, frame: int, enabled: bool) -> None:
         """Switch a reference frame on or off."""
-        if not self._look(frame).is_reference:
+        if not self._read(frame).is_reference:
             self._publish()
             raise ValueError(f"Expected a reference frame, got frame {frame}.")
         self._change(frame, is_enabled=enabled)
@@ -327,11 +331,11 @@ class Annotation:
 
     def release(self, frame: int) -> None:
         """Let runs write a frame again, whatever a person did to it; it is stale."""
-        self._book[frame] = released(self._look(frame))
+        self._records[frame] = released(self._read(frame))
         self._publish()
 
-    def _change(self, frame: int, **facts: Any) -> None:
-        self._book[frame] = replace(self._look(frame), **facts)
+    def _change(self, frame: int, **state: Any) -> None:
+        self._records[frame] = replace(self._read(frame), **state)
         self._publish()
 
     def add_prompt(self, prompt: Prompt, name: str) -> None:
@@ -384,13 +388,13 @@ class Annotation:
 
     def next_to_review(self, after: int, step: int = 1) -> int | None:
         """Return the next predicted or stale frame; the one before, if step is -1."""
-        frames = [frame for frame, _ in self._book.predicted()]
+        frames = [frame for frame, _ in self._records.predicted()]
         if step > 0:
             return min((f for f in frames if f > after), default=None)
         return max((f for f in frames if f < after), default=None)
 
     def least_certain(self) -> int | None:
         """Return the predicted or stale frame of the lowest confidence."""
-        found = [(r.confidence, f) for f, r in self._book.predicted()]
+        found = [(r.confidence, f) for f, r in self._records.predicted()]
         known = [(value, frame) for value, frame in found if value is not None]
         return min(known)[1] if known else None

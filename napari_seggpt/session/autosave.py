@@ -1,4 +1,4 @@
-"""SessionSaver: saves a session as the work goes on, while the window goes on, too."""
+"""Autosave: saves a session while a person works on it, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from napari_seggpt.session.annotation import Annotation
     from napari_seggpt.session.frames.status import FrameRecord
     from napari_seggpt.session.store.folder import SessionStore
-    from napari_seggpt.session.store.state import SessionFacts
+    from napari_seggpt.session.store.state import SessionState
 
     Waiting = tuple[NDArray[np.integer[Any]], FrameRecord]
 
-SLICE_SECONDS = 0.008  # of copying frames, before the window is attended to
-WAITING_BYTES = 1 << 27  # of copies that wait to be written
-AGAIN_SECONDS = 5.0  # after the disk was full, say
+COPYING_SECONDS = 0.008  # of copying frames, before the window is attended to
+MAX_WAITING_BYTES = 1 << 27  # of copies that wait to be written
+RETRY_SECONDS = 5.0  # after the disk was full, say
 CLOSE_SECONDS = 30.0
 
 
-class SessionSaver:
+class Autosave:
     """Notes which frames have changed, copies them, and has a thread write the copies.
 
     All of it is used on the thread of the session. Frames are copied the newest first,
@@ -47,7 +47,7 @@ class SessionSaver:
     error : str or None
         Why nothing can be saved at present.
     is_touched : bool
-        Whether anything was done, but looking at labels that were there.
+        Whether anybody did anything; finding labels that were there does not count.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class SessionSaver:
         self._store: SessionStore | None = None
         self._writer: _Writer | None = None
         self._changed: dict[int, None] = {}  # the newest at the end
-        self._head: tuple[object, ...] = ()  # as it was written last
+        self._state: tuple[object, ...] = ()  # as it was written last
         self._again_at = 0.0
         self.error: str | None = None
         self.is_touched = False
@@ -87,9 +87,9 @@ class SessionSaver:
         if store.labels_path is not None:
             self._note_all()
             self._session.before_write(self._announce)
-        self._head = ()
+        self._state = ()
         self._writer = _Writer(store)
-        self._write_head(self._writer)
+        self._save_state(self._writer)
 
     def skip(self, frame: int) -> None:
         """Leave a frame out, because it is as it was stored, until it changes."""
@@ -125,7 +125,7 @@ class SessionSaver:
         except OSError as error:
             self.error = str(error)
 
-    def save(self, seconds: float = SLICE_SECONDS) -> bool:
+    def save(self, seconds: float = COPYING_SECONDS) -> bool:
         """Copy frames for so long, and have them written.
 
         Returns
@@ -138,13 +138,13 @@ class SessionSaver:
             return False
         self.error = None
         self._take_failures(writer)
-        self._write_head(writer)
+        self._save_state(writer)
         if store.labels_path is not None:
             self._note_all()
             return False
         until = time.monotonic() + seconds
         while self._changed and self.error is None:
-            if writer.num_bytes > WAITING_BYTES:
+            if writer.num_bytes > MAX_WAITING_BYTES:
                 return True
             self._copy(next(reversed(self._changed)), writer)
             if time.monotonic() > until:
@@ -160,25 +160,25 @@ class SessionSaver:
         del self._changed[frame]
         writer.add(frame, labels, self._session.record(frame))
 
-    def _write_head(self, writer: _Writer) -> None:
+    def _save_state(self, writer: _Writer) -> None:
         """Have written what is known beside the frames, if it has changed."""
-        facts, about = self._session.facts, self._about()
-        content = _content(facts, about)
-        if content != self._head:
-            self._head = content
-            writer.add_head(facts, about)
+        state, about = self._session.state, self._about()
+        content = _state_key(state, about)
+        if content != self._state:
+            self._state = content
+            writer.add_state(state, about)
 
     def _take_failures(self, writer: _Writer) -> None:
         for frame, reason in writer.take_failures():
             if frame is None:
-                self._head = ()
+                self._state = ()
             else:
                 self._changed.setdefault(frame)
             self._fail(reason)
 
     def _fail(self, reason: str) -> None:
         self.error = reason
-        self._again_at = time.monotonic() + AGAIN_SECONDS
+        self._again_at = time.monotonic() + RETRY_SECONDS
 
     def flush(self, seconds: float = CLOSE_SECONDS) -> bool:
         """Write all that waits; returns whether that was done in the time."""
@@ -209,11 +209,11 @@ class SessionSaver:
         self.end()
 
 
-def _content(facts: SessionFacts, about: dict[str, Any]) -> tuple[object, ...]:
+def _state_key(state: SessionState, about: dict[str, Any]) -> tuple[object, ...]:
     """Return what is equal if there is nothing new to write."""
-    examples = tuple((x.name, x.enabled, id(x.prompt)) for x in facts.examples)
-    tuned = None if facts.tuned is None else id(facts.tuned)
-    return (facts.settings, facts.stacks, facts.locked, examples, tuned, about)
+    examples = tuple((x.name, x.enabled, id(x.prompt)) for x in state.examples)
+    tuned = None if state.tuned is None else id(state.tuned)
+    return (state.settings, state.stacks, state.locked, examples, tuned, about)
 
 
 class _Writer:
@@ -221,20 +221,20 @@ class _Writer:
 
     def __init__(self, store: SessionStore) -> None:
         self._store = store
-        self._head: tuple[SessionFacts, dict[str, Any]] | None = None
+        self._state: tuple[SessionState, dict[str, Any]] | None = None
         self._waiting: dict[int, Waiting] = {}
         self._failures: deque[tuple[int | None, str]] = deque()
         self._is_writing = False
         self._has_ended = False
         self._condition = threading.Condition()
         self._thread = threading.Thread(
-            target=self._work, name="napari-seggpt saver", daemon=True
+            target=self._work, name="napari-seggpt autosave", daemon=True
         )
         self._thread.start()
 
     def __len__(self) -> int:
         with self._condition:
-            waiting = len(self._waiting) + (self._head is not None)
+            waiting = len(self._waiting) + (self._state is not None)
             return waiting + self._is_writing + len(self._failures)
 
     @property
@@ -243,10 +243,10 @@ class _Writer:
         with self._condition:
             return sum(labels.nbytes for labels, _ in self._waiting.values())
 
-    def add_head(self, facts: SessionFacts, about: dict[str, Any]) -> None:
+    def add_state(self, state: SessionState, about: dict[str, Any]) -> None:
         """Have written what is known beside the frames, before them."""
         with self._condition:
-            self._head = (facts, about)
+            self._state = (state, about)
             self._condition.notify_all()
 
     def add(
@@ -271,7 +271,7 @@ class _Writer:
 
     @property
     def _is_busy(self) -> bool:
-        return bool(self._waiting) or self._head is not None or self._is_writing
+        return bool(self._waiting) or self._state is not None or self._is_writing
 
     def stop(self) -> None:
         """End after the present frame."""
@@ -296,14 +296,14 @@ class _Writer:
         """Wait for something to write; None at the end."""
         with self._condition:
             self._condition.wait_for(
-                lambda: self._waiting or self._head is not None or self._has_ended
+                lambda: self._waiting or self._state is not None or self._has_ended
             )
             if self._has_ended:
                 return None
             self._is_writing = True
-            head, self._head = self._head, None
-            if head is not None:
-                return None, partial(self._store.write_head, *head)
+            state, self._state = self._state, None
+            if state is not None:
+                return None, partial(self._store.write_state, *state)
             frame = next(reversed(self._waiting))
             copy = self._waiting.pop(frame)
             return frame, partial(self._store.write_frame, frame, *copy)

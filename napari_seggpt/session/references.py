@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from napari_seggpt.prompts import Prompt
 
-HELD = 32  # at most so many reference frames are held in memory, if max_prompts allows
+MAX_REFERENCES_IN_MEMORY = (
+    32  # at most so many reference frames are held in memory, if max_prompts allows
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

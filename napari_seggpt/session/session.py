@@ -10,11 +10,14 @@ from psygnal import Signal
 from napari_seggpt.frames import evenly
 from napari_seggpt.session.annotation import Annotation
 from napari_seggpt.session.frames.confidence_maps import ConfidenceMaps
-from napari_seggpt.session.frames.frame_labels import NOTHING
+from napari_seggpt.session.frames.frame_labels import NO_LABELS
 from napari_seggpt.session.frames.undo import UndoHistory, UndoStep
-from napari_seggpt.session.references import HELD, PromptSource, choose_references
+from napari_seggpt.session.references import (
+    MAX_REFERENCES_IN_MEMORY,
+    PromptSource,
+    choose_references,
+)
 from napari_seggpt.session.runs.advice import check_references, suggest_frame
-from napari_seggpt.session.runs.engine import Engine, Request
 from napari_seggpt.session.runs.models import ModelCache
 from napari_seggpt.session.runs.planning import (
     direction_of,
@@ -22,7 +25,8 @@ from napari_seggpt.session.runs.planning import (
     reachable,
     refusal,
 )
-from napari_seggpt.session.runs.prompt_tuning import COMPARED, Tuning
+from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
+from napari_seggpt.session.runs.prompt_tuning import NUM_COMPARED_FRAMES, PromptTuning
 from napari_seggpt.session.runs.run import Run
 from napari_seggpt.session.store.task_file import Task, make_task
 from napari_seggpt.settings import TuningSettings
@@ -45,7 +49,7 @@ class Session(Annotation):
     """The work on one stack: status of its frames, references, runs and their undo.
 
     A frame that a person labelled, corrected or approved is written by no run and no
-    undo. Every frame is looked at again right before it is written, so that this holds
+    undo. Every frame is read again right before it is written, so that this holds
     even if nobody told the session of a stroke.
 
     Parameters
@@ -76,7 +80,7 @@ class Session(Annotation):
         models: ModelCache | None = None,
     ) -> None:
         super().__init__(stack, labels, settings)
-        self._engine = Engine(models or ModelCache())
+        self._predictors = PredictorCache(models or ModelCache())
         self._history = UndoHistory()
         self._maps = ConfidenceMaps()
         self._run: Run | None = None
@@ -88,7 +92,9 @@ class Session(Annotation):
         self.finish()
         self._history.close()
         self._maps.close()
-        self._engine = Engine(self._engine.models)  # a worker may still use the old
+        self._predictors = PredictorCache(
+            self._predictors.models
+        )  # a worker may still use the old
 
     # -- which frames, and what they are predicted from ----------------------------
 
@@ -100,14 +106,16 @@ class Session(Annotation):
         settings = self._settings.propagation
         frames: Iterable[int] = frames_in_scope(scope, current, len(self), settings)
         if scope == "stale":
-            wanted = {f for f, r in self._book.predicted() if r.key != self._book.key}
+            wanted = {
+                f for f, r in self._records.predicted() if r.key != self._records.key
+            }
             frames = [frame for frame in frames if frame in wanted]
-        free = (frame for frame in frames if not self._book[frame].is_protected)
+        free = (frame for frame in frames if not self._records[frame].is_protected)
         direction = direction_of(scope, settings)
         return tuple(reachable(free, self._used_references(), direction))
 
     def _used_references(self) -> list[int]:
-        return [f for f in self._book.references if self._book[f].is_enabled]
+        return [f for f in self._records.references if self._records[f].is_enabled]
 
     def start(self, scope: Scope, current: int) -> Run:
         """Begin a run; its results are made by a worker and handed to `commit`.
@@ -133,18 +141,18 @@ class Session(Annotation):
         self._runs += 1
         self._step = UndoStep()
         self._run = Run(
-            self._engine,
+            self._predictors,
             request,
             frames,
             number=self._runs,
-            key=self._book.key,
+            key=self._records.key,
             direction=direction,
         )
         self.runs_changed.emit()
         return self._run
 
-    def _request(self, sources: Sequence[PromptSource]) -> Request:
-        return Request(
+    def _request(self, sources: Sequence[PromptSource]) -> RunRequest:
+        return RunRequest(
             stack=self._stack,
             settings=self._settings,
             sources=tuple(sources),
@@ -153,11 +161,11 @@ class Session(Annotation):
 
     def _sources(self, frames: tuple[int, ...]) -> list[PromptSource]:
         """Copy the examples that a run is to be shown."""
-        limit = max(HELD, self._settings.prediction.max_prompts)
+        limit = max(MAX_REFERENCES_IN_MEMORY, self._settings.prediction.max_prompts)
         sources = []
         for frame in self._choose(frames, limit):
-            labels = self._writer.look(frame)
-            record = self._book[frame]
+            labels = self._writer.read(frame)
+            record = self._records[frame]
             if record.is_used:
                 identity = (frame, record.checksum)
                 sources.append(
@@ -173,10 +181,10 @@ class Session(Annotation):
 
     def _choose(self, frames: tuple[int, ...], limit: int) -> list[int]:
         chosen = choose_references(self._used_references(), frames, limit)
-        if any(self._book[frame].checksum != NOTHING for frame in chosen):
+        if any(self._records[frame].checksum != NO_LABELS for frame in chosen):
             return chosen
         labelled = [
-            f for f in self._used_references() if self._book[f].checksum != NOTHING
+            f for f in self._used_references() if self._records[f].checksum != NO_LABELS
         ]
         near = choose_references(self._used_references(), frames, limit - 1)
         return sorted({*near, *choose_references(labelled, frames, 1)})
@@ -187,7 +195,7 @@ class Session(Annotation):
         self,
         settings: TuningSettings | None = None,
         class_names: Mapping[int, str] | None = None,
-    ) -> Tuning:
+    ) -> PromptTuning:
         """Begin to tune a prompt on the references that are switched on.
 
         Raises
@@ -205,14 +213,14 @@ class Session(Annotation):
                 f"{len(sources)}: paint or correct another frame."
             )
         request = replace(self._request(sources), tuned=())
-        return Tuning(
-            self._engine, request, settings or TuningSettings(), class_names or {}
+        return PromptTuning(
+            self._predictors, request, settings or TuningSettings(), class_names or {}
         )
 
     def frames_to_compare(self) -> list[int]:
         """Return frames that a tuned prompt is shown on: any that runs may write."""
-        free = [f for f in range(len(self)) if not self._book[f].is_protected]
-        return evenly(free, COMPARED)
+        free = [f for f in range(len(self)) if not self._records[f].is_protected]
+        return evenly(free, NUM_COMPARED_FRAMES)
 
     # -- advice --------------------------------------------------------------------
 
@@ -238,17 +246,19 @@ class Session(Annotation):
                 "another frame."
             )
         request = replace(self._request(sources), tuned=())
-        return check_references(self._engine, request)
+        return check_references(self._predictors, request)
 
     def suggest_frame(self) -> Iterator[int | None]:
         """Find the frame whose labels would help most; the results are a worker's.
 
         That is the least certain one if all are predicted, else the one least like
-        those that a person vouches for. Yields None for each frame that is looked at,
+        those that a person vouches for. Yields None for each frame that is read,
         of a sample, and the frame last; None if there is none.
         """
         known = self.protected
-        is_predicted = len(known) + sum(1 for _ in self._book.predicted()) == len(self)
+        is_predicted = len(known) + sum(1 for _ in self._records.predicted()) == len(
+            self
+        )
         frame = self.least_certain()
         if is_predicted and frame is not None:
             return iter((frame,))
@@ -311,7 +321,7 @@ class Session(Annotation):
                 confidence=result.confidence,
             )
             if was_written and result.confidence_map is not None:
-                written = self._book[result.index].checksum
+                written = self._records[result.index].checksum
                 self._maps.put(result.index, written, result.confidence_map)
             return was_written
         finally:
@@ -324,7 +334,7 @@ class Session(Annotation):
         """
         if self.confidence(frame) is None:
             return None
-        return self._maps.get(frame, self._book[frame].checksum)
+        return self._maps.get(frame, self._records[frame].checksum)
 
     def finish(self) -> None:
         """End the run, after its worker ended, was stopped or failed."""
@@ -364,7 +374,7 @@ class Session(Annotation):
             return
         while self._run is None and (frame := step.last) is not None:
             try:
-                was_brought_back = self._writer.bring_back(frame, step)
+                was_brought_back = self._writer.undo_frame(frame, step)
             finally:
                 self._publish()
             if not len(step):

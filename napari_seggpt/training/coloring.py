@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_OBJECTS = 4  # chosen objects, each of its own colour
-MAX_CLASSES = 6
+MAX_CLASSES = 4
 # Of instance data: all objects alike, objects and their border, the border alone, or
 # (the rest) chosen objects.
-ALL_OBJECTS, OBJECTS_AND_BORDER, BORDER = 0.45, 0.12, 0.13
+ALL_OBJECTS, OBJECTS_AND_BORDER, BORDER = 0.4, 0.18, 0.17
 # Where objects fill the picture, all of them against the rest is no task.
 FILLED = 0.9
 MERGED_CLASSES = 0.15  # two classes have one colour so often

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari_seggpt.training.recipe import Recipe
 
 UNDECAYED = ("pos_embed", "rel_pos", "log_scale")
+LOGARITHM_RATE = 10.0  # of penalties and scales, which have far to go
 
 
 def build_optimizer(model: SegGPT, recipe: Recipe) -> torch.optim.AdamW:
@@ -46,6 +47,8 @@ def _scale(name: str, depth: int, recipe: Recipe) -> float:
     scale = recipe.layer_decay ** _blocks_after(name, depth)
     if name.startswith("stem."):
         return scale * recipe.stem_rate
+    if name.rpartition(".")[2].startswith("log_"):
+        return scale * LOGARITHM_RATE
     is_decoder = name.startswith(("readout.", "decoder", "neck."))
     return scale if is_decoder else scale * recipe.encoder_rate
 

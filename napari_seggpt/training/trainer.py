@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from napari_seggpt.training.sampler import ExampleSampler
 
 
-READ_WEIGHT = 0.15  # of what each read says by itself, in the loss
+READ_WEIGHT = 0.2  # of what each read says by itself, in the loss
 STATE_PARTS = {"model", "optimizer", "average", "recipe", "step", "seconds"}
 
 

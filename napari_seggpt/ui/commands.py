@@ -12,56 +12,56 @@ from napari.viewer import Viewer  # noqa: TC002 (napari looks it up to hand it o
 from napari_seggpt.ui.dock import PLUGIN, SegGPTWidget
 
 if TYPE_CHECKING:
-    from napari_seggpt.ui.work.dock_state import Workbench
+    from napari_seggpt.ui.work.workspace import Workspace
 
 
-def _bench(viewer: Viewer) -> Workbench:
+def _workspace(viewer: Viewer) -> Workspace:
     dock = SegGPTWidget.of(viewer)
     if dock is None:
         _, dock = viewer.window.add_plugin_dock_widget(PLUGIN)
-    return dock.bench
+    return dock.workspace
 
 
 def predict_frame(viewer: Viewer) -> None:
     """Predict the current frame."""
-    _bench(viewer).start("frame")
+    _workspace(viewer).start("frame")
 
 
 def propagate(viewer: Viewer) -> None:
     """Predict the frames that are chosen in the dock; during a run, pause or go on."""
-    _bench(viewer).propagate()
+    _workspace(viewer).propagate()
 
 
 def update_stale(viewer: Viewer) -> None:
     """Predict the stale frames again."""
-    _bench(viewer).start("stale")
+    _workspace(viewer).start("stale")
 
 
 def stop(viewer: Viewer) -> None:
     """End the run after the present frame."""
-    _bench(viewer).stop()
+    _workspace(viewer).stop()
 
 
 def undo_run(viewer: Viewer) -> None:
     """Undo the last run."""
-    _bench(viewer).undo_run()
+    _workspace(viewer).undo_run()
 
 
 def toggle_reference(viewer: Viewer) -> None:
     """Make the current frame a reference, or one no longer."""
-    _bench(viewer).toggle_reference()
+    _workspace(viewer).toggle_reference()
 
 
 def toggle_approval(viewer: Viewer) -> None:
     """Approve the current frame, or take that back."""
-    _bench(viewer).toggle_approval()
+    _workspace(viewer).toggle_approval()
 
 
 def next_to_review(viewer: Viewer) -> None:
     """Go to the next frame that nobody has looked at."""
-    _bench(viewer).review(1)
+    _workspace(viewer).review(1)
 
 
 def previous_to_review(viewer: Viewer) -> None:
     """Go to the frame before that nobody has looked at."""
-    _bench(viewer).review(-1)
+    _workspace(viewer).review(-1)

@@ -14,21 +14,26 @@ from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QFrame, QScrollArea, QShortcut, QVBoxLayout, QWidget
 
 from napari_seggpt.ui.keys import KEYS, KeyBindings
-from napari_seggpt.ui.layers.layer_choice import Choice, fits, is_picture, unwrapped
+from napari_seggpt.ui.layers.layer_choice import (
+    LayerChoice,
+    fits,
+    is_picture,
+    unwrapped,
+)
 from napari_seggpt.ui.panels.data_panel import DataPanel
 from napari_seggpt.ui.panels.references_panel import ReferencesPanel
 from napari_seggpt.ui.panels.review_panel import ReviewPanel
 from napari_seggpt.ui.panels.run_panel import RunPanel
 from napari_seggpt.ui.panels.tune_panel import TunePanel
-from napari_seggpt.ui.widgets.controls import Section
+from napari_seggpt.ui.widgets.controls import FoldingSection
 from napari_seggpt.ui.widgets.hint_line import HintLine
 from napari_seggpt.ui.widgets.settings_form import SettingsForm
 from napari_seggpt.ui.widgets.style import style_sheet, tones
-from napari_seggpt.ui.work.dock_state import Workbench
-from napari_seggpt.ui.work.hints import RESUME, to_say
+from napari_seggpt.ui.work.hints import RESUME, message_to_show
 from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.preferences import Preferences
-from napari_seggpt.ui.work.saved_sessions import SessionKeeper
+from napari_seggpt.ui.work.saved_sessions import SavedSessions
+from napari_seggpt.ui.work.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,16 +76,16 @@ class SegGPTWidget(QWidget):
         super().__init__()
         self.viewer = napari_viewer
         self.preferences = Preferences()
-        self.bench = Workbench(napari_viewer, self.preferences, models=models)
-        self.keeper = SessionKeeper(self.bench)
+        self.workspace = Workspace(napari_viewer, self.preferences, models=models)
+        self.saved_sessions = SavedSessions(self.workspace)
         self.hint_line = HintLine()
-        self.data_panel = DataPanel(self.bench)
-        self.references_panel = ReferencesPanel(self.bench)
-        self.run_panel = RunPanel(self.bench)
-        self.review_panel = ReviewPanel(self.bench)
-        self.tune_panel = TunePanel(self.bench)
-        self.form = SettingsForm(self.bench.settings, skip=ELSEWHERE)
-        self.advanced_panel = Section("Advanced")
+        self.data_panel = DataPanel(self.workspace)
+        self.references_panel = ReferencesPanel(self.workspace)
+        self.run_panel = RunPanel(self.workspace)
+        self.review_panel = ReviewPanel(self.workspace)
+        self.tune_panel = TunePanel(self.workspace)
+        self.form = SettingsForm(self.workspace.settings, skip=ELSEWHERE)
+        self.advanced_panel = FoldingSection("Advanced")
         self.advanced_panel.rows.addWidget(self.form)
         self._sections = (
             self.data_panel,
@@ -146,16 +151,20 @@ class SegGPTWidget(QWidget):
         return QSize(max(290, wide), 160)
 
     def _connect(self) -> None:
-        bench, layers = self.bench, self.viewer.layers
+        workspace, layers = self.workspace, self.viewer.layers
         for signal in (
-            bench.choice_changed, bench.desk_changed, bench.statuses_changed,
-            bench.references_changed, bench.runs_changed, bench.message_changed,
-            self.keeper.changed,
-        ):  # fmt: skip
+            workspace.choice_changed,
+            workspace.active_changed,
+            workspace.statuses_changed,
+            workspace.references_changed,
+            workspace.runs_changed,
+            workspace.message_changed,
+            self.saved_sessions.changed,
+        ):
             signal.connect(self._hint_later)
-        bench.desk_changed.connect(self._bind_labels_keys)
-        bench.runs_changed.connect(self._on_runs)
-        bench.settings_changed.connect(self._show_settings)
+        workspace.active_changed.connect(self._bind_labels_keys)
+        workspace.runs_changed.connect(self._on_runs)
+        workspace.settings_changed.connect(self._show_settings)
         self.form.changed.connect(self._on_form)
         self.form.refused.connect(self._on_refused)
         self.hint_line.link_clicked.connect(self._on_link)
@@ -176,8 +185,8 @@ class SegGPTWidget(QWidget):
         self._end.add(self.references_panel.examples.close_job)
         self._end.add(self.references_panel.advice.close)
         self._end.add(self.review_panel.uncertainty.close)
-        self._end.add(self.keeper.close)
-        self._end.add(bench.close)
+        self._end.add(self.saved_sessions.close)
+        self._end.add(workspace.close)
         self.destroyed.connect(self._end)  # the viewer was closed
 
     def _restore_folds(self) -> None:
@@ -194,15 +203,15 @@ class SegGPTWidget(QWidget):
     @property
     def actions_by_key(self) -> dict[str, Callable[[], object]]:
         """What the keys do, by their names in `KEYS`."""
-        bench = self.bench
+        workspace = self.workspace
         return {
-            "frame": lambda: bench.start("frame"),
-            "propagate": bench.propagate,
-            "reference": bench.toggle_reference,
-            "approve": bench.toggle_approval,
-            "next": lambda: bench.review(1),
-            "previous": lambda: bench.review(-1),
-            "undo": bench.undo_run,
+            "frame": lambda: workspace.start("frame"),
+            "propagate": workspace.propagate,
+            "reference": workspace.toggle_reference,
+            "approve": workspace.toggle_approval,
+            "next": lambda: workspace.review(1),
+            "previous": lambda: workspace.review(-1),
+            "undo": workspace.undo_run,
         }
 
     def _bind_keys(self) -> None:
@@ -217,8 +226,8 @@ class SegGPTWidget(QWidget):
     def _bind_labels_keys(self) -> None:
         """Bind keys on the labels layer, too: its keys come before the viewer's."""
         self._release_labels_keys()
-        if self.bench.desk is not None:
-            layer = self.bench.desk.labels.layer
+        if self.workspace.active is not None:
+            layer = self.workspace.active.labels.layer
             self._labels_keys = KeyBindings(layer, self.actions_by_key)
 
     def _release_labels_keys(self) -> None:
@@ -234,14 +243,14 @@ class SegGPTWidget(QWidget):
         images = [layer for layer in layers if is_picture(layer)]
         active = unwrapped(self.viewer.layers.selection.active)
         image = active if active in images else next(iter(images), None)
-        self.bench.choose_image(image, layers)
+        self.workspace.choose_image(image, layers)
 
     def _on_layers(self, event: Event | None = None) -> None:
-        self.bench.choice_changed.emit()
+        self.workspace.choice_changed.emit()
 
     def _on_inserted(self, event: Event) -> None:
         """Take a new layer, if what it is for is missing."""
-        layer, choice = unwrapped(event.value), self.bench.choice
+        layer, choice = unwrapped(event.value), self.workspace.choice
         if isinstance(layer, Image) and choice.image is None:
             self._choose_first()
         elif isinstance(layer, Labels) and choice.image and choice.labels is None:
@@ -249,46 +258,46 @@ class SegGPTWidget(QWidget):
         else:
             self._on_layers()
 
-    def _take_labels(self, layer: Labels, choice: Choice) -> None:
+    def _take_labels(self, layer: Labels, choice: LayerChoice) -> None:
         try:
             is_fit = fits(choice.stack(), layer)
         except ValueError:
             is_fit = False
         if is_fit:
-            self.bench.choose(replace(choice, labels=layer))
+            self.workspace.choose(replace(choice, labels=layer))
         else:
             self._on_layers()
 
     def _on_removed(self, event: Event) -> None:
-        layer, choice = unwrapped(event.value), self.bench.choice
-        self.bench.forget_layer(layer)
+        layer, choice = unwrapped(event.value), self.workspace.choice
+        self.workspace.forget_layer(layer)
         if layer is choice.image:
             self._choose_first()
         elif layer is choice.labels:
-            self.bench.choose(replace(choice, labels=None))
+            self.workspace.choose(replace(choice, labels=None))
         else:
             self._on_layers()
 
     # -- settings, hints, theme ----------------------------------------------------
 
     def _on_form(self, settings: SessionSettings) -> None:
-        self.bench.settings = settings
+        self.workspace.settings = settings
 
     def _on_refused(self, reason: str) -> None:
-        self.bench.say(reason, Tone.WARNING)
+        self.workspace.show_message(reason, Tone.WARNING)
 
     def _show_settings(self) -> None:
-        self.form.show_settings(self.bench.settings)
+        self.form.show_settings(self.workspace.settings)
 
     def _on_runs(self) -> None:
         """Bring the frames into view when a run begins, their buttons at its end."""
-        was_running, self._was_running = self._was_running, self.bench.is_running
+        was_running, self._was_running = self._was_running, self.workspace.is_running
         if was_running != self._was_running and self.review_panel.is_open:
             QTimer.singleShot(0, self._show_review)
 
     def _show_review(self) -> None:
         panel = self.review_panel
-        part = panel.legend if self.bench.is_running else panel.approve_button
+        part = panel.legend if self.workspace.is_running else panel.approve_button
         self._area.ensureWidgetVisible(part, 0, 4)
 
     def _hint_later(self, *_: object) -> None:
@@ -296,11 +305,13 @@ class SegGPTWidget(QWidget):
             self._hint_timer.start()
 
     def _show_hint(self) -> None:
-        self.hint_line.show_message(to_say(self.bench, self.keeper))
+        self.hint_line.show_message(
+            message_to_show(self.workspace, self.saved_sessions)
+        )
 
     def _on_link(self, link: str) -> None:
         if link == RESUME:
-            self.keeper.resume()
+            self.saved_sessions.resume()
         else:
             self.viewer.open_sample(PLUGIN, link)
 

@@ -14,7 +14,7 @@ from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.frames.status import FrameRecord
 from napari_seggpt.session.store.folder import SessionStore
 from napari_seggpt.session.store.signature import ImageSignature
-from napari_seggpt.session.store.state import SessionFacts
+from napari_seggpt.session.store.state import SessionState
 
 ABOUT = {
     "name": "stack", "axis": "t", "pixel_size": [3.0, 0.5, 0.25],
@@ -49,7 +49,7 @@ def session(tmp_path, labels):
         2, labels[2],
         FrameRecord(checksum=mark, predicted=mark, key=b"k", confidence=0.25),
     )  # fmt: skip
-    store.write_head(SessionFacts(), ABOUT)
+    store.write_state(SessionState(), ABOUT)
     store.close()
     return store.path
 
@@ -77,7 +77,7 @@ def test_a_session_on_disk(run, tmp_path, labels):
     store = SessionStore(tmp_path / "s", signature, path)
     store.note(1, FrameRecord(checksum=checksum(labels[1]), is_approved=True))
     about = {**ABOUT, "labels_axes": {"axis": 1, "fixed": [[0, 1]]}}
-    store.write_head(SessionFacts(), about)
+    store.write_state(SessionState(), about)
     store.close()
     code, _, _ = run(
         "export", tmp_path / "s", "--output", tmp_path / "out.tif",

@@ -12,7 +12,7 @@ from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.frames.status import FrameRecord
 from napari_seggpt.session.store.folder import SessionStore
 from napari_seggpt.session.store.signature import ImageSignature
-from napari_seggpt.session.store.state import SessionFacts
+from napari_seggpt.session.store.state import SessionState
 from napari_seggpt.session.store.task_file import Task
 from napari_seggpt.settings import PredictionSettings, SessionSettings
 
@@ -114,7 +114,7 @@ def test_of_a_session(run, stack):
         )
         store.write_frame(frame, labels[frame], record)
     settings = SessionSettings(prediction=PredictionSettings(max_prompts=4))
-    store.write_head(SessionFacts(settings=settings), {"classes": {"3": "square"}})
+    store.write_state(SessionState(settings=settings), {"classes": {"3": "square"}})
     store.close()
     code, out, _ = run("task", stack / "stack.tif.seggpt", "--output", stack / "t.zip")
     assert code == 0

@@ -7,7 +7,7 @@ from napari_seggpt.evaluation.annotator import simulate_annotator
 from napari_seggpt.evaluation.datasets import given_frames
 from napari_seggpt.evaluation.peers import one_by_one
 from napari_seggpt.evaluation.protocol import evaluate_sequence
-from napari_seggpt.evaluation.tuned_methods import JOINED, TUNED, Tuning
+from napari_seggpt.evaluation.tuned_methods import JOINED, TUNED, TunedMethods
 from napari_seggpt.preprocessing import AS_IT_IS
 from napari_seggpt.settings import (
     PredictionSettings,
@@ -28,7 +28,7 @@ def sequence(make_sequence):
 
 
 def test_a_sequence_is_tuned_once_for_both(sequence, tiny_model):
-    tuning = Tuning(tiny_model, tuning=QUICK, **HOW)
+    tuning = TunedMethods(tiny_model, tuning=QUICK, **HOW)
     scores = list(
         evaluate_sequence(
             sequence,
@@ -46,7 +46,7 @@ def test_a_sequence_is_tuned_once_for_both(sequence, tiny_model):
 
 
 def test_one_frame_is_a_plain_prompt(sequence, tiny_model):
-    tuning = Tuning(tiny_model, tuning=QUICK, auto_tiles=True, **HOW)
+    tuning = TunedMethods(tiny_model, tuning=QUICK, auto_tiles=True, **HOW)
     for make in tuning.peers().values():
         segmenter = make(given_frames(sequence, [2]), AS_IT_IS)
         assert segmenter.predictor.tuned == ()
@@ -57,7 +57,7 @@ def test_one_frame_is_a_plain_prompt(sequence, tiny_model):
 
 
 def test_the_simulated_annotator_can_use_them(sequence, tiny_model):
-    tuning = Tuning(tiny_model, tuning=QUICK, **HOW)
+    tuning = TunedMethods(tiny_model, tuning=QUICK, **HOW)
     method = one_by_one(tuning.peers()[JOINED])
     steps = list(simulate_annotator(sequence, method, step=2))
     assert [step.labelled for step in steps] == [1, 3, 5, 6]

@@ -567,7 +567,7 @@ class Work(RuleBasedStateMachine):
                 step = self.model.steps[-1]
                 while step and len(expected) != count:
                     frame = next(reversed(step))
-                    if self.model.bring_back(step, frame):
+                    if self.model.undo_frame(step, frame):
                         expected.append(frame)
                 if not step:
                     self.model.steps.pop()

@@ -358,7 +358,7 @@ def test_a_download_is_told_of_and_can_be_stopped(
         return "a model"
 
     session = make_session()
-    session._engine.models._load = load
+    session._predictors.models._load = load
     label(session, 2, blob())
     run = session.start("all", 0)
     run.on_download = lambda *args: told.append(args)

@@ -21,8 +21,8 @@ def dock(viewer, qtbot):
     _, dock = viewer.window.add_plugin_dock_widget("napari-seggpt")
     assert isinstance(dock, SegGPTWidget)
     dock.hint_line.link_clicked.emit("cells")
-    qtbot.waitUntil(lambda: dock.bench.desk is not None, timeout=WAIT_MS)
-    qtbot.waitUntil(lambda: not dock.bench.desk.is_scanning, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: dock.workspace.active is not None, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: not dock.workspace.active.is_scanning, timeout=WAIT_MS)
     panel = dock.run_panel
     panel.scope_box.setCurrentText("a range")
     panel.to_spin.setValue(LAST)
@@ -37,15 +37,15 @@ def click(qtbot, button):
 
 
 def wait_for_end(qtbot, dock):
-    qtbot.waitUntil(lambda: not dock.bench.is_busy, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
 
 
 def statuses(dock):
-    return [dock.bench.session.status(frame) for frame in range(LAST + 1)]
+    return [dock.workspace.session.status(frame) for frame in range(LAST + 1)]
 
 
 def test_paint_run_correct_update_undo_approve(dock, qtbot):
-    layer = dock.bench.desk.labels.layer
+    layer = dock.workspace.active.labels.layer
     reference = layer.data[0].copy()
     click(qtbot, dock.run_panel.run_button)
     wait_for_end(qtbot, dock)
@@ -53,7 +53,7 @@ def test_paint_run_correct_update_undo_approve(dock, qtbot):
     assert overlap(layer.data[1], reference) > 0.6  # cells move little in a frame
     predicted = layer.data[: LAST + 1].copy()
 
-    dock.bench.go_to(2)
+    dock.workspace.go_to(2)
     layer.brush_size = 12
     layer.paint((2, 20, 20), 1)
     corrected = layer.data[2].copy()
@@ -71,16 +71,16 @@ def test_paint_run_correct_update_undo_approve(dock, qtbot):
     np.testing.assert_array_equal(layer.data[: LAST + 1], predicted)
     assert statuses(dock)[1:4] == wanted
 
-    dock.bench.go_to(3)
+    dock.workspace.go_to(3)
     click(qtbot, dock.review_panel.approve_button)
     assert statuses(dock)[3] is FrameStatus.APPROVED
     np.testing.assert_array_equal(layer.data[0], reference)
 
 
 def test_pause_resume_and_close_in_the_middle(viewer, dock, qtbot):
-    layer = dock.bench.desk.labels.layer
+    layer = dock.workspace.active.labels.layer
     reference = layer.data[0].copy()
-    runs = dock.bench.desk.runs
+    runs = dock.workspace.active.runs
     click(qtbot, dock.run_panel.run_button)
     click(qtbot, dock.run_panel.run_button)
     qtbot.waitUntil(lambda: runs.is_paused, timeout=WAIT_MS)

@@ -54,8 +54,8 @@ def dock(open_dock, stack, qtbot):
 
 def settle(qtbot, dock):
     """Wait until the labels were looked at."""
-    qtbot.waitUntil(lambda: dock.bench.desk is not None, timeout=WAIT_MS)
-    qtbot.waitUntil(lambda: not dock.bench.desk.is_scanning, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: dock.workspace.active is not None, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: not dock.workspace.active.is_scanning, timeout=WAIT_MS)
 
 
 def click(qtbot, button):
@@ -65,7 +65,7 @@ def click(qtbot, button):
 
 def run_to_end(qtbot, dock, button=None):
     click(qtbot, button or dock.run_panel.run_button)
-    qtbot.waitUntil(lambda: not dock.bench.is_busy, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
 
 
 def hint(qtbot, dock):
@@ -74,11 +74,11 @@ def hint(qtbot, dock):
 
 
 def statuses(dock):
-    return list(dock.bench.session.statuses)
+    return list(dock.workspace.session.statuses)
 
 
 def paint(dock, frame, label=2):
-    layer = dock.bench.desk.labels.layer
+    layer = dock.workspace.active.labels.layer
     layer.brush_size = 3
     layer.paint((frame, 20, 20), label)
 
@@ -91,16 +91,16 @@ def test_from_a_sample_to_a_stack_that_is_approved(viewer, open_dock, qtbot):
     assert "sample" in hint(qtbot, dock)
     dock.hint_line.link_clicked.emit("cells")
     settle(qtbot, dock)
-    assert dock.bench.choice.labels.name == "cells labels"
+    assert dock.workspace.choice.labels.name == "cells labels"
     assert statuses(dock)[0] is FrameStatus.REFERENCE
     assert "Shift+D" in hint(qtbot, dock)
     run_to_end(qtbot, dock)
     assert set(statuses(dock)[1:]) == {FrameStatus.PREDICTED}
     assert "Look through" in hint(qtbot, dock)
-    first, seen = dock.bench.current + 1, []
-    while dock.bench.session.next_to_review(-1) is not None:
+    first, seen = dock.workspace.current + 1, []
+    while dock.workspace.session.next_to_review(-1) is not None:
         click(qtbot, dock.review_panel.next_button)
-        seen.append(dock.bench.current)
+        seen.append(dock.workspace.current)
         click(qtbot, dock.review_panel.approve_button)
     assert seen == [*range(first, 24), *range(1, first)]  # all of them, in a circle
     button = dock.run_panel.run_button
@@ -110,18 +110,18 @@ def test_from_a_sample_to_a_stack_that_is_approved(viewer, open_dock, qtbot):
 
 def test_a_correction_makes_the_others_stale_until_they_are_updated(dock, qtbot):
     run_to_end(qtbot, dock)
-    dock.bench.go_to(8)
+    dock.workspace.go_to(8)
     paint(dock, 8)
     qtbot.waitUntil(lambda: statuses(dock)[8] is FrameStatus.CORRECTED, timeout=WAIT_MS)
     assert statuses(dock).count(FrameStatus.STALE) == LENGTH - 2
-    corrected = dock.bench.desk.labels.read(8)
+    corrected = dock.workspace.active.labels.read(8)
     update = dock.run_panel.update_button
     qtbot.waitUntil(lambda: update.text() == "Update 10 stale frames", timeout=WAIT_MS)
     run_to_end(qtbot, dock, update)
     assert statuses(dock).count(FrameStatus.PREDICTED) == LENGTH - 2
     assert update.isHidden()
-    np.testing.assert_array_equal(dock.bench.desk.labels.read(8), corrected)
-    assert 2 in dock.bench.desk.labels.read(11)
+    np.testing.assert_array_equal(dock.workspace.active.labels.read(8), corrected)
+    assert 2 in dock.workspace.active.labels.read(11)
     qtbot.waitUntil(
         lambda: dock.references_panel.thumbnails.keys() == [3, 8], timeout=WAIT_MS
     )
@@ -141,7 +141,7 @@ def test_pause_and_go_on(dock, predictor, qtbot):
     predictor.seconds = 0.05
     button = dock.run_panel.run_button
     click(qtbot, button)
-    runs = dock.bench.desk.runs
+    runs = dock.workspace.active.runs
     qtbot.waitUntil(lambda: runs.done >= 2, timeout=WAIT_MS)
     assert button.text().startswith("Pause")
     click(qtbot, button)
@@ -160,9 +160,9 @@ def test_pause_and_go_on(dock, predictor, qtbot):
 def test_stop_keeps_what_was_predicted(dock, predictor, qtbot):
     predictor.seconds = 0.05
     click(qtbot, dock.run_panel.run_button)
-    qtbot.waitUntil(lambda: dock.bench.desk.runs.done >= 2, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: dock.workspace.active.runs.done >= 2, timeout=WAIT_MS)
     click(qtbot, dock.run_panel.stop_button)
-    qtbot.waitUntil(lambda: not dock.bench.is_busy, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
     kept = statuses(dock).count(FrameStatus.PREDICTED)
     assert 2 <= kept < LENGTH - 1
     assert f"{kept} frames of {LENGTH - 1} labelled" in hint(qtbot, dock)
@@ -172,10 +172,10 @@ def test_painting_during_a_run_protects_the_frame(dock, predictor, qtbot):
     predictor.gate.clear()
     click(qtbot, dock.run_panel.run_button)
     paint(dock, 9)
-    painted = dock.bench.desk.labels.read(9)
+    painted = dock.workspace.active.labels.read(9)
     predictor.gate.set()
-    qtbot.waitUntil(lambda: not dock.bench.is_busy, timeout=WAIT_MS)
-    np.testing.assert_array_equal(dock.bench.desk.labels.read(9), painted)
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
+    np.testing.assert_array_equal(dock.workspace.active.labels.read(9), painted)
     assert statuses(dock)[9] is FrameStatus.REFERENCE
     assert "1 left as you made them" in hint(qtbot, dock)
 
@@ -194,7 +194,7 @@ def test_an_error_is_said_and_the_dock_is_ready_again(dock, predictor, qtbot):
 def test_closing_in_the_middle_of_a_run(viewer, dock, stack, predictor, how, qtbot):
     predictor.seconds = 0.05
     click(qtbot, dock.run_panel.run_button)
-    runs = dock.bench.desk.runs
+    runs = dock.workspace.active.runs
     qtbot.waitUntil(lambda: runs.done >= 2, timeout=WAIT_MS)
     if how == "remove dock":
         viewer.window.remove_dock_widget(dock)
@@ -216,30 +216,30 @@ def test_closing_in_the_middle_of_a_run(viewer, dock, stack, predictor, how, qtb
 def test_removing_the_labels_during_a_run_ends_it(viewer, dock, predictor, qtbot):
     predictor.seconds = 0.05
     click(qtbot, dock.run_panel.run_button)
-    qtbot.waitUntil(lambda: dock.bench.desk.runs.done >= 1, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: dock.workspace.active.runs.done >= 1, timeout=WAIT_MS)
     viewer.layers.remove("mine")
-    assert dock.bench.desk is None
+    assert dock.workspace.active is None
     assert "New" in hint(qtbot, dock)
     assert not dock.run_panel.run_button.isEnabled()
 
 
 def test_renaming_and_reordering_change_nothing(viewer, dock, qtbot):
-    session = dock.bench.session
+    session = dock.workspace.session
     viewer.layers["mine"].name = "ours"
     viewer.layers.move(0, 2)
-    assert dock.bench.session is session
+    assert dock.workspace.session is session
     assert dock.data_panel.labels_box.currentText() == "ours"
     run_to_end(qtbot, dock)
 
 
 def test_other_data_of_the_image_are_taken(viewer, dock, qtbot):
     run_to_end(qtbot, dock)
-    session = dock.bench.session
+    session = dock.workspace.session
     viewer.layers["stack"].data = viewer.layers["stack"].data[::-1]
-    assert dock.bench.session is session
+    assert dock.workspace.session is session
     assert FrameStatus.STALE in statuses(dock)
     viewer.layers["stack"].data = np.zeros((3, 5, 5), np.uint8)
-    assert dock.bench.desk is None
+    assert dock.workspace.active is None
     assert "another shape" in hint(qtbot, dock)
 
 
@@ -250,7 +250,7 @@ def test_new_makes_labels_like_the_image(viewer, open_dock, qtbot):
     assert "New" in hint(qtbot, dock)
     active = viewer.layers.selection.active
     click(qtbot, dock.data_panel.new_button)
-    layer = dock.bench.choice.labels
+    layer = dock.workspace.choice.labels
     assert layer.name == "scan labels"
     np.testing.assert_array_equal(layer.scale, (2, 0.5, 0.5))
     np.testing.assert_array_equal(layer.translate, (1, 2, 3))
@@ -262,7 +262,7 @@ def test_new_makes_labels_like_the_image(viewer, open_dock, qtbot):
 def test_labels_that_do_not_fit_are_named(viewer, dock, qtbot):
     viewer.add_labels(np.zeros((3, 4, 5), np.uint8), name="small")
     dock.data_panel.labels_box.setCurrentText("small")
-    assert dock.bench.desk is None
+    assert dock.workspace.active is None
     assert "small of shape (3, 4, 5)" in hint(qtbot, dock)
     dock.data_panel.labels_box.setCurrentText("mine")
     settle(qtbot, dock)
@@ -272,7 +272,7 @@ def test_labels_that_do_not_fit_are_named(viewer, dock, qtbot):
 def test_statuses_are_there_again_when_one_comes_back(viewer, dock, stack, qtbot):
     run_to_end(qtbot, dock)
     click(qtbot, dock.data_panel.new_button)
-    assert dock.bench.choice.labels is not stack
+    assert dock.workspace.choice.labels is not stack
     dock.data_panel.labels_box.setCurrentText("mine")
     assert statuses(dock).count(FrameStatus.PREDICTED) == LENGTH - 1
 
@@ -282,19 +282,19 @@ def test_axes_channels_and_a_fixed_index(viewer, open_dock, qtbot):
     viewer.add_image(data, name="5d", axis_labels=("t", "z", "c", "y", "x"))
     dock = open_dock()
     panel = dock.data_panel
-    choice = dock.bench.choice
+    choice = dock.workspace.choice
     assert (choice.axis, choice.channel_axis, choice.channels) == (0, 2, (0, 1))
     assert [at for at, _ in choice.fixed] == [1]
     assert panel.axis_box.currentText() == "time (t): 4 frames"
     assert panel.channels_button.text() == "0, 1"
     panel.axis_box.setCurrentIndex(1)
-    assert dock.bench.choice.axis == 1
+    assert dock.workspace.choice.axis == 1
     click(qtbot, panel.new_button)
-    assert dock.bench.choice.labels.data.shape == (4, 3, 1, 8, 9)
-    assert len(dock.bench.session) == 3
+    assert dock.workspace.choice.labels.data.shape == (4, 3, 1, 8, 9)
+    assert len(dock.workspace.session) == 3
     panel._other_axes[0][1].spin.setValue(2)
-    assert dict(dock.bench.choice.fixed) == {0: 2}
-    assert dock.bench.desk.labels.axes.fixed == ((0, 2), (2, 0))
+    assert dict(dock.workspace.choice.fixed) == {0: 2}
+    assert dock.workspace.active.labels.axes.fixed == ((0, 2), (2, 0))
 
 
 def test_a_view_beside_the_frames_is_said(viewer, open_dock, qtbot):
@@ -318,14 +318,14 @@ def test_a_level_and_layers_that_are_mixed(viewer, open_dock, qtbot):
     dock = open_dock()
     dock.data_panel.level_box.setCurrentIndex(1)
     click(qtbot, dock.data_panel.new_button)
-    assert dock.bench.choice.labels.data.shape == (4, 8, 8)
+    assert dock.workspace.choice.labels.data.shape == (4, 8, 8)
     for name in ("red", "green"):
         viewer.add_image(np.zeros((4, 8, 8), np.uint8), name=name)
-    dock.bench.choose_image(viewer.layers["red"].__wrapped__, [])
+    dock.workspace.choose_image(viewer.layers["red"].__wrapped__, [])
     green = viewer.layers["green"].__wrapped__
     dock.data_panel._on_mixed([green])
     assert dock.data_panel.mix_button.text() == "green"
-    assert dock.bench.choice.stack()[0].shape == (8, 8, 2)
+    assert dock.workspace.choice.stack()[0].shape == (8, 8, 2)
 
 
 # -- references -----------------------------------------------------------------------
@@ -333,11 +333,11 @@ def test_a_level_and_layers_that_are_mixed(viewer, open_dock, qtbot):
 
 def test_references_are_ticked_removed_and_gone_to(dock, qtbot):
     thumbnails = dock.references_panel.thumbnails
-    session = dock.bench.session
+    session = dock.workspace.session
     qtbot.waitUntil(lambda: thumbnails.keys() == [3], timeout=WAIT_MS)
-    dock.bench.go_to(0)
+    dock.workspace.go_to(0)
     thumbnails.chosen.emit(3)
-    assert dock.bench.current == 3
+    assert dock.workspace.current == 3
     thumbnails.item(0).setCheckState(Qt.CheckState.Unchecked)
     assert not session.references[0].enabled
     assert "Tick" in hint(qtbot, dock)
@@ -358,7 +358,7 @@ def test_pictures_names_and_locks(dock, stack, qtbot):
     row.setText(1, "nucleus")
     assert stack.metadata["napari-seggpt"]["names"] == {1: "nucleus"}
     row.setCheckState(2, Qt.CheckState.Checked)
-    assert dock.bench.session.locked_labels == {1}
+    assert dock.workspace.session.locked_labels == {1}
     run_to_end(qtbot, dock)
     assert not stack.data[0].any()  # the only label is locked
     panel.classes.itemClicked.emit(panel.classes.topLevelItem(0), 0)
@@ -374,7 +374,7 @@ def test_small_objects_are_said_with_the_fix(viewer, open_dock, qtbot):
     panel = dock.references_panel
     qtbot.waitUntil(lambda: not panel.tiles_box.isHidden(), timeout=WAIT_MS)
     panel.tiles_button.click()
-    tiling = dock.bench.settings.prediction.tiling
+    tiling = dock.workspace.settings.prediction.tiling
     assert tiling.enabled
     assert tiling.scale > 1
     assert panel.tiles_box.isHidden()
@@ -408,9 +408,9 @@ def test_settings_are_there_in_the_next_session(open_dock, stack, qtbot):
     first.advanced_panel.set_open(True)
     first.release()
     second = open_dock()
-    assert second.bench.settings.propagation.memory == 4
-    assert second.bench.settings.propagation.stop is None
-    assert second.bench.settings.prediction.max_prompts == 3
+    assert second.workspace.settings.propagation.memory == 4
+    assert second.workspace.settings.propagation.stop is None
+    assert second.workspace.settings.prediction.max_prompts == 3
     assert second.run_panel.memory_spin.value() == 4
     assert second.advanced_panel.is_open
 
@@ -426,7 +426,7 @@ def test_only_the_range_is_predicted(dock, predictor, qtbot):
 
 
 def test_keys_work_on_the_viewer_and_on_the_labels(viewer, dock, stack, qtbot):
-    dock.bench.go_to(5)
+    dock.workspace.go_to(5)
     wrapped = viewer.__wrapped__
     handler = wrapped.window._qt_viewer._key_map_handler
     for active in (stack, None):
@@ -440,7 +440,7 @@ def test_keys_work_on_the_viewer_and_on_the_labels(viewer, dock, stack, qtbot):
 
 def test_the_view_and_selection_stay_as_they_are(viewer, dock, qtbot):
     viewer.layers.selection.active = viewer.layers["stack"]
-    dock.bench.go_to(6)
+    dock.workspace.go_to(6)
     place = viewer.dims.current_step
     run_to_end(qtbot, dock)
     assert viewer.dims.current_step == place
@@ -476,10 +476,10 @@ def test_the_window_answers_during_a_run(dock, predictor, qtbot):
     timer = QTimer()
     timer.timeout.connect(tick)
     click(qtbot, dock.run_panel.run_button)
-    qtbot.waitUntil(lambda: dock.bench.desk.runs.done >= 1, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: dock.workspace.active.runs.done >= 1, timeout=WAIT_MS)
     last[0] = time.perf_counter()
     timer.start(2)
-    qtbot.waitUntil(lambda: not dock.bench.is_busy, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
     timer.stop()
     assert np.percentile(gaps, 95) < 0.05
 
@@ -489,7 +489,7 @@ def test_layers_of_the_wrong_kind_are_left_alone(viewer, open_dock, qtbot):
     dock = open_dock()
     assert not dock.data_panel.image_box.isEnabled()
     viewer.add_image(np.zeros((6, 7), np.uint8), name="one")
-    assert isinstance(dock.bench.choice.image, Image)
+    assert isinstance(dock.workspace.choice.image, Image)
     click(qtbot, dock.data_panel.new_button)
-    assert isinstance(dock.bench.choice.labels, Labels)
-    assert len(dock.bench.session) == 1
+    assert isinstance(dock.workspace.choice.labels, Labels)
+    assert len(dock.workspace.session) == 1

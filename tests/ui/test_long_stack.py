@@ -42,10 +42,10 @@ def test_only_what_is_asked_for_is_read_and_memory_is_flat(
     viewer.dims.set_current_step(0, 5000)
     dock = SegGPTWidget(viewer, models=models)
     viewer.window.add_dock_widget(dock, name="SegGPT")
-    bench = dock.bench
+    bench = dock.workspace
     bench.make_labels()
-    qtbot.waitUntil(lambda: not bench.desk.is_scanning, timeout=WAIT_MS)
-    layer = bench.desk.labels.layer
+    qtbot.waitUntil(lambda: not bench.active.is_scanning, timeout=WAIT_MS)
+    layer = bench.active.labels.layer
     layer.brush_size = 40
     layer.paint((5000, 100, 100), 1)
     qtbot.waitUntil(lambda: bool(bench.session.references), timeout=WAIT_MS)
@@ -59,7 +59,7 @@ def test_only_what_is_asked_for_is_read_and_memory_is_flat(
     counted.on_window.clear()
     process, sizes = psutil.Process(), []
     bench.propagate()
-    runs = bench.desk.runs
+    runs = bench.active.runs
     runs.changed.connect(lambda: sizes.append(process.memory_info().rss))
     qtbot.waitUntil(lambda: not bench.is_busy, timeout=WAIT_MS)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LEVEL = 1  # of zlib
+ZLIB_LEVEL = 1  # of zlib
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class ConfidenceMaps:
 
     def put(self, frame: int, written: Checksum, values: NDArray[np.uint8]) -> None:
         """Keep a map (h, w), with the checksum of the labels that it belongs to."""
-        data = zlib.compress(np.ascontiguousarray(values).data, LEVEL)
+        data = zlib.compress(np.ascontiguousarray(values).data, ZLIB_LEVEL)
         old = self._frames.pop(frame, None)
         try:
             if self._file is None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Checksum = bytes
-NOTHING: Checksum = b""  # of a frame without any label
+NO_LABELS: Checksum = b""  # of a frame without any label
 
 
 class FrameLabels(Protocol):
@@ -62,7 +62,7 @@ def checksum(labels: NDArray[np.integer[Any]]) -> Checksum:
     """Return what tells the labels (H, W) of a frame from others, whatever the type."""
     small = compact(labels)
     if not small.any():
-        return NOTHING
+        return NO_LABELS
     return array_digest(small)
 
 

@@ -1,4 +1,4 @@
-"""Book: the records of all frames, what is derived from them, and what has changed."""
+"""FrameRecords: what is known of all frames of a stack, and what of it has changed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MODULUS = 1 << 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
+class RecordChanges:
     """What has changed since it was last asked for.
 
     Attributes
@@ -35,7 +35,7 @@ class Changes:
     records: tuple[int, ...] = field(default=(), compare=False)
 
 
-class Book:
+class FrameRecords:
     """Keeps a record of every frame of a stack.
 
     Parameters
@@ -123,7 +123,7 @@ class Book:
 
     # -- what has changed ----------------------------------------------------------
 
-    def take_changes(self) -> Changes:
+    def take_changes(self) -> RecordChanges:
         """Return what has changed since the last call."""
         before, self._touched = self._touched, {}
         old_key, self._known_key = self._known_key, self._key
@@ -132,7 +132,7 @@ class Book:
             keys = {old_key, self._key}
             frames |= {f for f, r in self.predicted() if r.key in keys} - before.keys()
         references, self._touched_references = self._touched_references, False
-        return Changes(
+        return RecordChanges(
             frames=tuple(sorted(frames)), references=references, records=tuple(before)
         )
 

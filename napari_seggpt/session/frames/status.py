@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from napari_seggpt.session.frames.frame_labels import NOTHING
+from napari_seggpt.session.frames.frame_labels import NO_LABELS
 
 if TYPE_CHECKING:
     from napari_seggpt.session.frames.frame_labels import Checksum
@@ -65,7 +65,7 @@ class FrameRecord:
         Whether it is used as a reference, if it is one.
     """
 
-    checksum: Checksum = NOTHING
+    checksum: Checksum = NO_LABELS
     predicted: Checksum | None = None
     key: bytes | None = None
     confidence: float | None = None
@@ -116,7 +116,7 @@ def seen(
     if record.predicted is None:
         if record.is_corrected:  # a former reference, still vouched for
             return now
-        if checksum == NOTHING and not record.is_asked:
+        if checksum == NO_LABELS and not record.is_asked:
             return replace(now, is_reference=False, is_enabled=True)
         return replace(now, is_reference=True)
     if checksum == record.predicted:
@@ -131,7 +131,7 @@ def seen(
 def without_reference(record: FrameRecord) -> FrameRecord:
     """Return the record of a frame that is no reference any more, but protected."""
     now = replace(record, is_reference=False, is_asked=False, is_enabled=True)
-    if now.is_protected or (now.predicted is None and now.checksum == NOTHING):
+    if now.is_protected or (now.predicted is None and now.checksum == NO_LABELS):
         return now
     if now.predicted == now.checksum:
         return replace(now, is_approved=True)
@@ -140,14 +140,14 @@ def without_reference(record: FrameRecord) -> FrameRecord:
 
 def released(record: FrameRecord) -> FrameRecord:
     """Return the record of a frame that runs may write again, whatever was done."""
-    if record.checksum == NOTHING:
+    if record.checksum == NO_LABELS:
         return UNKNOWN
     return FrameRecord(checksum=record.checksum, predicted=record.checksum)
 
 
 def is_found(record: FrameRecord) -> bool:
     """Whether nobody did anything with a frame in this session, but look at it."""
-    plain = replace(record, checksum=NOTHING)
+    plain = replace(record, checksum=NO_LABELS)
     return plain in (UNKNOWN, FrameRecord(is_reference=True))
 
 
@@ -157,6 +157,6 @@ def vouched_for(record: FrameRecord, checksum: Checksum) -> FrameRecord:
     They are a person's, or of a write that was cut short: nobody knows. So the frame
     is shown to no model either, unless a person had made it a reference.
     """
-    if checksum == NOTHING and record.checksum == NOTHING:
+    if checksum == NO_LABELS and record.checksum == NO_LABELS:
         return record
     return replace(record, checksum=checksum, is_corrected=True)

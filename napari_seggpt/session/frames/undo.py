@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from napari_seggpt.session.frames.status import FrameRecord
 
 UNDO_RUNS = 10
-LEVEL = 1  # of zlib: labels are smooth, so that the fastest is small enough
+ZLIB_LEVEL = 1  # of zlib: labels are smooth, so that the fastest is small enough
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Replaced:
+class ReplacedFrame:
     """What a run has replaced in a frame.
 
     Attributes
@@ -54,13 +54,13 @@ class UndoStep:
     """What one run has replaced."""
 
     def __init__(self) -> None:
-        self._frames: dict[int, Replaced] = {}
+        self._frames: dict[int, ReplacedFrame] = {}
         self._file: IO[bytes] | None = None
 
     def __len__(self) -> int:
         return len(self._frames)
 
-    def __getitem__(self, frame: int) -> Replaced:
+    def __getitem__(self, frame: int) -> ReplacedFrame:
         return self._frames[frame]
 
     def __contains__(self, frame: object) -> bool:
@@ -104,10 +104,10 @@ class UndoStep:
 
     def _save(
         self, labels: NDArray[np.integer[Any]], record: FrameRecord, written: Checksum
-    ) -> Replaced:
+    ) -> ReplacedFrame:
         small = compact(labels)
         start, size = self._store(small) if small.any() else (0, 0)
-        return Replaced(
+        return ReplacedFrame(
             record=record,
             written=written,
             shape=small.shape,
@@ -121,7 +121,7 @@ class UndoStep:
             self._file = tempfile.TemporaryFile(  # noqa: SIM115 (see `close`)
                 prefix="napari-seggpt-undo-"
             )
-        data = zlib.compress(labels.data, LEVEL)
+        data = zlib.compress(labels.data, ZLIB_LEVEL)
         start = self._file.seek(0, os.SEEK_END)
         self._file.write(data)
         self._file.flush()  # a full disk is noticed now

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from napari_seggpt.frames import Frames
-    from napari_seggpt.session.runs.engine import Engine, Request
+    from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,18 +37,20 @@ class CheckedReference:
     gain: float | None = None
 
 
-def check_references(engine: Engine, request: Request) -> Iterator[CheckedReference]:
+def check_references(
+    predictors: PredictorCache, request: RunRequest
+) -> Iterator[CheckedReference]:
     """Predict each reference from all the others, in a worker.
 
     Yields one a reference; then those that score lowest again, with their gain.
     """
     from napari_seggpt.inference.checks import check_prompts
 
-    predictor = engine.predictor(request)
-    # A copy: a run that begins meanwhile may give the engine's other prompts.
+    predictor = predictors.predictor(request)
+    # A copy, because a run that begins meanwhile may change the kept predictor.
     steps = check_prompts(predictor.only(range(len(predictor.prompts))))
     while True:
-        with engine.models.lock:
+        with predictors.models.lock:
             found = next(steps, None)
         if found is None:
             return
@@ -70,7 +72,7 @@ def misfit(checked: Sequence[CheckedReference]) -> CheckedReference | None:
 
 
 def suggest_frame(stack: Frames, labelled: Collection[int]) -> Iterator[int | None]:
-    """Look at some frames, in a worker; yields None after each, then the frame.
+    """Read some frames, in a worker; yields None after each, then the frame.
 
     Parameters
     ----------
@@ -85,12 +87,16 @@ def suggest_frame(stack: Frames, labelled: Collection[int]) -> Iterator[int | No
         At last the frame to label next; None if all are labelled.
     """
     from napari_seggpt.frames import sample_frames
-    from napari_seggpt.inference.suggestion import look_of, sampled_frames, suggest
+    from napari_seggpt.inference.suggestion import (
+        sampled_frames,
+        suggest,
+        thumbnail_vector,
+    )
     from napari_seggpt.preprocessing import measure_limits
 
     limits = measure_limits(sample_frames(stack))
-    looks = {}
+    vectors = {}
     for frame in sampled_frames(len(stack), labelled):
-        looks[frame] = look_of(stack[frame], limits)
+        vectors[frame] = thumbnail_vector(stack[frame], limits)
         yield None
-    yield suggest(looks, labelled)
+    yield suggest(vectors, labelled)

@@ -1,4 +1,4 @@
-"""Tuning: a prompt learns from the references, and is compared with them."""
+"""PromptTuning: a prompt learns from the references, and is compared with them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.session.frames.frame_labels import compact
-from napari_seggpt.session.runs.engine import StoppedError
+from napari_seggpt.session.runs.predictor_cache import StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.prompts import TunedPrompt
-    from napari_seggpt.session.runs.engine import Engine, Request
+    from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
     from napari_seggpt.settings import TuningSettings
     from napari_seggpt.training.tuning import TuneStep
 
-COMPARED = 6  # frames that are predicted both ways after tuning
+NUM_COMPARED_FRAMES = 6  # frames that are predicted both ways after tuning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,7 +46,7 @@ class Comparison:
     alike: float
 
 
-class Tuning:
+class PromptTuning:
     """Tunes a prompt on labelled frames; made by `Session.start_tuning`.
 
     Attributes
@@ -59,14 +59,14 @@ class Tuning:
 
     def __init__(
         self,
-        engine: Engine,
-        request: Request,
+        predictors: PredictorCache,
+        request: RunRequest,
         settings: TuningSettings,
         class_names: Mapping[int, str],
     ) -> None:
         self.count = len(request.sources)
         self.settings = settings
-        self._engine = engine
+        self._predictors = predictors
         self._request = request
         self._class_names = dict(class_names)
         self._stop = threading.Event()
@@ -86,7 +86,9 @@ class Tuning:
         from napari_seggpt.training.tuning import tune_prompt
 
         try:
-            model, prompts, limits = self._engine.material(self._request, self._report)
+            model, prompts, limits = self._predictors.material(
+                self._request, self._report
+            )
         except StoppedError:
             return
         steps = tune_prompt(
@@ -99,7 +101,7 @@ class Tuning:
         )
         with closing(steps):
             while not self._stop.is_set():
-                with self._engine.models.lock:
+                with self._predictors.models.lock:
                     step = next(steps, None)
                 if step is None:
                     return
@@ -114,9 +116,9 @@ class Tuning:
     ) -> Iterator[Comparison]:
         """Predict some frames both ways, in a worker."""
         requests = (self._request, replace(self._request, tuned=(tuned,)))
-        lock = self._engine.models.lock
+        lock = self._predictors.models.lock
         with lock:
-            predictors = [self._engine.new_predictor(each) for each in requests]
+            predictors = [self._predictors.new_predictor(each) for each in requests]
         for index in frames:
             image = self._request.stack[index]
             with lock:

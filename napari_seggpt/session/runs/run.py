@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.session.frames.frame_labels import compact
-from napari_seggpt.session.runs.engine import StoppedError
+from napari_seggpt.session.runs.predictor_cache import StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.inference.propagation import FramePrediction
-    from napari_seggpt.session.runs.engine import Engine, Request
+    from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
     from napari_seggpt.settings import Direction
 
 
@@ -67,8 +67,8 @@ class Run:
 
     def __init__(
         self,
-        engine: Engine,
-        request: Request,
+        predictors: PredictorCache,
+        request: RunRequest,
         frames: tuple[int, ...],
         *,
         number: int = 1,
@@ -79,7 +79,7 @@ class Run:
         self.frames = frames
         self.key = key
         self.on_download: Callable[[int, int], None] | None = None
-        self._engine = engine
+        self._predictors = predictors
         self._request = request
         self._direction = direction
         self._members = frozenset(frames)
@@ -113,7 +113,7 @@ class Run:
             return
         began = perf_counter()  # loading the model tells nothing of other frames
         while not self.is_stopped:
-            with self._engine.models.lock:
+            with self._predictors.models.lock:
                 step = next(steps, None)
             if step is None:
                 return
@@ -124,7 +124,7 @@ class Run:
     def _steps(self) -> Iterator[FramePrediction]:
         from napari_seggpt.inference.propagation import predict_stack
 
-        predictor = self._engine.predictor(self._request, self._report)
+        predictor = self._predictors.predictor(self._request, self._report)
         first, stop = self.frames[0], self.frames[-1] + 1
         settings = replace(
             self._request.settings.propagation,

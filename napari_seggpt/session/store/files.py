@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from napari_seggpt.session.frames.status import FrameRecord
 
 FORMAT, VERSION = "napari-seggpt session", 1
-HEAD, FRAMES, JOURNAL = "session.json", "frames", "frames.jsonl"
-EXAMPLES, TUNED = "examples", "tuned"
+STATE_FILE, FRAMES_FOLDER, JOURNAL_FILE = "session.json", "frames", "frames.jsonl"
+EXAMPLES_FOLDER, TUNED_FOLDER = "examples", "tuned"
 
 # What reading a file raises where it holds nonsense.
-DAMAGE = (
+DAMAGED_FILE_ERRORS = (
     ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError,
     RuntimeError, TypeError, ValueError, struct.error, zlib.error, zipfile.BadZipFile,
     tifffile.TiffFileError,
@@ -45,7 +45,7 @@ class SessionError(ValueError):
     """A session that cannot be opened or saved, and why, in one line."""
 
 
-def read_head(path: Path) -> dict[str, Any]:
+def read_state_file(path: Path) -> dict[str, Any]:
     """Return what `session.json` holds.
 
     Raises
@@ -54,29 +54,30 @@ def read_head(path: Path) -> dict[str, Any]:
         If there is no session, or it is of another version.
     """
     try:
-        head = json.loads((path / HEAD).read_text(encoding="utf-8"))
+        content = json.loads((path / STATE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SessionError(f"Expected a session in {path}, got: {error}") from error
-    if not isinstance(head, dict) or head.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise SessionError(f"Expected a session of napari-seggpt in {path}, got other.")
-    if head.get("version") != VERSION:
+    version = content.get("version")
+    if version != VERSION:
         raise SessionError(
-            f"Expected a session of version {VERSION}, got {head.get('version')!r} in "
+            f"Expected a session of version {VERSION}, got {version!r} in "
             f"{path.name}: another version of napari-seggpt wrote it."
         )
-    return head
+    return content
 
 
 def last_change(path: Path) -> datetime:
     """Return when anything of a session was written last."""
-    files = (path / HEAD, path / FRAMES, path / JOURNAL)
+    files = (path / STATE_FILE, path / FRAMES_FOLDER, path / JOURNAL_FILE)
     newest = max(file.stat().st_mtime for file in files if file.exists())
     return datetime.fromtimestamp(newest, UTC)
 
 
 def frame_files(path: Path) -> dict[int, Path]:
     """Return the files of frames, by frame."""
-    files = sorted((path / FRAMES).glob("*.tif"))
+    files = sorted((path / FRAMES_FOLDER).glob("*.tif"))
     return {int(file.stem): file for file in files if file.stem.isdecimal()}
 
 
@@ -87,7 +88,7 @@ def read_frame(index: int, file: Path) -> StoredFrame:
             page = tiff.pages.first
             labels = page.asarray()
             record = record_from_json(json.loads(page.description))
-    except DAMAGE:
+    except DAMAGED_FILE_ERRORS:
         return damaged(index)
     if labels.ndim != 2 or labels.dtype.kind not in "iu":
         return damaged(index)
@@ -109,7 +110,7 @@ def read_journal(path: Path) -> dict[int, list[FrameRecord]]:
     """
     known: dict[int, list[FrameRecord]] = {}
     try:
-        lines = (path / JOURNAL).read_bytes().splitlines()
+        lines = (path / JOURNAL_FILE).read_bytes().splitlines()
     except OSError:
         return known
     for line in lines:
@@ -117,7 +118,7 @@ def read_journal(path: Path) -> dict[int, list[FrameRecord]]:
             found = json.loads(line)
             frame, record = int(found["frame"]), record_from_json(found["record"])
             is_writing = bool(found["writing"])
-        except DAMAGE:
+        except DAMAGED_FILE_ERRORS:
             continue
         if is_writing:
             known.setdefault(frame, [UNKNOWN]).append(record)
@@ -132,7 +133,7 @@ def read_example(path: Path, found: Any) -> Reference | None:
         with np.load(path / found["file"], allow_pickle=False) as arrays:
             prompt = Prompt(image=arrays["image"], labels=arrays["labels"])
         name, enabled = str(found["name"]), bool(found["enabled"])
-    except DAMAGE:
+    except DAMAGED_FILE_ERRORS:
         return None
     return Reference(name=name, enabled=enabled, prompt=prompt)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_seggpt.session.store.folder import SessionError, StoredSession
-from napari_seggpt.session.store.places import bases, is_locked, sessions_at
+from napari_seggpt.session.store.places import is_locked, session_bases, sessions_at
 from napari_seggpt.session.store.signature import ImageSignature
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Found:
+class FoundSession:
     """What was found of an image.
 
     Attributes
@@ -34,8 +34,10 @@ class Found:
     refused: str | None = None
 
 
-def find_session(stack: Frames, place: str, image: Path | None, name: str) -> Found:
-    """Look for sessions of an image, in a worker; a few frames are read.
+def find_session(
+    stack: Frames, place: str, image: Path | None, name: str
+) -> FoundSession:
+    """Search for sessions of an image, in a worker; a few frames are read.
 
     Parameters
     ----------
@@ -51,7 +53,7 @@ def find_session(stack: Frames, place: str, image: Path | None, name: str) -> Fo
     signature = ImageSignature.of(stack, place)
     found: list[StoredSession] = []
     refused: str | None = None
-    for base in bases(image, name, signature.short):
+    for base in session_bases(image, name, signature.short):
         for folder in sessions_at(base):
             try:
                 stored = StoredSession.read(folder)
@@ -69,6 +71,6 @@ def find_session(stack: Frames, place: str, image: Path | None, name: str) -> Fo
                     "It is left as it is."
                 )
     if not found:
-        return Found(signature=signature, refused=refused)
+        return FoundSession(signature=signature, refused=refused)
     last = max(found, key=lambda stored: stored.saved)
-    return Found(signature=signature, stored=last)
+    return FoundSession(signature=signature, stored=last)

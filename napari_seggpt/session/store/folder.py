@@ -73,13 +73,13 @@ from napari_seggpt.prompts import PromptFileError, TunedPrompt
 from napari_seggpt.session.frames.frame_labels import compact
 from napari_seggpt.session.frames.status import UNKNOWN
 from napari_seggpt.session.store.files import (
-    DAMAGE,
-    EXAMPLES,
+    DAMAGED_FILE_ERRORS,
+    EXAMPLES_FOLDER,
     FORMAT,
-    FRAMES,
-    HEAD,
-    JOURNAL,
-    TUNED,
+    FRAMES_FOLDER,
+    JOURNAL_FILE,
+    STATE_FILE,
+    TUNED_FOLDER,
     VERSION,
     SessionError,
     content_name,
@@ -88,13 +88,13 @@ from napari_seggpt.session.store.files import (
     last_change,
     read_example,
     read_frame,
-    read_head,
     read_journal,
+    read_state_file,
 )
 from napari_seggpt.session.store.places import FolderLock
 from napari_seggpt.session.store.settings import restored
 from napari_seggpt.session.store.signature import ImageSignature
-from napari_seggpt.session.store.state import SessionFacts
+from napari_seggpt.session.store.state import SessionState
 from napari_seggpt.session.store.stored_frames import StoredFrame, record_to_json
 from napari_seggpt.settings import SessionSettings
 
@@ -135,7 +135,7 @@ class StoredSession:
     labels_path: str | None
     saved: datetime
     about: dict[str, Any]
-    _head: dict[str, Any]
+    _content: dict[str, Any]
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -146,20 +146,21 @@ class StoredSession:
         SessionError
             If there is no session at `path`, or it is of another version.
         """
-        head = read_head(path)
+        content = read_state_file(path)
         try:
-            labels, about = head["labels"], head["about"]
+            labels, about = content["labels"], content["about"]
             return cls(
                 path=path,
-                signature=ImageSignature.from_json(head["image"]),
+                signature=ImageSignature.from_json(content["image"]),
                 labels_path=None if labels is None else str(labels),
                 saved=last_change(path),
                 about=dict(about),
-                _head=head,
+                _content=content,
             )
-        except DAMAGE as error:
+        except DAMAGED_FILE_ERRORS as error:
             raise SessionError(
-                f"Expected a session in {path}, but {HEAD} lacks something: {error}"
+                f"Expected a session in {path}, but {STATE_FILE} lacks something: "
+                f"{error}"
             ) from error
 
     @property
@@ -170,17 +171,17 @@ class StoredSession:
         return len(read_journal(self.path))
 
     @property
-    def facts(self) -> SessionFacts:
+    def state(self) -> SessionState:
         """What was known beside the frames; examples that are damaged are left out."""
-        head = self._head
-        settings = head.get("settings")
-        examples = (read_example(self.path, x) for x in head.get("examples", []))
-        return SessionFacts(
+        content = self._content
+        settings = content.get("settings")
+        examples = (read_example(self.path, x) for x in content.get("examples", []))
+        return SessionState(
             settings=restored(
                 SessionSettings(), settings if isinstance(settings, dict) else {}
             ),
-            stacks=int(head.get("stacks", 1)),
-            locked=tuple(int(label) for label in head.get("locked", [])),
+            stacks=int(content.get("stacks", 1)),
+            locked=tuple(int(label) for label in content.get("locked", [])),
             examples=tuple(x for x in examples if x is not None),
             tuned=self._tuned,
         )
@@ -188,7 +189,7 @@ class StoredSession:
     @property
     def tuned_file(self) -> Path | None:
         """The file of the tuned prompt that was used."""
-        name = self._head.get("tuned")
+        name = self._content.get("tuned")
         return self.path / name if isinstance(name, str) else None
 
     @property
@@ -238,7 +239,7 @@ class SessionStore:
         self._signature = signature
         lock = None
         try:
-            (path / FRAMES).mkdir(parents=True, exist_ok=True)
+            (path / FRAMES_FOLDER).mkdir(parents=True, exist_ok=True)
             lock = FolderLock(path)
             self._remove_parts()
             self._journal = self._open_journal()
@@ -252,7 +253,10 @@ class SessionStore:
 
     def _remove_parts(self) -> None:
         """Remove what a killed program was writing."""
-        for folder in (self.path, *(self.path / x for x in (FRAMES, EXAMPLES, TUNED))):
+        for folder in (
+            self.path,
+            *(self.path / x for x in (FRAMES_FOLDER, EXAMPLES_FOLDER, TUNED_FOLDER)),
+        ):
             for part in folder.glob(PART_PATTERN):
                 part.unlink(missing_ok=True)
 
@@ -260,7 +264,7 @@ class SessionStore:
         """Open the journal for new lines, leaving only those that still count."""
         if self.labels_path is None:
             return None
-        file = self.path / JOURNAL
+        file = self.path / JOURNAL_FILE
         known = read_journal(self.path) if file.exists() else {}
         lines = [
             journal_line(frame, record, writing=place > 0)
@@ -271,7 +275,7 @@ class SessionStore:
         return os.open(file, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0))
 
     def move_labels(self, labels_path: str | None) -> None:
-        """Go on with labels that are elsewhere; told by the next `write_head`."""
+        """Go on with labels that are elsewhere; told by the next `write_state`."""
         self.labels_path = labels_path
         if self._journal is None:
             self._journal = self._open_journal()
@@ -287,7 +291,7 @@ class SessionStore:
         self, frame: int, labels: NDArray[np.integer[Any]], record: FrameRecord
     ) -> None:
         """Store labels and record of a frame, as one file."""
-        file = self.path / FRAMES / f"{frame:06}.tif"
+        file = self.path / FRAMES_FOLDER / f"{frame:06}.tif"
         if record == UNKNOWN and not labels.any():
             file.unlink(missing_ok=True)
             return
@@ -306,7 +310,7 @@ class SessionStore:
 
     def set_aside(self, frame: int) -> None:
         """Keep the file of a frame, which cannot be read, under another name."""
-        file = self.path / FRAMES / f"{frame:06}.tif"
+        file = self.path / FRAMES_FOLDER / f"{frame:06}.tif"
         with suppress(OSError):
             file.replace(file.with_suffix(".damaged"))
 
@@ -315,30 +319,30 @@ class SessionStore:
         if self._journal is not None:
             os.write(self._journal, journal_line(frame, record, writing=writing))
 
-    def write_head(self, facts: SessionFacts, about: Mapping[str, Any]) -> None:
+    def write_state(self, state: SessionState, about: Mapping[str, Any]) -> None:
         """Store what is known beside the frames."""
-        head = {
+        content = {
             "format": FORMAT,
             "version": VERSION,
             "saved": datetime.now(UTC).isoformat(timespec="seconds"),
             "package": metadata.version("napari-seggpt"),
             "image": self._signature.to_json(),
             "labels": self.labels_path,
-            "settings": asdict(facts.settings),
-            "stacks": facts.stacks,
-            "locked": list(facts.locked),
-            "examples": [self._write_example(example) for example in facts.examples],
-            "tuned": self._write_tuned(facts.tuned),
+            "settings": asdict(state.settings),
+            "stacks": state.stacks,
+            "locked": list(state.locked),
+            "examples": [self._write_example(example) for example in state.examples],
+            "tuned": self._write_tuned(state.tuned),
             "about": dict(about),
         }
-        text = json.dumps(head, indent=1)
-        write_whole(self.path / HEAD, text.encode())
+        text = json.dumps(content, indent=1)
+        write_whole(self.path / STATE_FILE, text.encode())
 
     def _write_tuned(self, tuned: TunedPrompt | None) -> str | None:
         """Store a tuned prompt, unless it is there already."""
         if tuned is None:
             return None
-        name = f"{TUNED}/{tuned.digest.hex()[:24]}.safetensors"
+        name = f"{TUNED_FOLDER}/{tuned.digest.hex()[:24]}.safetensors"
         file = self.path / name
         if not file.exists():
             file.parent.mkdir(exist_ok=True)
@@ -349,7 +353,7 @@ class SessionStore:
         """Store a labelled image, unless it is there already."""
         assert example.prompt is not None
         prompt = example.prompt
-        name = f"{EXAMPLES}/{content_name(prompt)}.npz"
+        name = f"{EXAMPLES_FOLDER}/{content_name(prompt)}.npz"
         file = self.path / name
         if not file.exists():
             buffer = io.BytesIO()

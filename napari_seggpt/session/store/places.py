@@ -11,7 +11,7 @@ from napari_seggpt.files import safe_name
 
 SUFFIX = ".seggpt"
 DATA_VARIABLE = "NAPARI_SEGGPT_DATA"  # names another data folder
-MOST = 100  # sessions of one image at one place
+MAX_SESSIONS_OF_IMAGE = 100  # sessions of one image at one place
 
 
 class FolderLock:
@@ -77,7 +77,7 @@ def data_folder() -> Path:
     return Path(base) / "napari-seggpt"
 
 
-def bases(image: Path | None, name: str, short: str) -> list[Path]:
+def session_bases(image: Path | None, name: str, short: str) -> list[Path]:
     """Return where sessions of an image may lie, without their endings.
 
     Parameters
@@ -110,13 +110,15 @@ def new_session_at(base: Path) -> Path:
     for folder in _folders(base):
         if not folder.exists():
             return folder
-    raise OSError(f"there are {MOST} sessions of {base.name}: remove some")
+    raise OSError(
+        f"there are {MAX_SESSIONS_OF_IMAGE} sessions of {base.name}: remove some"
+    )
 
 
 def _folders(base: Path) -> list[Path]:
     return [
         base.with_name(base.name + (SUFFIX if i == 1 else f".{i}{SUFFIX}"))
-        for i in range(1, MOST)
+        for i in range(1, MAX_SESSIONS_OF_IMAGE)
     ]
 
 

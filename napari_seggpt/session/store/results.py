@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_seggpt.io.stacks import checked_steps
 from napari_seggpt.session.frames.frame_labels import checksum
-from napari_seggpt.session.store.files import HEAD, frame_files, read_frame
+from napari_seggpt.session.store.files import STATE_FILE, frame_files, read_frame
 from napari_seggpt.session.store.folder import SessionError, StoredSession
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class SessionLabels:
 
 def is_session(path: Path) -> bool:
     """Return whether there is a saved session at a path."""
-    return (path / HEAD).is_file()
+    return (path / STATE_FILE).is_file()
 
 
 def locate(kept: str, session: Path) -> Path:

@@ -1,4 +1,4 @@
-"""SessionFacts: what a session knows beside its frames."""
+"""SessionState: what a session knows beside its frames."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SessionFacts:
+class SessionState:
     """What a session knows beside its frames.
 
     Attributes

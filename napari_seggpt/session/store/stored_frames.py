@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from napari_seggpt.session.frames.frame_labels import NOTHING
+from napari_seggpt.session.frames.frame_labels import NO_LABELS
 from napari_seggpt.session.frames.frame_labels import checksum as checksum_of
 from napari_seggpt.session.frames.status import FrameRecord, seen
 
@@ -83,5 +83,5 @@ def fitting(record: FrameRecord, labels: NDArray[np.integer[Any]]) -> FrameRecor
 
 def damaged(index: int) -> StoredFrame:
     """Return what is known of a frame whose file cannot be read: it is protected."""
-    record = FrameRecord(checksum=NOTHING, is_corrected=True)
+    record = FrameRecord(checksum=NO_LABELS, is_corrected=True)
     return StoredFrame(index=index, records=(record,), is_damaged=True)

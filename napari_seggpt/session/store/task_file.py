@@ -30,7 +30,7 @@ from napari_seggpt.frames import sample_frames
 from napari_seggpt.preprocessing import measure_limits, to_rgb
 from napari_seggpt.prompts import Prompt, TunedPrompt
 from napari_seggpt.session.frames.frame_labels import compact
-from napari_seggpt.session.store.files import DAMAGE
+from napari_seggpt.session.store.files import DAMAGED_FILE_ERRORS
 from napari_seggpt.session.store.settings import restored
 from napari_seggpt.settings import SessionSettings
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from napari_seggpt.session.references import PromptSource
 
 FORMAT, VERSION = "napari-seggpt task", 1
-HEAD, TUNED = "task.json", "tuned.safetensors"
+TASK_FILE, TUNED_FILE = "task.json", "tuned.safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,10 +91,10 @@ class Task:
         with whole_file(path) as draft, zipfile.ZipFile(draft, "w") as file:
             names = [self._save_prompt(file, i) for i in range(len(self.prompts))]
             if self.tuned is not None:
-                file.writestr(TUNED, self.tuned.to_bytes())
-            file.writestr(HEAD, json.dumps(self._head(names), indent=1))
+                file.writestr(TUNED_FILE, self.tuned.to_bytes())
+            file.writestr(TASK_FILE, json.dumps(self._to_json(names), indent=1))
 
-    def _head(self, references: list[dict[str, str]]) -> dict[str, Any]:
+    def _to_json(self, references: list[dict[str, str]]) -> dict[str, Any]:
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -102,7 +102,7 @@ class Task:
             "settings": asdict(self.settings),
             "classes": {str(label): name for label, name in self.classes.items()},
             "references": references,
-            "tuned": None if self.tuned is None else TUNED,
+            "tuned": None if self.tuned is None else TUNED_FILE,
         }
 
     def _save_prompt(self, file: zipfile.ZipFile, index: int) -> dict[str, str]:
@@ -129,30 +129,30 @@ class Task:
             raise ValueError(f"Expected a task file, got {path.name}.")
         try:
             with zipfile.ZipFile(path) as file:
-                head = json.loads(file.read(HEAD))
-                _check_head(head, path)
-                return cls._read(file, head)
+                content = json.loads(file.read(TASK_FILE))
+                _check_format(content, path)
+                return cls._read(file, content)
         except OSError:
             raise
-        except DAMAGE as error:
+        except DAMAGED_FILE_ERRORS as error:
             raise ValueError(
                 f"Expected a task file, got {path.name}: {error}"
             ) from None
 
     @classmethod
-    def _read(cls, file: zipfile.ZipFile, head: dict[str, Any]) -> Self:
+    def _read(cls, file: zipfile.ZipFile, content: dict[str, Any]) -> Self:
         prompts = [
             Prompt(
                 image=_array(file.read(names["image"])),
                 labels=_array(file.read(names["labels"])),
             )
-            for names in head["references"]
+            for names in content["references"]
         ]
         return cls(
             prompts=tuple(prompts),
-            classes={int(k): str(name) for k, name in head["classes"].items()},
-            settings=restored(SessionSettings(), head["settings"]),
-            tuned=_tuned(file, head["tuned"]),
+            classes={int(k): str(name) for k, name in content["classes"].items()},
+            settings=restored(SessionSettings(), content["settings"]),
+            tuned=_tuned(file, content["tuned"]),
         )
 
 
@@ -186,13 +186,13 @@ def _tuned(file: zipfile.ZipFile, name: str | None) -> TunedPrompt | None:
     return None if name is None else TunedPrompt.from_bytes(file.read(name))
 
 
-def _check_head(head: Any, path: Path) -> None:
-    if not isinstance(head, dict) or head.get("format") != FORMAT:
+def _check_format(content: Any, path: Path) -> None:
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError("it is none of napari-seggpt")
-    if head.get("version") != VERSION:
+    version = content.get("version")
+    if version != VERSION:
         raise ValueError(
-            f"it is of version {head.get('version')!r}, which this napari-seggpt does "
-            "not know"
+            f"it is of version {version!r}, which this napari-seggpt does not know"
         )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Index = tuple[int | slice, ...]
 
 _UNNAMED = re.compile(r"(axis )?-?\d*")  # what napari calls an axis without a name
-RANKS = {"t": 0, "z": 1, "c": 3}  # of names; frames rarely run along channels
+AXIS_RANKS = {"t": 0, "z": 1, "c": 3}  # of names; frames rarely run along channels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +133,7 @@ def stack_axes(layer: Layer) -> list[tuple[int, str]]:
     spanned = _spanned_axes(names)
     lengths = [int(high - low) + 1 for low, high in layer.extent.data.T]
     axes = [at for at in range(layer.ndim) if at not in spanned]
-    axes.sort(key=lambda at: (lengths[at] == 1, RANKS.get(names[at] or "", 2), at))
+    axes.sort(key=lambda at: (lengths[at] == 1, AXIS_RANKS.get(names[at] or "", 2), at))
     return [(at, names[at] or f"axis {at}") for at in axes]
 
 

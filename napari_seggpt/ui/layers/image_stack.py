@@ -248,7 +248,7 @@ def to_numpy(block: Any) -> NDArray[Any]:
     """Turn a block of an array of any kind into numpy.
 
     Dask is computed without its callbacks: napari caches what it shows by a global one,
-    which a second thread would fill with frames that nobody looks at, and break.
+    which a second thread would fill with frames that are not shown, and break.
     """
     if is_dask(block):
         block = block.compute(callbacks=())

@@ -173,7 +173,7 @@ class LabelsLayer:
         """
         frame = frame_index(frame, len(self))
         data = self._present_data()
-        self._watcher.look()
+        self._watcher.check_history()
         data[self.axes.index(frame)] = _checked(labels, self.frame_shape, self.dtype)
         if self._watcher.history.forget(frame) and not self._is_history_told:
             self._is_history_told = True

@@ -10,7 +10,7 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_seggpt.ui.layers.image_stack import is_dask
-from napari_seggpt.ui.layers.napari_undo import UndoHistory
+from napari_seggpt.ui.layers.napari_undo import NapariUndoHistory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from napari_seggpt.ui.layers.frame_axes import FrameAxes
 
-SETTLE_MS = 150  # the view has stopped moving through the stack
-SUSPECT_MS = 300  # several refreshes by others are one
+VIEW_SETTLED_MS = 150  # the view has stopped moving through the stack
+ANY_FRAME_DELAY_MS = 300  # several refreshes by others are one
 
 Frames = frozenset[int] | None  # None: any
 
@@ -49,7 +49,7 @@ class LabelsWatcher:
 
     Attributes
     ----------
-    history : UndoHistory
+    history : NapariUndoHistory
         What napari could undo and redo.
     """
 
@@ -57,17 +57,17 @@ class LabelsWatcher:
     unusable = Signal(str)
 
     def __init__(self, layer: Labels, axes: FrameAxes) -> None:
-        self.history = UndoHistory(layer, axes)
+        self.history = NapariUndoHistory(layer, axes)
         self._layer = layer
         self._axes = axes
         self._data = layer.data
-        self._look = _look(layer)
+        self._view_state = _view_state(layer)
         self._stroke: frozenset[int] = frozenset()  # frames told of it
         self._queued: frozenset[int] = frozenset()
         self._is_own_refresh = False
-        self._queue_timer = single_shot(self._tell_queued)
-        self._settle_timer = single_shot(self._tell_shown)
-        self._suspect_timer = single_shot(self._tell_any)
+        self._queue_timer = single_shot(self._emit_queued)
+        self._settle_timer = single_shot(self._emit_shown)
+        self._any_frame_timer = single_shot(self._emit_any)
         self._listeners = {
             "paint": self._on_paint,
             "labels_update": self._on_labels_update,
@@ -83,7 +83,7 @@ class LabelsWatcher:
         for name, listener in self._listeners.items():
             getattr(self._layer.events, name).disconnect(listener)
         self._listeners = {}
-        for timer in (self._queue_timer, self._settle_timer, self._suspect_timer):
+        for timer in (self._queue_timer, self._settle_timer, self._any_frame_timer):
             timer.stop()
 
     @contextmanager
@@ -99,44 +99,44 @@ class LabelsWatcher:
 
     def flush(self) -> None:
         """Tell at once what waits for its turn."""
-        self.look()
-        self._tell_queued()
+        self.check_history()
+        self._emit_queued()
         if self._settle_timer.isActive():
-            self._tell_shown()
-        if self._suspect_timer.isActive():
-            self._tell_any()
+            self._emit_shown()
+        if self._any_frame_timer.isActive():
+            self._emit_any()
 
-    def look(self) -> None:
+    def check_history(self) -> None:
         """Notice an undo or redo that had no event; it is told soon."""
-        self._queue(self.history.news())
+        self._queue(self.history.changed_frames())
 
-    def _tell(self, frames: frozenset[int]) -> None:
+    def _emit(self, frames: frozenset[int]) -> None:
         if frames and not why_unusable(self._layer, self._axes):
             self.changed.emit(frames)
 
     def _queue(self, frames: Frames) -> None:
         """Tell of frames when the present event of the window is over."""
         if frames is None:
-            self._suspect()
+            self._emit_any_later()
         elif frames:
             self._queued |= frames
             self._queue_timer.start(0)
 
-    def _tell_queued(self) -> None:
+    def _emit_queued(self) -> None:
         self._queue_timer.stop()
         queued, self._queued = self._queued, frozenset()
-        self._tell(queued)
+        self._emit(queued)
 
-    def _tell_shown(self) -> None:
+    def _emit_shown(self) -> None:
         self._settle_timer.stop()
-        self._tell(shown_frames(self._layer, self._axes) or frozenset())
+        self._emit(shown_frames(self._layer, self._axes) or frozenset())
 
-    def _suspect(self) -> None:
+    def _emit_any_later(self) -> None:
         """Any frame may have changed; that is told once for all at about one time."""
-        self._suspect_timer.start(SUSPECT_MS)
+        self._any_frame_timer.start(ANY_FRAME_DELAY_MS)
 
-    def _tell_any(self) -> None:
-        self._suspect_timer.stop()
+    def _emit_any(self) -> None:
+        self._any_frame_timer.stop()
         if not why_unusable(self._layer, self._axes):
             self.changed.emit(None)
 
@@ -144,38 +144,38 @@ class LabelsWatcher:
 
     def _on_paint(self, event: Event) -> None:
         self._stroke = frozenset()
-        self.look()
+        self.check_history()
 
     def _on_labels_update(self, event: Event) -> None:
-        self._tell_queued()
-        frames = self.history.stroke_news()
+        self._emit_queued()
+        frames = self.history.stroke_frames()
         if frames is None:
-            self._suspect()
+            self._emit_any_later()
         else:
-            news, self._stroke = frames - self._stroke, self._stroke | frames
-            self._tell(news)
+            changed_frames, self._stroke = frames - self._stroke, self._stroke | frames
+            self._emit(changed_frames)
 
     def _on_set_data(self, event: Event) -> None:
         if self._is_own_refresh:
             return
-        undone = self.history.news()
+        undone = self.history.changed_frames()
         if undone is None:
-            self._suspect()
+            self._emit_any_later()
         told = undone or frozenset()
         if self._stroke and not self.history.is_stroke:  # it was aborted
             told, self._stroke = told | self._stroke, frozenset()
-        self._tell(told)
-        look, self._look = self._look, _look(self._layer)
-        if look != self._look:
-            self._settle_timer.start(SETTLE_MS)
+        self._emit(told)
+        check_history, self._view_state = self._view_state, _view_state(self._layer)
+        if check_history != self._view_state:
+            self._settle_timer.start(VIEW_SETTLED_MS)
         elif not told:
-            self._tell_shown()
-            self._suspect()
+            self._emit_shown()
+            self._emit_any_later()
 
     def _on_visible(self, event: Event) -> None:
         if self._layer.visible:
-            self.look()
-            self._suspect()
+            self.check_history()
+            self._emit_any_later()
 
     def _on_data(self, event: Event) -> None:
         if self._layer.data is not self._data:
@@ -185,7 +185,7 @@ class LabelsWatcher:
         if reason:
             self.unusable.emit(reason)
         else:
-            self._suspect()
+            self._emit_any_later()
 
 
 def shown_frames(layer: Labels, axes: FrameAxes) -> Frames:
@@ -203,7 +203,7 @@ def shown_frames(layer: Labels, axes: FrameAxes) -> Frames:
     return frozenset({frame} if 0 <= frame < len(axes) else ())
 
 
-def _look(layer: Labels) -> tuple[object, ...]:
+def _view_state(layer: Labels) -> tuple[object, ...]:
     """Return what, if it has changed, explains a refresh of unchanged labels."""
     view = layer._slice_input
     return (

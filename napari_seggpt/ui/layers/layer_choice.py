@@ -1,4 +1,4 @@
-"""Choice: which layers and which part of them are worked on."""
+"""LayerChoice: which layers and which part of them are worked on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AXIS_NAMES = {"t": "time (t)", "z": "depth (z)", "c": "channels (c)"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Choice:
+class LayerChoice:
     """What is worked on.
 
     Attributes
@@ -106,12 +106,12 @@ class Choice:
             kept=kept,
         )
 
-    def plain(self) -> Choice:
+    def plain(self) -> LayerChoice:
         """Return the choice of the same frames, of the channels and level at first."""
         channels = self._first_channels(self.channel_axis)
         return replace(self, channels=channels, mixed=(), level=0)
 
-    def with_axis(self, axis: int | None, shown: Sequence[float] = ()) -> Choice:
+    def with_axis(self, axis: int | None, shown: Sequence[float] = ()) -> LayerChoice:
         """Return the choice of another axis for frames; the others are fixed.
 
         Parameters
@@ -139,7 +139,7 @@ class Choice:
             fixed=fixed,
         )
 
-    def with_channel_axis(self, at: int | None) -> Choice:
+    def with_channel_axis(self, at: int | None) -> LayerChoice:
         """Return the choice with channels along one of the fixed axes, or none."""
         places = dict(self.fixed)
         if self.channel_axis is not None:
@@ -153,7 +153,7 @@ class Choice:
             fixed=tuple(sorted(places.items())),
         )
 
-    def with_fixed(self, at: int, index: int) -> Choice:
+    def with_fixed(self, at: int, index: int) -> LayerChoice:
         """Return the choice with another index on an axis."""
         return replace(
             self, fixed=tuple(sorted({**dict(self.fixed), at: index}.items()))
@@ -174,10 +174,10 @@ class Choice:
         ]
 
 
-def first_choice(image: Image, shown: Sequence[float] = ()) -> Choice:
+def first_choice(image: Image, shown: Sequence[float] = ()) -> LayerChoice:
     """Return the likeliest choice for an image layer, without labels."""
     axes = stack_axes(image)
-    return Choice(image=image).with_axis(axes[0][0] if axes else None, shown)
+    return LayerChoice(image=image).with_axis(axes[0][0] if axes else None, shown)
 
 
 def fits(stack: ImageStack | MixedStack, layer: Labels) -> bool:
@@ -238,7 +238,7 @@ def axis_title(layer: Image, axis: int, name: str) -> str:
 def unwrapped(layer: Any) -> Any:
     """Return a napari object itself, not napari's proxy of it for plugins.
 
-    What napari keeps private has to be looked at for the sake of undo.
+    The undo history of a layer is private, and the proxy does not show it.
     """
     with suppress(AttributeError):
         return layer.__wrapped__

@@ -1,4 +1,4 @@
-"""UndoHistory: what napari's undo could change, and taking frames out of that.
+"""NapariUndoHistory: what napari's undo could change, and taking frames out of that.
 
 napari keeps the history of a Labels layer in private attributes and offers no other
 way. Two kinds of edits ("atoms") are in it: painted boxes, since napari 0.8, and lists
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 DIRECTIONS = ("_undo_history", "_redo_history")
 
 
-class UndoHistory:
+class NapariUndoHistory:
     """Follows the undo history of a Labels layer, which items of it touch which frames.
 
     Parameters
@@ -45,9 +45,9 @@ class UndoHistory:
         self._known: dict[int, tuple[Item, Touched]] = {}
         self._stroke: Item = []
         self._num_seen = 0
-        self.news()
+        self.changed_frames()
 
-    def news(self) -> Touched:
+    def changed_frames(self) -> Touched:
         """Return the frames of items that came, went, or moved since the last call.
 
         So an undo or redo is noticed that napari tells nobody of, as on a hidden layer.
@@ -68,7 +68,7 @@ class UndoHistory:
             frames |= touched
         return frames
 
-    def stroke_news(self) -> Touched:
+    def stroke_frames(self) -> Touched:
         """Return the frames that a stroke has touched since the last call.
 
         napari puts a stroke into the history when it ends.
@@ -94,7 +94,7 @@ class UndoHistory:
         bool
             Whether something that could be undone or redone no longer can.
         """
-        self.news()
+        self.changed_frames()
         if any(touched is None for _, touched in self._known.values()):
             return self.drop()
         is_changed = self._forget_staged(frame)
@@ -104,7 +104,7 @@ class UndoHistory:
                 history.clear()
                 history.extend(item for item in kept if item)
                 is_changed = True
-        self.news()
+        self.changed_frames()
         return is_changed
 
     def _forget_staged(self, frame: int) -> bool:
@@ -124,7 +124,7 @@ class UndoHistory:
         had_items = any(histories)
         for history in histories:
             history.clear()
-        self.news()
+        self.changed_frames()
         return had_items
 
     def _without(self, item: Item, frame: int) -> Item:

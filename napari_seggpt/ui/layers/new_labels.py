@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 METADATA_KEY = "napari-seggpt"
 MEMORY_SHARE = 0.25  # of the free memory, that labels may take
-TILE = 512  # painting rewrites whole tiles
+MAX_CHUNK_SIDE = 512  # painting rewrites whole tiles
 OME_AXES = ("t", "c", "z", "y", "x")  # the order that OME-Zarr asks for
 OME_TYPES = {"t": "time", "c": "channel"}
 
@@ -166,7 +166,7 @@ def _create_zarr(
     group = zarr.create_group(
         str(path), zarr_format=3, attributes=_attributes(path, names, layer)
     )
-    tile = iter(min(length, TILE) for length in axes.frame_shape)
+    tile = iter(min(length, MAX_CHUNK_SIDE) for length in axes.frame_shape)
     return group.create_array(
         "0",
         shape=axes.shape,

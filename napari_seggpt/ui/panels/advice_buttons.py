@@ -1,4 +1,4 @@
-"""Advice: whether the references fit each other, and which frame to label next."""
+"""AdviceButtons: do the references fit each other, and what to label next."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from napari_seggpt.session import CheckedReference
-    from napari_seggpt.ui.work.dock_state import Workbench
+    from napari_seggpt.ui.work.workspace import Workspace
 
     Key = int | str
 
-POOR = 0.5  # Dice
+POOR_DICE = 0.5  # Dice
 
 
-class Advice:
+class AdviceButtons:
     """Two buttons, and what a worker finds out when they are pressed.
 
     Attributes
@@ -34,31 +34,31 @@ class Advice:
 
     changed = Signal()  # what was found of references
 
-    def __init__(self, bench: Workbench) -> None:
-        self._bench = bench
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
         self._job: Job[Any] | None = None
         self._checked: dict[Key, CheckedReference] = {}
         self._key = b""  # the references and settings that were checked
         self._frame: int | None = None
         self.check_button = button("Check", _CHECK, self.check)
         self.suggest_button = button("Suggest", _SUGGEST, self.suggest)
-        bench.desk_changed.connect(self._on_desk)
-        bench.references_changed.connect(self.refresh)
-        bench.runs_changed.connect(self.refresh)
+        workspace.active_changed.connect(self._on_active)
+        workspace.references_changed.connect(self.refresh)
+        workspace.runs_changed.connect(self.refresh)
 
     @property
     def found(self) -> Mapping[Key, CheckedReference]:
         """What was found of the references, while they are what was checked."""
-        session = self._bench.session
+        session = self._workspace.session
         if session is None or session.key != self._key:
             return {}
         return self._checked
 
     def refresh(self) -> None:
         """Enable what can be done."""
-        session = self._bench.session
+        session = self._workspace.session
         used = sum(r.enabled for r in session.references) if session else 0
-        is_free = self._job is None and not self._bench.is_running
+        is_free = self._job is None and not self._workspace.is_running
         self.check_button.setEnabled(is_free and used > 1)
         self.suggest_button.setEnabled(self._job is None and session is not None)
 
@@ -72,18 +72,21 @@ class Advice:
 
     def check(self) -> None:
         """Have each reference predicted from the others."""
-        session = self._bench.session
+        session = self._workspace.session
         if session is None or self._job is not None:
             return
         try:
             results = session.check_references()
         except ValueError as error:
-            self._bench.say(str(error), Tone.WARNING)
+            self._workspace.show_message(str(error), Tone.WARNING)
             return
         self._checked, self._key = {}, session.key
-        self._bench.say("Predicting each reference from the others...")
+        self._workspace.show_message("Predicting each reference from the others...")
         job = Job(lambda: results, self._take_checked, title="Checking references")
-        self._start(job, lambda: self._bench.say(*verdict([*self._checked.values()])))
+        self._start(
+            job,
+            lambda: self._workspace.show_message(*verdict([*self._checked.values()])),
+        )
 
     def _take_checked(self, checked: CheckedReference) -> None:
         self._checked[checked.key] = checked
@@ -93,11 +96,11 @@ class Advice:
 
     def suggest(self) -> None:
         """Have the frame found whose labels would help most, and go there."""
-        session = self._bench.session
+        session = self._workspace.session
         if session is None or self._job is not None:
             return
         results, self._frame = session.suggest_frame(), None
-        self._bench.say("Looking at frames...")
+        self._workspace.show_message("Looking at frames...")
         job = Job(lambda: results, self._take_frame, title="Looking at frames")
         self._start(job, self._show_frame)
 
@@ -120,16 +123,16 @@ class Advice:
         self._job = None
         self.refresh()
         if state is JobState.FAILED:
-            self._bench.say(str(job.error), Tone.ERROR)
+            self._workspace.show_message(str(job.error), Tone.ERROR)
         elif state is JobState.STOPPED:
-            self._bench.say("")
+            self._workspace.show_message("")
         else:
             then()
 
     def _show_frame(self) -> None:
-        session, frame = self._bench.session, self._frame
+        session, frame = self._workspace.session, self._frame
         if session is None or frame is None:
-            self._bench.say("Every frame is yours or approved already.")
+            self._workspace.show_message("Every frame is yours or approved already.")
             return
         if frame == session.least_certain():
             why = "the model is least sure of it"
@@ -137,10 +140,10 @@ class Advice:
             why = "it looks least like those that you have labelled"
         else:
             why = "it looks most like all the others"
-        self._bench.go_to(frame)
-        self._bench.say(f"Best label frame {frame} next: {why}.")
+        self._workspace.go_to(frame)
+        self._workspace.show_message(f"Best label frame {frame} next: {why}.")
 
-    def _on_desk(self) -> None:
+    def _on_active(self) -> None:
         self.close()
         self._checked = {}
         self.refresh()
@@ -162,13 +165,13 @@ def verdict(checked: Sequence[CheckedReference]) -> tuple[str, Tone]:
             "Look at its labels, or untick it."
         )
         return text, Tone.WARNING
-    if high < POOR:
+    if high < POOR_DICE:
         text = (
             f"The references predict each other poorly (Dice {low:.2f} to {high:.2f}). "
             "Look at their labels, or label more frames."
         )
         return text, Tone.WARNING
-    if low < POOR:
+    if low < POOR_DICE:
         worst = min(scores, key=lambda key: scores[key])
         text = (
             f"{_named(worst)} is predicted poorly from the others (Dice {low:.2f}; up "

@@ -18,33 +18,39 @@ from napari_seggpt.ui.layers.layer_choice import (
     unwrapped,
 )
 from napari_seggpt.ui.layers.navigation import place_in
-from napari_seggpt.ui.widgets.controls import Combo, Rows, Section, button, compact_spin
+from napari_seggpt.ui.widgets.controls import (
+    Combo,
+    FoldingSection,
+    FormRows,
+    button,
+    compact_spin,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari.layers import Layer
 
-    from napari_seggpt.ui.layers.layer_choice import Choice
-    from napari_seggpt.ui.widgets.controls import Row
-    from napari_seggpt.ui.work.dock_state import Workbench
+    from napari_seggpt.ui.layers.layer_choice import LayerChoice
+    from napari_seggpt.ui.widgets.controls import FormRow
+    from napari_seggpt.ui.work.workspace import Workspace
 
 
-class DataPanel(Section):
+class DataPanel(FoldingSection):
     """Chooses image, axis, channels, level and labels."""
 
-    def __init__(self, bench: Workbench) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         super().__init__("1  Data")
-        self._bench = bench
+        self._workspace = workspace
         self.image_box, self.axis_box = Combo(), Combo()
         self.level_box, self.labels_box = Combo(), Combo()
         self.channels_button = _Multiple(self._on_channels, MAX_CHANNELS)
         self.mix_button = _Multiple(self._on_mixed, MAX_CHANNELS - 1)
-        self.new_button = button("New", _NEW, bench.make_labels)
-        self._rows = Rows()
+        self.new_button = button("New", _NEW, workspace.make_labels)
+        self._rows = FormRows()
         self._rows.add("Image", self.image_box, "The image layer to be labelled.")
         self._axis_row = self._rows.add("Frames", self.axis_box, _AXIS)
-        self._other_axes: list[tuple[Row, _OtherAxis]] = []
+        self._other_axes: list[tuple[FormRow, _OtherAxis]] = []
         self._add_further_rows()
         self.rows.addLayout(self._rows)
         for box, slot in (
@@ -54,8 +60,8 @@ class DataPanel(Section):
             (self.labels_box, self._on_labels),
         ):
             box.currentIndexChanged.connect(slot)
-        bench.choice_changed.connect(self.refresh)
-        bench.desk_changed.connect(self._summarise)
+        workspace.choice_changed.connect(self.refresh)
+        workspace.active_changed.connect(self._summarise)
 
     def _add_further_rows(self) -> None:
         for _ in range(MAX_OTHER_AXES):
@@ -77,11 +83,11 @@ class DataPanel(Section):
 
     @property
     def _layers(self) -> list[Layer]:
-        return [unwrapped(layer) for layer in self._bench.viewer.layers]
+        return [unwrapped(layer) for layer in self._workspace.viewer.layers]
 
     def refresh(self) -> None:
         """Show the layers that there are, and what is chosen of them."""
-        choice, layers = self._bench.choice, self._layers
+        choice, layers = self._workspace.choice, self._layers
         images = [layer for layer in layers if is_picture(layer)]
         self.image_box.fill([(x.name, x) for x in images] or [_NONE], choice.image)
         self.image_box.setEnabled(bool(images))
@@ -95,7 +101,7 @@ class DataPanel(Section):
             self._show_pictures(choice.image, choice, layers)
         self._summarise()
 
-    def _show_labels(self, choice: Choice, layers: list[Layer]) -> None:
+    def _show_labels(self, choice: LayerChoice, layers: list[Layer]) -> None:
         found: list[tuple[str, object]] = [
             (layer.name, layer) for layer in layers if isinstance(layer, Labels)
         ]
@@ -105,7 +111,7 @@ class DataPanel(Section):
         self.labels_box.setEnabled(bool(found) and choice.image is not None)
         self.new_button.setEnabled(choice.image is not None)
 
-    def _show_axes(self, image: Image, choice: Choice) -> None:
+    def _show_axes(self, image: Image, choice: LayerChoice) -> None:
         axes = stack_axes(image)
         self._axis_row.set_visible(bool(axes))
         titles = [(axis_title(image, at, name), at) for at, name in axes]
@@ -119,7 +125,9 @@ class DataPanel(Section):
             index = dict(choice.fixed).get(at, 0)
             field.show_axis(at, shape[at], index, is_channels, can_mix=not image.rgb)
 
-    def _show_pictures(self, image: Image, choice: Choice, layers: list[Layer]) -> None:
+    def _show_pictures(
+        self, image: Image, choice: LayerChoice, layers: list[Layer]
+    ) -> None:
         if choice.channel_axis is not None:
             count = level_data(image, 0).shape[choice.channel_axis]
             names: list[tuple[str, object]] = [(str(i), i) for i in range(count)]
@@ -137,56 +145,60 @@ class DataPanel(Section):
         )
 
     def _summarise(self) -> None:
-        desk = self._bench.desk
-        if desk is None:
+        layer_session = self._workspace.active
+        if layer_session is None:
             self.set_summary("")
             return
-        height, width = desk.labels.frame_shape
-        count = len(desk.labels)
+        height, width = layer_session.labels.frame_shape
+        count = len(layer_session.labels)
         frames = "1 frame" if count == 1 else f"{count} frames"
         self.set_summary(f"{frames}, {width} x {height}")
 
     # -- choosing ------------------------------------------------------------------
 
     def _on_image(self, _: int) -> None:
-        self._bench.choose_image(self.image_box.currentData(), self._layers)
+        self._workspace.choose_image(self.image_box.currentData(), self._layers)
 
     def _on_axis(self, _: int) -> None:
-        choice = self._bench.choice
+        choice = self._workspace.choice
         if choice.image is not None:
-            place = place_in(self._bench.viewer, choice.image)
+            place = place_in(self._workspace.viewer, choice.image)
             self._choose(choice.with_axis(self.axis_box.currentData(), place))
 
     def _on_fixed(self, at: int, index: int) -> None:
-        self._choose(self._bench.choice.with_fixed(at, index))
+        self._choose(self._workspace.choice.with_fixed(at, index))
 
     def _on_channel_axis(self, at: int, is_on: bool) -> None:
-        self._choose(self._bench.choice.with_channel_axis(at if is_on else None))
+        self._choose(self._workspace.choice.with_channel_axis(at if is_on else None))
 
     def _on_channels(self, chosen: list[object]) -> None:
         channels = tuple(x for x in chosen if isinstance(x, int))
-        self._choose(replace(self._bench.choice, channels=channels))
+        self._choose(replace(self._workspace.choice, channels=channels))
 
     def _on_mixed(self, chosen: list[object]) -> None:
         layers = tuple(x for x in chosen if isinstance(x, Image))
-        self._choose(replace(self._bench.choice, mixed=layers))
+        self._choose(replace(self._workspace.choice, mixed=layers))
 
     def _on_level(self, _: int) -> None:
-        self._choose(replace(self._bench.choice, level=self.level_box.currentData()))
+        self._choose(
+            replace(self._workspace.choice, level=self.level_box.currentData())
+        )
 
     def _on_labels(self, _: int) -> None:
-        self._choose(replace(self._bench.choice, labels=self.labels_box.currentData()))
+        self._choose(
+            replace(self._workspace.choice, labels=self.labels_box.currentData())
+        )
 
-    def _choose(self, choice: Choice) -> None:
+    def _choose(self, choice: LayerChoice) -> None:
         """Choose, but not labels that no longer fit: others do, or new ones."""
-        if choice.labels is None or choice.labels is not self._bench.choice.labels:
-            self._bench.choose(choice)
+        if choice.labels is None or choice.labels is not self._workspace.choice.labels:
+            self._workspace.choose(choice)
             return
         try:
             is_fit = fits(choice.stack(), choice.labels)
         except ValueError:
             is_fit = False
-        self._bench.choose(choice if is_fit else replace(choice, labels=None))
+        self._workspace.choose(choice if is_fit else replace(choice, labels=None))
 
 
 class _OtherAxis(QWidget):
@@ -231,10 +243,10 @@ class _OtherAxis(QWidget):
 class _Multiple(QToolButton):
     """A button whose menu ticks some of several things."""
 
-    def __init__(self, on_chosen: Callable[[list[object]], None], most: int) -> None:
+    def __init__(self, on_chosen: Callable[[list[object]], None], limit: int) -> None:
         super().__init__()
         self._on_chosen = on_chosen
-        self._most = most
+        self._limit = limit
         self._menu = QMenu(self)
         self.setMenu(self._menu)
         self.setProperty("role", "flat")
@@ -258,7 +270,7 @@ class _Multiple(QToolButton):
 
     def _on_triggered(self, _: bool) -> None:
         chosen = [a.data() for a in self._menu.actions() if a.isChecked()]
-        self._on_chosen(chosen[: self._most])
+        self._on_chosen(chosen[: self._limit])
 
 
 MAX_OTHER_AXES = 3

@@ -16,8 +16,8 @@ from napari_seggpt.ui.layers.layer_choice import (
     is_picture,
     unwrapped,
 )
-from napari_seggpt.ui.panels.task_files import TaskFiles
-from napari_seggpt.ui.widgets.controls import Combo, Rows, button, muted
+from napari_seggpt.ui.panels.task_files import TaskFileButtons
+from napari_seggpt.ui.widgets.controls import Combo, FormRows, button, muted
 from napari_seggpt.ui.work.jobs import Job
 from napari_seggpt.ui.work.messages import Tone
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from napari_seggpt.frames import Frames
     from napari_seggpt.session import FrameLabels
-    from napari_seggpt.ui.work.dock_state import Workbench
+    from napari_seggpt.ui.work.workspace import Workspace
 
-MOST = 16  # frames that are taken from a stack
+MAX_EXAMPLES = 16  # frames that are taken from a stack
 
 
 class ExamplesForm(QWidget):
@@ -36,13 +36,13 @@ class ExamplesForm(QWidget):
 
     added = Signal()
 
-    def __init__(self, bench: Workbench) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         super().__init__()
-        self._bench = bench
+        self._workspace = workspace
         self._job: Job[tuple[str, Prompt]] | None = None
         self.image_box, self.labels_box = Combo(), Combo()
         self.add_button = button("Add", _ADD, self.add)
-        rows = Rows()
+        rows = FormRows()
         rows.add("Image", self.image_box, "Another image layer, of any size.")
         rows.add("Labels", self.labels_box, "Its labels.")
         layout = QVBoxLayout(self)
@@ -51,17 +51,17 @@ class ExamplesForm(QWidget):
         layout.addWidget(muted(_ABOUT))
         layout.addLayout(rows)
         layout.addWidget(self.add_button)
-        self.task_files = TaskFiles(bench)
+        self.task_files = TaskFileButtons(workspace)
         layout.addWidget(self.task_files)
         self.image_box.currentIndexChanged.connect(self._offer_labels)
 
     def refresh(self) -> None:
         """Offer the layers that there are."""
-        layers = [unwrapped(layer) for layer in self._bench.viewer.layers]
+        layers = [unwrapped(layer) for layer in self._workspace.viewer.layers]
         images: list[tuple[str, object]] = [
             (x.name, x)
             for x in layers
-            if is_picture(x) and x is not self._bench.choice.image
+            if is_picture(x) and x is not self._workspace.choice.image
         ]
         self.image_box.fill(images or [_NO_IMAGE], self.image_box.currentData())
         self.image_box.setEnabled(bool(images))
@@ -72,13 +72,13 @@ class ExamplesForm(QWidget):
         found: list[tuple[str, object]] = []
         if image is not None:
             stack = first_choice(image).stack()
-            layers = [unwrapped(layer) for layer in self._bench.viewer.layers]
+            layers = [unwrapped(layer) for layer in self._workspace.viewer.layers]
             found = [
                 (x.name, x) for x in layers if isinstance(x, Labels) and fits(stack, x)
             ]
         self.labels_box.fill(found or [_NO_LABELS], self.labels_box.currentData())
         self.labels_box.setEnabled(bool(found))
-        self.add_button.setEnabled(bool(found) and self._bench.desk is not None)
+        self.add_button.setEnabled(bool(found) and self._workspace.active is not None)
 
     def add(self) -> None:
         """Add the labelled frames of the layers; a worker reads them."""
@@ -97,8 +97,8 @@ class ExamplesForm(QWidget):
 
     def _take(self, found: tuple[str, Prompt]) -> None:
         name, prompt = found
-        if self._bench.session is not None:
-            self._bench.session.add_prompt(prompt, name)
+        if self._workspace.session is not None:
+            self._workspace.session.add_prompt(prompt, name)
 
     def _on_ended(self, labels: LabelsLayer) -> None:
         job, self._job = self._job, None
@@ -106,9 +106,11 @@ class ExamplesForm(QWidget):
         if job is None:
             return
         if job.error is not None:
-            self._bench.say(str(job.error), Tone.ERROR)
+            self._workspace.show_message(str(job.error), Tone.ERROR)
         elif not job.done:
-            self._bench.say(f"There are no labels in {labels.name}.", Tone.WARNING)
+            self._workspace.show_message(
+                f"There are no labels in {labels.name}.", Tone.WARNING
+            )
         else:
             self.added.emit()
 
@@ -131,7 +133,7 @@ def labelled_frames(
         title = name if len(stack) == 1 else f"{name} {frame}"
         yield title, Prompt(image=stack[frame], labels=frame_labels)
         found += 1
-        if found == MOST:
+        if found == MAX_EXAMPLES:
             return
 
 

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QWidget
 
 from napari_seggpt.model.cards import MODELS, locate, readable
 from napari_seggpt.settings import Device
-from napari_seggpt.ui.widgets.controls import Combo, Rows, button, muted
+from napari_seggpt.ui.widgets.controls import Combo, FormRows, button, muted
 from napari_seggpt.ui.widgets.style import with_links
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.messages import Tone
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_seggpt.ui.widgets.style import Tones
-    from napari_seggpt.ui.work.dock_state import Workbench
+    from napari_seggpt.ui.work.workspace import Workspace
 
 POLL_MS = 200
 OWN_FILE = "own file"
@@ -51,8 +51,8 @@ class ModelFetch:
 
     changed = Signal()
 
-    def __init__(self, bench: Workbench) -> None:
-        self._bench = bench
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
         self._job: Job[object] | None = None
         self._stop = threading.Event()
         self.downloaded = (0, 0)
@@ -90,7 +90,7 @@ class ModelFetch:
 
     def _fetch(self, name: str) -> Iterator[bool]:
         try:
-            self._bench.models.get(name, self._report)
+            self._workspace.models.get(name, self._report)
         except _StoppedError:
             return
         yield True
@@ -104,9 +104,11 @@ class ModelFetch:
         job, self._job = self._job, None
         self._timer.stop()
         if job is not None and job.error is not None:
-            self._bench.say(str(job.error), Tone.ERROR)
+            self._workspace.show_message(str(job.error), Tone.ERROR)
         elif self._stop.is_set():
-            self._bench.say("The download was stopped. It goes on where it was.")
+            self._workspace.show_message(
+                "The download was stopped. It goes on where it was."
+            )
         self.changed.emit()
 
 
@@ -117,13 +119,13 @@ class _StoppedError(Exception):
 class ModelRows(QWidget):
     """Chooses model and device, and says what they cost."""
 
-    def __init__(self, bench: Workbench) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         super().__init__()
-        self._bench = bench
-        self._fetch = ModelFetch(bench)
+        self._workspace = workspace
+        self._fetch = ModelFetch(workspace)
         self._tones: Tones | None = None
         self._here: dict[str, bool] = {}
-        self._look: Job[tuple[str, bool]] | None = None
+        self._search: Job[tuple[str, bool]] | None = None
         self._is_closed = False
         self.model_box, self.device_box = Combo(), Combo()
         self.about_label = muted()
@@ -134,12 +136,12 @@ class ModelRows(QWidget):
         self.model_box.currentIndexChanged.connect(self._on_model)
         self.device_box.currentIndexChanged.connect(self._on_device)
         self._fetch.changed.connect(self._show_about)
-        bench.settings_changed.connect(self.refresh)
-        bench.runs_changed.connect(self._show_time)
+        workspace.settings_changed.connect(self.refresh)
+        workspace.runs_changed.connect(self._show_time)
         self.refresh()
 
     def _lay_out(self) -> None:
-        rows = Rows()
+        rows = FormRows()
         rows.add("Model", self.model_box, _MODEL)
         self._about = QWidget()
         line = QHBoxLayout(self._about)
@@ -165,7 +167,7 @@ class ModelRows(QWidget):
 
     def refresh(self) -> None:
         """Show what is chosen."""
-        settings = self._bench.settings
+        settings = self._workspace.settings
         choices: list[tuple[str, object]] = [(_title(name), name) for name in MODELS]
         if settings.model not in MODELS:
             choices.append((Path(settings.model).name, settings.model))
@@ -175,34 +177,34 @@ class ModelRows(QWidget):
             [(DEVICES[name], name) for name in get_args(Device)],
             settings.prediction.device,
         )
-        self._look_for(settings.model)
+        self._search_for(settings.model)
         self._show_about()
         self._show_time()
 
-    def _look_for(self, name: str) -> None:
+    def _search_for(self, name: str) -> None:
         """Have a worker see whether the weights of a published model are here."""
         is_known = name in self._here or name not in MODELS
-        is_busy = self._look is not None or self._is_closed
+        is_busy = self._search is not None or self._is_closed
         if is_known or is_busy or MODELS[name].repo is None:
             return
-        self._look = Job(
+        self._search = Job(
             lambda: iter([(name, locate(name) is not None)]),
             self._take,
             title="Looking for the model",
         )
-        self._look.ended.connect(self._on_looked)
-        self._look.start()
+        self._search.ended.connect(self._on_searched)
+        self._search.start()
 
     def _take(self, found: tuple[str, bool]) -> None:
         name, is_here = found
         self._here[name] = is_here
 
-    def _on_looked(self, _: JobState) -> None:
-        self._look = None
+    def _on_searched(self, _: JobState) -> None:
+        self._search = None
         self._show_about()
 
     def _show_about(self) -> None:
-        name = self._bench.settings.model
+        name = self._workspace.settings.model
         card = MODELS.get(name)
         is_published = card is not None and card.repo is not None
         self._about.setVisible(is_published)
@@ -223,8 +225,8 @@ class ModelRows(QWidget):
             self.fetch_button.setVisible(True)
             return
         is_here = self._here.get(name)
-        if is_here is None and self._look is None:
-            self._look_for(name)
+        if is_here is None and self._search is None:
+            self._search_for(name)
         where = "on this computer" if is_here else "to be fetched once"
         text = f"{size}, {licence}, {where}"
         self.about_label.setText(with_links(text, self._tones) if self._tones else text)
@@ -232,7 +234,7 @@ class ModelRows(QWidget):
         self.fetch_button.setVisible(is_here is False)
 
     def _show_time(self) -> None:
-        seconds = self._bench.seconds_per_frame
+        seconds = self._workspace.seconds_per_frame
         if seconds is None:
             self.time_label.setText("time unknown")
             self.time_label.setToolTip("The first run measures what a frame takes.")
@@ -246,9 +248,9 @@ class ModelRows(QWidget):
         name = self.model_box.currentData()
         if name == OWN_FILE:
             name = self._ask_for_file()
-        settings = self._bench.settings
+        settings = self._workspace.settings
         if name:
-            self._bench.settings = replace(settings, model=name)
+            self._workspace.settings = replace(settings, model=name)
         self.refresh()
 
     def _ask_for_file(self) -> str:
@@ -258,12 +260,12 @@ class ModelRows(QWidget):
         return str(path)
 
     def _on_device(self, _: int) -> None:
-        settings = self._bench.settings
+        settings = self._workspace.settings
         prediction = replace(settings.prediction, device=self.device_box.currentData())
-        self._bench.settings = replace(settings, prediction=prediction)
+        self._workspace.settings = replace(settings, prediction=prediction)
 
     def _on_fetch(self) -> None:
-        name = self._bench.settings.model
+        name = self._workspace.settings.model
         if self._fetch.is_on:
             self._fetch.stop()
         else:
@@ -271,11 +273,11 @@ class ModelRows(QWidget):
             self._fetch.start(name)
 
     def close_jobs(self) -> None:
-        """Fetch and look no more."""
+        """Stop fetching and searching."""
         self._is_closed = True
         self._fetch.close()
-        if self._look is not None:
-            self._look.close()
+        if self._search is not None:
+            self._search.close()
 
 
 def _title(name: str) -> str:

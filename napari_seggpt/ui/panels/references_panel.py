@@ -12,34 +12,34 @@ from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel
 from napari_seggpt.session import FrameStatus
 from napari_seggpt.ui.keys import with_key
 from napari_seggpt.ui.layers.class_names import class_names, name_class
-from napari_seggpt.ui.panels.advice_buttons import Advice, described
+from napari_seggpt.ui.panels.advice_buttons import AdviceButtons, described
 from napari_seggpt.ui.panels.examples_form import ExamplesForm
 from napari_seggpt.ui.widgets.class_list import ClassList
-from napari_seggpt.ui.widgets.controls import Section, button, muted, row_of
+from napari_seggpt.ui.widgets.controls import FoldingSection, button, muted, row_of
 from napari_seggpt.ui.widgets.thumbnails import Thumbnails
-from napari_seggpt.ui.work.previews import MANY, key_of, overlaid
+from napari_seggpt.ui.work.previews import MAX_PREVIEWS, overlaid, reference_key
 
 if TYPE_CHECKING:
     from napari.layers import Labels
 
     from napari_seggpt.session import Reference
     from napari_seggpt.ui.widgets.style import Tones
-    from napari_seggpt.ui.work.dock_state import Workbench
-    from napari_seggpt.ui.work.previews import Key, Look
+    from napari_seggpt.ui.work.previews import Key, Preview
+    from napari_seggpt.ui.work.workspace import Workspace
 
 
-class ReferencesPanel(Section):
+class ReferencesPanel(FoldingSection):
     """Shows references and labels, and says when objects are too small."""
 
-    def __init__(self, bench: Workbench) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         super().__init__("2  References")
-        self._bench = bench
+        self._workspace = workspace
         self.thumbnails = Thumbnails()
-        self.toggle_button = button("", _TOGGLE, bench.toggle_reference)
+        self.toggle_button = button("", _TOGGLE, workspace.toggle_reference)
         self.others_button = button("Other layers", _OTHERS, self._toggle_others)
         self.others_button.setCheckable(True)
-        self.advice = Advice(bench)
-        self.examples = ExamplesForm(bench)
+        self.advice = AdviceButtons(workspace)
+        self.examples = ExamplesForm(workspace)
         self.examples.setVisible(False)
         self.classes = ClassList()
         self.none_label = muted("No frame has labels yet.")
@@ -66,15 +66,15 @@ class ReferencesPanel(Section):
         return box, label, fix
 
     def _connect(self) -> None:
-        bench = self._bench
-        bench.desk_changed.connect(self.refresh)
-        bench.references_changed.connect(self.refresh)
-        bench.looks_changed.connect(self.refresh_looks)
+        workspace = self._workspace
+        workspace.active_changed.connect(self.refresh)
+        workspace.references_changed.connect(self.refresh)
+        workspace.previews_changed.connect(self.refresh_previews)
         self.advice.changed.connect(self._show_captions)
-        bench.locks_changed.connect(self._show_classes)
-        bench.settings_changed.connect(self._show_tiles)
-        bench.current_changed.connect(self._show_current)
-        bench.choice_changed.connect(self._offer_layers)
+        workspace.locks_changed.connect(self._show_classes)
+        workspace.settings_changed.connect(self._show_tiles)
+        workspace.current_changed.connect(self._show_current)
+        workspace.choice_changed.connect(self._offer_layers)
         self.thumbnails.chosen.connect(self._on_chosen)
         self.thumbnails.ticked.connect(self._on_ticked)
         self.thumbnails.removed.connect(self._on_removed)
@@ -97,31 +97,31 @@ class ReferencesPanel(Section):
 
     @property
     def _references(self) -> list[Reference]:
-        session = self._bench.session
-        return list(session.references)[:MANY] if session else []
+        session = self._workspace.session
+        return list(session.references)[:MAX_PREVIEWS] if session else []
 
-    def _look(self, reference: Reference) -> Look | None:
-        desk = self._bench.desk
-        return desk.looks.get(reference) if desk else None
+    def _preview(self, reference: Reference) -> Preview | None:
+        layer_session = self._workspace.active
+        return layer_session.previews.get(reference) if layer_session else None
 
     def refresh(self) -> None:
         """Show the references that there are."""
         references = self._references
-        self.thumbnails.show_keys([key_of(each) for each in references])
+        self.thumbnails.show_keys([reference_key(each) for each in references])
         self._show_captions()
         self._show_current()
-        self.others_button.setEnabled(self._bench.desk is not None)
+        self.others_button.setEnabled(self._workspace.active is not None)
         self.none_label.setVisible(not references)
         self.thumbnails.setVisible(bool(references))
         used = sum(each.enabled for each in references)
         self.set_summary(f"{used} in use" if references else "")
-        self.refresh_looks()
+        self.refresh_previews()
 
     def _show_captions(self) -> None:
-        found, desk = self.advice.found, self._bench.desk
-        names = class_names(desk.labels.layer) if desk else {}
+        found, layer_session = self.advice.found, self._workspace.active
+        names = class_names(layer_session.labels.layer) if layer_session else {}
         for row, each in enumerate(self._references[: self.thumbnails.count()]):
-            checked = found.get(key_of(each))
+            checked = found.get(reference_key(each))
             caption = str(each.frame) if each.name is None else each.name
             if checked is not None and checked.score is not None:
                 caption += f": {checked.score:.2f}"
@@ -134,34 +134,38 @@ class ReferencesPanel(Section):
             )
 
     def _show_current(self) -> None:
-        frame, has_desk = self._bench.current, self._bench.desk is not None
+        frame, has_desk = self._workspace.current, self._workspace.active is not None
         is_one = self.thumbnails.mark(frame)
         text = f"Remove {frame}" if is_one else f"Add {frame}"
         self.toggle_button.setText(with_key(text if has_desk else "Add", "reference"))
         self.toggle_button.setEnabled(has_desk)
 
-    def refresh_looks(self) -> None:
+    def refresh_previews(self) -> None:
         """Show the pictures and labels that are known by now."""
-        desk = self._bench.desk
+        layer_session = self._workspace.active
         for row, each in enumerate(self._references):
-            look = self._look(each)
-            if desk is None or look is None or row >= self.thumbnails.count():
+            preview = self._preview(each)
+            if (
+                layer_session is None
+                or preview is None
+                or row >= self.thumbnails.count()
+            ):
                 continue
-            colors = _colors(desk.labels.layer, look.labels)
-            self.thumbnails.show_picture(row, overlaid(look, colors))
+            colors = _colors(layer_session.labels.layer, preview.labels)
+            self.thumbnails.show_picture(row, overlaid(preview, colors))
         self._show_classes()
         self._show_tiles()
 
     def _show_classes(self) -> None:
-        desk = self._bench.desk
-        looks = [self._look(each) for each in self._references]
-        found = {i for look in looks if look is not None for i in look.ids}
-        locked = desk.session.locked_labels if desk else frozenset()
+        layer_session = self._workspace.active
+        previews = [self._preview(each) for each in self._references]
+        found = {i for preview in previews if preview is not None for i in preview.ids}
+        locked = layer_session.session.locked_labels if layer_session else frozenset()
         labels = sorted(found | locked)
         self.classes.setVisible(bool(labels))
-        if desk is None or not labels:
+        if layer_session is None or not labels:
             return
-        layer = desk.labels.layer
+        layer = layer_session.labels.layer
         values = _colors(layer, np.array(labels))
         colors = {
             label: QColor.fromRgbF(*(float(x) for x in value[:3]))
@@ -170,40 +174,40 @@ class ReferencesPanel(Section):
         self.classes.show_labels(labels, colors, class_names(layer), locked)
 
     def _show_tiles(self) -> None:
-        look = self._smallest
-        settings = self._bench.settings.prediction.tiling
-        is_needed = look is not None and look.scale is not None
+        preview = self._smallest
+        settings = self._workspace.settings.prediction.tiling
+        is_needed = preview is not None and preview.scale is not None
         self.tiles_box.setVisible(is_needed and not settings.enabled)
-        if look is not None:
+        if preview is not None:
             self.tiles_label.setText(
-                f"Smallest objects: {look.side:.1f} pixels wide for the model, which "
-                "squeezes frames and may miss them."
+                f"Smallest objects: {preview.side:.1f} pixels wide for the model, "
+                "which squeezes frames and may miss them."
             )
 
     def _drawn(self, reference: Reference) -> bool:
         """Whether a person drew all of it: what was predicted may have specks."""
-        session = self._bench.session
+        session = self._workspace.session
         if reference.frame is None or session is None:
             return True
         return session.status(reference.frame) is FrameStatus.REFERENCE
 
     @property
-    def _smallest(self) -> Look | None:
+    def _smallest(self) -> Preview | None:
         drawn = [x for x in self._references if x.enabled and self._drawn(x)]
-        looks = [self._look(each) for each in drawn]
-        known = [look for look in looks if look is not None]
-        return min(known, key=lambda look: look.side, default=None)
+        previews = [self._preview(each) for each in drawn]
+        known = [preview for preview in previews if preview is not None]
+        return min(known, key=lambda preview: preview.side, default=None)
 
     # -- acting --------------------------------------------------------------------
 
     def _use_tiles(self) -> None:
-        look, settings = self._smallest, self._bench.settings
-        if look is None or look.scale is None:
+        preview, settings = self._smallest, self._workspace.settings
+        if preview is None or preview.scale is None:
             return
-        tiling = replace(settings.prediction.tiling, enabled=True, scale=look.scale)
+        tiling = replace(settings.prediction.tiling, enabled=True, scale=preview.scale)
         prediction = replace(settings.prediction, tiling=tiling)
-        self._bench.settings = replace(settings, prediction=prediction)
-        self._bench.say(
+        self._workspace.settings = replace(settings, prediction=prediction)
+        self._workspace.show_message(
             "Frames are cut into tiles now, which takes longer. Advanced settings "
             "switch it off."
         )
@@ -220,10 +224,10 @@ class ReferencesPanel(Section):
 
     def _on_chosen(self, key: Key) -> None:
         if isinstance(key, int):
-            self._bench.go_to(key)
+            self._workspace.go_to(key)
 
     def _on_ticked(self, key: Key, is_on: bool) -> None:
-        session = self._bench.session
+        session = self._workspace.session
         if session is None:
             return
         if isinstance(key, int):
@@ -232,7 +236,7 @@ class ReferencesPanel(Section):
             session.set_prompt_enabled(key, is_on)
 
     def _on_removed(self, key: Key) -> None:
-        session = self._bench.session
+        session = self._workspace.session
         if session is None:
             return
         if isinstance(key, int):
@@ -241,15 +245,15 @@ class ReferencesPanel(Section):
             session.remove_prompt(key)
 
     def _on_label(self, label: int) -> None:
-        if self._bench.desk is not None:
-            self._bench.desk.labels.layer.selected_label = label
+        if self._workspace.active is not None:
+            self._workspace.active.labels.layer.selected_label = label
 
     def _on_named(self, label: int, name: str) -> None:
-        if self._bench.desk is not None:
-            name_class(self._bench.desk.labels.layer, label, name)
+        if self._workspace.active is not None:
+            name_class(self._workspace.active.labels.layer, label, name)
 
     def _on_locked(self, label: int, is_on: bool) -> None:
-        session = self._bench.session
+        session = self._workspace.session
         if session is not None:
             (session.lock_label if is_on else session.unlock_label)(label)
 

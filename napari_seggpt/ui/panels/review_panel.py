@@ -6,49 +6,49 @@ from typing import TYPE_CHECKING
 
 from napari_seggpt.session import FrameStatus
 from napari_seggpt.ui.keys import with_key
-from napari_seggpt.ui.panels.uncertainty import Uncertainty
-from napari_seggpt.ui.widgets.controls import Section, button, muted, row_of
+from napari_seggpt.ui.panels.uncertainty import UncertaintyButton
+from napari_seggpt.ui.widgets.controls import FoldingSection, button, muted, row_of
 from napari_seggpt.ui.widgets.frame_strip import FrameStrip, legend
 from napari_seggpt.ui.work.throttle import Throttle
 
 if TYPE_CHECKING:
     from napari_seggpt.ui.widgets.style import Tones
-    from napari_seggpt.ui.work.dock_state import Workbench
+    from napari_seggpt.ui.work.workspace import Workspace
 
-NEWS_MS = 60
+THROTTLE_MS = 60
 
 
-class ReviewPanel(Section):
+class ReviewPanel(FoldingSection):
     """Shows the status of all frames, and goes to those to look at."""
 
-    def __init__(self, bench: Workbench) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         super().__init__("4  Review")
-        self._bench = bench
+        self._workspace = workspace
         self._tones: Tones | None = None
         self.strip = FrameStrip()
         self.strip.setToolTip("")
         self.legend = muted()
         self.previous_button = button(
-            with_key("Previous", "previous"), _PREVIOUS, lambda: bench.review(-1)
+            with_key("Previous", "previous"), _PREVIOUS, lambda: workspace.review(-1)
         )
         self.next_button = button(
-            with_key("Next", "next"), _NEXT, lambda: bench.review(1)
+            with_key("Next", "next"), _NEXT, lambda: workspace.review(1)
         )
         self.approve_button = button(
-            with_key("Approve", "approve"), _APPROVE, bench.toggle_approval
+            with_key("Approve", "approve"), _APPROVE, workspace.toggle_approval
         )
-        self.least_button = button("Least sure", _LEAST, bench.go_to_least_certain)
-        self.uncertainty = Uncertainty(bench)
+        self.least_button = button("Least sure", _LEAST, workspace.go_to_least_certain)
+        self.uncertainty = UncertaintyButton(workspace)
         self.rows.addWidget(self.strip)
         self.rows.addWidget(self.legend)
         self.rows.addLayout(row_of(self.previous_button, self.next_button))
         self.rows.addWidget(self.approve_button)
         self.rows.addLayout(row_of(self.least_button, self.uncertainty.button))
-        self._show_counts = Throttle(self._on_counts, NEWS_MS, self)
-        self.strip.frame_clicked.connect(bench.go_to)
-        bench.desk_changed.connect(self.refresh)
-        bench.statuses_changed.connect(self._on_statuses)
-        bench.current_changed.connect(self._on_current)
+        self._show_counts = Throttle(self._on_counts, THROTTLE_MS, self)
+        self.strip.frame_clicked.connect(workspace.go_to)
+        workspace.active_changed.connect(self.refresh)
+        workspace.statuses_changed.connect(self._on_statuses)
+        workspace.current_changed.connect(self._on_current)
 
     def set_tones(self, colors: Tones) -> None:
         """Paint in the colours of another theme."""
@@ -58,16 +58,16 @@ class ReviewPanel(Section):
 
     def refresh(self) -> None:
         """Show all frames of the session."""
-        session = self._bench.session
+        session = self._workspace.session
         self.strip.reset(len(session) if session else 0)
         if session is not None:
             self._on_statuses(tuple(range(len(session))))
         self._on_current()
 
     def _on_statuses(self, frames: tuple[int, ...]) -> None:
-        session = self._bench.session
+        session = self._workspace.session
         if session is None or len(self.strip) != len(session):
-            return  # a desk that others were told of first: `refresh` comes
+            return  # the session has just changed: `refresh` follows
         for frame in frames:
             self.strip.set_frame(
                 frame, session.status(frame), session.confidence(frame)
@@ -79,8 +79,8 @@ class ReviewPanel(Section):
         self._show_buttons()
 
     def _on_current(self) -> None:
-        has_session = self._bench.session is not None
-        self.strip.set_current(self._bench.current if has_session else None)
+        has_session = self._workspace.session is not None
+        self.strip.set_current(self._workspace.current if has_session else None)
         self._show_buttons()
 
     def _show_legend(self) -> None:
@@ -95,12 +95,12 @@ class ReviewPanel(Section):
     @property
     def _waiting(self) -> int:
         """How many frames nobody has looked at."""
-        return self._bench.count(FrameStatus.PREDICTED) + self._bench.count(
+        return self._workspace.count(FrameStatus.PREDICTED) + self._workspace.count(
             FrameStatus.STALE
         )
 
     def _show_buttons(self) -> None:
-        session, frame = self._bench.session, self._bench.current
+        session, frame = self._workspace.session, self._workspace.current
         has_session = session is not None
         waiting = self._waiting
         for each in (self.previous_button, self.next_button, self.least_button):

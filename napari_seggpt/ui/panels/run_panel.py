@@ -23,8 +23,8 @@ from napari_seggpt.ui.panels.model_rows import ModelRows, duration
 from napari_seggpt.ui.widgets.controls import (
     SPACING,
     Combo,
-    Rows,
-    Section,
+    FoldingSection,
+    FormRows,
     button,
     compact_spin,
     row_of,
@@ -32,8 +32,8 @@ from napari_seggpt.ui.widgets.controls import (
 
 if TYPE_CHECKING:
     from napari_seggpt.session import Scope
-    from napari_seggpt.ui.work.dock_state import Workbench
     from napari_seggpt.ui.work.run_control import RunControl
+    from napari_seggpt.ui.work.workspace import Workspace
 
 COUNT_MS = 100  # the frames of a run are counted once things are quiet
 SCOPES: dict[str, Scope] = {
@@ -50,23 +50,25 @@ BUTTONS: dict[str, str] = {
 }
 
 
-class RunPanel(Section):
+class RunPanel(FoldingSection):
     """Starts runs and shows how they go."""
 
-    def __init__(self, bench: Workbench) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         super().__init__("3  Run")
-        self._bench = bench
+        self._workspace = workspace
         self.scope_box, self.ensemble_box = Combo(), Combo()
         self.from_spin, self.to_spin = QSpinBox(), QSpinBox()
         self.memory_spin = QSpinBox()
-        self.model_rows = ModelRows(bench)
-        self.run_button = button("", _RUN, bench.propagate, role="main")
+        self.model_rows = ModelRows(workspace)
+        self.run_button = button("", _RUN, workspace.propagate, role="main")
         self.frame_button = button(
-            with_key("This frame", "frame"), _FRAME, lambda: bench.start("frame")
+            with_key("This frame", "frame"), _FRAME, lambda: workspace.start("frame")
         )
-        self.update_button = button("Update", _UPDATE, lambda: bench.start("stale"))
-        self.stop_button = button("Stop", _STOP, bench.stop)
-        self.undo_button = button(with_key("Undo run", "undo"), _UNDO, bench.undo_run)
+        self.update_button = button("Update", _UPDATE, lambda: workspace.start("stale"))
+        self.stop_button = button("Stop", _STOP, workspace.stop)
+        self.undo_button = button(
+            with_key("Undo run", "undo"), _UNDO, workspace.undo_run
+        )
         self.bar = QProgressBar()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -76,7 +78,7 @@ class RunPanel(Section):
         self._connect()
 
     def _lay_out(self) -> None:
-        rows = Rows()
+        rows = FormRows()
         rows.add("Frames", self.scope_box, _SCOPE)
         self._range_row = rows.add("", _beside(self.from_spin, self.to_spin), _RANGE)
         rows.add(
@@ -107,55 +109,55 @@ class RunPanel(Section):
         self.bar.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     def _connect(self) -> None:
-        bench = self._bench
+        workspace = self._workspace
         self.scope_box.currentIndexChanged.connect(self._on_scope)
         self.from_spin.valueChanged.connect(self._on_range)
         self.to_spin.valueChanged.connect(self._on_range)
         self.memory_spin.valueChanged.connect(self._on_memory)
         self.ensemble_box.currentIndexChanged.connect(self._on_ensemble)
-        bench.desk_changed.connect(self._on_desk)
-        bench.settings_changed.connect(self.refresh)
-        bench.runs_changed.connect(self.refresh_run)
-        bench.statuses_changed.connect(self._count_later)
-        bench.references_changed.connect(self._count_later)
-        bench.current_changed.connect(self._count_later)
+        workspace.active_changed.connect(self._on_active)
+        workspace.settings_changed.connect(self.refresh)
+        workspace.runs_changed.connect(self.refresh_run)
+        workspace.statuses_changed.connect(self._count_later)
+        workspace.references_changed.connect(self._count_later)
+        workspace.current_changed.connect(self._count_later)
 
     # -- showing -------------------------------------------------------------------
 
-    def _on_desk(self) -> None:
-        desk = self._bench.desk
-        last = len(desk.session) - 1 if desk else 0
+    def _on_active(self) -> None:
+        layer_session = self._workspace.active
+        last = len(layer_session.session) - 1 if layer_session else 0
         for spin, value in ((self.from_spin, 0), (self.to_spin, last)):
             spin.blockSignals(True)
             spin.setRange(0, last)
             spin.setValue(value)
             spin.blockSignals(False)
-        if self._bench.scope == "range":
+        if self._workspace.scope == "range":
             self._on_range(0)
         self.refresh()
 
     def refresh(self) -> None:
         """Show settings and what a run would do."""
-        settings = self._bench.settings
+        settings = self._workspace.settings
         for widget in (self.memory_spin, self.ensemble_box):
             widget.blockSignals(True)
         self.memory_spin.setValue(settings.propagation.memory)
         self.ensemble_box.choose(settings.prediction.ensemble)
         for widget in (self.memory_spin, self.ensemble_box):
             widget.blockSignals(False)
-        self._range_row.set_visible(self._bench.scope == "range")
+        self._range_row.set_visible(self._workspace.scope == "range")
         self.refresh_run()
 
     def refresh_run(self) -> None:
         """Show the run that is on, or what one would do."""
-        desk = self._bench.desk
-        is_running = desk is not None and desk.runs.is_running
+        layer_session = self._workspace.active
+        is_running = layer_session is not None and layer_session.runs.is_running
         self._idle_row.setVisible(not is_running)
         if is_running:
             self.update_button.setVisible(False)
         self._busy_row.setVisible(is_running)
-        if desk is not None and is_running:
-            self._show_run(desk.runs)
+        if layer_session is not None and is_running:
+            self._show_run(layer_session.runs)
         else:
             self._show_button()
 
@@ -182,22 +184,22 @@ class RunPanel(Section):
 
     def _show_button(self) -> None:
         if (
-            self._bench.is_busy
-            and self._bench.desk
-            and self._bench.desk.runs.is_running
+            self._workspace.is_busy
+            and self._workspace.active
+            and self._workspace.active.runs.is_running
         ):
             return
-        session, frame = self._bench.session, self._bench.current
-        count = len(session.plan(self._bench.scope, frame)) if session else 0
-        text = BUTTONS[self._bench.scope]
+        session, frame = self._workspace.session, self._workspace.current
+        count = len(session.plan(self._workspace.scope, frame)) if session else 0
+        text = BUTTONS[self._workspace.scope]
         if session is not None and session.references:
             text += f" ({count})"
             self.set_summary("")
         self.run_button.setText(with_key(text, "propagate"))
-        is_ready = session is not None and not self._bench.is_busy
+        is_ready = session is not None and not self._workspace.is_busy
         self.run_button.setEnabled(is_ready and count > 0)
         self.frame_button.setEnabled(is_ready)
-        stale = self._bench.count(FrameStatus.STALE)
+        stale = self._workspace.count(FrameStatus.STALE)
         frames = "1 stale frame" if stale == 1 else f"{stale} stale frames"
         self.update_button.setText(f"Update {frames}")
         self.update_button.setVisible(stale > 0)
@@ -208,15 +210,15 @@ class RunPanel(Section):
     # -- choosing ------------------------------------------------------------------
 
     def _on_scope(self, _: int) -> None:
-        self._bench.scope = self.scope_box.currentData()
-        if self._bench.scope == "range":
+        self._workspace.scope = self.scope_box.currentData()
+        if self._workspace.scope == "range":
             self._on_range(0)
         self.refresh()
 
     def _on_range(self, _: int) -> None:
         first, last = self.from_spin.value(), self.to_spin.value()
-        settings = self._bench.settings
-        self._bench.settings = replace(
+        settings = self._workspace.settings
+        self._workspace.settings = replace(
             settings,
             propagation=replace(
                 settings.propagation, start=first, stop=max(first, last) + 1
@@ -225,16 +227,16 @@ class RunPanel(Section):
         self._count_later()
 
     def _on_memory(self, memory: int) -> None:
-        settings = self._bench.settings
+        settings = self._workspace.settings
         propagation = replace(settings.propagation, memory=memory)
-        self._bench.settings = replace(settings, propagation=propagation)
+        self._workspace.settings = replace(settings, propagation=propagation)
 
     def _on_ensemble(self, _: int) -> None:
-        settings = self._bench.settings
+        settings = self._workspace.settings
         prediction = replace(
             settings.prediction, ensemble=self.ensemble_box.currentData()
         )
-        self._bench.settings = replace(settings, prediction=prediction)
+        self._workspace.settings = replace(settings, prediction=prediction)
 
 
 def _progress(runs: RunControl) -> str:

@@ -1,4 +1,4 @@
-"""TaskFiles: references, classes, settings and tuned prompt as one file."""
+"""TaskFileButtons: references, classes, settings and tuned prompt as one file."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from napari_seggpt.ui.work.messages import Tone
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from napari_seggpt.ui.work.dock_state import Workbench
+    from napari_seggpt.ui.work.workspace import Workspace
 
 
-class TaskFiles(QWidget):
+class TaskFileButtons(QWidget):
     """Saves what is shown to the model as a file, and takes it from one."""
 
-    def __init__(self, bench: Workbench) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         super().__init__()
-        self._bench = bench
+        self._workspace = workspace
         self._job: Job[Task] | None = None
         self.open_button = button("Open task...", _OPEN, self._ask_to_open)
         self.save_button = button("Save task...", _SAVE, self._ask_to_save)
@@ -45,25 +45,27 @@ class TaskFiles(QWidget):
 
     def open(self, path: Path) -> None:
         """Add what a file holds to the session."""
-        if self._bench.session is not None:
+        if self._workspace.session is not None:
             self._work(
                 lambda: iter((Task.load(path),)), lambda task: self._take(task, path)
             )
 
     def save(self, path: Path) -> None:
         """Write references in use, classes, settings and tuned prompt."""
-        desk = self._bench.desk
-        if desk is None:
+        layer_session = self._workspace.active
+        if layer_session is None:
             return
         try:
-            making = desk.session.make_task(class_names(desk.labels.layer))
+            making = layer_session.session.make_task(
+                class_names(layer_session.labels.layer)
+            )
         except ValueError as error:
-            self._bench.say(str(error), Tone.WARNING)
+            self._workspace.show_message(str(error), Tone.WARNING)
             return
 
         def write(task: Task) -> None:
             task.save(path)
-            self._bench.say(f"Saved as {path}.", Tone.GOOD)
+            self._workspace.show_message(f"Saved as {path}.", Tone.GOOD)
 
         self._work(lambda: making, write)
 
@@ -79,24 +81,26 @@ class TaskFiles(QWidget):
     def _on_ended(self, _: object) -> None:
         job, self._job = self._job, None
         if job is not None and job.error is not None:
-            self._bench.say(str(job.error), Tone.ERROR)
+            self._workspace.show_message(str(job.error), Tone.ERROR)
 
     def _take(self, task: Task, path: Path) -> None:
-        desk = self._bench.desk
-        if desk is None:
+        layer_session = self._workspace.active
+        if layer_session is None:
             return
-        self._bench.settings = task.settings
-        taken = {each.name for each in desk.session.references}
+        self._workspace.settings = task.settings
+        taken = {each.name for each in layer_session.session.references}
         names = (f"{path.stem} {number}" for number in count(1))
         free = (name for name in names if name not in taken)
         for prompt, name in zip(task.prompts, free, strict=False):
             if prompt.labels.any():
-                desk.session.add_prompt(prompt, name)
+                layer_session.session.add_prompt(prompt, name)
         if task.tuned is not None:
-            desk.session.tuned = task.tuned
+            layer_session.session.tuned = task.tuned
         for label, name in task.classes.items():
-            name_class(desk.labels.layer, label, name)
-        self._bench.say(f"{len(task.prompts)} references from {path.name}.", Tone.GOOD)
+            name_class(layer_session.labels.layer, label, name)
+        self._workspace.show_message(
+            f"{len(task.prompts)} references from {path.name}.", Tone.GOOD
+        )
 
     def close_job(self) -> None:
         """Read and write no more."""

@@ -11,7 +11,7 @@ from qtpy.QtGui import QIcon, QImage, QPainter, QPen, QPixmap, QPolygonF
 from qtpy.QtWidgets import QFileDialog, QLabel, QSizePolicy, QToolButton, QWidget
 
 from napari_seggpt.prompts import PromptFileError, TunedPrompt
-from napari_seggpt.ui.widgets.controls import Section, button, muted, row_of
+from napari_seggpt.ui.widgets.controls import FoldingSection, button, muted, row_of
 from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.previews import overlaid
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QPaintEvent
 
     from napari_seggpt.ui.widgets.style import Tones
-    from napari_seggpt.ui.work.dock_state import Workbench
-    from napari_seggpt.ui.work.tuning_control import Pair, TuneControl
+    from napari_seggpt.ui.work.tuning_control import ComparedFrame, TuningControl
+    from napari_seggpt.ui.work.workspace import Workspace
 
-SHOWN = 3  # frames that are shown before and after
-GAP = 4  # pixels between the two
+NUM_SHOWN_FRAMES = 3  # frames that are shown before and after
+PICTURE_GAP = 4  # pixels between the two
 CURVE_HEIGHT = 70
 
 
-class TunePanel(Section):
+class TunePanel(FoldingSection):
     """Tunes a prompt, shows how it learns and what it changes, keeps it or not."""
 
-    def __init__(self, bench: Workbench) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         super().__init__("5  Tune")
-        self._bench = bench
-        self._control: TuneControl | None = None
+        self._workspace = workspace
+        self._control: TuningControl | None = None
         self.about_label = muted(_ABOUT)
         self.state_label = QLabel()
         self.state_label.setWordWrap(True)
@@ -47,7 +47,7 @@ class TunePanel(Section):
         self.discard_button = button("Discard", _DISCARD, self._on_discard)
         self.save_button = button("Save...", _SAVE, self._on_save)
         self.remove_button = button("Remove", _REMOVE, self._on_remove)
-        self.pair_buttons = [self._make_pair_button() for _ in range(SHOWN)]
+        self.pair_buttons = [self._make_pair_button() for _ in range(NUM_SHOWN_FRAMES)]
         self.rows.addWidget(self.about_label)
         self.rows.addLayout(row_of(self.tune_button, self.load_button))
         self.rows.addWidget(self.curve)
@@ -56,9 +56,9 @@ class TunePanel(Section):
             self.rows.addWidget(each)
         self.rows.addLayout(row_of(self.keep_button, self.discard_button))
         self.rows.addLayout(row_of(self.save_button, self.remove_button))
-        bench.desk_changed.connect(self._on_desk)
-        bench.references_changed.connect(self.refresh)
-        bench.runs_changed.connect(self.refresh)
+        workspace.active_changed.connect(self._on_active)
+        workspace.references_changed.connect(self.refresh)
+        workspace.runs_changed.connect(self.refresh)
         self.refresh()
 
     def _make_pair_button(self) -> QToolButton:
@@ -67,7 +67,7 @@ class TunePanel(Section):
         made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         made.setToolTip(_PAIR)
         made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        made.clicked.connect(lambda *_: self._bench.go_to(made.property("frame")))
+        made.clicked.connect(lambda *_: self._workspace.go_to(made.property("frame")))
         return made
 
     def set_tones(self, colors: Tones) -> None:
@@ -76,19 +76,21 @@ class TunePanel(Section):
 
     # -- showing -------------------------------------------------------------------
 
-    def _on_desk(self) -> None:
+    def _on_active(self) -> None:
         if self._control is not None:
             self._control.changed.disconnect(self.refresh)
-            self._control.ended.disconnect(self._bench.say)
-        self._control = self._bench.desk.tuning if self._bench.desk else None
+            self._control.ended.disconnect(self._workspace.show_message)
+        self._control = (
+            self._workspace.active.tuning if self._workspace.active else None
+        )
         if self._control is not None:
             self._control.changed.connect(self.refresh)
-            self._control.ended.connect(self._bench.say)
+            self._control.ended.connect(self._workspace.show_message)
         self.refresh()
 
     def refresh(self) -> None:
         """Show how it goes."""
-        control, session = self._control, self._bench.session
+        control, session = self._control, self._workspace.session
         is_on = control is not None and control.is_on
         best = control.best if control is not None and not is_on else None
         kept = session.tuned if session is not None else None
@@ -99,7 +101,7 @@ class TunePanel(Section):
         )
         self.tune_button.setText("Stop" if is_on else f"Tune on {len(used)} references")
         self.tune_button.setEnabled(
-            is_on or (len(used) > 1 and not self._bench.is_busy)
+            is_on or (len(used) > 1 and not self._workspace.is_busy)
         )
         self.load_button.setEnabled(session is not None and not is_on)
         has_curve = control is not None and bool(control.dices)
@@ -115,7 +117,7 @@ class TunePanel(Section):
         self.set_summary("in use" if kept is not None else "")
 
     def _show_state(
-        self, control: TuneControl | None, kept: TunedPrompt | None
+        self, control: TuningControl | None, kept: TunedPrompt | None
     ) -> None:
         text = ""
         if control is not None and control.is_learning:
@@ -135,14 +137,14 @@ class TunePanel(Section):
         self.state_label.setText(text)
         self.state_label.setVisible(bool(text))
 
-    def _show_pairs(self, pairs: Sequence[Pair]) -> None:
-        desk = self._bench.desk
+    def _show_pairs(self, pairs: Sequence[ComparedFrame]) -> None:
+        layer_session = self._workspace.active
         for at, each in enumerate(self.pair_buttons):
-            each.setVisible(at < len(pairs) and desk is not None)
-            if desk is None or at >= len(pairs):
+            each.setVisible(at < len(pairs) and layer_session is not None)
+            if layer_session is None or at >= len(pairs):
                 continue
             pair = pairs[at]
-            picture = side_by_side(pair, desk.labels.layer)
+            picture = side_by_side(pair, layer_session.labels.layer)
             each.setIcon(QIcon(picture))
             each.setIconSize(picture.size())
             each.setText(f"frame {pair.index}\n{pair.alike:.0%} alike")
@@ -159,24 +161,28 @@ class TunePanel(Section):
         try:
             self._control.start()
         except ValueError as error:
-            self._bench.say(str(error), Tone.WARNING)
+            self._workspace.show_message(str(error), Tone.WARNING)
 
     def _on_keep(self) -> None:
         if self._control is not None:
             self._control.keep()
-            self._bench.say("The tuned prompt is used from now on.", Tone.GOOD)
+            self._workspace.show_message(
+                "The tuned prompt is used from now on.", Tone.GOOD
+            )
 
     def _on_discard(self) -> None:
         if self._control is not None:
             self._control.discard()
-            self._bench.say("Discarded: the references are used as they are.")
+            self._workspace.show_message(
+                "Discarded: the references are used as they are."
+            )
 
     def _on_remove(self) -> None:
-        if self._bench.session is not None:
-            self._bench.session.tuned = None
+        if self._workspace.session is not None:
+            self._workspace.session.tuned = None
 
     def _on_save(self) -> None:
-        kept = self._bench.session.tuned if self._bench.session else None
+        kept = self._workspace.session.tuned if self._workspace.session else None
         path, _ = QFileDialog.getSaveFileName(
             self, "Save the tuned prompt", "prompt.safetensors", _FILES
         )
@@ -185,22 +191,22 @@ class TunePanel(Section):
         try:
             kept.save(path)
         except OSError as error:
-            self._bench.say(str(error), Tone.ERROR)
+            self._workspace.show_message(str(error), Tone.ERROR)
         else:
-            self._bench.say(f"Saved as {path}.", Tone.GOOD)
+            self._workspace.show_message(f"Saved as {path}.", Tone.GOOD)
 
     def _on_load(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Tuned prompt", "", _FILES)
-        if path and self._bench.session is not None:
+        if path and self._workspace.session is not None:
             self.load(path)
 
     def load(self, path: str) -> None:
         """Use a tuned prompt from a file."""
-        assert self._bench.session is not None
+        assert self._workspace.session is not None
         try:
-            self._bench.session.tuned = TunedPrompt.load(path)
+            self._workspace.session.tuned = TunedPrompt.load(path)
         except PromptFileError as error:
-            self._bench.say(str(error), Tone.ERROR)
+            self._workspace.show_message(str(error), Tone.ERROR)
 
 
 class Curve(QWidget):
@@ -219,7 +225,7 @@ class Curve(QWidget):
         self._colors = colors
         self.update()
 
-    def show_values(self, control: TuneControl) -> None:
+    def show_values(self, control: TuningControl) -> None:
         """Show what has come so far."""
         colors = self._colors
         if colors is None:
@@ -266,15 +272,15 @@ class Curve(QWidget):
         )
 
 
-def side_by_side(pair: Pair, layer: Labels) -> QPixmap:
+def side_by_side(pair: ComparedFrame, layer: Labels) -> QPixmap:
     """Draw a frame before and after in the colours of a layer."""
     parts = [
-        overlaid(look, np.asarray(layer.colormap.map(look.labels)))
-        for look in (pair.before, pair.after)
+        overlaid(preview, np.asarray(layer.colormap.map(preview.labels)))
+        for preview in (pair.before, pair.after)
     ]
     height, width = parts[0].shape[:2]
-    sheet = np.zeros((height, 2 * width + GAP, 3), np.uint8)
-    sheet[:, :width], sheet[:, width + GAP :] = parts
+    sheet = np.zeros((height, 2 * width + PICTURE_GAP, 3), np.uint8)
+    sheet[:, :width], sheet[:, width + PICTURE_GAP :] = parts
     image = QImage(
         sheet.tobytes(),
         sheet.shape[1],

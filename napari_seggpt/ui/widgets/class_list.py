@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from napari_seggpt.ui.widgets.style import Tones
 
-ROW = 20
-MOST_ROWS = 4  # without scrolling
-MOST_LABELS = 200
+ROW_HEIGHT = 20
+MAX_VISIBLE_ROWS = 4  # without scrolling
+MAX_SHOWN_LABELS = 200
 LABEL, NAME, LOCKED = range(3)
 
 
@@ -64,7 +64,7 @@ class ClassList(QTreeWidget):
         """Paint in the colours of another theme."""
         self.setStyleSheet(
             f"QTreeWidget {{ background: {colors.foreground.name()}; border: none; }}"
-            f"QTreeWidget::item {{ height: {ROW - 2}px; padding: 0px; }}"
+            f"QTreeWidget::item {{ height: {ROW_HEIGHT - 2}px; padding: 0px; }}"
             f"QTreeWidget::item:selected {{ background: {colors.primary.name()};"
             f" color: {colors.text.name()}; }}"
             f"QTreeWidget::indicator {{ width: 13px; height: 13px; border: 1px solid"
@@ -83,7 +83,7 @@ class ClassList(QTreeWidget):
         locked: frozenset[int],
     ) -> None:
         """Show labels, of many the first ones."""
-        shown = (list(labels[:MOST_LABELS]), dict(colors), dict(names), locked)
+        shown = (list(labels[:MAX_SHOWN_LABELS]), dict(colors), dict(names), locked)
         if shown == self._shown:
             return
         if self._is_changing:  # Qt needs the row that is being changed
@@ -119,8 +119,8 @@ class ClassList(QTreeWidget):
             if label == chosen:
                 self.setCurrentItem(item)
         self.blockSignals(False)
-        rows = min(len(shown), MOST_ROWS)
-        self.setFixedHeight(rows * ROW + self.header().sizeHint().height() + 4)
+        rows = min(len(shown), MAX_VISIBLE_ROWS)
+        self.setFixedHeight(rows * ROW_HEIGHT + self.header().sizeHint().height() + 4)
 
     def edit(self, index: Any, *args: Any) -> Any:
         """Edit names only."""

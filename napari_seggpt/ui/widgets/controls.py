@@ -33,7 +33,7 @@ SPACING = 3
 LABEL_WIDTH = 58  # so that the fields of all sections begin at one place
 
 
-class Section(QWidget):
+class FoldingSection(QWidget):
     """A part of the dock under a header that folds it; folded, it says what is in it.
 
     Parameters
@@ -101,7 +101,7 @@ class Section(QWidget):
         self.folded.emit(not is_open)
 
 
-class Rows(QGridLayout):
+class FormRows(QGridLayout):
     """Rows of a label and a field, aligned; each can be hidden."""
 
     def __init__(self) -> None:
@@ -111,7 +111,7 @@ class Rows(QGridLayout):
         self.setVerticalSpacing(SPACING)
         self.setColumnStretch(1, 1)
 
-    def add(self, text: str, field: QWidget, tooltip: str) -> Row:
+    def add(self, text: str, field: QWidget, tooltip: str) -> FormRow:
         """Add a row at the end."""
         label = QLabel(text)
         label.setProperty("role", "field")
@@ -123,10 +123,10 @@ class Rows(QGridLayout):
         at = self.rowCount()
         self.addWidget(label, at, 0)
         self.addWidget(field, at, 1)
-        return Row(label, field)
+        return FormRow(label, field)
 
 
-class Row:
+class FormRow:
     """A label and its field."""
 
     def __init__(self, label: QLabel, field: QWidget) -> None:

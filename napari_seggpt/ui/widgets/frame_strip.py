@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.widgets.style import Tones
 
 # Of several frames that share a pixel, the one that tells most is shown.
-RANKS = (
+STATUS_ORDER = (
     FrameStatus.EMPTY,
     FrameStatus.PREDICTED,
     FrameStatus.APPROVED,
@@ -29,11 +29,11 @@ RANKS = (
     FrameStatus.CORRECTED,
     FrameStatus.REFERENCE,
 )
-CODES = {status: code for code, status in enumerate(RANKS)}
-HEIGHT = 44
-MARK = 6  # pixels of the triangle over the current frame
-YOURS = 4  # pixels of the bar under frames that are protected
-GAP_FROM = 5  # pixels of a cell, from which on there are gaps between cells
+STATUS_CODES = {status: code for code, status in enumerate(STATUS_ORDER)}
+STRIP_HEIGHT = 44
+MARKER_SIZE = 6  # pixels of the triangle over the current frame
+PROTECTED_BAR_HEIGHT = 4  # pixels of the bar under frames that are protected
+MIN_WIDTH_WITH_GAPS = 5  # pixels of a cell, from which on there are gaps between cells
 
 
 class FrameStrip(QWidget):
@@ -52,7 +52,7 @@ class FrameStrip(QWidget):
         self._current: int | None = None
         self._tones: Tones | None = None
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setFixedHeight(HEIGHT)
+        self.setFixedHeight(STRIP_HEIGHT)
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
@@ -76,7 +76,7 @@ class FrameStrip(QWidget):
         self, frame: int, status: FrameStatus, confidence: float | None
     ) -> None:
         """Show what is known of one frame."""
-        self._codes[frame] = CODES[status]
+        self._codes[frame] = STATUS_CODES[status]
         self._confidence[frame] = np.nan if confidence is None else confidence
         self.update()
 
@@ -88,7 +88,7 @@ class FrameStrip(QWidget):
 
     def count(self, status: FrameStatus) -> int:
         """Return how many frames have a status."""
-        return int((self._codes == CODES[status]).sum())
+        return int((self._codes == STATUS_CODES[status]).sum())
 
     def __len__(self) -> int:
         return len(self._codes)
@@ -98,7 +98,7 @@ class FrameStrip(QWidget):
 
     def sizeHint(self) -> QSize:
         """Return the size that is best."""
-        return QSize(280, HEIGHT)
+        return QSize(280, STRIP_HEIGHT)
 
     # -- places --------------------------------------------------------------------
 
@@ -119,7 +119,7 @@ class FrameStrip(QWidget):
         if self._tones is None:
             return
         painter = QPainter(self)
-        area = QRectF(0, MARK + 1, self.width(), self.height() - MARK - 1)
+        area = QRectF(0, MARKER_SIZE + 1, self.width(), self.height() - MARKER_SIZE - 1)
         if len(self):
             self._paint_cells(painter, area, self._tones)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -136,13 +136,18 @@ class FrameStrip(QWidget):
 
     def _paint_cells(self, painter: QPainter, area: QRectF, colors: Tones) -> None:
         edges, codes = cells(self._codes, self.width())
-        gap = 1 if area.width() / len(codes) >= GAP_FROM else 0
+        gap = 1 if area.width() / len(codes) >= MIN_WIDTH_WITH_GAPS else 0
         for left, right, code in zip(edges[:-1], edges[1:], codes, strict=True):
-            status = RANKS[code]
+            status = STATUS_ORDER[code]
             cell = QRectF(left, area.top(), max(1, right - left - gap), area.height())
             painter.fillRect(cell, colors.statuses[status])
             if status in PROTECTED:
-                bar = QRectF(cell.left(), cell.bottom() - YOURS, cell.width(), YOURS)
+                bar = QRectF(
+                    cell.left(),
+                    cell.bottom() - PROTECTED_BAR_HEIGHT,
+                    cell.width(),
+                    PROTECTED_BAR_HEIGHT,
+                )
                 painter.fillRect(bar, colors.text)
 
     def _paint_confidence(self, painter: QPainter, area: QRectF, colors: Tones) -> None:
@@ -152,7 +157,7 @@ class FrameStrip(QWidget):
         if not len(known):
             return
         low = min(0.9, float(values[known].min()))  # what differs should be seen
-        room = area.height() - YOURS - 6
+        room = area.height() - PROTECTED_BAR_HEIGHT - 6
         heights = area.top() + 3 + room * (1 - (values - low) / max(1e-6, 1 - low))
         path = QPainterPath()
         for cell, before in zip(known, [-2, *known[:-1]], strict=True):
@@ -171,11 +176,15 @@ class FrameStrip(QWidget):
             return
         wide = max(3.0, self.width() / len(self))
         middle = self.center_of(self._current)
-        place = min(max(middle, MARK), self.width() - MARK)
+        place = min(max(middle, MARKER_SIZE), self.width() - MARKER_SIZE)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(colors.text)
-        tip = QPointF(middle, MARK + 1)
-        corners = [QPointF(place - MARK, 0), QPointF(place + MARK, 0), tip]
+        tip = QPointF(middle, MARKER_SIZE + 1)
+        corners = [
+            QPointF(place - MARKER_SIZE, 0),
+            QPointF(place + MARKER_SIZE, 0),
+            tip,
+        ]
         painter.drawPolygon(QPolygonF(corners))
         frame = QRectF(middle - wide / 2, area.top(), wide, area.height())
         painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -226,7 +235,7 @@ class FrameStrip(QWidget):
 
     def describe(self, frame: int) -> str:
         """Say of a frame what is known of it."""
-        status = RANKS[self._codes[frame]]
+        status = STATUS_ORDER[self._codes[frame]]
         parts = [f"Frame {frame}: {status.value}"]
         if not np.isnan(self._confidence[frame]):
             parts.append(f"confidence {self._confidence[frame]:.2f}")

@@ -28,7 +28,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_seggpt.ui.widgets.controls import Combo, Rows, compact_spin, muted
+from napari_seggpt.ui.widgets.controls import Combo, FormRows, compact_spin, muted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -92,7 +92,7 @@ class SettingsForm(QWidget):
 
     def _add_group(self, settings: Any, prefix: str) -> None:
         kind: Any = type(settings)
-        rows, nested = Rows(), []
+        rows, nested = FormRows(), []
         hints, about = _hints(kind), documentation(kind)
         for each in fields(settings):
             path, value = prefix + each.name, getattr(settings, each.name)

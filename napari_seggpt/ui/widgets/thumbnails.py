@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     from napari_seggpt.ui.widgets.style import Tones
 
-PICTURE = 54
-CAPTION = 16
-TICK = 14
-EDGE = 3
+PICTURE_SIDE = 54
+CAPTION_HEIGHT = 16
+TICK_SIDE = 14
+MARGIN = 3
 KEY_ROLE = Qt.ItemDataRole.UserRole
 MARK_ROLE = Qt.ItemDataRole.UserRole + 1  # whether it is the current frame
 
@@ -56,7 +56,7 @@ class Thumbnails(QListWidget):
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setAccessibleName("References")
-        self.delegate = _Painter(self)
+        self.delegate = _ThumbnailDelegate(self)
         self.setItemDelegate(self.delegate)
         self.itemClicked.connect(lambda item: self.chosen.emit(item.data(KEY_ROLE)))
         self.itemActivated.connect(lambda item: self.chosen.emit(item.data(KEY_ROLE)))
@@ -160,13 +160,15 @@ class Thumbnails(QListWidget):
         self.ticked.emit(item.data(KEY_ROLE), is_on)
 
 
-class _Painter(QStyledItemDelegate):
+class _ThumbnailDelegate(QStyledItemDelegate):
     """Paints a reference: picture, tick in its corner, caption below."""
 
     def __init__(self, parent: Thumbnails) -> None:
         super().__init__(parent)
         self.tones: Tones | None = None
-        self.size = QSize(PICTURE + 2 * EDGE, PICTURE + CAPTION + 2 * EDGE)
+        self.size = QSize(
+            PICTURE_SIDE + 2 * MARGIN, PICTURE_SIDE + CAPTION_HEIGHT + 2 * MARGIN
+        )
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
         return self.size
@@ -193,8 +195,8 @@ class _Painter(QStyledItemDelegate):
             painter.drawRoundedRect(cell, 3, 3)
         self._paint_picture(painter, self._picture_area(option.rect), index, is_on)
         caption = QRect(
-            option.rect.left() + 2, option.rect.bottom() - CAPTION - 1,
-            option.rect.width() - 4, CAPTION,
+            option.rect.left() + 2, option.rect.bottom() - CAPTION_HEIGHT - 1,
+            option.rect.width() - 4, CAPTION_HEIGHT,
         )  # fmt: skip
         painter.setPen(colors.text if is_on else colors.muted)
         text = painter.fontMetrics().elidedText(
@@ -270,10 +272,14 @@ class _Painter(QStyledItemDelegate):
         return state in (Qt.CheckState.Checked, Qt.CheckState.Checked.value, 2)
 
     def _picture_area(self, cell: QRect) -> QRect:
-        return QRect(cell.left() + EDGE, cell.top() + EDGE, PICTURE, PICTURE)
+        return QRect(
+            cell.left() + MARGIN, cell.top() + MARGIN, PICTURE_SIDE, PICTURE_SIDE
+        )
 
     def _tick_area(self, cell: QRect) -> QRect:
-        return QRect(cell.left() + EDGE + 2, cell.top() + EDGE + 2, TICK, TICK)
+        return QRect(
+            cell.left() + MARGIN + 2, cell.top() + MARGIN + 2, TICK_SIDE, TICK_SIDE
+        )
 
 
 def _pixmap(picture: NDArray[np.uint8]) -> QPixmap:

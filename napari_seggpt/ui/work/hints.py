@@ -12,27 +12,33 @@ from napari_seggpt.ui.work.messages import Message, Tone
 if TYPE_CHECKING:
     from napari_seggpt.session import Session
     from napari_seggpt.session.store.folder import StoredSession
-    from napari_seggpt.ui.work.dock_state import Workbench
-    from napari_seggpt.ui.work.layer_session import Desk
-    from napari_seggpt.ui.work.saved_sessions import SessionKeeper
+    from napari_seggpt.ui.work.layer_session import LayerSession
+    from napari_seggpt.ui.work.saved_sessions import SavedSessions
+    from napari_seggpt.ui.work.workspace import Workspace
 
 RESUME = "resume"  # the link
 SAMPLES = {"cells": "cells", "membranes": "membranes", "organs": "organs"}
 
 
-LONGEST = 28  # letters of a name that are shown
+MAX_NAME_LENGTH = 28  # letters of a name that are shown
 
 
-def to_say(bench: Workbench, keeper: SessionKeeper | None = None) -> Message:
+def message_to_show(
+    workspace: Workspace, saved_sessions: SavedSessions | None = None
+) -> Message:
     """Return what was said last, or else what to do next; after success, both."""
-    if bench.message is None and keeper is not None and keeper.offer is not None:
-        return _offer(keeper.offer, next_step(bench))
-    if bench.message is None:
-        return next_step(bench)
-    if bench.message.tone is not Tone.GOOD:
-        return bench.message
-    following = next_step(bench).text
-    return Message(text=f"{bench.message.text} {following}", tone=Tone.GOOD)
+    if (
+        workspace.message is None
+        and saved_sessions is not None
+        and saved_sessions.offer is not None
+    ):
+        return _offer(saved_sessions.offer, next_step(workspace))
+    if workspace.message is None:
+        return next_step(workspace)
+    if workspace.message.tone is not Tone.GOOD:
+        return workspace.message
+    following = next_step(workspace).text
+    return Message(text=f"{workspace.message.text} {following}", tone=Tone.GOOD)
 
 
 def _offer(stored: StoredSession, following: Message) -> Message:
@@ -45,18 +51,18 @@ def _offer(stored: StoredSession, following: Message) -> Message:
     return Message(text=f"{text} Or begin anew: {following.text}")
 
 
-def next_step(bench: Workbench) -> Message:
+def next_step(workspace: Workspace) -> Message:
     """Return what to do next."""
-    if bench.choice.image is None:
+    if workspace.choice.image is None:
         return Message(text=_start_text())
-    if bench.choice.labels is None:
+    if workspace.choice.labels is None:
         return Message(
-            text="Press <b>New</b> to make a labels layer for "
-            f"<b>{_short(bench.choice.image.name)}</b>, or choose one that you have."
+            text="Press <b>New</b> to make a labels layer for <b>"
+            f"{_short(workspace.choice.image.name)}</b>, or choose one that you have."
         )
-    if bench.desk is None:
-        return Message(text=escape(bench.problem or ""), tone=Tone.WARNING)
-    return _on_desk(bench, bench.desk)
+    if workspace.active is None:
+        return Message(text=escape(workspace.problem or ""), tone=Tone.WARNING)
+    return _on_active(workspace, workspace.active)
 
 
 def _start_text() -> str:
@@ -67,43 +73,43 @@ def _start_text() -> str:
     )
 
 
-def _on_desk(bench: Workbench, desk: Desk) -> Message:
-    session = desk.session
-    if (place := desk.place_left) is not None:
+def _on_active(workspace: Workspace, layer_session: LayerSession) -> Message:
+    session = layer_session.session
+    if (place := layer_session.place_left) is not None:
         return Message(
             text=f"Frames are at <b>{escape(place)}</b>, but the viewer shows another "
             "place, where painting does not count. Go back, or change it under Data.",
             tone=Tone.WARNING,
         )
-    if desk.runs.is_undoing:
+    if layer_session.runs.is_undoing:
         return Message(text="Undoing the run...")
-    if desk.runs.is_paused:
+    if layer_session.runs.is_paused:
         return Message(text=f"Paused. Go on with {key_text('propagate')}, or stop.")
-    if desk.runs.is_running:
+    if layer_session.runs.is_running:
         return Message(
             text="Labelling. You may paint meanwhile: what you touch stays yours."
         )
-    if desk.is_scanning and not session.references:
+    if layer_session.is_scanning and not session.references:
         return Message(text="Looking for labels that are there already...")
     if not any(r.enabled and r.is_labelled for r in session.references):
-        return _without_references(desk, session)
-    return _with_references(bench, session)
+        return _without_references(layer_session, session)
+    return _with_references(workspace, session)
 
 
-def _without_references(desk: Desk, session: Session) -> Message:
+def _without_references(layer_session: LayerSession, session: Session) -> Message:
     if session.references:
         return Message(
             text="Tick a reference that has labels, or paint on another frame."
         )
     return Message(
-        text=f"Select <b>{_short(desk.labels.name)}</b> and paint the objects of one "
-        "frame, each class with its own label (brush: key 2)."
+        text=f"Select <b>{_short(layer_session.labels.name)}</b> and paint the objects "
+        "of one frame, each class with its own label (brush: key 2)."
     )
 
 
-def _with_references(bench: Workbench, session: Session) -> Message:
-    stale = bench.count(FrameStatus.STALE)
-    predicted = bench.count(FrameStatus.PREDICTED)
+def _with_references(workspace: Workspace, session: Session) -> Message:
+    stale = workspace.count(FrameStatus.STALE)
+    predicted = workspace.count(FrameStatus.PREDICTED)
     if stale:
         return Message(
             text=f"<b>{_frames(stale)}</b> came before your last changes. Press "
@@ -114,7 +120,7 @@ def _with_references(bench: Workbench, session: Session) -> Message:
             text=f"Look through <b>{_frames(predicted)}</b>: {key_text('next')} goes "
             f"to the next. Paint what is wrong; {key_text('approve')} approves."
         )
-    if sum(bench.count(status) for status in PROTECTED) == len(session):
+    if sum(workspace.count(status) for status in PROTECTED) == len(session):
         return Message(
             text="Every frame is yours or approved. Save the labels with <b>File "
             "&gt; Save Selected Layers</b>.",
@@ -132,6 +138,6 @@ def _frames(count: int) -> str:
 
 def _short(name: str) -> str:
     """Return the name of a layer, shortened in the middle and safe in rich text."""
-    if len(name) > LONGEST:
-        name = f"{name[: LONGEST // 2]}...{name[-LONGEST // 2 :]}"
+    if len(name) > MAX_NAME_LENGTH:
+        name = f"{name[: MAX_NAME_LENGTH // 2]}...{name[-MAX_NAME_LENGTH // 2 :]}"
     return escape(name)

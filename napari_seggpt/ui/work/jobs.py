@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-AHEAD = 2  # results that may wait to be taken, so that memory is bounded
+MAX_WAITING_RESULTS = 2  # results that may wait to be taken, so that memory is bounded
 POLL_SECONDS = 0.02
 CLOSE_SECONDS = 2.0
-RECENT = 8  # results that the time left is estimated from
+NUM_RECENT_RESULTS = 8  # results that the time left is estimated from
 
 
 class JobState(StrEnum):
@@ -40,7 +40,7 @@ class JobState(StrEnum):
     FAILED = "failed"
 
 
-ENDED = frozenset({JobState.DONE, JobState.STOPPED, JobState.FAILED})
+ENDED_STATES = frozenset({JobState.DONE, JobState.STOPPED, JobState.FAILED})
 
 
 class Job(Generic[T]):
@@ -101,7 +101,7 @@ class Job(Generic[T]):
         self._is_taking = False
         self._is_closing = False
         self._has_finished = False
-        self._seconds: deque[float] = deque(maxlen=RECENT)
+        self._seconds: deque[float] = deque(maxlen=NUM_RECENT_RESULTS)
         self._since = 0.0
         # Shared with the worker's thread:
         self._results: deque[T] = deque()
@@ -120,7 +120,7 @@ class Job(Generic[T]):
     @property
     def is_running(self) -> bool:
         """Whether it was started and has not ended, be it paused or not."""
-        return self._state is not JobState.NEW and self._state not in ENDED
+        return self._state is not JobState.NEW and self._state not in ENDED_STATES
 
     @property
     def seconds_left(self) -> float | None:
@@ -303,7 +303,7 @@ class Job(Generic[T]):
 
     def _wait(self, worker: _Worker) -> Generator[None, None, None]:
         """Wait while the job is paused or results wait to be taken."""
-        while not self._may_go_on.is_set() or len(self._results) >= AHEAD:
+        while not self._may_go_on.is_set() or len(self._results) >= MAX_WAITING_RESULTS:
             if worker.abort_requested:
                 return
             if self._may_go_on.is_set():

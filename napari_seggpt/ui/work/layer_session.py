@@ -1,4 +1,4 @@
-"""Desk: the session on one choice of layers, with all that keeps it going."""
+"""LayerSession: the session on one choice of layers, with all that keeps it going."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from napari_seggpt.ui.layers.labels_layer import LabelsLayer
 from napari_seggpt.ui.layers.labels_watcher import shown_frames
 from napari_seggpt.ui.layers.navigation import Navigation
 from napari_seggpt.ui.work.jobs import Job, JobState
-from napari_seggpt.ui.work.previews import Looks
+from napari_seggpt.ui.work.previews import ReferencePreviews
 from napari_seggpt.ui.work.run_control import RunControl
-from napari_seggpt.ui.work.tuning_control import TuneControl
+from napari_seggpt.ui.work.tuning_control import TuningControl
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,16 +26,18 @@ if TYPE_CHECKING:
     from napari_seggpt.session import ModelCache, ScannedFrame
     from napari_seggpt.settings import SessionSettings
     from napari_seggpt.ui.layers.image_stack import ImageStack, MixedStack
-    from napari_seggpt.ui.layers.layer_choice import Choice
+    from napari_seggpt.ui.layers.layer_choice import LayerChoice
 
 T = TypeVar("T")
 
-PAINTED_MS = 300  # after the last stroke, references look new
+PREVIEW_DELAY_MS = 300  # after the last stroke, until previews are made anew
 GROUP_SECONDS = 0.1
-GROUP = 200  # so many frames may turn out to be a person's, and are looked at again
+MAX_GROUP_SIZE = (
+    200  # frames, each of which may have to be read again in the window's thread
+)
 
 
-class Desk:
+class LayerSession:
     """The session on a stack and its labels layer, fed with what happens to them.
 
     Parameters
@@ -55,15 +57,15 @@ class Desk:
         If the layers do not fit each other.
     """
 
-    painted = Signal()  # references may look otherwise
-    scanned = Signal()  # the labels of all frames have been looked at
+    painted = Signal()  # the pictures of references may have changed
+    scanned = Signal()  # the labels of all frames have been read
     lost = Signal(str)  # the layers fit each other no longer
     closing = Signal()  # the last moment at which layers and session can be read
 
     def __init__(
         self,
         viewer: Viewer,
-        choice: Choice,
+        choice: LayerChoice,
         settings: SessionSettings,
         models: ModelCache,
     ) -> None:
@@ -74,8 +76,8 @@ class Desk:
         self.labels = LabelsLayer.of_stack(self.stack, choice.labels)
         self.session = Session(self.stack, self.labels, settings, models=models)
         self.runs = RunControl(self.session)
-        self.tuning = TuneControl(self.session, self.labels.layer)
-        self.looks = Looks(self.stack, self.labels)
+        self.tuning = TuningControl(self.session, self.labels.layer)
+        self.previews = ReferencePreviews(self.stack, self.labels)
         self.navigation = Navigation(
             viewer, self.labels.layer, self.labels.axes.axis, len(self.labels)
         )
@@ -94,15 +96,15 @@ class Desk:
         self.scan()
 
     @property
-    def choice(self) -> Choice:
+    def choice(self) -> LayerChoice:
         """What is worked on."""
         return self._choice
 
-    def shows(self, choice: Choice) -> bool:
+    def shows(self, choice: LayerChoice) -> bool:
         """Return whether the model is shown what a choice of this place says."""
         return choice.pictures == self._choice.pictures
 
-    def show_pictures(self, choice: Choice) -> None:
+    def show_pictures(self, choice: LayerChoice) -> None:
         """Show the model other channels or another level of the same frames.
 
         Raises
@@ -120,7 +122,7 @@ class Desk:
         self.runs.stop()
         self.session.set_stack(stack)
         self.stack, self._choice = stack, choice
-        self.looks.show_stack(stack)
+        self.previews.show_stack(stack)
         self.painted.emit()
 
     @property
@@ -134,11 +136,11 @@ class Desk:
 
     @property
     def is_scanning(self) -> bool:
-        """Whether a worker is looking at the labels of all frames."""
+        """Whether a worker is reading the labels of all frames."""
         return self._scan is not None
 
     def scan(self) -> None:
-        """Have a worker look at the labels of all frames."""
+        """Have a worker read the labels of all frames."""
         if self._scan is not None:
             self._scan_again = True
             return
@@ -156,7 +158,7 @@ class Desk:
         self.image.events.data.disconnect(self._on_image_data)
         self.runs.close()
         self.tuning.close()
-        self.looks.close()
+        self.previews.close()
         self._scan_again = False
         if self._scan is not None:
             self._scan.close()
@@ -168,9 +170,9 @@ class Desk:
         self.session.close()
 
     def _on_changed(self, frames: frozenset[int] | None) -> None:
-        self.looks.forget(frames)
+        self.previews.forget(frames)
         self.session.labels_changed(frames)
-        self._painted_timer.start(PAINTED_MS)
+        self._painted_timer.start(PREVIEW_DELAY_MS)
 
     def _take_scan(self, group: list[ScannedFrame]) -> None:
         self.is_finding = not self._was_scanned
@@ -203,7 +205,7 @@ class Desk:
             return
         self.session.set_stack(stack)
         self.stack = stack
-        self.looks.show_stack(stack)
+        self.previews.show_stack(stack)
         self.painted.emit()
 
 
@@ -213,7 +215,7 @@ def in_groups(items: Iterable[T]) -> Iterator[list[T]]:
     until = time.monotonic() + GROUP_SECONDS
     for item in items:
         group.append(item)
-        if time.monotonic() >= until or len(group) == GROUP:
+        if time.monotonic() >= until or len(group) == MAX_GROUP_SIZE:
             yield group
             group, until = [], time.monotonic() + GROUP_SECONDS
     if group:

@@ -1,4 +1,4 @@
-"""Looks: small pictures of references and what is said of them, made in a worker."""
+"""ReferencePreviews: small pictures of references, made in a worker."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
     Key = int | str
 
-SIDE = 64  # pixels of the longer side of a picture
-MANY = 100  # references of which pictures are made
+PREVIEW_SIDE = 64  # pixels of the longer side of a picture
+MAX_PREVIEWS = 100  # references of which pictures are made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Look:
+class Preview:
     """What is shown of a reference.
 
     Attributes
@@ -59,13 +59,13 @@ class Look:
     scale: float | None
 
 
-def key_of(reference: Reference) -> Key:
+def reference_key(reference: Reference) -> Key:
     """Return what a reference is known by: its frame, or the name it was given."""
     return reference.name or "" if reference.frame is None else reference.frame
 
 
-class Looks:
-    """Makes looks of references as they are asked for, and keeps them.
+class ReferencePreviews:
+    """Makes previews of references when they are requested, and keeps them.
 
     `changed` is emitted whenever there is a new one.
 
@@ -83,39 +83,39 @@ class Looks:
         self._stack = stack
         self._labels = labels
         self._config = VIT_LARGE
-        self._looks: dict[Key, Look] = {}
-        self._asked: set[Key] = set()
+        self._previews: dict[Key, Preview] = {}
+        self._requested: set[Key] = set()
         self._queue: deque[tuple[Key, Reference]] = deque()
         self._outdated: set[Key] = set()
-        self._job: Job[tuple[Key, Look | None]] | None = None
+        self._job: Job[tuple[Key, Preview | None]] | None = None
         self._is_closed = False
 
-    def get(self, reference: Reference) -> Look | None:
-        """Return the look of a reference, if there is one by now."""
-        return self._looks.get(key_of(reference))
+    def get(self, reference: Reference) -> Preview | None:
+        """Return the preview of a reference, if it was made by now."""
+        return self._previews.get(reference_key(reference))
 
-    def ask(self, references: Iterable[Reference], config: SegGPTConfig) -> None:
-        """Have looks made of references that have none, for a model of this config."""
+    def request(self, references: Iterable[Reference], config: SegGPTConfig) -> None:
+        """Have previews made where there is none, for a model of this config."""
         if config != self._config:
             self._config = config
-            self._outdated.update(self._looks)
-        wanted = {key_of(each): each for each in list(references)[:MANY]}
-        for gone in self._looks.keys() - wanted.keys():
-            del self._looks[gone]
+            self._outdated.update(self._previews)
+        wanted = {reference_key(each): each for each in list(references)[:MAX_PREVIEWS]}
+        for gone in self._previews.keys() - wanted.keys():
+            del self._previews[gone]
         for key, reference in wanted.items():
-            is_there = key in self._looks and key not in self._outdated
-            if not is_there and key not in self._asked:
+            is_there = key in self._previews and key not in self._outdated
+            if not is_there and key not in self._requested:
                 self._outdated.discard(key)
-                self._asked.add(key)
+                self._requested.add(key)
                 self._queue.append((key, reference))
         self._work()
 
     def forget(self, frames: Iterable[int] | None) -> None:
-        """Make new looks of frames that were painted on, None for all, when asked."""
-        self._outdated.update(self._looks if frames is None else frames)
+        """Make previews of some frames anew when requested; None for all frames."""
+        self._outdated.update(self._previews if frames is None else frames)
 
     def show_stack(self, stack: Frames) -> None:
-        """Make all looks anew, of other images."""
+        """Make all previews anew, from other images."""
         self._stack = stack
         self.forget(None)
 
@@ -133,59 +133,59 @@ class Looks:
         self._job.ended.connect(self._on_ended)
         self._job.start()
 
-    def _make(self) -> Iterator[tuple[Key, Look | None]]:
-        """Make looks, in the worker, until nothing is asked for any more."""
+    def _make(self) -> Iterator[tuple[Key, Preview | None]]:
+        """Make previews, in the worker, until all that were requested are made."""
         while self._queue:
             key, reference = self._queue.popleft()
-            yield key, self._look(reference)
+            yield key, self._preview(reference)
 
-    def _look(self, reference: Reference) -> Look | None:
+    def _preview(self, reference: Reference) -> Preview | None:
         if reference.prompt is not None:
-            return look_at(
+            return make_preview(
                 reference.prompt.image, reference.prompt.labels, self._config
             )
         if reference.frame is None:
             return None
         labels = self._labels.read(reference.frame)
-        return look_at(self._stack[reference.frame], labels, self._config)
+        return make_preview(self._stack[reference.frame], labels, self._config)
 
-    def _take(self, made: tuple[Key, Look | None]) -> None:
-        key, look = made
-        self._asked.discard(key)
-        if look is not None:
-            self._looks[key] = look
+    def _take(self, made: tuple[Key, Preview | None]) -> None:
+        key, preview = made
+        self._requested.discard(key)
+        if preview is not None:
+            self._previews[key] = preview
         self.changed.emit()
 
     def _on_ended(self, state: JobState) -> None:
         self._job = None
         if state is JobState.FAILED:
-            self._asked.clear()
+            self._requested.clear()
         self._work()
 
 
-def look_at(
+def make_preview(
     image: NDArray[Any], labels: NDArray[np.integer[Any]], config: SegGPTConfig
-) -> Look:
-    """Make a look of an image and its labels, for a model of this config."""
+) -> Preview:
+    """Make a preview of an image and its labels, for a model of this config."""
     small = _small_shape(labels.shape[:2])
     rgb = resize_rgb(to_rgb(image, measure_limits([image])), small)
     side, scale = suggest_scale([labels], config)
     ids = tuple(int(i) for i in np.unique(labels) if i)
-    return Look(
+    return Preview(
         rgb=rgb, labels=resize_labels(labels, small), ids=ids, side=side, scale=scale
     )
 
 
 def _small_shape(shape: tuple[int, ...]) -> tuple[int, int]:
-    factor = SIDE / max(shape)
+    factor = PREVIEW_SIDE / max(shape)
     height, width = (max(1, round(side * factor)) for side in shape)
     return height, width
 
 
 def overlaid(
-    look: Look, colors: NDArray[np.floating[Any]], opacity: float = 0.5
+    preview: Preview, colors: NDArray[np.floating[Any]], opacity: float = 0.5
 ) -> NDArray[np.uint8]:
-    """Return the picture of a look with its labels in colours (h, w, 4), 0 to 1."""
-    share = colors[..., 3:] * opacity * (look.labels != 0)[..., None]
-    mixed = look.rgb * (1 - share) + 255 * colors[..., :3] * share
+    """Return a preview's picture with its labels in colours (h, w, 4), 0 to 1."""
+    share = colors[..., 3:] * opacity * (preview.labels != 0)[..., None]
+    mixed = preview.rgb * (1 - share) + 255 * colors[..., :3] * share
     return np.ascontiguousarray(np.rint(mixed), dtype=np.uint8)

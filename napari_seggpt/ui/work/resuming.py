@@ -1,4 +1,4 @@
-"""Resuming: brings a saved session back into a labels layer."""
+"""SessionResume: brings a saved session back into a labels layer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from napari.layers import Labels
 from psygnal import Signal
 
 from napari_seggpt.io.layout import normalize_unit
-from napari_seggpt.session.frames.frame_labels import NOTHING, checksum
+from napari_seggpt.session.frames.frame_labels import NO_LABELS, checksum
 from napari_seggpt.session.store.results import locate
 from napari_seggpt.ui.layers.class_names import class_names, name_class
 from napari_seggpt.ui.layers.frame_axes import axis_names
@@ -28,37 +28,37 @@ if TYPE_CHECKING:
     from napari_seggpt.session import FrameLabels
     from napari_seggpt.session.frames.status import FrameRecord
     from napari_seggpt.session.store.folder import SessionStore, StoredSession
-    from napari_seggpt.session.store.state import SessionFacts
+    from napari_seggpt.session.store.state import SessionState
     from napari_seggpt.session.store.stored_frames import StoredFrame
-    from napari_seggpt.ui.layers.layer_choice import Choice
-    from napari_seggpt.ui.work.dock_state import Workbench
-    from napari_seggpt.ui.work.layer_session import Desk
+    from napari_seggpt.ui.layers.layer_choice import LayerChoice
+    from napari_seggpt.ui.work.layer_session import LayerSession
+    from napari_seggpt.ui.work.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Start:
     """What a worker found before it reads the frames of a session."""
 
-    facts: SessionFacts
+    state: SessionState
     fits: bool  # the labels that were chosen have nothing that the session has not
 
 
-class Resuming:
+class SessionResume:
     """Brings a session back, a frame at a time, in a worker."""
 
     ended = Signal(str, Tone)
 
     def __init__(
-        self, bench: Workbench, stored: StoredSession, store: SessionStore
+        self, workspace: Workspace, stored: StoredSession, store: SessionStore
     ) -> None:
         self.store = store
-        self.desk: Desk | None = None
+        self.layer_session: LayerSession | None = None
         self.same: dict[int, FrameRecord] = {}  # frames that are as they were
-        self._bench = bench
+        self._workspace = workspace
         self._stored = stored
         self._others: list[int] = []
         self._damaged: list[int] = []
-        labels = bench.desk.labels if bench.desk is not None else None
+        labels = workspace.active.labels if workspace.active is not None else None
         self._job: Job[_Start | list[StoredFrame]] = Job(
             lambda: _read(stored, labels), self._take, title="Resuming"
         )
@@ -76,37 +76,37 @@ class Resuming:
 
     def _take(self, found: _Start | list[StoredFrame]) -> None:
         if isinstance(found, _Start):
-            self.desk = self._prepare(found)
-        elif self.desk is not None:
+            self.layer_session = self._prepare(found)
+        elif self.layer_session is not None:
             for frame in found:
-                self._restore(self.desk, frame)
+                self._restore(self.layer_session, frame)
 
-    def _prepare(self, start: _Start) -> Desk:
+    def _prepare(self, start: _Start) -> LayerSession:
         """Choose the labels layer, or make it, and bring back all but the frames."""
-        bench, about = self._bench, self._stored.about
-        choice = _with_pictures(bench.choice, about)
+        workspace, about = self._workspace, self._stored.about
+        choice = _with_pictures(workspace.choice, about)
         if self._stored.labels_path is not None:
             labels = self._open_labels(choice, self._stored.labels_path)
-            bench.choose(replace(choice, labels=labels))
+            workspace.choose(replace(choice, labels=labels))
         elif start.fits:
-            bench.choose(choice)
+            workspace.choose(choice)
         else:
-            bench.choose(replace(choice, labels=None))
-            bench.make_labels()
-        desk = bench.desk
-        if desk is None:
-            reason = bench.problem or "there is no labels layer"
+            workspace.choose(replace(choice, labels=None))
+            workspace.make_labels()
+        layer_session = workspace.active
+        if layer_session is None:
+            reason = workspace.problem or "there is no labels layer"
             raise ValueError(f"Expected to resume the session, but {reason}")
-        bench.settings = start.facts.settings
-        desk.session.restore_facts(start.facts)
+        workspace.settings = start.state.settings
+        layer_session.session.restore_state(start.state)
         for label, name in _classes(about).items():
-            name_class(desk.labels.layer, label, name)
-        return desk
+            name_class(layer_session.labels.layer, label, name)
+        return layer_session
 
-    def _open_labels(self, choice: Choice, kept: str) -> Labels:
+    def _open_labels(self, choice: LayerChoice, kept: str) -> Labels:
         """Return the layer of labels that are on disk, opened unless it is there."""
         place = locate(kept, self._stored.path)
-        for layer in map(unwrapped, self._bench.viewer.layers):
+        for layer in map(unwrapped, self._workspace.viewer.layers):
             if isinstance(layer, Labels) and zarr_path(layer.data) == place:
                 return layer
         import zarr  # takes a while, and few sessions need it
@@ -117,11 +117,11 @@ class Resuming:
             raise ValueError(
                 f"Expected the labels of the session in {place}, got: {error}"
             ) from error
-        self._bench.viewer.add_layer(labels)
+        self._workspace.viewer.add_layer(labels)
         return labels
 
-    def _restore(self, desk: Desk, frame: StoredFrame) -> None:
-        session = desk.session
+    def _restore(self, layer_session: LayerSession, frame: StoredFrame) -> None:
+        session = layer_session.session
         if frame.is_damaged:
             self._damaged.append(frame.index)
             self.store.set_aside(frame.index)
@@ -155,7 +155,7 @@ def _read(
     fits = labels is not None and len(labels) == stored.signature.length
     if fits and labels is not None and stored.labels_path is None:
         fits = all(_is_like(labels, frame) for frame in stored.frames())
-    yield _Start(facts=stored.facts, fits=fits)
+    yield _Start(state=stored.state, fits=fits)
     yield from in_groups(stored.frames())
 
 
@@ -165,7 +165,7 @@ def _is_like(labels: FrameLabels, frame: StoredFrame) -> bool:
     now = labels.read(frame.index)
     if frame.labels is not None and not _can_hold(now, frame.labels):
         return False
-    known = {NOTHING, last.predicted, *(record.checksum for record in frame.records)}
+    known = {NO_LABELS, last.predicted, *(record.checksum for record in frame.records)}
     return checksum(now) in known
 
 
@@ -176,7 +176,7 @@ def _can_hold(now: NDArray[Any], stored: NDArray[Any]) -> bool:
     return fits and now.shape == stored.shape
 
 
-def _with_pictures(choice: Choice, about: dict[str, Any]) -> Choice:
+def _with_pictures(choice: LayerChoice, about: dict[str, Any]) -> LayerChoice:
     """Return a choice with the channels and the level that were worked with."""
     channels, level = about.get("channels"), about.get("level")
     chosen = choice
@@ -191,21 +191,25 @@ def _with_pictures(choice: Choice, about: dict[str, Any]) -> Choice:
     return chosen
 
 
-def labels_path(desk: Desk) -> str | None:
+def labels_path(layer_session: LayerSession) -> str | None:
     """Return the zarr that labels are in; None if they are in memory."""
-    path = zarr_path(desk.labels.layer.data)
+    path = zarr_path(layer_session.labels.layer.data)
     return None if path is None else str(path)
 
 
-def about(desk: Desk) -> dict[str, Any]:
+def about(layer_session: LayerSession) -> dict[str, Any]:
     """Return what the window knows of a session, as plain values."""
-    layer, axes, choice = desk.labels.layer, desk.labels.axes, desk.choice
+    layer, axes, choice = (
+        layer_session.labels.layer,
+        layer_session.labels.axes,
+        layer_session.choice,
+    )
     spanned = [at for at, x in enumerate(axes.index(0)) if isinstance(x, slice)]
     places = [axes.axis, *spanned]
     units = [normalize_unit(str(unit)) for unit in layer.units]
     name = None if axes.axis is None else axis_names(layer)[axes.axis]
     return {
-        "name": str(desk.image.name),
+        "name": str(layer_session.image.name),
         "axis": name if name in ("z", "t") else "z",
         "pixel_size": [
             1.0 if x is None else abs(float(layer.scale[x])) for x in places

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from napari_seggpt.settings import SessionSettings
 
 POLL_MS = 200
-SLICE_SECONDS = 0.015  # of undoing before the window is attended to
-RECENT = 12  # results that the seconds a frame are measured on
+UNDOING_SECONDS = 0.015  # of undoing before the window is attended to
+NUM_RECENT_RESULTS = 12  # results that the seconds a frame are measured on
 
 
 class RunControl:
@@ -160,14 +160,14 @@ class RunControl:
         self.changed.emit()
 
     def _on_download(self, done: int, total: int) -> None:
-        self.downloaded = (done, total)  # in the worker; looked at by the timer
+        self.downloaded = (done, total)  # in the worker; the timer shows it
 
     def _take(self, result: FrameResult) -> None:
         self.downloaded = None
         self.written += self.session.commit(result)
         self._seconds.append(result.seconds)
         # The first result waits for the references to be encoded.
-        recent = self._seconds[1:][-RECENT:] or self._seconds
+        recent = self._seconds[1:][-NUM_RECENT_RESULTS:] or self._seconds
         self.measured = (self._settings, sum(recent) / len(recent))
 
     def _on_ended(self, state: JobState) -> None:
@@ -191,7 +191,7 @@ class RunControl:
 
     def _undo_some(self) -> None:
         """Undo frames until the window has waited long enough."""
-        until = time.perf_counter() + SLICE_SECONDS
+        until = time.perf_counter() + UNDOING_SECONDS
         try:
             while self._undo is not None and time.perf_counter() < until:
                 if next(self._undo, None) is None:

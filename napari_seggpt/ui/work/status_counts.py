@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.work.preferences import Preferences
 
 
-class Tally:
-    """Counts frames by status, without looking at all of them each time."""
+class StatusCounts:
+    """Counts frames by status, without asking for all of them each time."""
 
     def __init__(self) -> None:
         self._statuses: list[FrameStatus] = []

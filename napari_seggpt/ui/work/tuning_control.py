@@ -1,4 +1,4 @@
-"""TuneControl: tunes a prompt in napari's worker, then shows what it changes."""
+"""TuningControl: tunes a prompt in napari's worker, then shows what it changes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_seggpt.model.cards import model_config
 from napari_seggpt.ui.layers.class_names import class_names
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.messages import Tone
-from napari_seggpt.ui.work.previews import Look, look_at
+from napari_seggpt.ui.work.previews import Preview, make_preview
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from napari_seggpt.model.config import SegGPTConfig
     from napari_seggpt.prompts import TunedPrompt
     from napari_seggpt.session import Session
-    from napari_seggpt.session.runs.prompt_tuning import Tuning
+    from napari_seggpt.session.runs.prompt_tuning import PromptTuning
     from napari_seggpt.training.tuning import TuneStep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Pair:
+class ComparedFrame:
     """What is shown of a frame: small, before and after."""
 
     index: int
     alike: float
-    before: Look
-    after: Look
+    before: Preview
+    after: Preview
 
 
-class TuneControl:
+class TuningControl:
     """The tuning of one session's references.
 
     `changed` is emitted when anything that is shown has changed, `ended` with what
@@ -61,15 +61,15 @@ class TuneControl:
         self.dices: list[tuple[int, float]] = []
         self.held_back: list[tuple[int, float]] = []
         self.best: TunedPrompt | None = None
-        self.pairs: list[Pair] = []
+        self.pairs: list[ComparedFrame] = []
         self._layer = layer
-        self._tuning: Tuning | None = None
+        self._tuning: PromptTuning | None = None
         self._job: Job[Any] | None = None
         self._has_learned = False
 
     @property
     def is_on(self) -> bool:
-        """Whether it is learning, or looking at what has changed."""
+        """Whether it is learning, or comparing frames before and after."""
         return self._job is not None
 
     @property
@@ -166,7 +166,7 @@ class TuneControl:
         self.changed.emit()
 
     def _compare(self, tuned: TunedPrompt) -> None:
-        """Look at what the prompt changes, in the worker."""
+        """Predict frames with and without the prompt, in the worker."""
         frames = self.session.frames_to_compare()
         tuning = self._tuning
         if tuning is None or not frames:
@@ -181,7 +181,7 @@ class TuneControl:
         self._job.ended.connect(self._on_compared)
         self._job.start()
 
-    def _take_pair(self, pair: Pair) -> None:
+    def _take_pair(self, pair: ComparedFrame) -> None:
         self.pairs = sorted([*self.pairs, pair], key=lambda each: each.alike)
         self.changed.emit()
 
@@ -191,15 +191,17 @@ class TuneControl:
 
 
 def pairs(
-    tuning: Tuning, tuned: TunedPrompt, frames: list[int], config: SegGPTConfig
-) -> Iterator[Pair]:
+    tuning: PromptTuning, tuned: TunedPrompt, frames: list[int], config: SegGPTConfig
+) -> Iterator[ComparedFrame]:
     """Make small pictures of frames before and after, in the worker."""
     for each in tuning.compare(tuned, frames):
         before, after = (
-            look_at(each.image, labels, config)
+            make_preview(each.image, labels, config)
             for labels in (each.before, each.after)
         )
-        yield Pair(index=each.index, alike=each.alike, before=before, after=after)
+        yield ComparedFrame(
+            index=each.index, alike=each.alike, before=before, after=after
+        )
 
 
 def verdict(tuned: TunedPrompt) -> tuple[str, Tone]:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from napari_seggpt.session.frames.frame_labels import (
-    NOTHING,
+    NO_LABELS,
     checksum,
     compact,
     keep_locked,
@@ -60,9 +60,9 @@ def test_a_checksum_tells_pixels_ids_and_shapes_apart() -> None:
 def test_all_frames_without_labels_are_the_same(
     shape: tuple[int, int], dtype: type
 ) -> None:
-    assert checksum(np.zeros(shape, dtype)) == NOTHING
+    assert checksum(np.zeros(shape, dtype)) == NO_LABELS
     if 0 not in shape:
-        assert checksum(np.ones(shape, dtype)) != NOTHING
+        assert checksum(np.ones(shape, dtype)) != NO_LABELS
 
 
 @given(old=small, new=small, locked=ids)

@@ -5,26 +5,26 @@ from dataclasses import replace
 import pytest
 
 from napari_seggpt.session import FrameStatus
-from napari_seggpt.session.frames.records import Book, confidence
+from napari_seggpt.session.frames.records import FrameRecords, confidence
 from napari_seggpt.session.frames.status import UNKNOWN, FrameRecord
 
 
 @pytest.fixture
-def book() -> Book:
-    return Book(5)
+def book() -> FrameRecords:
+    return FrameRecords(5)
 
 
 def reference(content: bytes = b"mine", **facts: bool) -> FrameRecord:
     return FrameRecord(checksum=content, is_reference=True, **facts)
 
 
-def predicted(book: Book, confidence: float = 0.5) -> FrameRecord:
+def predicted(book: FrameRecords, confidence: float = 0.5) -> FrameRecord:
     return FrameRecord(
         checksum=b"run", predicted=b"run", key=book.key, confidence=confidence
     )
 
 
-def test_a_new_book(book: Book) -> None:
+def test_a_new_book(book: FrameRecords) -> None:
     assert [book.status(frame) for frame in range(5)] == [FrameStatus.EMPTY] * 5
     assert book.references == []
     assert book.protected == frozenset()
@@ -32,7 +32,7 @@ def test_a_new_book(book: Book) -> None:
     assert book.take_changes().frames == ()
 
 
-def test_references_are_in_order_and_protected(book: Book) -> None:
+def test_references_are_in_order_and_protected(book: FrameRecords) -> None:
     book[3] = reference()
     book[1] = reference(is_enabled=False)
     book[4] = replace(predicted(book), is_approved=True)
@@ -43,14 +43,16 @@ def test_references_are_in_order_and_protected(book: Book) -> None:
     assert book.protected == {1, 4}
 
 
-def test_predicted_frames_are_those_that_may_be_predicted_again(book: Book) -> None:
+def test_predicted_frames_are_those_that_may_be_predicted_again(
+    book: FrameRecords,
+) -> None:
     book[0] = reference()
     book[1] = predicted(book)
     book[2] = replace(predicted(book), is_corrected=True)
     assert [frame for frame, _ in book.predicted()] == [1]
 
 
-def test_the_key_stands_for_what_the_used_references_show(book: Book) -> None:
+def test_the_key_stands_for_what_the_used_references_show(book: FrameRecords) -> None:
     keys = [book.key]
     for frame, record in [
         (1, reference()),
@@ -64,7 +66,7 @@ def test_the_key_stands_for_what_the_used_references_show(book: Book) -> None:
     assert len(set(keys)) == len(keys)
 
 
-def test_the_key_is_the_same_when_all_is_as_it_was(book: Book) -> None:
+def test_the_key_is_the_same_when_all_is_as_it_was(book: FrameRecords) -> None:
     book[1], book[2] = reference(), reference(b"other")
     key = book.key
     book[2] = replace(book[2], is_enabled=False)
@@ -78,14 +80,16 @@ def test_the_key_is_the_same_when_all_is_as_it_was(book: Book) -> None:
     assert book.key == key
 
 
-def test_the_key_tells_which_frame_shows_what(book: Book) -> None:
-    other = Book(5)
+def test_the_key_tells_which_frame_shows_what(book: FrameRecords) -> None:
+    other = FrameRecords(5)
     book[1], book[2] = reference(b"a"), reference(b"b")
     other[1], other[2] = reference(b"b"), reference(b"a")
     assert book.key != other.key
 
 
-def test_what_does_not_serve_as_a_reference_leaves_the_key_alone(book: Book) -> None:
+def test_what_does_not_serve_as_a_reference_leaves_the_key_alone(
+    book: FrameRecords,
+) -> None:
     key = book.key
     book[0] = predicted(book)
     book[1] = replace(predicted(book), is_approved=True)
@@ -93,7 +97,7 @@ def test_what_does_not_serve_as_a_reference_leaves_the_key_alone(book: Book) -> 
     assert book.key == key
 
 
-def test_changes_are_told_once(book: Book) -> None:
+def test_changes_are_told_once(book: FrameRecords) -> None:
     book[2] = reference()
     changes = book.take_changes()
     assert changes.frames == (2,)
@@ -103,20 +107,22 @@ def test_changes_are_told_once(book: Book) -> None:
     assert not changes.references
 
 
-def test_what_changes_back_in_between_is_not_told(book: Book) -> None:
+def test_what_changes_back_in_between_is_not_told(book: FrameRecords) -> None:
     book[2] = reference()
     book[2] = UNKNOWN
     assert book.take_changes().frames == ()
 
 
-def test_a_new_confidence_is_told(book: Book) -> None:
+def test_a_new_confidence_is_told(book: FrameRecords) -> None:
     book[2] = predicted(book, 0.5)
     book.take_changes()
     book[2] = predicted(book, 0.6)
     assert book.take_changes().frames == (2,)
 
 
-def test_frames_become_stale_with_the_references_and_that_is_told(book: Book) -> None:
+def test_frames_become_stale_with_the_references_and_that_is_told(
+    book: FrameRecords,
+) -> None:
     book[0] = reference()
     for frame in (1, 2, 3):
         book[frame] = predicted(book)
@@ -131,7 +137,7 @@ def test_frames_become_stale_with_the_references_and_that_is_told(book: Book) ->
     assert {book.status(frame) for frame in (1, 2)} == {FrameStatus.PREDICTED}
 
 
-def test_who_was_stale_before_is_not_told_again(book: Book) -> None:
+def test_who_was_stale_before_is_not_told_again(book: FrameRecords) -> None:
     book[1] = predicted(book)
     book.set_basis(b"other")
     book.take_changes()
@@ -139,7 +145,7 @@ def test_who_was_stale_before_is_not_told_again(book: Book) -> None:
     assert book.take_changes().frames == ()
 
 
-def test_a_frame_and_the_key_change_together(book: Book) -> None:
+def test_a_frame_and_the_key_change_together(book: FrameRecords) -> None:
     book[1] = predicted(book)
     book.take_changes()
     book.set_basis(b"other")
@@ -150,7 +156,7 @@ def test_a_frame_and_the_key_change_together(book: Book) -> None:
     assert book.take_changes().frames == (1,)
 
 
-def test_the_confidence_of_what_is_not_there_is_not_known(book: Book) -> None:
+def test_the_confidence_of_what_is_not_there_is_not_known(book: FrameRecords) -> None:
     record = predicted(book, 0.7)
     assert confidence(record) == 0.7
     assert confidence(replace(record, checksum=b"painted")) is None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from napari_seggpt.session import PROTECTED, FrameStatus
-from napari_seggpt.session.frames.frame_labels import NOTHING
+from napari_seggpt.session.frames.frame_labels import NO_LABELS
 from napari_seggpt.session.frames.status import (
     UNKNOWN,
     FrameRecord,
@@ -26,8 +26,8 @@ ALL = [
     FrameRecord(
         checksum=checksum, predicted=predicted, **dict(zip(FACTS, facts, strict=True))
     )
-    for checksum in (NOTHING, MINE, PREDICTED)
-    for predicted in (None, NOTHING, PREDICTED)
+    for checksum in (NO_LABELS, MINE, PREDICTED)
+    for predicted in (None, NO_LABELS, PREDICTED)
     for facts in itertools.product((False, True), repeat=len(FACTS))
 ]
 
@@ -43,10 +43,10 @@ def look(record: FrameRecord, *checksums: bytes, becomes: bool = True) -> FrameR
     [
         ({}, FrameStatus.EMPTY),
         ({"checksum": MINE, "is_reference": True}, FrameStatus.REFERENCE),
-        ({"predicted": NOTHING, "key": NOW}, FrameStatus.PREDICTED),
-        ({"predicted": NOTHING, "key": THEN}, FrameStatus.STALE),
-        ({"predicted": NOTHING, "key": None}, FrameStatus.STALE),
-        ({"predicted": NOTHING, "is_corrected": True}, FrameStatus.CORRECTED),
+        ({"predicted": NO_LABELS, "key": NOW}, FrameStatus.PREDICTED),
+        ({"predicted": NO_LABELS, "key": THEN}, FrameStatus.STALE),
+        ({"predicted": NO_LABELS, "key": None}, FrameStatus.STALE),
+        ({"predicted": NO_LABELS, "is_corrected": True}, FrameStatus.CORRECTED),
         ({"is_corrected": True, "is_reference": True}, FrameStatus.CORRECTED),
         ({"is_approved": True, "is_corrected": True}, FrameStatus.APPROVED),
         ({"is_approved": True, "is_reference": True}, FrameStatus.APPROVED),
@@ -70,18 +70,18 @@ def test_labels_on_an_empty_frame_make_a_reference_until_they_are_gone() -> None
     record = look(UNKNOWN, MINE)
     assert record.status(NOW) is FrameStatus.REFERENCE
     assert look(record, OTHER).status(NOW) is FrameStatus.REFERENCE
-    assert look(record, NOTHING) == UNKNOWN
+    assert look(record, NO_LABELS) == UNKNOWN
 
 
 def test_a_reference_that_is_switched_off_stays_so_while_it_is_painted_on() -> None:
     record = replace(look(UNKNOWN, MINE), is_enabled=False)
     assert not record.is_used
     assert not look(record, OTHER).is_used
-    assert look(record, NOTHING, MINE).is_used  # a new one
+    assert look(record, NO_LABELS, MINE).is_used  # a new one
 
 
 @pytest.mark.parametrize("becomes", [True, False])
-@pytest.mark.parametrize("content", [MINE, NOTHING])
+@pytest.mark.parametrize("content", [MINE, NO_LABELS])
 def test_a_change_of_what_was_predicted_is_a_correction(
     content: bytes, becomes: bool
 ) -> None:
@@ -112,7 +112,7 @@ def test_a_former_reference_is_protected_as_before() -> None:
         now = without_reference(record)
         assert not now.is_reference
         assert not now.is_used
-        has_content = record.checksum != NOTHING or record.predicted is not None
+        has_content = record.checksum != NO_LABELS or record.predicted is not None
         assert now.is_protected == (
             has_content or record.is_approved or record.is_corrected
         )
@@ -123,7 +123,7 @@ def test_a_reference_that_was_predicted_is_approved_when_it_is_one_no_more() -> 
     assert without_reference(asked).status(NOW) is FrameStatus.APPROVED
     mine = without_reference(look(UNKNOWN, MINE))
     assert mine.status(NOW) is FrameStatus.CORRECTED
-    for content in (OTHER, NOTHING):  # still vouched for, and no reference again
+    for content in (OTHER, NO_LABELS):  # still vouched for, and no reference again
         assert look(mine, content).status(NOW) is FrameStatus.CORRECTED
         assert not look(mine, content).is_reference
 
@@ -133,14 +133,14 @@ def test_a_released_frame_is_stale_or_empty() -> None:
         now = released(record)
         assert not now.is_protected
         assert now.checksum == record.checksum
-        is_empty = record.checksum == NOTHING
+        is_empty = record.checksum == NO_LABELS
         assert now.status(NOW) is (FrameStatus.EMPTY if is_empty else FrameStatus.STALE)
         assert look(now, OTHER).is_protected
 
 
 def test_a_reference_that_was_asked_for_stays_one_without_labels():
     asked = FrameRecord(checksum=b"some", is_reference=True, is_asked=True)
-    emptied = seen(asked, NOTHING, corrections_become_references=True)
+    emptied = seen(asked, NO_LABELS, corrections_become_references=True)
     assert emptied.is_reference
     painted = FrameRecord(checksum=b"some", is_reference=True)
-    assert not seen(painted, NOTHING, corrections_become_references=True).is_reference
+    assert not seen(painted, NO_LABELS, corrections_become_references=True).is_reference

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from napari_seggpt.session import FrameStatus
-from napari_seggpt.session.runs.prompt_tuning import COMPARED
+from napari_seggpt.session.runs.prompt_tuning import NUM_COMPARED_FRAMES
 
 
 @pytest.fixture
@@ -80,6 +80,6 @@ def test_frames_to_compare_are_those_that_runs_may_write(make_session, label, bl
     session = make_session(length=40)
     label(session, 0, blob())
     frames = session.frames_to_compare()
-    assert len(frames) == COMPARED
+    assert len(frames) == NUM_COMPARED_FRAMES
     assert 0 not in frames
     assert frames == sorted(frames)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_seggpt.session import FrameResult, Session
-from napari_seggpt.session.autosave import SessionSaver
+from napari_seggpt.session.autosave import Autosave
 from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.store.folder import SessionStore, StoredSession
 from napari_seggpt.session.store.signature import ImageSignature
@@ -62,7 +62,7 @@ def open_session(folder, mode):
     if (folder / "s" / "session.json").exists():
         stored = StoredSession.read(folder / "s")
         assert stored.signature.difference(ImageSignature.of(STACK)) is None
-        session.restore_facts(stored.facts)
+        session.restore_state(stored.state)
         for frame in stored.frames():
             assert not frame.is_damaged
             if session.restore(frame.index, frame.records, frame.labels):
@@ -85,7 +85,7 @@ class Child:
         self.log = log
         self.clock = 0.0
         self.session, same = open_session(folder, mode)
-        self.saver = SessionSaver(self.session, dict)
+        self.saver = Autosave(self.session, dict)
         place = None if mode == "memory" else str(folder / "labels.npy")
         self.saver.begin(SessionStore(folder / "s", ImageSignature.of(STACK), place))
         for frame in same:

@@ -15,14 +15,14 @@ from numpy.testing import assert_array_equal
 
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.session import FrameStatus, Session
-from napari_seggpt.session.autosave import SessionSaver
+from napari_seggpt.session.autosave import Autosave
 from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.frames.status import TO_REVIEW, FrameRecord
 from napari_seggpt.session.store.finding import find_session
 from napari_seggpt.session.store.folder import SessionError, SessionStore, StoredSession
 from napari_seggpt.session.store.places import new_session_at, sessions_at
 from napari_seggpt.session.store.signature import ImageSignature
-from napari_seggpt.session.store.state import SessionFacts
+from napari_seggpt.session.store.state import SessionState
 from napari_seggpt.settings import PredictionSettings, SessionSettings
 
 MIXED = SessionSettings(
@@ -41,7 +41,7 @@ def begin(tmp_path):
     savers = []
 
     def act(session, name="s", labels_path=None, about=None):
-        saver = SessionSaver(session, lambda: dict(about or {}))
+        saver = Autosave(session, lambda: dict(about or {}))
         signature = ImageSignature.of(session.stack)
         saver.begin(SessionStore(tmp_path / name, signature, labels_path))
         savers.append(saver)
@@ -55,7 +55,7 @@ def begin(tmp_path):
 def resume(stored, session):
     """Bring a session back; return the frames that are not as they were."""
     session.take_scan(*session.scan())
-    session.restore_facts(stored.facts)
+    session.restore_state(stored.state)
     return [
         frame.index
         for frame in stored.frames()
@@ -251,7 +251,7 @@ def test_no_damage_raises(make_session, tmp_path, blob):
     store = SessionStore(tmp_path / "s", ImageSignature.of(session.stack))
     mark = checksum(blob())
     store.write_frame(1, blob(), FrameRecord(checksum=mark, is_reference=True))
-    store.write_head(SessionFacts(), {})
+    store.write_state(SessionState(), {})
     store.close()
     file, random = tmp_path / "s/frames/000001.tif", np.random.default_rng(0)
     whole = file.read_bytes()
@@ -295,7 +295,7 @@ def test_the_checksum_decides_what_a_killed_write_left(
     store = SessionStore(tmp_path / "s", ImageSignature.of(session.stack), "labels")
     mark = checksum(blob())
     record = FrameRecord(checksum=mark, predicted=mark, key=b"k", confidence=0.5)
-    store.write_head(SessionFacts(), {})
+    store.write_state(SessionState(), {})
     store.note(3, record, writing=True)
     store.close()
     with (tmp_path / "s/frames.jsonl").open("ab") as file:
@@ -437,12 +437,12 @@ def test_a_tuned_prompt_comes_back(tmp_path, session, make_tuned):
     store = SessionStore(
         tmp_path / "a.seggpt", ImageSignature.of(session.stack, "axis 0")
     )
-    store.write_head(session.facts, {})
-    store.write_head(session.facts, {})
+    store.write_state(session.state, {})
+    store.write_state(session.state, {})
     store.close()
     stored = StoredSession.read(tmp_path / "a.seggpt")
-    found = stored.facts.tuned
+    found = stored.state.tuned
     assert found is not None
     assert found.digest == tuned.digest
     stored.tuned_file.write_bytes(b"damaged")
-    assert stored.facts.tuned is None
+    assert stored.state.tuned is None

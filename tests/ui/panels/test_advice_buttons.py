@@ -84,17 +84,17 @@ def dock(viewer, models, predictor, qtbot):
     viewer.add_labels(labels, name="mine")
     dock = SegGPTWidget(viewer, models=models)
     viewer.window.add_dock_widget(dock, name="SegGPT")
-    qtbot.waitUntil(lambda: not dock.bench.desk.is_scanning, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: not dock.workspace.active.is_scanning, timeout=WAIT_MS)
     yield dock
     predictor.gate.set()
     dock.release()
 
 
 def label(dock, frame, rows):
-    layer = dock.bench.desk.labels.layer
+    layer = dock.workspace.active.labels.layer
     layer.data[frame, rows, 5:9] = 1
     layer.refresh()
-    dock.bench.session.labels_changed([frame])
+    dock.workspace.session.labels_changed([frame])
 
 
 def press(qtbot, dock, button):
@@ -115,8 +115,8 @@ def test_a_check_is_shown_on_the_references(dock, qtbot):
     texts = [item.text() for item in items]
     assert texts == ["0: 0.00", "1: 0.00", "6: 1.00", "7: 1.00"]
     assert "label 1 0.00" in items[1].toolTip()
-    assert dock.bench.message.text.startswith("Frame 1 does not fit")
-    assert dock.bench.message.tone is Tone.WARNING
+    assert dock.workspace.message.text.startswith("Frame 1 does not fit")
+    assert dock.workspace.message.tone is Tone.WARNING
     label(dock, 6, slice(4, 10))  # what was found is no longer so
     qtbot.waitUntil(lambda: items[0].text() == "0", timeout=WAIT_MS)
     qtbot.waitUntil(lambda: "Dice" not in items[1].toolTip(), timeout=WAIT_MS)
@@ -125,18 +125,18 @@ def test_a_check_is_shown_on_the_references(dock, qtbot):
 def test_the_next_frame_is_suggested(dock, qtbot):
     button = dock.references_panel.advice.suggest_button
     press(qtbot, dock, button)
-    assert dock.bench.current == LENGTH - 1
-    assert "frame 7 next: it looks least like" in dock.bench.message.text
-    dock.bench.start("all")
-    qtbot.waitUntil(lambda: not dock.bench.is_busy, timeout=WAIT_MS)
-    dock.bench.go_to(2)
+    assert dock.workspace.current == LENGTH - 1
+    assert "frame 7 next: it looks least like" in dock.workspace.message.text
+    dock.workspace.start("all")
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
+    dock.workspace.go_to(2)
     press(qtbot, dock, button)
-    assert dock.bench.current == LENGTH - 1
-    assert "the model is least sure" in dock.bench.message.text
+    assert dock.workspace.current == LENGTH - 1
+    assert "the model is least sure" in dock.workspace.message.text
     for frame in range(LENGTH):
-        dock.bench.session.approve(frame)
+        dock.workspace.session.approve(frame)
     press(qtbot, dock, button)
-    assert "Every frame is yours" in dock.bench.message.text
+    assert "Every frame is yours" in dock.workspace.message.text
 
 
 def test_closing_ends_a_check(dock, predictor, qtbot):

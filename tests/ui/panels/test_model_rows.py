@@ -57,7 +57,7 @@ def choose(dock, qtbot, name=NAME):
 def test_licence_and_size_are_said_before_anything_is_fetched(dock, download, qtbot):
     rows = choose(dock, qtbot)
     qtbot.waitUntil(lambda: not rows.fetch_button.isHidden(), timeout=WAIT_MS)
-    assert dock.bench.settings.model == NAME
+    assert dock.workspace.settings.model == NAME
     assert "1.48 GB" in rows.about_label.text()
     assert "MIT licence" in rows.about_label.text()
     assert "to be fetched" in rows.about_label.text()
@@ -74,7 +74,7 @@ def test_fetching_shows_progress_and_can_be_stopped(dock, download, qtbot):
     rows.fetch_button.click()
     download.tick.release(1)
     qtbot.waitUntil(lambda: rows.fetch_button.text() == "Fetch", timeout=WAIT_MS)
-    assert "stopped" in dock.bench.message.text
+    assert "stopped" in dock.workspace.message.text
     assert download.fetched < 100
 
 
@@ -89,11 +89,11 @@ def test_a_run_fetches_the_model_and_stop_ends_that(dock, download, qtbot):
     )
     panel.stop_button.click()
     download.tick.release(1)
-    qtbot.waitUntil(lambda: not dock.bench.is_busy, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
     panel.run_button.click()
     download.tick.release(100)
-    qtbot.waitUntil(lambda: not dock.bench.is_busy, timeout=WAIT_MS)
-    assert dock.bench.desk.labels.layer.data.any(axis=(1, 2)).all()
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
+    assert dock.workspace.active.labels.layer.data.any(axis=(1, 2)).all()
 
 
 def test_a_file_of_ones_own(dock, qtbot, tmp_path, monkeypatch):
@@ -101,7 +101,7 @@ def test_a_file_of_ones_own(dock, qtbot, tmp_path, monkeypatch):
     rows = dock.run_panel.model_rows
     monkeypatch.setattr(rows, "_ask_for_file", lambda: path)
     choose(dock, qtbot, model_rows.OWN_FILE)
-    assert dock.bench.settings.model == path
+    assert dock.workspace.settings.model == path
     assert rows.model_box.currentText() == "mine.safetensors"
     monkeypatch.setattr(rows, "_ask_for_file", lambda: "")  # nothing was chosen
     choose(dock, qtbot, model_rows.OWN_FILE)
@@ -112,8 +112,8 @@ def test_the_measured_time_is_said(dock, download, qtbot):
     rows = dock.run_panel.model_rows
     assert rows.time_label.text() == "time unknown"
     download.fetched = 100
-    dock.bench.propagate()
-    qtbot.waitUntil(lambda: not dock.bench.is_busy, timeout=WAIT_MS)
+    dock.workspace.propagate()
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
     assert rows.time_label.text().endswith("a frame")
 
 

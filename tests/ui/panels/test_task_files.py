@@ -24,7 +24,7 @@ def dock(viewer, models, predictor, qtbot):
     viewer.add_labels(labels, name="mine")
     dock = SegGPTWidget(viewer, models=models)
     viewer.window.add_dock_widget(dock, name="SegGPT")
-    qtbot.waitUntil(lambda: bool(dock.bench.session.references), timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: bool(dock.workspace.session.references), timeout=WAIT_MS)
     yield dock
     dock.release()
 
@@ -33,8 +33,8 @@ def test_a_task_goes_from_one_stack_to_another(
     viewer, dock, tmp_path, qtbot, make_tuned
 ):
     files = dock.references_panel.examples.task_files
-    name_class(dock.bench.desk.labels.layer, 3, "wall")
-    dock.bench.session.tuned = make_tuned()
+    name_class(dock.workspace.active.labels.layer, 3, "wall")
+    dock.workspace.session.tuned = make_tuned()
     files.save(tmp_path / "walls.zip")
     qtbot.waitUntil((tmp_path / "walls.zip").exists, timeout=WAIT_MS)
     task = Task.load(tmp_path / "walls.zip")
@@ -43,16 +43,16 @@ def test_a_task_goes_from_one_stack_to_another(
 
     qtbot.waitUntil(lambda: files._job is None, timeout=WAIT_MS)
     other = viewer.add_image(np.zeros((4, 30, 20), np.uint8), name="other")
-    dock.bench.choose_image(other.__wrapped__, [])
-    dock.bench.make_labels()
-    assert not dock.bench.session.references
+    dock.workspace.choose_image(other.__wrapped__, [])
+    dock.workspace.make_labels()
+    assert not dock.workspace.session.references
     files.open(tmp_path / "walls.zip")
-    session = dock.bench.session
+    session = dock.workspace.session
     qtbot.waitUntil(lambda: bool(session.references), timeout=WAIT_MS)
     assert [each.name for each in session.references] == ["walls 1"]
     assert set(np.unique(session.references[0].prompt.labels)) == {0, 3}
     assert session.tuned.digest == task.tuned.digest
-    assert class_names(dock.bench.desk.labels.layer) == {3: "wall"}
+    assert class_names(dock.workspace.active.labels.layer) == {3: "wall"}
 
 
 def test_what_is_no_task_is_said(dock, tmp_path, qtbot):

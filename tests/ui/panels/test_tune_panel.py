@@ -1,4 +1,4 @@
-"""Tuning by the dock's buttons, with a tuner that takes no time."""
+"""PromptTuning by the dock's buttons, with a tuner that takes no time."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def dock(make_napari_viewer_proxy, models, predictor, qtbot):
     dock = SegGPTWidget(viewer, models=models)
     viewer.window.add_dock_widget(dock, name="SegGPT")
     dock.tune_panel.set_open(True)
-    qtbot.waitUntil(lambda: not dock.bench.desk.is_scanning, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: not dock.workspace.active.is_scanning, timeout=WAIT_MS)
     button = dock.tune_panel.tune_button
     qtbot.waitUntil(lambda: button.text() == "Tune on 2 references", timeout=WAIT_MS)
     yield dock
@@ -35,7 +35,7 @@ def click(qtbot, button):
 
 def tune(qtbot, dock):
     click(qtbot, dock.tune_panel.tune_button)
-    qtbot.waitUntil(lambda: not dock.bench.desk.tuning.is_on, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: not dock.workspace.active.tuning.is_on, timeout=WAIT_MS)
     qtbot.wait(80)
 
 
@@ -47,27 +47,27 @@ def test_tune_look_and_keep(dock, tuner, qtbot):
     shown = [each for each in panel.pair_buttons if not each.isHidden()]
     assert len(shown) == 3
     click(qtbot, shown[0])
-    assert dock.bench.current == shown[0].property("frame")
+    assert dock.workspace.current == shown[0].property("frame")
     click(qtbot, panel.keep_button)
-    assert dock.bench.session.tuned.figures.steps == 3
+    assert dock.workspace.session.tuned.figures.steps == 3
     assert panel.keep_button.isHidden()
     qtbot.waitUntil(lambda: not panel.remove_button.isHidden(), timeout=WAIT_MS)
     click(qtbot, panel.remove_button)
-    assert dock.bench.session.tuned is None
+    assert dock.workspace.session.tuned is None
 
 
 def test_what_is_no_better_is_said_and_not_kept(dock, tuner, qtbot):
     tuner.gains = -0.1  # the best step is the first
     tune(qtbot, dock)
     assert "no better than the references" in dock.hint_line.text
-    assert dock.bench.session.tuned is None
+    assert dock.workspace.session.tuned is None
     assert dock.tune_panel.keep_button.isHidden()
 
 
 def test_stopped_it_offers_the_best_so_far(dock, tuner, qtbot):
     tuner.steps = 1000
     click(qtbot, dock.tune_panel.tune_button)
-    control = dock.bench.desk.tuning
+    control = dock.workspace.active.tuning
     qtbot.waitUntil(lambda: len(control.dices) >= 2, timeout=WAIT_MS)
     assert dock.tune_panel.tune_button.text() == "Stop"
     assert not dock.run_panel.run_button.isEnabled()
@@ -78,29 +78,29 @@ def test_stopped_it_offers_the_best_so_far(dock, tuner, qtbot):
 
 
 def test_labels_of_the_references_are_left_alone(dock, tuner, qtbot):
-    before = dock.bench.desk.labels.layer.data.copy()
+    before = dock.workspace.active.labels.layer.data.copy()
     tune(qtbot, dock)
-    np.testing.assert_array_equal(dock.bench.desk.labels.layer.data, before)
-    assert dock.bench.session.status(1) is FrameStatus.REFERENCE
+    np.testing.assert_array_equal(dock.workspace.active.labels.layer.data, before)
+    assert dock.workspace.session.status(1) is FrameStatus.REFERENCE
 
 
 def test_a_file_is_loaded_or_refused_in_words(dock, tmp_path, qtbot, make_tuned):
     panel = dock.tune_panel
     make_tuned().save(tmp_path / "prompt.safetensors")
     panel.load(str(tmp_path / "prompt.safetensors"))
-    assert dock.bench.session.tuned.class_names == {1: "cell"}
+    assert dock.workspace.session.tuned.class_names == {1: "cell"}
     qtbot.waitUntil(lambda: "cell" in panel.state_label.text(), timeout=WAIT_MS)
     (tmp_path / "other.safetensors").write_bytes(b"no such thing")
     panel.load(str(tmp_path / "other.safetensors"))
     qtbot.wait(80)
     assert "Expected a tuned prompt" in dock.hint_line.text
-    assert dock.bench.session.tuned is not None
+    assert dock.workspace.session.tuned is not None
 
 
 def test_closing_in_the_middle_ends_it(dock, tuner, qtbot):
     tuner.steps = 1000
     click(qtbot, dock.tune_panel.tune_button)
-    control = dock.bench.desk.tuning
+    control = dock.workspace.active.tuning
     qtbot.waitUntil(lambda: len(control.dices) >= 1, timeout=WAIT_MS)
     dock.release()
     assert not control.is_on

@@ -26,7 +26,7 @@ def dock(viewer, models, predictor, qtbot):
     viewer.add_labels(labels, name="mine", **place)
     dock = SegGPTWidget(viewer, models=models)
     viewer.window.add_dock_widget(dock, name="SegGPT")
-    qtbot.waitUntil(lambda: not dock.bench.desk.is_scanning, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: not dock.workspace.active.is_scanning, timeout=WAIT_MS)
     yield dock
     dock.release()
 
@@ -37,8 +37,8 @@ def press(qtbot, button):
 
 
 def run(qtbot, dock):
-    dock.bench.start("all")
-    qtbot.waitUntil(lambda: not dock.bench.is_busy, timeout=WAIT_MS)
+    dock.workspace.start("all")
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
 
 
 def shown(dock):
@@ -58,24 +58,24 @@ def test_it_follows_the_frame(viewer, dock, qtbot):
     assert viewer.layers.selection.active.name == "mine"
     assert not layer.editable
     for frame in (5, 0):
-        dock.bench.go_to(frame)
+        dock.workspace.go_to(frame)
         assert (layer.data == unsure(frame)).all()
         np.testing.assert_array_equal(layer.translate, (1 + 2 * frame, 2, 3))
         lows, highs = layer.extent.world
         np.testing.assert_array_equal(lows, (1 + 2 * frame, 2, 3))
         assert highs[1:].tolist() == viewer.layers["mine"].extent.world[1, 1:].tolist()
-    dock.bench.go_to(3)  # the reference
+    dock.workspace.go_to(3)  # the reference
     assert not layer.data.any()
 
 
 def test_it_follows_the_work(viewer, dock, qtbot):
-    dock.bench.go_to(1)
+    dock.workspace.go_to(1)
     press(qtbot, dock.review_panel.uncertainty.button)
     layer = shown(dock)
     assert not layer.data.any()
     run(qtbot, dock)
     assert (layer.data == unsure(1)).all()
-    dock.bench.session.labels.layer.paint((1, 2, 2), 1)
+    dock.workspace.session.labels.layer.paint((1, 2, 2), 1)
     qtbot.waitUntil(lambda: not layer.data.any(), timeout=WAIT_MS)
 
 
@@ -99,7 +99,7 @@ def test_it_goes_with_its_stack_and_is_never_worked_on(viewer, dock, qtbot):
     box = dock.data_panel.image_box
     assert [box.itemText(i) for i in range(box.count())] == ["stack"]
     viewer.layers.remove("stack")
-    assert dock.bench.choice.image is None
+    assert dock.workspace.choice.image is None
     assert shown(dock) is None
     assert not any(isinstance(layer, Image) for layer in viewer.layers)
     assert not dock.review_panel.uncertainty.button.isEnabled()
@@ -112,9 +112,9 @@ def test_a_large_frame_has_a_small_layer(viewer, dock, qtbot):
     labels[0, 100:400, 100:400] = 1
     viewer.add_labels(labels, name="large labels")
     dock.data_panel.image_box.setCurrentText("large")
-    qtbot.waitUntil(lambda: not dock.bench.desk.is_scanning, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: not dock.workspace.active.is_scanning, timeout=WAIT_MS)
     run(qtbot, dock)
-    dock.bench.go_to(1)
+    dock.workspace.go_to(1)
     press(qtbot, dock.review_panel.uncertainty.button)
     layer = shown(dock)
     assert layer.data.shape == (1, 367, 174)
@@ -137,6 +137,6 @@ def test_a_lone_frame_has_one_too(viewer, dock, qtbot):
     viewer.add_image(np.zeros((10, 12), np.uint8), name="lone")
     viewer.add_labels(np.zeros((10, 12), np.uint8), name="lone labels")
     dock.data_panel.image_box.setCurrentText("lone")
-    assert dock.bench.desk is not None
+    assert dock.workspace.active is not None
     press(qtbot, dock.review_panel.uncertainty.button)
     assert shown(dock).data.shape == (10, 12)

@@ -6,7 +6,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QImage
 
 from napari_seggpt.session import FrameStatus
-from napari_seggpt.ui.widgets.frame_strip import CODES, FrameStrip, cells, legend
+from napari_seggpt.ui.widgets.frame_strip import STATUS_CODES, FrameStrip, cells, legend
 from napari_seggpt.ui.widgets.style import tones
 
 
@@ -91,9 +91,9 @@ def test_what_is_said_of_a_frame(strip):
 @pytest.mark.parametrize(("count", "width"), [(1, 300), (7, 300), (299, 300), (999, 5)])
 def test_cells_cover_the_strip_and_every_frame(count, width):
     codes = np.zeros(count, np.uint8)
-    codes[count // 2] = CODES[FrameStatus.REFERENCE]
+    codes[count // 2] = STATUS_CODES[FrameStatus.REFERENCE]
     edges, shown = cells(codes, width)
     assert (edges[0], edges[-1]) == (0, width)
     assert len(shown) == len(edges) - 1 == min(count, width)
     assert (np.diff(edges) > 0).all()
-    assert (shown == CODES[FrameStatus.REFERENCE]).sum() == 1
+    assert (shown == STATUS_CODES[FrameStatus.REFERENCE]).sum() == 1

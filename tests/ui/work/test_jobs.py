@@ -15,7 +15,13 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QThreadPool, QTimer
 
 from napari_seggpt.ui.work import jobs
-from napari_seggpt.ui.work.jobs import AHEAD, ENDED, Job, JobState, _Progress
+from napari_seggpt.ui.work.jobs import (
+    ENDED_STATES,
+    MAX_WAITING_RESULTS,
+    Job,
+    JobState,
+    _Progress,
+)
 
 WAIT = 60_000  # milliseconds; the machine may be busy
 
@@ -51,7 +57,7 @@ class Work:
             self.has_closed.set()
 
 
-class Desk:
+class LayerSession:
     """Where results are taken, and what is heard of a job."""
 
     def __init__(self, work: Callable[[], Any], total: int = 5) -> None:
@@ -95,7 +101,7 @@ def notifications() -> Iterator[list[Notification]]:
 def test_every_result_is_taken_in_order_on_the_window_s_thread(qtbot: QtBot) -> None:
     work = Work(50)
     work.free()
-    desk = Desk(work, total=50)
+    desk = LayerSession(work, total=50)
     assert desk.job.state is JobState.NEW
     assert not desk.job.is_running
     desk.job.start()
@@ -112,7 +118,7 @@ def test_every_result_is_taken_in_order_on_the_window_s_thread(qtbot: QtBot) -> 
 
 def test_starting_again_is_refused(qtbot: QtBot) -> None:
     work = Work(0)
-    desk = Desk(work, total=0)
+    desk = LayerSession(work, total=0)
     desk.job.start()
     with pytest.raises(RuntimeError, match="Expected a new job, got one that is runn"):
         desk.job.start()
@@ -122,7 +128,7 @@ def test_starting_again_is_refused(qtbot: QtBot) -> None:
 
 
 def test_any_iterable_will_do(qtbot: QtBot) -> None:
-    desk = Desk(lambda: [3, 4])
+    desk = LayerSession(lambda: [3, 4])
     desk.job.start()
     qtbot.waitUntil(lambda: desk.ends == [JobState.DONE], timeout=WAIT)
     assert desk.taken == [3, 4]
@@ -134,7 +140,7 @@ def test_the_window_answers_while_work_is_slow(qtbot: QtBot) -> None:
             time.sleep(0.3)
             yield number
 
-    desk = Desk(slow)
+    desk = LayerSession(slow)
     ticks: list[float] = []
     timer = QTimer()
     timer.timeout.connect(lambda: ticks.append(time.monotonic()))
@@ -148,11 +154,11 @@ def test_the_window_answers_while_work_is_slow(qtbot: QtBot) -> None:
 def test_results_do_not_pile_up(qtbot: QtBot) -> None:
     work = Work(50)
     work.free()
-    desk = Desk(work, total=50)
+    desk = LayerSession(work, total=50)
     desk.job.start()
     for _ in range(20):  # the window is busy: it handles no events
         time.sleep(0.01)
-    assert work.num_made <= AHEAD + 1
+    assert work.num_made <= MAX_WAITING_RESULTS + 1
     qtbot.waitUntil(lambda: desk.ends == [JobState.DONE], timeout=WAIT)
     assert desk.taken == list(range(50))
 
@@ -162,7 +168,7 @@ def test_results_do_not_pile_up(qtbot: QtBot) -> None:
 
 def test_a_paused_job_makes_nothing_until_it_is_resumed(qtbot: QtBot) -> None:
     work = Work()
-    desk = Desk(work)
+    desk = LayerSession(work)
     desk.job.start()
     work.free(2)
     qtbot.waitUntil(lambda: len(desk.taken) == 2, timeout=WAIT)
@@ -184,7 +190,7 @@ def test_a_paused_job_makes_nothing_until_it_is_resumed(qtbot: QtBot) -> None:
 def test_resuming_before_the_pause_has_come_is_not_lost(qtbot: QtBot) -> None:
     # napari's worker ignores `resume` then, and stays paused for good.
     work = Work()
-    desk = Desk(work)
+    desk = LayerSession(work)
     desk.job.start()
     for _ in range(3):
         desk.job.pause()
@@ -197,12 +203,12 @@ def test_resuming_before_the_pause_has_come_is_not_lost(qtbot: QtBot) -> None:
 def test_pausing_again_and_again(qtbot: QtBot) -> None:
     work = Work(4)
     work.free()
-    desk = Desk(work)
+    desk = LayerSession(work)
     desk.job.start()
     while desk.job.is_running:
         desk.job.pause()
         qtbot.waitUntil(
-            lambda: desk.job.state in (JobState.PAUSED, *ENDED), timeout=WAIT
+            lambda: desk.job.state in (JobState.PAUSED, *ENDED_STATES), timeout=WAIT
         )
         desk.job.resume()
         qtbot.wait(5)
@@ -212,7 +218,7 @@ def test_pausing_again_and_again(qtbot: QtBot) -> None:
 
 def test_pausing_and_resuming_at_other_times_does_nothing(qtbot: QtBot) -> None:
     work = Work(1)
-    desk = Desk(work)
+    desk = LayerSession(work)
     desk.job.pause()
     desk.job.resume()
     desk.job.stop()
@@ -234,7 +240,7 @@ def test_pausing_and_resuming_at_other_times_does_nothing(qtbot: QtBot) -> None:
 
 def test_what_was_begun_when_it_was_stopped_is_still_taken(qtbot: QtBot) -> None:
     work = Work()
-    desk = Desk(work)
+    desk = LayerSession(work)
     desk.job.start()
     work.free(2)
     qtbot.waitUntil(lambda: len(desk.taken) == 2, timeout=WAIT)
@@ -250,7 +256,7 @@ def test_what_was_begun_when_it_was_stopped_is_still_taken(qtbot: QtBot) -> None
 
 def test_a_paused_job_can_be_stopped(qtbot: QtBot) -> None:
     work = Work()
-    desk = Desk(work)
+    desk = LayerSession(work)
     desk.job.start()
     desk.job.pause()
     work.free()
@@ -264,7 +270,7 @@ def test_a_paused_job_can_be_stopped(qtbot: QtBot) -> None:
 def test_napari_may_ask_it_to_quit(qtbot: QtBot) -> None:
     # as it does when its window is closed
     work = Work()
-    desk = Desk(work)
+    desk = LayerSession(work)
     desk.job.start()
     desk.job.pause()
     work.free()
@@ -278,7 +284,7 @@ def test_napari_may_ask_it_to_quit(qtbot: QtBot) -> None:
 def test_closing_takes_what_there_is_without_an_event_loop(qtbot: QtBot) -> None:
     work = Work()
     work.free(3)
-    desk = Desk(work)
+    desk = LayerSession(work)
     desk.job.start()
     qtbot.waitUntil(lambda: bool(desk.taken), timeout=WAIT)
     threading.Timer(0.1, work.free).start()
@@ -292,7 +298,7 @@ def test_closing_takes_what_there_is_without_an_event_loop(qtbot: QtBot) -> None
 
 def test_closing_does_not_wait_for_ever(qtbot: QtBot) -> None:
     work = Work()
-    desk = Desk(work)
+    desk = LayerSession(work)
     desk.job.start()
     qtbot.waitUntil(work.has_started.is_set, timeout=WAIT)
     started = time.monotonic()
@@ -309,7 +315,7 @@ def test_closing_while_a_result_is_taken(qtbot: QtBot) -> None:
     # the progress bar handles events, among them that the dock is closed
     work = Work()
     work.free()
-    desk = Desk(work)
+    desk = LayerSession(work)
     desk.job.changed.connect(lambda: desk.taken and desk.job.close(wait=20))
     desk.job.start()
     qtbot.waitUntil(lambda: bool(desk.ends), timeout=WAIT)
@@ -321,7 +327,7 @@ def test_closing_while_a_result_is_taken(qtbot: QtBot) -> None:
 def test_ending_a_job_while_it_starts(qtbot: QtBot, act: str) -> None:
     work = Work()
     work.free()
-    desk = Desk(work)
+    desk = LayerSession(work)
     calls = iter([getattr(desk.job, act)])
 
     def hear(event: Any) -> None:
@@ -337,7 +343,7 @@ def test_ending_a_job_while_it_starts(qtbot: QtBot, act: str) -> None:
 
 
 def test_closing_right_after_starting_does_not_wait(qtbot: QtBot) -> None:
-    desk = Desk(Work())
+    desk = LayerSession(Work())
     desk.job.start()
     started = time.monotonic()
     desk.job.close(wait=60)
@@ -365,7 +371,7 @@ def test_an_error_comes_after_the_results_and_is_shown(
 ) -> None:
     work = Work(3, error)
     work.free()
-    desk = Desk(work)
+    desk = LayerSession(work)
     desk.job.start()
     qtbot.waitUntil(lambda: desk.ends == [JobState.FAILED], timeout=WAIT)
     assert desk.taken == [0, 1, 2]
@@ -381,7 +387,7 @@ def test_work_that_cannot_begin(
     def work() -> Iterator[int]:
         raise OSError("no such file")
 
-    desk = Desk(work)
+    desk = LayerSession(work)
     desk.job.start()
     qtbot.waitUntil(lambda: desk.ends == [JobState.FAILED], timeout=WAIT)
     assert [str(each.message) for each in notifications] == ["no such file"]
@@ -422,7 +428,7 @@ def bar() -> _Progress:
 
 def test_progress_is_in_napari_s_activity(qtbot: QtBot) -> None:
     work = Work()
-    desk = Desk(work)
+    desk = LayerSession(work)
     desk.job.start()
     assert (bar().desc.rstrip(": "), bar().total, bar().n) == ("Predict cells", 5, 0)
     work.free(2)
@@ -434,7 +440,7 @@ def test_progress_is_in_napari_s_activity(qtbot: QtBot) -> None:
 
 def test_its_button_there_stops_the_job(qtbot: QtBot) -> None:
     work = Work()
-    desk = Desk(work)
+    desk = LayerSession(work)
     desk.job.start()
     work.free(1)
     qtbot.waitUntil(lambda: bool(desk.taken), timeout=WAIT)
@@ -451,7 +457,7 @@ def test_time_left_is_estimated_without_pauses(
     clock = SimpleNamespace(monotonic=lambda: now, sleep=time.sleep)
     monkeypatch.setattr(jobs, "time", clock)
     work = Work(20)
-    desk = Desk(work, total=20)
+    desk = LayerSession(work, total=20)
 
     def make_one(seconds: float) -> None:
         nonlocal now
@@ -487,7 +493,7 @@ def test_time_left_is_estimated_without_pauses(
 def test_without_a_total_nobody_knows_the_time(qtbot: QtBot) -> None:
     work = Work()
     work.free()
-    desk = Desk(work, total=0)
+    desk = LayerSession(work, total=0)
     desk.job.start()
     qtbot.waitUntil(lambda: bool(desk.ends), timeout=WAIT)
     assert desk.job.seconds_left is None
@@ -518,7 +524,7 @@ def test_a_job_that_nobody_holds_runs_to_its_end_and_goes(qtbot: QtBot) -> None:
 def test_a_job_that_has_ended_holds_on_to_no_work(qtbot: QtBot) -> None:
     work = Work()
     work.free()
-    desk = Desk(work)
+    desk = LayerSession(work)
     desk.job.start()
     qtbot.waitUntil(lambda: bool(desk.ends), timeout=WAIT)
     qtbot.wait(20)
@@ -532,7 +538,7 @@ def test_in_a_viewer(make_napari_viewer: Callable[[], Any], qtbot: QtBot) -> Non
     viewer = make_napari_viewer()
     dialog = viewer.window._qt_window._activity_dialog
     work = Work()
-    desk = Desk(work)
+    desk = LayerSession(work)
     desk.job.start()
     tasks = viewer.window._qt_window._window._task_status_manager
     work.free(2)
@@ -555,7 +561,7 @@ def test_closing_the_window_ends_a_job(
 ) -> None:
     viewer = make_napari_viewer()
     work = Work()
-    desk = Desk(work)
+    desk = LayerSession(work)
     desk.job.start()
     desk.job.pause()
     work.free()

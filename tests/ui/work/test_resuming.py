@@ -51,35 +51,35 @@ def open_dock(viewer, models, predictor, qtbot):
 
 
 def settle(qtbot, dock):
-    bench = dock.bench
-    qtbot.waitUntil(lambda: not dock.keeper.is_busy, timeout=WAIT_MS)
+    bench = dock.workspace
+    qtbot.waitUntil(lambda: not dock.saved_sessions.is_busy, timeout=WAIT_MS)
     qtbot.waitUntil(
-        lambda: not (bench.desk and bench.desk.is_scanning), timeout=WAIT_MS
+        lambda: not (bench.active and bench.active.is_scanning), timeout=WAIT_MS
     )
 
 
 def paint(dock, frame, label=2):
-    layer = dock.bench.desk.labels.layer
+    layer = dock.workspace.active.labels.layer
     layer.brush_size = 3
     layer.paint((frame, 10, 10), label)
-    dock.bench.desk.labels.flush()
+    dock.workspace.active.labels.flush()
 
 
 def work(qtbot, dock):
     """Paint, run, correct, approve, name and lock."""
-    dock.bench.make_labels()
+    dock.workspace.make_labels()
     settle(qtbot, dock)
     paint(dock, 2)
-    dock.bench.start("all")
-    qtbot.waitUntil(lambda: not dock.bench.is_busy, timeout=WAIT_MS)
-    dock.bench.session.approve(5)
+    dock.workspace.start("all")
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
+    dock.workspace.session.approve(5)
     paint(dock, 6, 4)
-    dock.bench.session.lock_label(4)
-    name_class(dock.bench.desk.labels.layer, 2, "nucleus")
+    dock.workspace.session.lock_label(4)
+    name_class(dock.workspace.active.labels.layer, 2, "nucleus")
 
 
 def saved(qtbot, dock):
-    saver = dock.keeper.saver
+    saver = dock.saved_sessions.autosave
     qtbot.waitUntil(lambda: saver.store is not None, timeout=WAIT_MS)
     qtbot.waitUntil(lambda: saver.num_waiting == 0, timeout=WAIT_MS)
     return saver.store.path
@@ -94,15 +94,15 @@ def resume(qtbot, dock):
     qtbot.waitUntil(lambda: 'href="resume"' in hint(qtbot, dock), timeout=WAIT_MS)
     dock.hint_line.link_clicked.emit("resume")
     settle(qtbot, dock)
-    assert dock.keeper.offer is None
+    assert dock.saved_sessions.offer is None
 
 
 def test_nothing_is_saved_before_anything_is_done(image_file, open_dock, qtbot):
     dock = open_dock(image_file)
-    dock.bench.make_labels()
+    dock.workspace.make_labels()
     settle(qtbot, dock)
     qtbot.wait(400)
-    assert dock.keeper.saver.store is None
+    assert dock.saved_sessions.autosave.store is None
     assert [file.name for file in image_file.parent.glob("stack*")] == ["stack.tif"]
 
 
@@ -112,24 +112,24 @@ def test_saves_as_the_work_goes_on_and_resumes(image_file, open_dock, qtbot):
     folder = saved(qtbot, dock)
     assert folder.name == "stack.tif.seggpt"
     assert StoredSession.read(folder).num_frames == LENGTH
-    statuses = dock.bench.session.statuses
-    labels = dock.bench.desk.labels.layer.data.copy()
-    settings = dock.bench.settings
+    statuses = dock.workspace.session.statuses
+    labels = dock.workspace.active.labels.layer.data.copy()
+    settings = dock.workspace.settings
     dock = open_dock(image_file)
-    assert dock.bench.choice.labels is None
+    assert dock.workspace.choice.labels is None
     assert "8 frames" in hint(qtbot, dock)
     resume(qtbot, dock)
-    assert dock.bench.session.statuses == statuses
-    np.testing.assert_array_equal(dock.bench.desk.labels.layer.data, labels)
-    assert dock.bench.session.locked_labels == {4}
-    assert class_names(dock.bench.desk.labels.layer) == {2: "nucleus"}
-    assert dock.bench.settings == settings
+    assert dock.workspace.session.statuses == statuses
+    np.testing.assert_array_equal(dock.workspace.active.labels.layer.data, labels)
+    assert dock.workspace.session.locked_labels == {4}
+    assert class_names(dock.workspace.active.labels.layer) == {2: "nucleus"}
+    assert dock.workspace.settings == settings
     assert "8 frames are back" in hint(qtbot, dock)
     paint(dock, 0, 3)
     assert saved(qtbot, dock) == folder
     dock = open_dock(image_file)
     resume(qtbot, dock)
-    assert dock.bench.session.status(0) is FrameStatus.CORRECTED
+    assert dock.workspace.session.status(0) is FrameStatus.CORRECTED
     assert len(list(image_file.parent.glob("*.seggpt"))) == 1
 
 
@@ -137,29 +137,29 @@ def test_fills_labels_that_were_saved_meanwhile(image_file, open_dock, viewer, q
     dock = open_dock(image_file)
     work(qtbot, dock)
     saved(qtbot, dock)
-    statuses = dock.bench.session.statuses
-    labels = dock.bench.desk.labels.layer.data.copy()
+    statuses = dock.workspace.session.statuses
+    labels = dock.workspace.active.labels.layer.data.copy()
     dock = open_dock(image_file)
     viewer.add_labels(labels, name="from a file")
     settle(qtbot, dock)
-    assert set(dock.bench.session.statuses) == {FrameStatus.REFERENCE}
+    assert set(dock.workspace.session.statuses) == {FrameStatus.REFERENCE}
     resume(qtbot, dock)
-    assert dock.bench.choice.labels.name == "from a file"
-    assert dock.bench.session.statuses == statuses
+    assert dock.workspace.choice.labels.name == "from a file"
+    assert dock.workspace.session.statuses == statuses
 
 
 def test_labels_that_differ_are_left_alone(image_file, open_dock, viewer, qtbot):
     dock = open_dock(image_file)
     work(qtbot, dock)
     saved(qtbot, dock)
-    statuses = dock.bench.session.statuses
+    statuses = dock.workspace.session.statuses
     dock = open_dock(image_file)
     mine = np.full((LENGTH, SIDE, SIDE), 9, np.uint8)
     layer = viewer.add_labels(mine.copy(), name="mine")
     settle(qtbot, dock)
     resume(qtbot, dock)
-    assert dock.bench.choice.labels.name != "mine"
-    assert dock.bench.session.statuses == statuses
+    assert dock.workspace.choice.labels.name != "mine"
+    assert dock.workspace.session.statuses == statuses
     np.testing.assert_array_equal(layer.data, mine)
 
 
@@ -169,11 +169,11 @@ def test_whoever_begins_anew_keeps_the_old_session(image_file, open_dock, qtbot)
     first = saved(qtbot, dock)
     dock = open_dock(image_file)
     before = {file: file.read_bytes() for file in first.rglob("*") if file.is_file()}
-    dock.bench.make_labels()
+    dock.workspace.make_labels()
     settle(qtbot, dock)
     paint(dock, 1)
     assert saved(qtbot, dock).name == "stack.tif.2.seggpt"
-    assert dock.keeper.offer is None
+    assert dock.saved_sessions.offer is None
     assert "Resume" not in hint(qtbot, dock)
     assert before == {f: f.read_bytes() for f in first.rglob("*") if f.is_file()}
 
@@ -190,7 +190,7 @@ def test_another_image_of_that_name_is_refused(image_file, open_dock, qtbot):
     dock = open_dock(image_file)
     text = hint(qtbot, dock)
     assert "not of this image: the pixels of frame 0 are others" in text
-    assert dock.keeper.offer is None
+    assert dock.saved_sessions.offer is None
     work(qtbot, dock)
     assert saved(qtbot, dock).name == "stack.tif.2.seggpt"
     assert before == {f: f.read_bytes() for f in folder.rglob("*") if f.is_file()}
@@ -202,14 +202,14 @@ def test_labels_on_disk_are_opened_again(image_file, open_dock, qtbot, monkeypat
     work(qtbot, dock)
     folder = saved(qtbot, dock)
     assert not list(folder.glob("frames/*"))
-    statuses = dock.bench.session.statuses
-    path = new_labels.zarr_path(dock.bench.desk.labels.layer.data)
+    statuses = dock.workspace.session.statuses
+    path = new_labels.zarr_path(dock.workspace.active.labels.layer.data)
     dock = open_dock(image_file)
     resume(qtbot, dock)
-    layer = dock.bench.desk.labels.layer
+    layer = dock.workspace.active.labels.layer
     assert isinstance(layer.data, zarr.Array)
     assert new_labels.zarr_path(layer.data) == path
-    assert dock.bench.session.statuses == statuses
+    assert dock.workspace.session.statuses == statuses
     paint(dock, 0, 3)
     assert saved(qtbot, dock) == folder
 
@@ -219,15 +219,15 @@ def test_labels_that_are_gone_are_told(image_file, open_dock, qtbot, monkeypatch
     dock = open_dock(image_file)
     work(qtbot, dock)
     saved(qtbot, dock)
-    path = dock.bench.desk.labels.layer.data.store.root
+    path = dock.workspace.active.labels.layer.data.store.root
     dock = open_dock(image_file)
     path.rename(path.with_name("away.zarr"))
-    resume_job = dock.keeper
+    resume_job = dock.saved_sessions
     qtbot.waitUntil(lambda: resume_job.offer is not None, timeout=WAIT_MS)
     dock.hint_line.link_clicked.emit("resume")
     settle(qtbot, dock)
     assert "Expected the labels of the session in" in hint(qtbot, dock)
-    assert dock.keeper.offer is not None
+    assert dock.saved_sessions.offer is not None
 
 
 def test_an_image_without_a_file_has_its_session_in_the_data_folder(
@@ -237,7 +237,7 @@ def test_an_image_without_a_file_has_its_session_in_the_data_folder(
     dock = SegGPTWidget(viewer, models=models)
     viewer.window.add_dock_widget(dock, name="SegGPT")
     settle(qtbot, dock)
-    dock.bench.make_labels()
+    dock.workspace.make_labels()
     settle(qtbot, dock)
     paint(dock, 1)
     folder = saved(qtbot, dock)
@@ -248,12 +248,12 @@ def test_an_image_without_a_file_has_its_session_in_the_data_folder(
 
 def test_the_window_waits_little_for_saving(image_file, open_dock, qtbot):
     dock = open_dock(image_file)
-    dock.bench.make_labels()
+    dock.workspace.make_labels()
     settle(qtbot, dock)
     paint(dock, 2)
     saved(qtbot, dock)
-    dock.keeper.saver.save()  # what was saved before does not count
+    dock.saved_sessions.autosave.save()  # what was saved before does not count
     paint(dock, 3)
     began = time.perf_counter()
-    dock.keeper.save()
+    dock.saved_sessions.save()
     assert time.perf_counter() - began < 0.05

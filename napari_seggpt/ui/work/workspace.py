@@ -1,4 +1,4 @@
-"""Workbench: what is worked on in a viewer, and all that a person can do with it."""
+"""Workspace: what is worked on in a viewer, and all that a person can do with it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from psygnal import Signal
 
 from napari_seggpt.model.cards import model_config
 from napari_seggpt.session import PROTECTED, FrameStatus, ModelCache
-from napari_seggpt.ui.layers.layer_choice import Choice, first_choice, likely_labels
+from napari_seggpt.ui.layers.layer_choice import (
+    LayerChoice,
+    first_choice,
+    likely_labels,
+)
 from napari_seggpt.ui.layers.navigation import place_in
-from napari_seggpt.ui.work.layer_session import Desk
+from napari_seggpt.ui.work.layer_session import LayerSession
 from napari_seggpt.ui.work.messages import Message, Tone
-from napari_seggpt.ui.work.status_counts import FrameTimes, Tally
+from napari_seggpt.ui.work.status_counts import FrameTimes, StatusCounts
 from napari_seggpt.ui.work.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -28,10 +32,10 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.work.preferences import Preferences
 
 
-NEWS_MS = 100  # what comes in quick succession is shown so often
+THROTTLE_MS = 100  # what comes in quick succession is shown so often
 
 
-class Workbench:
+class Workspace:
     """Holds the layers that were chosen, their session, and what is done with them.
 
     The panels, keys and commands of the dock call it and show what it knows. What goes
@@ -43,20 +47,20 @@ class Workbench:
         The viewer.
     choice : Choice
         What was chosen.
-    desk : Desk or None
+    active : LayerSession or None
         The session on it; None while something is missing or does not fit.
     problem : str or None
-        Why there is no desk, if it was tried.
+        Why there is no session on the layers that were chosen.
     message : Message or None
         What was said last; None after something else was done.
     """
 
     choice_changed = Signal()  # or layers came, went, were renamed
-    desk_changed = Signal()
+    active_changed = Signal()
     current_changed = Signal(int)
     statuses_changed = Signal(tuple)
     references_changed = Signal()
-    looks_changed = Signal()
+    previews_changed = Signal()
     locks_changed = Signal()
     runs_changed = Signal()
     settings_changed = Signal()
@@ -72,37 +76,37 @@ class Workbench:
         self.viewer = viewer
         self.preferences = preferences
         self.models = models or ModelCache()
-        self.choice = Choice()
-        self.desk: Desk | None = None
+        self.choice = LayerChoice()
+        self.active: LayerSession | None = None
         self.problem: str | None = None
         self.message: Message | None = None
         self.scope: Scope = "all"
         self._settings = preferences.load_settings()
         self._times = FrameTimes(preferences)
-        self._desks: dict[tuple[object, ...], Desk] = {}
-        self._tally = Tally()
-        self._show_references = Throttle(self._on_references, NEWS_MS)
+        self._layer_sessions: dict[tuple[object, ...], LayerSession] = {}
+        self._status_counts = StatusCounts()
+        self._show_references = Throttle(self._on_references, THROTTLE_MS)
 
     # -- what is worked on ---------------------------------------------------------
 
     @property
     def session(self) -> Session | None:
         """The session, if there is one."""
-        return self.desk.session if self.desk else None
+        return self.active.session if self.active else None
 
     def count(self, status: FrameStatus) -> int:
         """Return how many frames have a status."""
-        return self._tally[status]
+        return self._status_counts[status]
 
     @property
     def current(self) -> int:
         """The frame that is shown."""
-        return self.desk.navigation.current if self.desk else 0
+        return self.active.navigation.current if self.active else 0
 
     def choose_image(self, image: Image | None, layers: Sequence[Layer]) -> None:
         """Work on another image, with the labels layer that likely belongs to it."""
         if image is None:
-            self.choose(Choice())
+            self.choose(LayerChoice())
             return
         choice = first_choice(image, place_in(self.viewer, image))
         try:
@@ -111,11 +115,11 @@ class Workbench:
             labels = None
         self.choose(replace(choice, labels=labels))
 
-    def choose(self, choice: Choice) -> None:
+    def choose(self, choice: LayerChoice) -> None:
         """Work on something; a run on something else ends, and keeps what it did."""
         old, self.choice = self.choice, choice
         self.problem = None
-        if self.desk is not None and choice.place == old.place:
+        if self.active is not None and choice.place == old.place:
             if choice.pictures != old.pictures:
                 self._show_other_pictures()
         else:
@@ -129,7 +133,7 @@ class Workbench:
         try:
             layer = self.choice.new_labels()
         except (ValueError, OSError) as error:
-            self.say(str(error), Tone.ERROR)
+            self.show_message(str(error), Tone.ERROR)
             return
         selected = set(self.viewer.layers.selection)
         self.viewer.add_layer(layer)
@@ -139,82 +143,86 @@ class Workbench:
 
     def forget_layer(self, layer: Layer) -> None:
         """Let go of a layer that was removed."""
-        for place, desk in list(self._desks.items()):
-            if layer in (desk.image, desk.labels.layer):
-                del self._desks[place]
-                if desk is self.desk:
+        for place, layer_session in list(self._layer_sessions.items()):
+            if layer in (layer_session.image, layer_session.labels.layer):
+                del self._layer_sessions[place]
+                if layer_session is self.active:
                     self._leave()
-                desk.close()
+                layer_session.close()
 
     def _open(self) -> None:
         """Go to the session on the choice, a new one unless it was left before."""
         self._leave()
         if self.choice.image is None or self.choice.labels is None:
-            self.desk_changed.emit()
+            self.active_changed.emit()
             return
-        desk = self._desks.get(self.choice.place)
+        layer_session = self._layer_sessions.get(self.choice.place)
         try:
-            if desk is None:
-                desk = Desk(self.viewer, self.choice, self._settings, self.models)
-                self._desks[self.choice.place] = desk
-            elif not desk.shows(self.choice):
-                desk.show_pictures(self.choice)
+            if layer_session is None:
+                layer_session = LayerSession(
+                    self.viewer, self.choice, self._settings, self.models
+                )
+                self._layer_sessions[self.choice.place] = layer_session
+            elif not layer_session.shows(self.choice):
+                layer_session.show_pictures(self.choice)
         except ValueError as error:
             self.problem = str(error)
-            self.desk_changed.emit()
+            self.active_changed.emit()
             return
-        self._enter(desk)
+        self._enter(layer_session)
 
-    def _enter(self, desk: Desk) -> None:
-        self.desk = desk
-        desk.session.settings = self._settings
-        self._tally.begin(desk.session)
-        for signal, slot in self._connections(desk):
+    def _enter(self, layer_session: LayerSession) -> None:
+        self.active = layer_session
+        layer_session.session.settings = self._settings
+        self._status_counts.begin(layer_session.session)
+        for signal, slot in self._connections(layer_session):
             signal.connect(slot)
-        self.desk_changed.emit()
-        self._ask_for_looks()
+        self.active_changed.emit()
+        self._request_previews()
 
     def _leave(self) -> None:
-        desk, self.desk = self.desk, None
-        self._tally.begin(None)
-        if desk is None:
+        layer_session, self.active = self.active, None
+        self._status_counts.begin(None)
+        if layer_session is None:
             return
-        desk.runs.stop()
-        for signal, slot in self._connections(desk):
+        layer_session.runs.stop()
+        for signal, slot in self._connections(layer_session):
             signal.disconnect(slot)
 
-    def _connections(self, desk: Desk) -> Iterator[tuple[Any, Callable[..., Any]]]:
-        session = desk.session
+    def _connections(
+        self, layer_session: LayerSession
+    ) -> Iterator[tuple[Any, Callable[..., Any]]]:
+        session = layer_session.session
         yield session.statuses_changed, self._on_statuses
         yield session.references_changed, self._show_references
         yield session.locks_changed, self.locks_changed.emit
         yield session.runs_changed, self.runs_changed.emit
-        yield desk.runs.changed, self._on_runs
-        yield desk.tuning.changed, self.runs_changed.emit
-        yield desk.runs.ended, self._on_run_ended
-        yield desk.navigation.changed, self.current_changed.emit
-        yield desk.looks.changed, self.looks_changed.emit
-        yield desk.painted, self._ask_for_looks
-        yield desk.scanned, self.message_changed.emit
-        yield desk.labels.history_shortened, self._on_history_shortened
-        yield desk.lost, self._on_lost
+        yield layer_session.runs.changed, self._on_runs
+        yield layer_session.tuning.changed, self.runs_changed.emit
+        yield layer_session.runs.ended, self._on_run_ended
+        yield layer_session.navigation.changed, self.current_changed.emit
+        yield layer_session.previews.changed, self.previews_changed.emit
+        yield layer_session.painted, self._request_previews
+        yield layer_session.scanned, self.message_changed.emit
+        yield layer_session.labels.history_shortened, self._on_history_shortened
+        yield layer_session.lost, self._on_lost
 
     def _show_other_pictures(self) -> None:
-        assert self.desk is not None
+        assert self.active is not None
         try:
-            self.desk.show_pictures(self.choice)
+            self.active.show_pictures(self.choice)
         except ValueError as error:
             self.problem = str(error)
             self._leave()
-        self.desk_changed.emit()
+        self.active_changed.emit()
 
     def close(self) -> None:
         """End what is on, and let go of everything; labels stay."""
         self._show_references.stop()
         self._leave()
-        for desk in self._desks.values():
-            desk.close()
-        self._desks = {}
+        for layer_session in self._layer_sessions.values():
+            layer_session.close()
+        self._layer_sessions = {}
 
     # -- settings ------------------------------------------------------------------
 
@@ -229,12 +237,12 @@ class Workbench:
             return
         model_changed = settings.model != self._settings.model
         self._settings = settings
-        if self.desk is not None:
-            self.desk.session.settings = settings
+        if self.active is not None:
+            self.active.session.settings = settings
         self.preferences.save_settings(settings)
         self.settings_changed.emit()
         if model_changed:
-            self._ask_for_looks()
+            self._request_previews()
 
     @property
     def seconds_per_frame(self) -> float | None:
@@ -245,23 +253,25 @@ class Workbench:
 
     def go_to(self, frame: int) -> None:
         """Show a frame."""
-        if self.desk is not None:
-            self.desk.navigation.go_to(frame)
+        if self.active is not None:
+            self.active.navigation.go_to(frame)
 
     def toggle_reference(self) -> None:
         """Make the current frame a reference, or one no longer."""
-        desk = self._ready()
-        if desk is None:
+        layer_session = self._ready()
+        if layer_session is None:
             return
-        session, frame = desk.session, self.current
+        session, frame = layer_session.session, self.current
         found = [r for r in session.references if r.frame == frame]
         if found:
             session.remove_reference(frame)
-            self.say(f"Frame {frame} is no reference any more. Its labels stay.")
+            self.show_message(
+                f"Frame {frame} is no reference any more. Its labels stay."
+            )
             return
         session.add_reference(frame)
         if not any(r.is_labelled for r in session.references if r.frame == frame):
-            self.say(
+            self.show_message(
                 f"Frame {frame} is a reference without labels: it tells the model "
                 "that nothing is there.",
                 Tone.WARNING,
@@ -269,15 +279,15 @@ class Workbench:
 
     def toggle_approval(self) -> None:
         """Approve the current frame as it is, or take that back."""
-        desk = self._ready()
-        if desk is None:
+        layer_session = self._ready()
+        if layer_session is None:
             return
-        session, frame = desk.session, self.current
+        session, frame = layer_session.session, self.current
         if session.status(frame) is FrameStatus.APPROVED:
             session.unapprove(frame)
         else:
             session.approve(frame)
-        self.say("")
+        self.show_message("")
 
     def review(self, step: int) -> None:
         """Go to the next frame that nobody has looked at, or the one before.
@@ -291,123 +301,127 @@ class Workbench:
         self._go_to_found(lambda session: session.least_certain())
 
     def _go_to_found(self, find: Callable[[Session], int | None]) -> None:
-        desk = self._ready()
-        if desk is None:
+        layer_session = self._ready()
+        if layer_session is None:
             return
-        frame = find(desk.session)
+        frame = find(layer_session.session)
         if frame is None:
-            self.say("There is no predicted frame left to look at.")
+            self.show_message("There is no predicted frame left to look at.")
             return
         self.go_to(frame)
-        self.say("")
+        self.show_message("")
 
     # -- runs ----------------------------------------------------------------------
 
     @property
     def is_busy(self) -> bool:
         """Whether a run or tuning is on, or a run being undone."""
-        desk = self.desk
-        return desk is not None and (desk.runs.is_busy or desk.tuning.is_on)
+        layer_session = self.active
+        return layer_session is not None and (
+            layer_session.runs.is_busy or layer_session.tuning.is_on
+        )
 
     @property
     def is_running(self) -> bool:
         """Whether a run is on, be it paused or not."""
-        return self.desk is not None and self.desk.runs.is_running
+        return self.active is not None and self.active.runs.is_running
 
     def start(self, scope: Scope) -> None:
         """Start a run."""
-        desk = self._ready()
-        if desk is None:
+        layer_session = self._ready()
+        if layer_session is None:
             return
-        self.say("")
+        self.show_message("")
         try:
-            desk.tuning.check_free()
-            desk.runs.start(scope, self.current)
+            layer_session.tuning.check_free()
+            layer_session.runs.start(scope, self.current)
         except ValueError as error:
-            self.say(str(error), Tone.WARNING)
+            self.show_message(str(error), Tone.WARNING)
 
     def propagate(self) -> None:
         """Start a run over the frames that were chosen; during one, pause or go on."""
-        if self.desk is not None and self.is_running:
-            self.desk.runs.pause_or_resume()
+        if self.active is not None and self.is_running:
+            self.active.runs.pause_or_resume()
         else:
             self.start(self.scope)
 
     def stop(self) -> None:
         """End the run after the present frame."""
-        if self.desk is not None:
-            self.desk.runs.stop()
+        if self.active is not None:
+            self.active.runs.stop()
 
     def undo_run(self) -> None:
         """Undo the last run."""
-        if self.desk is None or self.desk.runs.is_busy:
+        if self.active is None or self.active.runs.is_busy:
             return
-        if self.desk.session.can_undo:
-            self.say("")
-            self.desk.runs.undo()
+        if self.active.session.can_undo:
+            self.show_message("")
+            self.active.runs.undo()
         else:
-            self.say("There is no run to undo.")
+            self.show_message("There is no run to undo.")
 
     # -- what is said --------------------------------------------------------------
 
-    def say(self, text: str, tone: Tone = Tone.HINT) -> None:
+    def show_message(self, text: str, tone: Tone = Tone.HINT) -> None:
         """Say something until something else is done; nothing lets the hint show."""
         self.message = Message(text=escape(text), tone=tone) if text else None
         self.message_changed.emit()
 
-    def _ready(self) -> Desk | None:
-        """Return the desk; if there is none, say what is missing."""
-        if self.desk is None and self.problem is None:
-            self.say("Choose an image and a labels layer first.", Tone.WARNING)
-        return self.desk
+    def _ready(self) -> LayerSession | None:
+        """Return the active session; if there is none, say what is missing."""
+        if self.active is None and self.problem is None:
+            self.show_message("Choose an image and a labels layer first.", Tone.WARNING)
+        return self.active
 
     # -- news ----------------------------------------------------------------------
 
     def _on_statuses(self, frames: tuple[int, ...]) -> None:
         if self.session is not None:
-            self._tally.update(self.session, frames)
+            self._status_counts.update(self.session, frames)
         self.statuses_changed.emit(frames)
         mine = any(
             self.session is not None and self.session.status(frame) in PROTECTED
             for frame in frames
         )
         if mine and self.message is not None and not self.is_busy:
-            self.say("")  # what was said is about what was before
+            self.show_message("")  # what was said is about what was before
 
     def _on_references(self) -> None:
         self.references_changed.emit()
-        self._ask_for_looks()
+        self._request_previews()
 
-    def _ask_for_looks(self) -> None:
-        if self.desk is not None:
+    def _request_previews(self) -> None:
+        if self.active is not None:
             config = model_config(self._settings.model)
-            self.desk.looks.ask(self.desk.session.references, config)
-            self.looks_changed.emit()
+            self.active.previews.request(self.active.session.references, config)
+            self.previews_changed.emit()
 
     def _on_runs(self) -> None:
-        measured = self.desk.runs.measured if self.desk is not None else None
+        measured = self.active.runs.measured if self.active is not None else None
         if measured is not None:
             self._times.note(*measured)
         self.runs_changed.emit()
 
     def _on_run_ended(self, report: str, went_wrong: bool) -> None:
         self._times.save()
-        self.say(report, Tone.ERROR if went_wrong else Tone.GOOD)
+        self.show_message(report, Tone.ERROR if went_wrong else Tone.GOOD)
 
     def _on_history_shortened(self) -> None:
-        self.say(
+        self.show_message(
             "Napari's undo (Ctrl+Z) no longer reaches frames that a run has written: "
             "use Undo run for these."
         )
 
     def _on_lost(self, reason: str) -> None:
-        desk = self.desk
+        layer_session = self.active
         self._leave()
-        if desk is not None:
-            self._desks = {k: v for k, v in self._desks.items() if v is not desk}
-            desk.close()
+        if layer_session is not None:
+            self._layer_sessions = {
+                k: v for k, v in self._layer_sessions.items() if v is not layer_session
+            }
+            layer_session.close()
         self.problem = reason
-        self.desk_changed.emit()
+        self.active_changed.emit()
 
 
 def next_in_circle(session: Session, current: int, step: int) -> int | None:

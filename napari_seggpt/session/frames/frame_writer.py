@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_seggpt.session.frames.frame_labels import NOTHING, checksum, keep_locked
+from napari_seggpt.session.frames.frame_labels import NO_LABELS, checksum, keep_locked
 from napari_seggpt.session.frames.status import FrameRecord, is_found, seen, vouched_for
 
 if TYPE_CHECKING:
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.session.frames.frame_labels import FrameLabels
-    from napari_seggpt.session.frames.records import Book
+    from napari_seggpt.session.frames.records import FrameRecords
     from napari_seggpt.session.frames.undo import UndoStep
 
 
 class FrameWriter:
-    """Reads and writes the labels of frames, and keeps the book of them.
+    """Reads and writes the labels of frames, and keeps their records.
 
     Every frame is read right before it is written: whoever changed it, and whether
     or not that was told, it is noticed, and a person's work is left alone.
@@ -28,8 +28,8 @@ class FrameWriter:
     ----------
     labels : FrameLabels
         Where the labels are.
-    book : Book
-        What is known of them.
+    records : FrameRecords
+        What is known of the frames.
 
     Attributes
     ----------
@@ -41,20 +41,20 @@ class FrameWriter:
         Called with a frame and its record to be, right before the frame is written.
     """
 
-    def __init__(self, labels: FrameLabels, book: Book) -> None:
+    def __init__(self, labels: FrameLabels, records: FrameRecords) -> None:
         self.locked: set[int] = set()
         self.corrections_become_references = True
         self.tell: Callable[[int, FrameRecord], object] | None = None
         self._labels = labels
-        self._book = book
-        self._writing: int | None = None  # who is told of it may look at once
+        self._records = records
+        self._writing: int | None = None  # a listener may read it at once
 
-    def look(self, frame: int) -> NDArray[np.integer[Any]]:
-        """Read a frame; if something other than the session changed it, note it."""
+    def read(self, frame: int) -> NDArray[np.integer[Any]]:
+        """Read a frame, and note it if anything but the session changed it."""
         labels = self._labels.read(frame)
         if frame != self._writing:
-            self._book[frame] = seen(
-                self._book[frame],
+            self._records[frame] = seen(
+                self._records[frame],
                 checksum(labels),
                 corrections_become_references=self.corrections_become_references,
             )
@@ -89,8 +89,8 @@ class FrameWriter:
         bool
             Whether it was written.
         """
-        old = self.look(frame)
-        if self._book[frame].is_protected:
+        old = self.read(frame)
+        if self._records[frame].is_protected:
             return False
         if labels.shape != old.shape:
             raise ValueError(
@@ -98,7 +98,7 @@ class FrameWriter:
             )
         new = keep_locked(old, labels, self.locked)
         written = checksum(new)
-        before = self._book[frame]
+        before = self._records[frame]
         record = FrameRecord(
             checksum=written, predicted=written, key=key, confidence=confidence
         )
@@ -106,7 +106,7 @@ class FrameWriter:
             self._replace(frame, new, record)
         return True
 
-    def bring_back(self, frame: int, step: UndoStep) -> bool:
+    def undo_frame(self, frame: int, step: UndoStep) -> bool:
         """Bring back what a run replaced, unless the frame was changed since.
 
         Labels that are locked now keep their pixels here, too.
@@ -116,8 +116,8 @@ class FrameWriter:
         bool
             Whether it was brought back. What was remembered is dropped in any case.
         """
-        now = self.look(frame)
-        replaced, present = step[frame], self._book[frame]
+        now = self.read(frame)
+        replaced, present = step[frame], self._records[frame]
         if present.is_protected or present.checksum != replaced.written:
             step.forget(frame)
             return False
@@ -156,20 +156,20 @@ class FrameWriter:
         bool
             Whether the frame is as it was stored.
         """
-        now = self.look(frame)
-        present, last = self._book[frame], records[-1]
+        now = self.read(frame)
+        present, last = self._records[frame], records[-1]
         if not is_found(present):
             return False
         known = [r for r in records if r.checksum == present.checksum]
         if known:
-            self._book[frame] = known[-1]
+            self._records[frame] = known[-1]
             return True
-        replaceable = (NOTHING, last.predicted)
+        replaceable = (NO_LABELS, last.predicted)
         fits = labels is not None and labels.shape == now.shape
         if fits and labels is not None and present.checksum in replaceable:
             self._replace(frame, labels, last)
             return True
-        self._book[frame] = vouched_for(last, present.checksum)
+        self._records[frame] = vouched_for(last, present.checksum)
         return False
 
     def _replace(
@@ -183,4 +183,4 @@ class FrameWriter:
             self._labels.write(frame, labels)
         finally:
             self._writing = None
-        self._book[frame] = record
+        self._records[frame] = record

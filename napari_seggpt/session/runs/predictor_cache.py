@@ -1,4 +1,4 @@
-"""Engine: makes the predictor of a run, in the worker, and keeps what it can reuse."""
+"""PredictorCache: makes the predictor of a run, in the worker, and keeps it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Request:
+class RunRequest:
     """What a run needs to know, as it was when the run was started."""
 
     stack: Frames
@@ -35,7 +35,7 @@ class StoppedError(Exception):
     """A person stopped what waits for a model to be fetched."""
 
 
-class Engine:
+class PredictorCache:
     """Keeps the last predictor, so that its prompts are encoded once.
 
     Parameters
@@ -53,7 +53,7 @@ class Engine:
         self._measured: tuple[Frames, ContrastSettings] | None = None
 
     def predictor(
-        self, request: Request, progress: Progress | None = None
+        self, request: RunRequest, progress: Progress | None = None
     ) -> Predictor:
         """Return a predictor; the last one, if it serves."""
         with self.models.lock:
@@ -71,7 +71,7 @@ class Engine:
             self._predictor = predictor
             return predictor
 
-    def new_predictor(self, request: Request) -> Predictor:
+    def new_predictor(self, request: RunRequest) -> Predictor:
         """Make a predictor that is not kept."""
         from napari_seggpt.inference.predictor import Predictor
 
@@ -85,7 +85,7 @@ class Engine:
         )
 
     def material(
-        self, request: Request, progress: Progress | None = None
+        self, request: RunRequest, progress: Progress | None = None
     ) -> tuple[SegGPT, list[Prompt], Limits]:
         """Return model, prompts and contrast; kept until another request."""
         with self.models.lock:
@@ -108,7 +108,7 @@ class Engine:
             self._prompts = {}
         return self._limits
 
-    def _make_prompts(self, request: Request) -> list[Prompt]:
+    def _make_prompts(self, request: RunRequest) -> list[Prompt]:
         """Make prompts; an image is read only if it was not used in the last run."""
         self._prompts = {
             source.identity: self._prompts.get(source.identity)

@@ -10,7 +10,7 @@ import pytest
 
 from napari_seggpt.session import ModelCache
 from napari_seggpt.session.references import PromptSource
-from napari_seggpt.session.runs.engine import Engine, Request
+from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
 from napari_seggpt.settings import (
     ContrastSettings,
     PredictionSettings,
@@ -50,14 +50,16 @@ def stack() -> Stack:
 
 
 @pytest.fixture
-def engine(predictor: type, models: ModelCache) -> Engine:
-    return Engine(models)
+def engine(predictor: type, models: ModelCache) -> PredictorCache:
+    return PredictorCache(models)
 
 
 def ask(
     stack: Stack, *sources: PromptSource, settings: SessionSettings | None = None
-) -> Request:
-    return Request(stack=stack, settings=settings or SessionSettings(), sources=sources)
+) -> RunRequest:
+    return RunRequest(
+        stack=stack, settings=settings or SessionSettings(), sources=sources
+    )
 
 
 # -- models ----------------------------------------------------------------------------
@@ -147,7 +149,9 @@ def test_progress_is_handed_to_who_loads() -> None:
 # -- predictors ------------------------------------------------------------------------
 
 
-def test_a_predictor_gets_what_was_asked_for(engine: Engine, stack: Stack) -> None:
+def test_a_predictor_gets_what_was_asked_for(
+    engine: PredictorCache, stack: Stack
+) -> None:
     settings = SessionSettings(
         model="large", prediction=PredictionSettings(max_prompts=3)
     )
@@ -160,7 +164,7 @@ def test_a_predictor_gets_what_was_asked_for(engine: Engine, stack: Stack) -> No
 
 
 def test_the_same_request_gets_the_same_predictor_and_reads_nothing(
-    engine: Engine, stack: Stack, predictor: Any
+    engine: PredictorCache, stack: Stack, predictor: Any
 ) -> None:
     first = engine.predictor(ask(stack, source(4)))
     prompts = first.prompts
@@ -172,7 +176,7 @@ def test_the_same_request_gets_the_same_predictor_and_reads_nothing(
 
 
 def test_only_new_prompts_are_read(
-    engine: Engine, stack: Stack, predictor: Any
+    engine: PredictorCache, stack: Stack, predictor: Any
 ) -> None:
     made = engine.predictor(ask(stack, source(4), source(9)))
     kept = made.prompts[1]
@@ -195,7 +199,7 @@ def test_only_new_prompts_are_read(
     ids=["model", "prediction", "contrast"],
 )
 def test_other_settings_need_another_predictor(
-    engine: Engine, stack: Stack, predictor: Any, changed: SessionSettings
+    engine: PredictorCache, stack: Stack, predictor: Any, changed: SessionSettings
 ) -> None:
     first = engine.predictor(ask(stack, source(4)))
     second = engine.predictor(ask(stack, source(4), settings=changed))
@@ -205,7 +209,7 @@ def test_other_settings_need_another_predictor(
 
 
 def test_what_is_no_matter_of_the_predictor_leaves_it(
-    engine: Engine, stack: Stack
+    engine: PredictorCache, stack: Stack
 ) -> None:
     first = engine.predictor(ask(stack, source(4)))
     changed = SessionSettings(
@@ -214,7 +218,9 @@ def test_what_is_no_matter_of_the_predictor_leaves_it(
     assert engine.predictor(ask(stack, source(4), settings=changed)) is first
 
 
-def test_another_stack_is_measured_and_read_anew(engine: Engine, stack: Stack) -> None:
+def test_another_stack_is_measured_and_read_anew(
+    engine: PredictorCache, stack: Stack
+) -> None:
     first = engine.predictor(ask(stack, source(4)))
     other = Stack()
     second = engine.predictor(ask(other, source(4)))
@@ -223,14 +229,16 @@ def test_another_stack_is_measured_and_read_anew(engine: Engine, stack: Stack) -
     assert second.prompts[0] is not first.prompts[0]
 
 
-def test_the_contrast_is_measured_on_a_few_frames(engine: Engine, stack: Stack) -> None:
+def test_the_contrast_is_measured_on_a_few_frames(
+    engine: PredictorCache, stack: Stack
+) -> None:
     engine.predictor(ask(stack, source(4)))
     assert len(stack.reads) < 12
     assert max(stack.reads) == 19
 
 
 def test_an_example_from_elsewhere_is_shown_with_its_own_contrast(
-    engine: Engine, stack: Stack
+    engine: PredictorCache, stack: Stack
 ) -> None:
     image = np.zeros((8, 8), np.uint16)
     image[4:] = 60_000
@@ -244,7 +252,10 @@ def test_an_example_from_elsewhere_is_shown_with_its_own_contrast(
 
 
 def test_after_an_error_a_new_predictor_is_made(
-    engine: Engine, predictor: Any, stack: Stack, monkeypatch: pytest.MonkeyPatch
+    engine: PredictorCache,
+    predictor: Any,
+    stack: Stack,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     first = engine.predictor(ask(stack, source(4)))
 
@@ -261,7 +272,10 @@ def test_after_an_error_a_new_predictor_is_made(
 
 
 def test_the_predictor_before_is_gone_when_the_next_is_made(
-    engine: Engine, predictor: Any, stack: Stack, monkeypatch: pytest.MonkeyPatch
+    engine: PredictorCache,
+    predictor: Any,
+    stack: Stack,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gone = weakref.ref(engine.predictor(ask(stack, source(4))))
     predictor.made.clear()
