@@ -12,7 +12,14 @@ from torch.nn import functional as F
 from napari_seggpt.model.config import SegGPTConfig
 from napari_seggpt.model.encoding import ReadPrompts, _join
 from napari_seggpt.model.mixer import NEVER
-from napari_seggpt.model.readout import FACTS, READS, Readout, Views, carry_along
+from napari_seggpt.model.readout import (
+    FACTS,
+    READS,
+    Readout,
+    Views,
+    carry_along,
+    color_shares,
+)
 
 SIZE = 64  # of the pictures at their own resolution; they are squeezed to half of it
 ATTENDED, FINE, WHOLE, COARSE, FINEST = range(5)  # the stages of `Readout.read`
@@ -291,3 +298,10 @@ def test_views_tell_what_the_linear_read_of_the_whole_reads() -> None:
     shown = views()
     assert [x.shape[1] for x in shown.learned] == [4] * 6 + [16]
     assert replace(shown, whole=[]).learned[0] is shown.matched
+
+
+def test_pixels_take_the_nearest_colour_of_the_palette(palette: Tensor) -> None:
+    padded = torch.cat([palette, torch.full((1, 1, 3), torch.nan)], dim=1)
+    colors = palette[0].T[None, :, None] * 0.8 + 0.1  # (1, 3, 1, 3)
+    expected = torch.cat([torch.eye(3), torch.zeros(1, 3)])[None, :, None]
+    torch.testing.assert_close(color_shares(colors, padded), expected)
