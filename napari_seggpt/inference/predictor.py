@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from napari_seggpt.inference.decoding import combine_passes, read_labels
 from napari_seggpt.inference.device import autocast, pick_device, pick_dtype
 from napari_seggpt.inference.ensemble import spatial_grid
 from napari_seggpt.inference.memory import (
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
     from napari_seggpt.inference.tiling import Tile
     from napari_seggpt.model.seggpt import SegGPT
-    from napari_seggpt.palette import Palette
     from napari_seggpt.preprocessing import Limits
     from napari_seggpt.prompts import Prompt, TunedPrompt
 
@@ -385,29 +385,6 @@ class Predictor:
         return EncodedPrompts.join(joined, dim=0)
 
 
-def read_labels(
-    painted: NDArray[np.float32], palette: Palette, *, are_shares: bool
-) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
-    """Return labels, confidence and colours of what a pass painted.
-
-    Parameters
-    ----------
-    painted : NDArray[np.float32]
-        (H, W, 3) colours from 0 to 1, or (H, W, R) how likely black and each colour of
-        the palette is, as a readout tells.
-    palette : Palette
-        Of the pass.
-    are_shares : bool
-        Which of the two.
-    """
-    if not are_shares:
-        return *palette.decode(painted), painted
-    known = np.vstack([np.zeros((1, 3), np.float32), palette.colors])
-    ids = np.concatenate([[0], palette.ids])
-    two = np.partition(painted, -2, axis=-1)[..., -2:]
-    return ids[painted.argmax(-1)], two[..., 1] - two[..., 0], painted @ known
-
-
 def _batches(queries: list[QueryTile], size: int) -> Iterator[list[QueryTile]]:
     """Split queries into batches of one shape each; frames may be of several."""
     for _, group in groupby(queries, key=lambda query: query.picture.shape):
@@ -419,23 +396,3 @@ def _batches(queries: list[QueryTile], size: int) -> Iterator[list[QueryTile]]:
 def _all_same(chosen: list[list[PromptTile]]) -> bool:
     first = [id(tile) for tile in chosen[0]]
     return all([id(tile) for tile in other] == first for other in chosen[1:])
-
-
-def combine_passes(
-    passes: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]],
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Combine passes that each know some of the labels.
-
-    A pixel takes the label of the pass that is surest of it; it is background where
-    no pass claims it, as sure as the least sure of them.
-    """
-    labels, confidence = passes[0]
-    for other, other_confidence in passes[1:]:
-        claims = (other != 0) & ((labels == 0) | (other_confidence > confidence))
-        both_background = (labels == 0) & (other == 0)
-        confidence = np.where(claims, other_confidence, confidence)
-        confidence = np.where(
-            both_background, np.minimum(confidence, other_confidence), confidence
-        )
-        labels = np.where(claims, other, labels)
-    return labels, confidence

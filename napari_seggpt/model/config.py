@@ -164,6 +164,19 @@ class SegGPTConfig:
         )
         return rows, columns
 
+    def view_size(self, size: tuple[int, ...]) -> tuple[int, int]:
+        """Return at what size a readout's transformer sees pictures of a size (H, W).
+
+        In training, pictures are smaller than frames, and so is what it sees.
+        """
+        height, width = self.image_size
+        longest = max(size)
+        if longest >= min(self.fine_sides[0], 2 * max(height, width)):
+            return height, width
+        step = self.patch_size
+        side = max(step, round(longest / 2 / step) * step)
+        return min(side, height), min(side, width)
+
     @property
     def tile_size(self) -> tuple[int, int]:
         """At what size the network sees a tile."""

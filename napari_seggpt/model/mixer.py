@@ -135,7 +135,7 @@ class Mixer(nn.Module):
         return [_scatter(x[:, 0], exists) for x in (scores, sharp)]
 
     def _decide(self, x: Tensor) -> Tensor:
-        """Run the U-Net on (B * R, C, h, w)."""
+        """Run the U-Net on (n, C, h, w) of n colours that exist."""
         fine = self.fine(F.gelu(self.enter(x)))
         middle = self.middle(F.gelu(self.down1(fine)))
         coarse = self.coarse(F.gelu(self.down2(middle)))
@@ -146,7 +146,7 @@ class Mixer(nn.Module):
     def _sharpen(
         self, scores: Tensor, hidden: Tensor, edge_read: Tensor, edges: Tensor
     ) -> Tensor:
-        """Return scores at stride 2."""
+        """Return scores (n, 1, 2 h, 2 w) at stride 2 of n colours that exist."""
         size = _size(edge_read)
         enlarged = resize(scores, size)
         local = [

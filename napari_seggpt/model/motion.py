@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
+from napari_seggpt.preprocessing import MEAN, STD
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -24,6 +26,17 @@ ITERATIONS = 8
 DATA_WEIGHT = 15.0  # of brightness that stays, against smoothness
 COUPLING = 0.3
 STEP = 0.25
+GREY_SPREAD, GREY_CENTRE = float(STD.mean()), float(MEAN.mean())
+
+
+def small_grey(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the grey values, 0 to 1, of normalised pictures (B, 3, H, W), small.
+
+    The sides are about half of `size`, in multiples of 8: (B, 1, h, w).
+    """
+    grey = image.mean(1, keepdim=True) * GREY_SPREAD + GREY_CENTRE
+    small = [max(8, side // 16 * 8) for side in size]
+    return F.interpolate(grey, size=small, mode="bilinear", antialias=True)
 
 
 @torch.no_grad()

@@ -243,6 +243,33 @@ def carry_along(grey: Tensor, near: ReadPrompts) -> tuple[Tensor, Tensor, Tensor
     )
 
 
+def color_shares(colors: Tensor, palettes: Tensor) -> Tensor:
+    """Tell which colour of its palette each pixel has.
+
+    Parameters
+    ----------
+    colors : Tensor
+        (B, 3, H, W).
+    palettes : Tensor
+        (B, R, 3), NaN where there are fewer.
+
+    Returns
+    -------
+    Tensor
+        (B, R, H, W), 1 for the nearest colour and 0 for the others.
+    """
+    known = torch.nan_to_num(palettes, nan=1e4)
+    apart = torch.stack(
+        [
+            (colors - known[:, number, :, None, None]).square().sum(1)
+            for number in range(known.shape[1])
+        ],
+        dim=1,
+    )
+    nearest = apart.argmin(1, keepdim=True)
+    return torch.zeros_like(apart).scatter_(1, nearest, 1.0)
+
+
 def _spread(facts: Sequence[Tensor], like: Tensor) -> Tensor:
     """Spread facts (B, R), (B, 1) or (B, 1, h, w) over (B, R, facts, h, w)."""
     batch, colors, height, width = like.shape

@@ -25,22 +25,21 @@ from napari_seggpt.model.layers import (
     Block,
     LayerNorm2d,
     PatchEmbed,
-    Rows,
 )
 from napari_seggpt.model.mixer import LevelSum, resize
+from napari_seggpt.model.motion import small_grey
 from napari_seggpt.model.painter import paint
-from napari_seggpt.model.readout import Readout, Views
+from napari_seggpt.model.readout import Readout, Views, color_shares
 from napari_seggpt.model.stem import PretrainedStem
-from napari_seggpt.preprocessing import MEAN, STD
+from napari_seggpt.model.transformer import Transformer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Sequence
 
     from torch import Tensor
 
     from napari_seggpt.model.config import SegGPTConfig
 
-GREY_SPREAD, GREY_CENTRE = float(STD.mean()), float(MEAN.mean())
 SEMANTIC, INSTANCE = 0, 1  # the paper's two type embeddings, by number
 SEG_TYPES = {"semantic": SEMANTIC, "instance": INSTANCE}
 
@@ -115,17 +114,6 @@ class SegGPT(nn.Module):
         rows, columns = self.config.grid
         return (rows if self.config.isolated_prompts else 2 * rows), columns
 
-    def _rows(self, rows: int) -> tuple[Rows, Rows]:
-        """Where a prompt's rows and the query's rows lie.
-
-        Stitched as published, the query lies below the prompt. Isolated prompts lie
-        where the query lies, so that equal places have equal positions.
-        """
-        if self.config.isolated_prompts:
-            return Rows(rows, range(rows)), Rows(rows, range(rows))
-        top, bottom = range(rows), range(rows, 2 * rows)
-        return Rows(2 * rows, top), Rows(2 * rows, bottom)
-
     def _positions(self, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Absolute positions (N, D) of prompt tokens and of query tokens."""
         rows, columns = grid
@@ -136,6 +124,12 @@ class SegGPT(nn.Module):
             table = F.interpolate(table, size=(height, columns), mode="bicubic")
         table = table[0].permute(1, 2, 0)  # (height, columns, D)
         return table[:rows].flatten(0, 1), table[-rows:].flatten(0, 1)
+
+    @property
+    def _transformer(self) -> Transformer:
+        # A ModuleList does not tell the type of what it holds.
+        blocks = cast("Sequence[Block]", self.blocks)
+        return Transformer(config=self.config, blocks=blocks, norm=self.norm)
 
     # -- embedding ---------------------------------------------------------------
 
@@ -171,22 +165,9 @@ class SegGPT(nn.Module):
 
     # -- what a readout sees -------------------------------------------------------
 
-    def view_size(self, pictures: Tensor) -> tuple[int, int]:
-        """Return what the transformer sees of pictures (..., H, W) for a readout.
-
-        In training, pictures are smaller than frames, and so is what it sees.
-        """
-        longest = max(pictures.shape[-2:])
-        height, width = self.config.image_size
-        if longest >= min(self.config.fine_sides[0], 2 * max(height, width)):
-            return height, width
-        step = self.config.patch_size
-        side = max(step, round(longest / 2 / step) * step)
-        return min(side, height), min(side, width)
-
     def _stem_levels(self, image: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
         """Return the stem's levels of pictures, of them squeezed, and the joined."""
-        size = self.view_size(image)
+        size = self.config.view_size(image.shape[-2:])
         squeezed = F.interpolate(image, size=size, mode="bilinear", antialias=True)
         fine, whole = self.stem(image), self.stem(squeezed)
         grid = (size[0] // STEM_STRIDE, size[1] // STEM_STRIDE)
@@ -205,16 +186,11 @@ class SegGPT(nn.Module):
             fine=fine,
             whole=whole,
             matched=self.readout.matched(stem, squares),
-            grey=self._grey(image),
+            grey=self._small_grey(image),
         )
 
-    def _grey(self, image: Tensor) -> Tensor:
-        """Return small pictures (B, 1, h, w) of grey values from 0 to 1."""
-        grey = image.mean(1, keepdim=True) * GREY_SPREAD + GREY_CENTRE
-        height, width = (max(8, side // 16 * 8) for side in self.view_size(image))
-        return F.interpolate(
-            grey, size=(height, width), mode="bilinear", antialias=True
-        )
+    def _small_grey(self, image: Tensor) -> Tensor:
+        return small_grey(image, self.config.view_size(image.shape[-2:]))
 
     # -- prompts -----------------------------------------------------------------
 
@@ -272,7 +248,9 @@ class SegGPT(nn.Module):
             images.flatten(0, 1), colors.flatten(0, 1), types.flatten(), position
         )
         if self.config.isolated_prompts:
-            encoded, taps = self._encode_isolated(tokens, types.flatten(), grid)
+            encoded, taps = self._transformer.encode_isolated(
+                tokens, types.flatten(), grid
+            )
             seam = torch.cat(taps, dim=-1)[:, -grid[1] :]
             encoded = replace(encoded, seam=seam)
         else:
@@ -296,13 +274,13 @@ class SegGPT(nn.Module):
         palettes = palette[:, None].expand(-1, batch[1], -1, -1)
         shares = color_shares(painted, palettes.flatten(0, 1))
         levels = self._stem_levels(image)
-        size = self.view_size(image)
+        size = self.config.view_size(image.shape[-2:])
         grid = (size[0] // self.config.patch_size, size[1] // self.config.patch_size)
         position, _ = self._positions(grid)
         marks = predicted.flatten()[:, None, None] * self.memory_token[0]
         squeezed = F.interpolate(painted, size=size, mode="nearest-exact")
         tokens = self._embed(levels[2], squeezed, types.flatten(), position + marks)
-        encoded, taps = self._encode_isolated(tokens, types.flatten(), grid)
+        encoded, taps = self._transformer.encode_isolated(tokens, types.flatten(), grid)
         reads = self.readout.encode(
             self._views(image, levels, taps[-1], grid),
             shares,
@@ -311,31 +289,6 @@ class SegGPT(nn.Module):
         )
         encoded = replace(encoded, reads=reads, palette=palettes.flatten(0, 1))
         return encoded.map(lambda x: x.unflatten(0, batch))
-
-    def _encode_isolated(
-        self, tokens: Tensor, seg_type: Tensor, grid: tuple[int, int]
-    ) -> tuple[EncodedPrompts, list[Tensor]]:
-        """Run prompts (B, S, N, D) through the blocks by themselves.
-
-        The tensors of the result begin with B alone; the taps come with it.
-        """
-        rows, _ = self._rows(grid[0])
-        keys, values, taps = [], [], []
-        for index, block in self._numbered_blocks():
-            streams = tokens.shape[:2]
-            flat = tokens.flatten(0, 1)
-            q, k, v = block.project(flat)
-            # Copies: as views of the whole projection they would keep the queries.
-            keys.append(k.contiguous().unflatten(0, streams))
-            values.append(v.contiguous().unflatten(0, streams))
-            flat = block(flat, q, k[:, None], v[:, None], rows, rows)
-            tokens = self._merge(flat.unflatten(0, streams), index)
-            if index in self.config.tap_indices:
-                taps.append(self.norm(tokens[:, 0]))
-        encoded = EncodedPrompts(
-            grid=grid, seg_type=seg_type, keys=tuple(keys), values=tuple(values)
-        )
-        return encoded, taps
 
     # -- query -------------------------------------------------------------------
 
@@ -388,7 +341,7 @@ class SegGPT(nn.Module):
         _, position = self._positions(grid)
         colors, hidden = given or (None, None)
         tokens = self._embed(query, colors, prompts.seg_type[:, 0], position, hidden)
-        taps, seam = self._run(tokens, prompts, grid)
+        taps, seam = self._transformer.run(tokens, prompts, grid)
         assert seam is not None  # every painting network encodes it
         read = torch.cat(taps, dim=-1)
         return paint(self.decoder_embed, self.decoder_pred, read, seam, grid)
@@ -404,76 +357,19 @@ class SegGPT(nn.Module):
         """
         assert prompts.reads is not None  # every readout encodes them
         assert prompts.palette is not None
-        levels, size = self._stem_levels(query), self.view_size(query)
+        levels, size = self._stem_levels(query), self.config.view_size(query.shape[-2:])
         grid = (size[0] // self.config.patch_size, size[1] // self.config.patch_size)
         prompts.check(batch=query.shape[0], grid=grid)
         _, position = self._positions(grid)
         seg_type = prompts.seg_type[:, 0]
         tokens = self._embed(levels[2], None, seg_type, position)
         near, place = prompts.reads.nearest(
-            self._grey(query), self.config.attended_prompts
+            self._small_grey(query), self.config.attended_prompts
         )
-        taps, _ = self._run(tokens, prompts.attended(place), grid)
+        taps, _ = self._transformer.run(tokens, prompts.attended(place), grid)
         views = self._views(query, levels, taps[-1], grid)
         exists = ~torch.isnan(prompts.palette[:, 0, :, 0])
         return self.readout.read(views, near, prompts.reads, seg_type, exists)
-
-    def _run(
-        self, query: Tensor, prompts: EncodedPrompts, grid: tuple[int, int]
-    ) -> tuple[list[Tensor], Tensor | None]:
-        """Run queries (B, S, N, D) through the blocks; return taps and seam.
-
-        Isolated prompts offer the keys and values they were encoded to. Others are
-        run along, since they attend to the query.
-        """
-        prompt_rows, query_rows = self._rows(grid[0])
-        key_rows = Rows(query_rows.height, *prompt_rows.ranges, *query_rows.ranges)
-        joint = None if prompts.tokens is None else prompts.tokens.transpose(1, 2)
-        taps, seam = [], []
-        for index, block in self._numbered_blocks():
-            streams = query.shape[:2]
-            flat = query.flatten(0, 1)
-            q, own_k, own_v = block.project(flat)
-            if joint is None:
-                k, v = (
-                    x[index].transpose(1, 2) for x in (prompts.keys, prompts.values)
-                )
-            else:
-                joint_q, k, v = _project_all(block, joint)
-            k, v = _append(k.flatten(0, 1), own_k), _append(v.flatten(0, 1), own_v)
-            query = block(flat, q, k, v, query_rows, key_rows).unflatten(0, streams)
-            query = self._merge(query, index)
-            if joint is not None:
-                if index == self.config.depth - 1:
-                    # Of the prompts, only the seam row of the first is still needed.
-                    prompt_rows, joint, joint_q, k, v = (
-                        prompt_rows.lowest(),
-                        joint[:, :, :1, -grid[1] :],
-                        joint_q[:, :, :1, :, -grid[1] :],
-                        k[:, :1],
-                        v[:, :1],
-                    )
-                joint = _update_all(block, joint, joint_q, k, v, prompt_rows, key_rows)
-                joint = self._merge(joint, index)
-            if index in self.config.tap_indices:
-                taps.append(self.norm(query[:, 0]))
-                if joint is not None:
-                    seam.append(self.norm(joint[:, 0, 0, -grid[1] :]))
-        if joint is None:
-            return taps, None if prompts.seam is None else prompts.seam[:, 0]
-        return taps, torch.cat(seam, dim=-1)
-
-    def _merge(self, tokens: Tensor, index: int) -> Tensor:
-        """Average the streams (B, S, ...) after the merge block."""
-        if index != self.config.merge_index:
-            return tokens
-        return tokens.mean(1, keepdim=True)
-
-    # -- decoding ----------------------------------------------------------------
-
-    def _numbered_blocks(self) -> Iterator[tuple[int, Block]]:
-        # A ModuleList does not tell the type of what it holds.
-        yield from enumerate(cast("Iterable[Block]", self.blocks))
 
     def _grid(self, pictures: Tensor) -> tuple[int, int]:
         height, width = pictures.shape[-2:]
@@ -484,57 +380,3 @@ class SegGPT(nn.Module):
                 f"got {height} x {width}."
             )
         return height // patch, width // patch
-
-
-def _project_all(block: Block, prompt: Tensor) -> list[Tensor]:
-    """Project prompts (B, S, K, N, D) to q, k and v (B, S, K, heads, N, d)."""
-    parts = block.project(prompt.flatten(0, 2))
-    return [part.unflatten(0, prompt.shape[:3]) for part in parts]
-
-
-def _update_all(
-    block: Block,
-    prompt: Tensor,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    rows: Rows,
-    key_rows: Rows,
-) -> Tensor:
-    """Update prompts (B, S, K, N, D) from their keys (B * S, K, heads, M, d)."""
-    own_k, own_v = k.flatten(0, 1)[:, None], v.flatten(0, 1)[:, None]
-    updated = block(prompt.flatten(0, 2), q.flatten(0, 2), own_k, own_v, rows, key_rows)
-    return updated.unflatten(0, prompt.shape[:3])
-
-
-def _append(x: Tensor, own: Tensor) -> Tensor:
-    """Append the query's own keys (B, heads, N, d) to those of each of K prompts."""
-    shape = (-1, x.shape[1], -1, -1, -1)
-    return torch.cat([x, own[:, None].expand(shape)], dim=3)
-
-
-def color_shares(colors: Tensor, palettes: Tensor) -> Tensor:
-    """Tell which colour of its palette each pixel has.
-
-    Parameters
-    ----------
-    colors : Tensor
-        (B, 3, H, W).
-    palettes : Tensor
-        (B, R, 3), NaN where there are fewer.
-
-    Returns
-    -------
-    Tensor
-        (B, R, H, W), 1 for the nearest colour and 0 for the others.
-    """
-    known = torch.nan_to_num(palettes, nan=1e4)
-    apart = torch.stack(
-        [
-            (colors - known[:, number, :, None, None]).square().sum(1)
-            for number in range(known.shape[1])
-        ],
-        dim=1,
-    )
-    nearest = apart.argmin(1, keepdim=True)
-    return torch.zeros_like(apart).scatter_(1, nearest, 1.0)

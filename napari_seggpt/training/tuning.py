@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from napari_seggpt.inference.decoding import read_labels
 from napari_seggpt.inference.device import autocast, pick_device, pick_dtype
-from napari_seggpt.inference.predictor import read_labels
 from napari_seggpt.inference.seg_type import choose_seg_type
 from napari_seggpt.inference.tuned import palette_tensor
 from napari_seggpt.metrics.pixels import mean_dice

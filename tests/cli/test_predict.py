@@ -85,7 +85,7 @@ def test_draws_a_picture(run, stack):
 
 def test_small_objects_are_said_and_tiles_taken(run, stack):
     labels = tifffile.imread(stack / "labels.tif") * 0
-    labels[0, 10:16, 10:16] = 1
+    labels[0, 10:14, 10:14] = 1
     tifffile.imwrite(stack / "small.tif", labels, imagej=True, metadata={"axes": "ZYX"})
     command = ["predict", stack / "stack.tif", "--labels", stack / "small.tif"]
     code, _, errors = run(*command, "--output", stack / "a.tif")

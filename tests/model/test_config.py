@@ -141,3 +141,24 @@ def test_a_readout_sees_tiles_at_twice_the_size_of_its_transformer():
 
 def test_the_named_readout_knows_as_many_colours_as_a_pass_may_have():
     assert SMALL.match_dim > MAX_LABELS_PER_PASS
+
+
+@pytest.mark.parametrize(
+    ("size", "seen"),
+    [
+        # From the least side of a frame on, the whole is seen at one size.
+        ((56, 8), (32, 24)),
+        ((96, 96), (32, 24)),
+        ((32, 64), (32, 24)),
+        # In training, pictures are smaller.
+        ((48, 48), (24, 24)),
+        ((32, 16), (16, 16)),
+        ((8, 8), (8, 8)),  # a patch at least
+    ],
+)
+def test_the_transformer_sees_frames_squeezed_and_smaller_pictures_at_half_size(
+    readout_config, size, seen
+):
+    config = replace(readout_config, image_size=(32, 24), fine_sides=(56, 96))
+    assert config.view_size(size) == seen
+    assert all(side % config.patch_size == 0 for side in seen)

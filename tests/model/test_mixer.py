@@ -4,6 +4,7 @@ from torch import Tensor
 
 from napari_seggpt.model.mixer import (
     EDGE_DIM,
+    NEVER,
     PICTURE_DIM,
     LevelSum,
     Mixer,
@@ -12,7 +13,7 @@ from napari_seggpt.model.mixer import (
 )
 
 READS, FACTS = 3, 2
-Told = tuple[list[Tensor], Tensor, Tensor, Tensor, Tensor]
+Told = tuple[list[Tensor], Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def mixer() -> Mixer:
 
 
 def told(batch: int = 1, colors: int = 4, size: tuple[int, int] = (8, 12)) -> Told:
-    """What a mixer is told: reads, facts, picture, the finest read and edges."""
+    """What a mixer is told: reads, facts, picture, finest read, edges, what exists."""
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape: int, fine: int = 1) -> Tensor:
@@ -38,6 +39,7 @@ def told(batch: int = 1, colors: int = 4, size: tuple[int, int] = (8, 12)) -> To
     return (
         reads, draw(colors, FACTS), draw(PICTURE_DIM),
         draw(colors, fine=2), draw(EDGE_DIM, fine=2),
+        torch.ones(batch, colors, dtype=torch.bool),
     )  # fmt: skip
 
 
@@ -62,11 +64,11 @@ def test_any_size_will_do(mixer: Mixer, size: tuple[int, int]) -> None:
 
 def test_the_order_of_colours_changes_their_order_alone(mixer: Mixer) -> None:
     order = torch.tensor([2, 0, 3, 1])
-    reads, facts, picture, edge_read, edges = told()
-    plain = mixer(reads, facts, picture, edge_read, edges)
+    reads, facts, picture, edge_read, edges, exists = told()
+    plain = mixer(reads, facts, picture, edge_read, edges, exists)
     permuted = mixer(
         [x[:, order] for x in reads], facts[:, order], picture, edge_read[:, order],
-        edges,
+        edges, exists,
     )  # fmt: skip
     for one, other in zip(plain, permuted, strict=True):
         torch.testing.assert_close(other, one[:, order], atol=1e-6, rtol=0)
@@ -80,6 +82,18 @@ def test_pictures_of_a_batch_are_each_by_itself(mixer: Mixer) -> None:
         part = slice(number, number + 1)
         for one, many in zip(mixer(*picked(parts, part)), together, strict=True):
             torch.testing.assert_close(one, many[part], atol=1e-5, rtol=0)
+
+
+def test_colours_that_do_not_exist_never_fit_and_others_are_as_they_are(
+    mixer: Mixer,
+) -> None:
+    *parts, exists = told(batch=2)
+    missing = exists.clone()
+    missing[0, 1] = missing[1, 3] = missing[1, 0] = False
+    plain, other = mixer(*parts, exists), mixer(*parts, missing)
+    for before, after in zip(plain, other, strict=True):
+        assert (after[~missing] == NEVER).all()
+        torch.testing.assert_close(after[missing], before[missing], atol=1e-5, rtol=0)
 
 
 def test_a_single_colour_works(mixer: Mixer) -> None:

@@ -4,7 +4,8 @@ import torch
 from scipy.ndimage import gaussian_filter, map_coordinates
 from torch import Tensor
 
-from napari_seggpt.model.motion import optical_flow, warp
+from napari_seggpt.model.motion import optical_flow, small_grey, warp
+from napari_seggpt.preprocessing import normalise
 
 SIZE = 64
 INSIDE = (..., slice(12, -12), slice(12, -12))
@@ -72,3 +73,17 @@ def test_warping_takes_pixels_from_where_the_flow_points() -> None:
 def test_it_is_no_part_of_a_gradient() -> None:
     still = scene().requires_grad_(True)
     assert not optical_flow(still, scene((1.0, 0.0))).requires_grad
+
+
+@pytest.mark.parametrize(
+    ("size", "small"),
+    [((256, 256), (128, 128)), ((32, 64), (16, 32)), ((16, 8), (8, 8))],
+)
+def test_pictures_are_compared_grey_and_small(
+    size: tuple[int, int], small: tuple[int, int]
+) -> None:
+    values = np.array([40, 100, 220], np.uint8)
+    picture = torch.from_numpy(normalise(np.broadcast_to(values, (2, 64, 48, 3))))
+    grey = small_grey(picture, size)
+    assert grey.shape == (2, 1, *small)
+    assert grey.mean() == pytest.approx(values.mean() / 255, abs=0.02)

@@ -11,11 +11,20 @@ from torch.nn import functional as F
 
 from napari_seggpt.model.config import SegGPTConfig
 from napari_seggpt.model.encoding import ReadPrompts, _join
-from napari_seggpt.model.readout import FACTS, READS, Readout, Views, carry_along
+from napari_seggpt.model.mixer import NEVER
+from napari_seggpt.model.readout import (
+    FACTS,
+    READS,
+    Readout,
+    Views,
+    carry_along,
+    color_shares,
+)
 
 SIZE = 64  # of the pictures at their own resolution; they are squeezed to half of it
 ATTENDED, FINE, WHOLE, COARSE, FINEST = range(5)  # the stages of `Readout.read`
 INSTANCE = torch.ones(1, dtype=torch.long)
+ALL_EXIST = torch.ones(1, 3, dtype=torch.bool)
 
 
 @pytest.fixture
@@ -67,7 +76,7 @@ def encode(
 
 
 def read(readout: Readout, prompts: ReadPrompts, seed: int = 9) -> list[Tensor]:
-    return readout.read(views(seed), prompts, prompts, INSTANCE)
+    return readout.read(views(seed), prompts, prompts, INSTANCE, ALL_EXIST)
 
 
 # -- the reads ---------------------------------------------------------------------
@@ -137,8 +146,8 @@ def test_predicted_alone_is_read_as_it_is(readout: Readout) -> None:
 
 def test_the_mixer_knows_the_type_and_the_background(readout: Readout) -> None:
     prompts = encode(readout, 1)
-    semantic = readout.read(views(9), prompts, prompts, 0 * INSTANCE)
-    instance = readout.read(views(9), prompts, prompts, INSTANCE)
+    semantic = readout.read(views(9), prompts, prompts, 0 * INSTANCE, ALL_EXIST)
+    instance = readout.read(views(9), prompts, prompts, INSTANCE, ALL_EXIST)
     assert torch.equal(semantic[FINE], instance[FINE])
     assert (semantic[FINEST] - instance[FINEST]).abs().max() > 1e-3
 
@@ -184,6 +193,16 @@ def test_gradients_reach_all_that_learns(readout_config: SegGPTConfig) -> None:
     # These make what the views hold.
     made_before = ("from_tokens.", "fuse.", "norm.")
     assert all(name.startswith(made_before) for name in idle)
+
+
+def test_colours_that_do_not_exist_never_fit(readout: Readout) -> None:
+    prompts = encode(readout, 1, 2)
+    exists = torch.tensor([[True, False, True]])
+    stages = readout.read(views(9), prompts, prompts, INSTANCE, exists)
+    plain = read(readout, prompts)
+    for stage, whole in zip(stages, plain, strict=True):
+        assert stage[:, 1].max() == NEVER
+        torch.testing.assert_close(stage[:, ::2], whole[:, ::2], atol=1e-5, rtol=0)
 
 
 # -- the nearest prompts -----------------------------------------------------------
@@ -279,3 +298,10 @@ def test_views_tell_what_the_linear_read_of_the_whole_reads() -> None:
     shown = views()
     assert [x.shape[1] for x in shown.learned] == [4] * 6 + [16]
     assert replace(shown, whole=[]).learned[0] is shown.matched
+
+
+def test_pixels_take_the_nearest_colour_of_the_palette(palette: Tensor) -> None:
+    padded = torch.cat([palette, torch.full((1, 1, 3), torch.nan)], dim=1)
+    colors = palette[0].T[None, :, None] * 0.8 + 0.1  # (1, 3, 1, 3)
+    expected = torch.cat([torch.eye(3), torch.zeros(1, 3)])[None, :, None]
+    torch.testing.assert_close(color_shares(colors, padded), expected)

@@ -15,7 +15,7 @@ from napari_seggpt.model.checkpoint import load_checkpoint
 from napari_seggpt.model.config import TINY, VIT_LARGE, SegGPTConfig
 from napari_seggpt.model.encoding import EncodedPrompts
 from napari_seggpt.model.layouts import rename
-from napari_seggpt.model.seggpt import INSTANCE, SEG_TYPES, SegGPT, color_shares
+from napari_seggpt.model.seggpt import INSTANCE, SEG_TYPES, SegGPT
 
 Pictures = Callable[..., Tensor]
 MakeModel = Callable[..., SegGPT]
@@ -444,31 +444,6 @@ def test_a_readout_needs_the_palette_of_its_prompts(
     images, colors = pictures(1, 1), painted(1, 1)
     with pytest.raises(ValueError, match="Expected the colours of the prompts"):
         reader.encode_prompts(images, colors, torch.tensor([INSTANCE]))
-
-
-def test_the_transformer_sees_frames_squeezed_and_training_pictures_at_half_size(
-    make_model: MakeModel, readout_config: SegGPTConfig
-) -> None:
-    model = make_model(
-        replace(readout_config, image_size=(32, 24), fine_sides=(56, 96))
-    )
-
-    def seen(*size: int) -> tuple[int, int]:
-        return model.view_size(torch.empty(1, 3, *size))
-
-    # From the least side of a frame on, the whole is seen at one size.
-    assert seen(56, 8) == seen(96, 96) == seen(32, 64) == (32, 24)
-    assert seen(48, 48) == (24, 24)
-    assert seen(32, 16) == (16, 16)
-    assert seen(8, 8) == (8, 8)  # a patch at least
-
-
-def test_pixels_take_the_nearest_colour_of_the_palette(palette: Tensor) -> None:
-    padded = torch.cat([palette, torch.full((1, 1, 3), torch.nan)], dim=1)
-    colors = palette[0].T[None, :, None] * 0.8 + 0.1  # (1, 3, 1, 3)
-    shares = color_shares(colors, padded)
-    expected = torch.cat([torch.eye(3), torch.zeros(1, 3)])[None, :, None]
-    torch.testing.assert_close(shares, expected)
 
 
 def test_an_untaught_readout_finds_what_looks_like_its_prompt(

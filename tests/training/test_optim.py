@@ -6,6 +6,7 @@ import torch
 from napari_seggpt.model.config import TINY
 from napari_seggpt.model.seggpt import SegGPT
 from napari_seggpt.training.optim import (
+    LOGARITHM_RATE,
     build_optimizer,
     learning_rate,
     update_average,
@@ -47,8 +48,10 @@ def test_stem_transformer_and_readout_learn_at_their_own_rates(recipe, new_model
     scales = scales_of(new_model(), recipe)
     assert len(scales) > 50
     for name, scale in scales.items():
-        room = name.split(".")[0]
+        room, last = name.split(".")[0], name.split(".")[-1]
         expected = {"stem": 0.2, "readout": 1.0, "neck": 1.0}.get(room, 0.5)
+        if last in ("log_penalty", "log_memory", "log_sharpness", "log_scale"):
+            expected = LOGARITHM_RATE
         assert scale == expected, name
 
 
