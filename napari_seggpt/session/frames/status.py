@@ -146,7 +146,7 @@ def released(record: FrameRecord) -> FrameRecord:
 
 
 def is_found(record: FrameRecord) -> bool:
-    """Whether nobody did anything with a frame in this session, but look at it."""
+    """Whether a frame was only read in this session, and nobody acted on it."""
     plain = replace(record, checksum=NO_LABELS)
     return plain in (UNKNOWN, FrameRecord(is_reference=True))
 

@@ -1,4 +1,4 @@
-"""The files of a session: how each is read and written; their format is in `store`."""
+"""The files of a session: how each is read and written; see `folder` for the format."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import tifffile
 from napari_seggpt.files import array_digest
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.session.frames.status import UNKNOWN
-from napari_seggpt.session.references import Reference
+from napari_seggpt.session.references.reference import Reference
 from napari_seggpt.session.store.stored_frames import (
     StoredFrame,
     damaged,
@@ -33,7 +33,7 @@ FORMAT, VERSION = "napari-seggpt session", 1
 STATE_FILE, FRAMES_FOLDER, JOURNAL_FILE = "session.json", "frames", "frames.jsonl"
 EXAMPLES_FOLDER, TUNED_FOLDER = "examples", "tuned"
 
-# What reading a file raises where it holds nonsense.
+# The errors that reading a damaged file may raise.
 DAMAGED_FILE_ERRORS = (
     ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError,
     RuntimeError, TypeError, ValueError, struct.error, zlib.error, zipfile.BadZipFile,

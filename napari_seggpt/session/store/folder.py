@@ -106,7 +106,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.session.frames.status import FrameRecord
-    from napari_seggpt.session.references import Reference
+    from napari_seggpt.session.references.reference import Reference
 
 
 __all__ = ["SessionError", "SessionStore", "StoredSession"]
