@@ -12,6 +12,7 @@ import tifffile
 
 from napari_seggpt import TunedPrompt, open_stack
 from napari_seggpt.sample_data import SAMPLES
+from napari_seggpt.session.store.task_file import Task
 
 EXAMPLES = Path(__file__).parents[2] / ".docs" / "examples"
 IN_A_WINDOW = {"custom_layer.py"}  # see tests/ui/test_example.py
@@ -68,6 +69,16 @@ def test_evaluate_own_data(run: Run) -> None:
     lines = run("evaluate_own_data.py").splitlines()
     assert [line.split(":")[0] for line in lines] == ["seggpt", "copied"]
     assert 0.5 < float(lines[1].split()[-1]) < 1
+
+
+def test_session(run: Run, tmp_path: Path) -> None:
+    out = run("session.py")
+    assert "'predicted': 23, 'reference': 1" in out
+    assert "is corrected" in out
+    assert "undone: 22 frames" in out
+    task = Task.load(tmp_path / "organs_task.zip")
+    assert len(task.prompts) == 2
+    assert task.classes == {1: "liver", 2: "spleen"}
 
 
 def test_every_example_is_tested_and_on_its_page() -> None:
