@@ -1,9 +1,9 @@
 """A session without a window: paint, run, correct, update, undo, pass on as a task.
 
-Run it as ``python session.py FOLDER``; it leaves ``organs_task.zip`` there. The dock does
-the same: use it for a window of your own, or for a script in between. Labels may be
-anywhere: the session reads and writes them a frame at a time, and never writes a frame
-that a person labelled.
+Run it as ``python session.py FOLDER``; it leaves ``organs_task.zip`` there. The dock
+does the same: use it for a window of your own, or for a script in between. Labels may
+be anywhere: the session reads and writes them a frame at a time, and never writes a
+frame that a person labelled.
 """
 
 import sys
