@@ -29,11 +29,13 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def taken_from(source: str) -> str:
-    """Return Markdown from a source: the command line, a module or a file."""
+    """Return Markdown from a source: the command line, a module, a script or a file."""
     if source == "command line":
         return command_line()
     if source.startswith("napari_seggpt."):
         return docstring(source)
+    if source.endswith(".py"):
+        return script(source)
     return file_text(source)
 
 
@@ -58,6 +60,14 @@ def docstring(module: str) -> str:
     text = text.replace("``", "`")
     # A line, and indented lines below it that say what it is.
     return re.sub(r"^(\S.*)\n    (?=\S)", r"\1\n:   ", text, flags=re.MULTILINE)
+
+
+def script(path: str) -> str:
+    """Return a script, with what its docstring says above it."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    said, code = text.removeprefix('"""').split('"""\n', maxsplit=1)
+    said = said.replace("``", "`")
+    return f"{said}\n```python\n{code.strip()}\n```\n"
 
 
 def file_text(path: str) -> str:

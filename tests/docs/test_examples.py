@@ -1,0 +1,89 @@
+"""The examples of the documentation run as they are, with a tiny model."""
+
+import csv
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_seggpt import TunedPrompt, open_stack
+from napari_seggpt.sample_data import SAMPLES
+from napari_seggpt.session.store.task_file import Task
+
+EXAMPLES = Path(__file__).parents[2] / ".docs" / "examples"
+IN_A_WINDOW = {"custom_layer.py"}  # see tests/ui/test_example.py
+
+Run = Callable[[str], str]
+
+
+@pytest.fixture
+def run(
+    any_model_is_tiny: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Run:
+    """Run an example in a folder of its own; return what it printed."""
+
+    def run_example(name: str) -> str:
+        monkeypatch.setattr(sys, "argv", [name, str(tmp_path)])
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run_example
+
+
+def test_label_stack(run: Run, tmp_path: Path) -> None:
+    out = run("label_stack.py")
+    sample = SAMPLES["cells"]
+    with open_stack(tmp_path / "cells_labels.ome.tif", labels=True) as labels:
+        assert len(labels) == len(tifffile.imread(sample.path))
+        assert labels.pixel_size == pytest.approx(sample.scale)
+        truth = tifffile.imread(sample.labels_path)[sample.reference]
+        np.testing.assert_array_equal(labels[sample.reference], truth)
+    assert out.count("frame ") == 23
+
+
+def test_command_line(run: Run, tmp_path: Path) -> None:
+    assert run("command_line.py").count("napari-seggpt ") == 4
+    for name in ("cells.png", "nuclei.zip", "others.tif"):
+        assert (tmp_path / name).stat().st_size > 0
+    with (tmp_path / "objects.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["class"] for row in rows if row["frame"] == "0"} == {"nucleus"}
+
+
+def test_tune_and_share(run: Run, tmp_path: Path) -> None:
+    out = run("tune_and_share.py")
+    assert "step 20: mean Dice" in out
+    assert "liver: " in out
+    shared = TunedPrompt.load(tmp_path / "organs.safetensors")
+    assert dict(shared.class_names) == dict(SAMPLES["organs"].classes)
+
+
+def test_evaluate_own_data(run: Run) -> None:
+    lines = run("evaluate_own_data.py").splitlines()
+    assert [line.split(":")[0] for line in lines] == ["seggpt", "copied"]
+    assert 0.5 < float(lines[1].split()[-1]) < 1
+
+
+def test_session(run: Run, tmp_path: Path) -> None:
+    out = run("session.py")
+    assert "'predicted': 23, 'reference': 1" in out
+    assert "is corrected" in out
+    assert "undone: 22 frames" in out
+    task = Task.load(tmp_path / "organs_task.zip")
+    assert len(task.prompts) == 2
+    assert task.classes == {1: "liver", 2: "spleen"}
+
+
+def test_every_example_is_tested_and_on_its_page() -> None:
+    tests = {name.removeprefix("test_") for name in globals() if "test_" in name}
+    page = (EXAMPLES / "index.md").read_text(encoding="utf-8")
+    for file in EXAMPLES.glob("*.py"):
+        assert file.stem in tests or file.name in IN_A_WINDOW
+        assert f"<!-- from: .docs/examples/{file.name} -->" in page
