@@ -8,8 +8,9 @@ import numpy as np
 from PIL import Image
 
 from napari_seggpt.datasets.base import DatasetError
+from napari_seggpt.inference.decoding import combine_passes
 from napari_seggpt.inference.memory import Memory
-from napari_seggpt.inference.predictor import Predictor, combine_passes
+from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.metrics.video import ObjectScore, score_objects
 from napari_seggpt.prompts import Prompt
 
