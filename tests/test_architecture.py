@@ -11,6 +11,7 @@ import napari_seggpt
 HEAVY = ["torch", "transformers", "napari", "qtpy", "magicgui"]
 TOOLKITS = ["PyQt5", "PyQt6", "PySide2", "PySide6"]
 WITHOUT_TORCH = [
+    "fields",
     "files",
     "frames",
     "io",

@@ -2,121 +2,135 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Annotated
 
-SHARES = (
-    "warmup", "layer_decay", "average", "several_prompts", "recalled_prompts",
-    "simulated", "sequences", "same_image", "near_views", "mixed_context",
-    "coloured_background", "spoiled_prompts", "empty_queries", "block_masks",
-    "block_share",
-)  # fmt: skip
+from annotated_types import Ge, Gt, Le, Unit
+
+from napari_seggpt.fields import Checked, Help, documented
+
+Count = Annotated[int, Ge(1)]
+Share = Annotated[float, Ge(0), Le(1)]
 
 
+@documented
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """Hyper-parameters of a training run.
+class Recipe(Checked):
+    """Hyper-parameters of a training run."""
 
-    Attributes
-    ----------
-    config : str
-        Name of the geometry in `model.config.NAMED_CONFIGS`.
-    image_sizes : tuple of int
-        Sides of the square training pictures in pixels; each batch has one of them.
-    steps, batch_size : int
-        How many updates, of how many samples each with one prompt at the smallest
-        size. Batches with larger pictures or more prompts have fewer samples.
-    learning_rate, weight_decay, warmup, clip_norm
-        AdamW with linear warm-up over a share of the steps and a cosine to zero.
-    layer_decay : float
-        The rate of each block is that of the next one times this; 0.8 when a large
-        published network is tuned (Painter), 1 else.
-    average : float
-        Decay of the averaged weights, which are the ones that are kept.
-    max_prompts, several_prompts
-        A query has one prompt or, in a share of the batches, 2 to so many.
-    recalled_prompts : float
-        Share of the batches with several prompts in which all but the first show
-        what the network predicts from the first: the memory of video propagation.
-    simulated : float
-        Share of samples that come from simulated images.
-    simulated_groups, simulated_size : int
-        How many simulated pairs or sequences are made at the start, to be drawn from,
-        and the side of their images in pixels.
-    sequences : float
-        Share of those that are sequences.
-    same_image : float
-        Probability that a pair of real data is two views of one image (0.5 in the
-        paper, section 3.1).
-    near_views : float
-        Share of views of one image or sequence that are only slightly moved and bent,
-        as neighbouring frames are.
-    mixed_context : float
-        Share of samples whose pictures are stitched from two images each.
-    coloured_background : float
-        Share of samples with a random colour as background instead of black.
-    spoiled_prompts : float
-        Share of samples with a prompt whose labels have wrong outlines or gaps.
-    empty_queries : float
-        Share of samples whose query may have nothing to segment.
-    block_masks, block_share : float
-        In a share of the batches blocks are hidden, a share of the query's patches;
-        in the others the whole query is.
-    foreground_weight : float
-        Rare coloured pixels count up to so many times more.
-    beta : float
-        Where the smooth L1 loss turns from square to linear (paper: 0.01).
-    seed : int
-        The run is a function of it.
-    save_every : int
-        A checkpoint is written every so many steps.
-    """
-
-    config: str = "small"
-    image_sizes: tuple[int, ...] = (128,)
-    steps: int = 4000
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.05
-    warmup: float = 0.03
-    clip_norm: float = 1.0
-    layer_decay: float = 1.0
-    average: float = 0.998
-    max_prompts: int = 8
-    several_prompts: float = 0.35
-    recalled_prompts: float = 0.5
-    simulated: float = 0.45
-    simulated_groups: int = 1000
-    simulated_size: int = 160
-    sequences: float = 0.4
-    same_image: float = 0.5
-    near_views: float = 0.5
-    mixed_context: float = 0.05
-    coloured_background: float = 0.15
-    spoiled_prompts: float = 0.1
-    empty_queries: float = 0.1
-    block_masks: float = 0.0
-    block_share: float = 0.75
-    foreground_weight: float = 5.0
-    beta: float = 0.01
-    seed: int = 0
-    save_every: int = 200
-
-    def __post_init__(self) -> None:
-        """Refuse values of another type, or that no run can have."""
-        for each in fields(self):
-            value, default = getattr(self, each.name), each.default
-            wanted = (int, float) if isinstance(default, float) else type(default)
-            if not isinstance(value, wanted) or isinstance(value, bool):
-                raise ValueError(f"Expected {each.name} as {default!r}, got {value!r}.")
-        sizes = self.image_sizes
-        if not sizes or not all(isinstance(x, int) and x > 0 for x in sizes):
-            raise ValueError(f"Expected image_sizes above 0, got {sizes}.")
-        for name in SHARES:
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(
-                    f"Expected {name} of 0 to 1, got {getattr(self, name)}."
-                )
-        positive = ("steps", "batch_size", "max_prompts", "save_every", "beta")
-        for name in (*positive, "learning_rate", "clip_norm", "simulated_size"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"Expected {name} above 0, got {getattr(self, name)}.")
+    config: Annotated[
+        str, Help("Name of the geometry in `model.config.NAMED_CONFIGS`.")
+    ] = "small"
+    image_sizes: Annotated[
+        tuple[Count, ...],
+        Unit("pixels"),
+        Help("Sides of the square training pictures; each batch has one of them."),
+    ] = (128,)
+    steps: Annotated[Count, Help("How many updates.")] = 4000
+    batch_size: Annotated[
+        Count,
+        Help(
+            "Samples of an update, with one prompt at the smallest size. Batches with "
+            "larger pictures or more prompts have fewer samples."
+        ),
+    ] = 32
+    learning_rate: Annotated[
+        float,
+        Gt(0),
+        Help("The highest rate of AdamW, after a linear rise; a cosine leads to 0."),
+    ] = 1e-3
+    weight_decay: Annotated[float, Ge(0), Help("That of AdamW.")] = 0.05
+    warmup: Annotated[
+        Share, Help("Share of the steps in which the learning rate rises.")
+    ] = 0.03
+    clip_norm: Annotated[
+        float, Gt(0), Help("Longer gradients are shortened to this norm.")
+    ] = 1.0
+    layer_decay: Annotated[
+        Share,
+        Help(
+            "The rate of each block is that of the next one times this; 0.8 when a "
+            "large published network is tuned (Painter), 1 else."
+        ),
+    ] = 1.0
+    average: Annotated[
+        Share, Help("Decay of the averaged weights, which are the ones that are kept.")
+    ] = 0.998
+    max_prompts: Annotated[Count, Help("A query has at most so many prompts.")] = 8
+    several_prompts: Annotated[
+        Share, Help("Share of the batches whose queries have more than one prompt.")
+    ] = 0.35
+    recalled_prompts: Annotated[
+        Share,
+        Help(
+            "Share of the batches with several prompts in which all but the first show "
+            "what the network predicts from the first: the memory of video propagation."
+        ),
+    ] = 0.5
+    simulated: Annotated[
+        Share, Help("Share of samples that come from simulated images.")
+    ] = 0.45
+    simulated_groups: Annotated[
+        int,
+        Ge(0),
+        Help("Simulated pairs or sequences made at the start, to be drawn from."),
+    ] = 1000
+    simulated_size: Annotated[
+        Count, Unit("pixels"), Help("Side of the simulated images.")
+    ] = 160
+    sequences: Annotated[
+        Share, Help("Share of the simulated groups that are sequences.")
+    ] = 0.4
+    same_image: Annotated[
+        Share,
+        Help(
+            "Share of the pairs of real data that are two views of one image (0.5 in "
+            "the paper, section 3.1)."
+        ),
+    ] = 0.5
+    near_views: Annotated[
+        Share,
+        Help(
+            "Share of views of one image or sequence that are only slightly moved and "
+            "bent, as neighbouring frames are."
+        ),
+    ] = 0.5
+    mixed_context: Annotated[
+        Share,
+        Help("Share of samples whose pictures are stitched from two images each."),
+    ] = 0.05
+    coloured_background: Annotated[
+        Share,
+        Help("Share of samples with a random colour as background instead of black."),
+    ] = 0.15
+    spoiled_prompts: Annotated[
+        Share,
+        Help(
+            "Share of samples with a prompt whose labels have wrong outlines or gaps."
+        ),
+    ] = 0.1
+    empty_queries: Annotated[
+        Share, Help("Share of samples whose query may have nothing to segment.")
+    ] = 0.1
+    block_masks: Annotated[
+        Share,
+        Help(
+            "Share of the batches in which blocks of the query are hidden; in the "
+            "others the whole query is."
+        ),
+    ] = 0.0
+    block_share: Annotated[
+        Share, Help("Share of the query's patches that such blocks hide.")
+    ] = 0.75
+    foreground_weight: Annotated[
+        float, Ge(0), Help("Rare coloured pixels count up to so many times more.")
+    ] = 5.0
+    beta: Annotated[
+        float,
+        Gt(0),
+        Help("Where the smooth L1 loss turns from square to linear (paper: 0.01)."),
+    ] = 0.01
+    seed: Annotated[int, Ge(0), Help("The run is a function of it.")] = 0
+    save_every: Annotated[
+        Count, Unit("steps"), Help("How often a checkpoint is written.")
+    ] = 200

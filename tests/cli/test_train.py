@@ -58,11 +58,14 @@ def test_train_writes_weights_that_load_and_resumes(data, tmp_path, capfd):
     [
         ({"colour": 1}, "got 'colour'"),
         ({"config": "huge"}, "got 'huge'"),
-        ({"save_every": 0}, "save_every above 0"),
-        ({"steps": "10"}, "Expected steps as 4000"),
-        ({"simulated": 2.0}, "simulated of 0 to 1"),
-        ({"image_sizes": [64, 0]}, "image_sizes above 0"),
-        ({"image_sizes": 64}, "Expected image_sizes as (128,)"),
+        (
+            {"save_every": 0},
+            "Expected save_every as a whole number of 1 or more",
+        ),
+        ({"steps": "10"}, "Expected steps as a whole number of 1 or more, got '10'"),
+        ({"simulated": 2.0}, "Expected simulated as a number from 0 to 1, got 2.0"),
+        ({"image_sizes": [64, 0]}, "Expected image_sizes as 1 or more whole numbers"),
+        ({"image_sizes": 64}, "Expected image_sizes as 1 or more whole numbers"),
     ],
 )
 def test_train_says_what_is_wrong(data, tmp_path, capfd, values, message):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -21,7 +22,6 @@ def restored(default: T, found: dict[str, Any]) -> T:
         As `dataclasses.asdict` makes it, perhaps read from JSON.
     """
     settings: Any = default
-    hints = get_type_hints(type(settings))
     for each in fields(settings):
         if each.name not in found:
             continue
@@ -31,21 +31,6 @@ def restored(default: T, found: dict[str, Any]) -> T:
             value = restored(present, value if isinstance(value, dict) else {})
         elif isinstance(value, list):
             value = tuple(value)
-        elif not _is_kind(value, hints[each.name]):
-            continue
-        try:
+        with suppress(ValueError):
             settings = replace(settings, **{each.name: value})
-        except (TypeError, ValueError):
-            continue
     return settings
-
-
-def _is_kind(value: object, hint: Any) -> bool:
-    """Whether a value could be of a plain type; others are left to validation."""
-    if hint is bool:
-        return isinstance(value, bool)
-    if hint in (int, float):
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is str:
-        return isinstance(value, str)
-    return True
