@@ -7,6 +7,7 @@ Run it after a setting was changed::
 
 from pathlib import Path
 
+from napari_seggpt.cli import arguments
 from napari_seggpt.fields import markdown_table
 from napari_seggpt.settings import SessionSettings, TuningSettings
 from napari_seggpt.training.recipe import Recipe
@@ -15,21 +16,29 @@ PAGE = Path(__file__).with_name("settings.md")
 TOP = """# Settings
 
 Written by `.docs/write_settings.py` from `napari_seggpt/settings.py` and
-`napari_seggpt/training/recipe.py`, where the settings are told.
+`napari_seggpt/training/recipe.py`, where the settings are told. The flag `--tiles` sets
+whether frames are cut into tiles, and their scale.
 """
+SESSION_FLAGS = (
+    *arguments.MODEL,
+    *arguments.PREDICTION,
+    *arguments.RANGE,
+    *arguments.ORDER,
+)
 SECTIONS = {
-    "Labelling (`SessionSettings`)": SessionSettings,
-    "Tuning a prompt (`TuningSettings`)": TuningSettings,
-    "Training (`Recipe`)": Recipe,
+    "Labelling (`SessionSettings`)": (SessionSettings, SESSION_FLAGS),
+    "Tuning a prompt (`TuningSettings`)": (TuningSettings, arguments.TUNING),
+    "Training (`Recipe`)": (Recipe, ("steps",)),
 }
 
 
 def page() -> str:
     """Return the page as Markdown."""
-    parts = [
-        f"## {title}\n\n{markdown_table(kind)}" for title, kind in SECTIONS.items()
-    ]
-    return "\n".join([TOP, *parts])
+    parts = [TOP]
+    for title, (kind, paths) in SECTIONS.items():
+        flags = {path: arguments.flag(kind, path) for path in paths}
+        parts.append(f"## {title}\n\n{markdown_table(kind, flags)}")
+    return "\n".join(parts)
 
 
 if __name__ == "__main__":

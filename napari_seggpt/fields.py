@@ -228,14 +228,24 @@ def documented(settings: type[T]) -> type[T]:
     return settings
 
 
-def markdown_table(kind: type) -> str:
-    """Return a Markdown table of the fields of a dataclass and those in it."""
+def markdown_table(kind: type, flags: Mapping[str, str] | None = None) -> str:
+    """Return a Markdown table of the fields of a dataclass and those in it.
+
+    Parameters
+    ----------
+    kind : type
+        The dataclass.
+    flags : mapping of str to str, optional
+        What their flags on the command line are called, by their paths.
+    """
+    flags = flags or {}
     rows = ["| setting | what it does | values | default |", "|---|---|---|---|"]
     for path, field in all_fields(kind).items():
         if not is_dataclass(field.kind.type):
             values = f"{field.kind}{field.unit and f' ({field.unit})'}"
             default = "none" if field.default is None else f"`{field.default}`"
-            rows.append(f"| `{path}` | {field.help} | {values} | {default} |")
+            name = f"`{path}`, `{flags[path]}`" if path in flags else f"`{path}`"
+            rows.append(f"| {name} | {field.help} | {values} | {default} |")
     return "\n".join(rows) + "\n"
 
 

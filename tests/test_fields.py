@@ -97,4 +97,6 @@ def test_a_table_tells_of_every_setting() -> None:
     groups = {"prediction", "prediction.tiling", "propagation", "contrast"}
     assert told == [path for path in all_fields(SessionSettings) if path not in groups]
     (memory,) = (row for row in rows if row.startswith("| `propagation.memory` |"))
+    flagged = markdown_table(SessionSettings, {"propagation.memory": "--memory"})
+    assert memory.replace("` |", "`, `--memory` |", 1) in flagged.splitlines()
     assert memory.endswith("| a whole number from 0 to 16 (frames) | `0` |")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
+from napari_seggpt.cli.arguments import parsed
 from napari_seggpt.cli.paths import check_apart, check_new
 
 if TYPE_CHECKING:
@@ -18,6 +20,35 @@ if TYPE_CHECKING:
 
     from napari_seggpt.io import Stack
     from napari_seggpt.session.store.results import SessionLabels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRequest:
+    """What is written as plain files, and where.
+
+    Attributes
+    ----------
+    source : Path
+        A saved session, or labels.
+    axis : str, optional
+        The axis that frames lie along.
+    output, table : Path, optional
+        Where labels and the table go.
+    objects : bool
+        Whether each connected region has a row.
+    names : tuple of (int, str)
+        What labels mean.
+    overwrite : bool
+        Whether what is there is replaced.
+    """
+
+    source: Path
+    axis: str | None
+    output: Path | None
+    table: Path | None
+    objects: bool
+    names: tuple[tuple[int, str], ...]
+    overwrite: bool
 
 
 def add_parser(commands: Any) -> None:
@@ -65,6 +96,10 @@ def _name(text: str) -> tuple[int, str]:
 
 def run(args: argparse.Namespace) -> int:
     """Write what was asked for; returns the exit code."""
+    return _export(parsed(ExportRequest, args))
+
+
+def _export(args: ExportRequest) -> int:
     _check_paths(args)
     with ExitStack() as opened:
         labels = _open(args, opened)
@@ -75,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _check_paths(args: argparse.Namespace) -> None:
+def _check_paths(args: ExportRequest) -> None:
     written = [path for path in (args.output, args.table) if path is not None]
     if not written:
         raise ValueError("Expected --output, --table or both, got neither.")
@@ -86,7 +121,7 @@ def _check_paths(args: argparse.Namespace) -> None:
         raise ValueError(f"Expected a table ending in .csv, got {args.table.name}.")
 
 
-def _open(args: argparse.Namespace, opened: ExitStack) -> Stack | SessionLabels:
+def _open(args: ExportRequest, opened: ExitStack) -> Stack | SessionLabels:
     from napari_seggpt.io import open_stack
     from napari_seggpt.session.store.results import SessionLabels, is_session
 
@@ -101,9 +136,10 @@ def _open(args: argparse.Namespace, opened: ExitStack) -> Stack | SessionLabels:
     return stack
 
 
-def _write_labels(args: argparse.Namespace, labels: Stack | SessionLabels) -> None:
+def _write_labels(args: ExportRequest, labels: Stack | SessionLabels) -> None:
     from napari_seggpt.io import create_labels
 
+    assert args.output is not None
     largest = max(int(labels[index].max()) for index in range(len(labels)))
     with create_labels(
         args.output,
@@ -120,9 +156,10 @@ def _write_labels(args: argparse.Namespace, labels: Stack | SessionLabels) -> No
     print(f"{len(labels)} frames in {args.output}")
 
 
-def _write_table(args: argparse.Namespace, labels: Stack | SessionLabels) -> None:
+def _write_table(args: ExportRequest, labels: Stack | SessionLabels) -> None:
     from napari_seggpt.io.table import write_table
 
+    assert args.table is not None
     unit, other = labels.units[1:]
     if unit != other:
         print(f"Rows are in {unit}, columns in {other}.", file=sys.stderr)

@@ -6,6 +6,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_seggpt.cli.arguments import parsed
+from napari_seggpt.cli.reading import Reading, add_reading, open_images
+
 if TYPE_CHECKING:
     import argparse
 
@@ -19,26 +22,21 @@ def add_parser(commands: Any) -> None:
         "frames, axes and pixel size.",
     )
     parser.add_argument("stack", type=Path, nargs="?")
-    parser.add_argument("--axis", help="the axis that frames lie along, as z or t")
-    parser.add_argument(
-        "--at",
-        type=int,
-        default=0,
-        help="index on the other axis, in data with z and t",
-    )
+    add_reading(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print what was asked for; returns the exit code."""
-    print(_describe_stack(args) if args.stack else _describe_installation())
+    reading = parsed(Reading, args)
+    print(
+        _describe_stack(reading, args.stack) if args.stack else _describe_installation()
+    )
     return 0
 
 
-def _describe_stack(args: argparse.Namespace) -> str:
-    from napari_seggpt.io import open_stack
-
-    with open_stack(args.stack, axis=args.axis, at=args.at) as stack:
+def _describe_stack(reading: Reading, path: Path) -> str:
+    with open_images(reading, path) as stack:
         height, width = stack.frame_shape
         sizes = (
             f"{size:g} {unit}"

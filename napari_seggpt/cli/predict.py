@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,12 @@ import numpy as np
 from tqdm import tqdm
 
 from napari_seggpt.cli import arguments, references
+from napari_seggpt.cli.arguments import parsed, with_flags
 from napari_seggpt.cli.batch import each_stack
 from napari_seggpt.cli.interrupt import INTERRUPTED
 from napari_seggpt.cli.paths import check_apart, check_new, check_picture
+from napari_seggpt.cli.reading import Reading, open_images
+from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
     import argparse
@@ -22,10 +26,49 @@ if TYPE_CHECKING:
     from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.io import LabelsWriter, Stack
     from napari_seggpt.model.seggpt import SegGPT
-    from napari_seggpt.prompts import Prompt, TunedPrompt
+    from napari_seggpt.prompts import TunedPrompt
+    from napari_seggpt.session.store.task_file import Task
     from napari_seggpt.settings import PredictionSettings, PropagationSettings
 
 SHEET_FRAMES, SHEET_REFERENCES = 8, 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictRequest:
+    """What is to be labelled from what, and where the labels go.
+
+    Attributes
+    ----------
+    stack : Path
+        The images.
+    reading : Reading
+        How they are taken.
+    files : ReferenceFiles
+        Labelled frames and images.
+    task : Path, optional
+        A file with further references and settings.
+    settings : SessionSettings
+        Those of the task, but for the flags that were given.
+    auto_tiles : bool
+        Whether frames are cut into tiles where objects are small.
+    output : Path
+        Where the labels go.
+    overlay : Path, optional
+        Where a picture of the result goes.
+    overwrite, resume : bool
+        Whether what is there is replaced, or gone on with.
+    """
+
+    stack: Path
+    reading: Reading
+    files: references.ReferenceFiles
+    task: Path | None
+    settings: SessionSettings
+    auto_tiles: bool
+    output: Path
+    overlay: Path | None
+    overwrite: bool
+    resume: bool
 
 
 def add_parser(commands: Any) -> None:
@@ -69,85 +112,102 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict the stack, or each stack of a folder; returns the exit code."""
-    task = _load_task(args)
-    load = cache(arguments.load_named_model)
-    if not args.each:
-        return _run_one(args, *task, load)
-    return each_stack(args, lambda one: _run_one(one, *task, load))
-
-
-def _load_task(
-    args: argparse.Namespace,
-) -> tuple[tuple[Prompt, ...], tuple[TunedPrompt, ...]]:
-    """Return what a task shows the model, and take its settings for the flags."""
     from napari_seggpt.session.store.task_file import Task
 
-    if args.task is None:
-        return (), ()
-    task = Task.load(args.task)
-    arguments.take_settings(args, task.settings)
-    return task.prompts, () if task.tuned is None else (task.tuned,)
+    task = None if args.task is None else Task.load(args.task)
+    settings = SessionSettings() if task is None else task.settings.for_any_stack()
+    request = parsed(
+        PredictRequest,
+        args,
+        reading=parsed(Reading, args),
+        files=parsed(references.ReferenceFiles, args),
+        settings=with_flags(args, settings),
+    )
+    load = cache(arguments.load_named_model)
+    if not args.each:
+        return _label(request, task, load)
+    return _label_each(request, task, load)
 
 
-def _run_one(
-    args: argparse.Namespace,
-    task: tuple[Prompt, ...],
-    tuned_of_task: tuple[TunedPrompt, ...],
-    load: Callable[[str], SegGPT],
+def _label_each(
+    request: PredictRequest, task: Task | None, load: Callable[[str], SegGPT]
+) -> int:
+    """Label each stack of a folder, in a folder; returns the exit code."""
+    of_one = [*request.files.of_frames, *(["overlay"] if request.overlay else [])]
+    if of_one:
+        raise ValueError(f"Expected --task or --prompt with --each, got --{of_one[0]}.")
+    return each_stack(
+        request.stack,
+        request.output,
+        lambda stack, output: _label(
+            replace(request, stack=stack, output=output), task, load
+        ),
+    )
+
+
+def _label(
+    request: PredictRequest, task: Task | None, load: Callable[[str], SegGPT]
 ) -> int:
     from napari_seggpt.frames import sample_frames
     from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.inference.propagation import plan
-    from napari_seggpt.io import open_stack
     from napari_seggpt.preprocessing import measure_limits
 
-    settings = arguments.prediction_settings(args)
-    propagation = arguments.propagation_settings(args)
-    _check_paths(args)
-    with open_stack(args.stack, axis=args.axis, at=args.at, level=args.level) as stack:
-        prompts = [*references.read_prompts(args, stack), *task]
-        tuned = [*references.read_tuned(args), *tuned_of_task]
+    _check_paths(request)
+    files, reading, settings = request.files, request.reading, request.settings
+    with open_images(reading, request.stack) as stack:
+        prompts = references.read_prompts(files, stack, reading)
+        tuned = references.read_tuned(files)
+        if task is not None:
+            prompts += task.prompts
+            tuned += [] if task.tuned is None else [task.tuned]
         if not tuned and not any(len(prompt.ids) for prompt in prompts):
             raise ValueError(
                 "Expected references with at least one label (--labels, --reference, "
                 "--prompt or --task), got none."
             )
         given = [p.index for p in prompts if p.index is not None]
-        if not plan(len(stack), given, propagation):
+        if not plan(len(stack), given, settings.propagation):
             raise ValueError("Expected frames to predict in the range, got none.")
-        limits = measure_limits(sample_frames(stack), arguments.contrast_settings(args))
-        model = load(args.model)
+        limits = measure_limits(sample_frames(stack), settings.contrast)
+        model = load(settings.model)
+        auto = request.auto_tiles
         size = model.config.image_size
-        settings = references.advise_tiles(args, prompts, settings, size)
-        settings = _tiles_of_tuned(args, tuned, settings)
-        predictor = Predictor(
-            model, prompts, tuned=tuned, settings=settings, limits=limits
+        prediction = references.advise_tiles(
+            prompts, settings.prediction, size, auto=auto
         )
-        with _open_output(args, stack, predictor) as writer:
-            done = _finished(args, writer)
-            code, predicted = _predict(stack, predictor, propagation, writer, done)
-            if args.overlay:
-                _draw(args.overlay, stack, writer, predictor, predicted | done)
+        prediction = _tiles_of_tuned(tuned, prediction, auto=auto)
+        predictor = Predictor(
+            model, prompts, tuned=tuned, settings=prediction, limits=limits
+        )
+        with _open_output(request, stack, predictor) as writer:
+            done = _finished(request, writer)
+            code, predicted = _predict(
+                stack, predictor, settings.propagation, writer, done
+            )
+            if request.overlay:
+                _draw(request.overlay, stack, writer, predictor, predicted | done)
     return code
 
 
-def _check_paths(args: argparse.Namespace) -> None:
-    written = [args.output, args.overlay]
+def _check_paths(request: PredictRequest) -> None:
+    written = [request.output, request.overlay]
+    read = [request.stack, request.task, *request.files.paths]
     check_apart(
-        (path for path in written if path is not None), references.read_files(args)
+        (path for path in written if path is not None),
+        (path for path in read if path is not None),
     )
-    check_new(args.output, overwrite=args.overwrite or args.resume)
-    if args.overlay is not None:
-        check_picture(args.overlay)
-        check_new(args.overlay, overwrite=args.overwrite or args.resume)
+    may_exist = request.overwrite or request.resume
+    check_new(request.output, overwrite=may_exist)
+    if request.overlay is not None:
+        check_picture(request.overlay)
+        check_new(request.overlay, overwrite=may_exist)
 
 
 def _tiles_of_tuned(
-    args: argparse.Namespace,
-    tuned: Sequence[TunedPrompt],
-    settings: PredictionSettings,
+    tuned: Sequence[TunedPrompt], settings: PredictionSettings, *, auto: bool
 ) -> PredictionSettings:
-    """Say if tuned prompts show tiles of another scale; 'auto' takes theirs."""
+    """Say if tuned prompts show tiles of another scale; `auto` takes theirs."""
     from napari_seggpt.inference.tiling import with_tiles
 
     for prompt in tuned:
@@ -155,7 +215,7 @@ def _tiles_of_tuned(
         scale = prompt.tile_scale
         if scale == own:
             continue
-        if args.tiles == "auto" and not settings.tiling.enabled:
+        if auto and not settings.tiling.enabled:
             print(f"Using tiles of scale {scale}, as in tuning.", file=sys.stderr)
             settings = with_tiles(settings, scale)
         else:
@@ -165,36 +225,36 @@ def _tiles_of_tuned(
 
 
 def _open_output(
-    args: argparse.Namespace, stack: Stack, predictor: Predictor
+    request: PredictRequest, stack: Stack, predictor: Predictor
 ) -> LabelsWriter:
     from napari_seggpt.io import create_labels, reopen_labels
 
-    if args.resume and args.output.exists():
-        writer = reopen_labels(args.output)
+    if request.resume and request.output.exists():
+        writer = reopen_labels(request.output)
         if (len(writer), writer.geometry.frame_shape) != (
             len(stack),
             stack.frame_shape,
         ):
             writer.close()
-            raise ValueError(f"Expected labels of this stack in {args.output}.")
+            raise ValueError(f"Expected labels of this stack in {request.output}.")
         return writer
     largest = max(int(palette.ids.max()) for palette in predictor.palettes)
     dtype = np.uint8 if largest < 2**8 else np.uint16 if largest < 2**16 else np.uint32
     return create_labels(
-        args.output,
+        request.output,
         length=len(stack),
         frame_shape=stack.frame_shape,
         dtype=dtype,
         pixel_size=stack.pixel_size,
         units=stack.units,
         axis=stack.axis if stack.axis in ("z", "t") else "z",
-        overwrite=args.overwrite,
+        overwrite=request.overwrite,
     )
 
 
-def _finished(args: argparse.Namespace, writer: LabelsWriter) -> set[int]:
+def _finished(request: PredictRequest, writer: LabelsWriter) -> set[int]:
     """Return the frames that an earlier run has labelled, if this one goes on."""
-    if not args.resume:
+    if not request.resume:
         return set()
     return {index for index in range(len(writer)) if writer[index].any()}
 

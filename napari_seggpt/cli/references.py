@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from napari_seggpt.cli.reading import Reading, add_reading, open_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,6 +16,40 @@ if TYPE_CHECKING:
     from napari_seggpt.io import Stack
     from napari_seggpt.prompts import Prompt, TunedPrompt
     from napari_seggpt.settings import PredictionSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceFiles:
+    """Where labelled frames come from.
+
+    Attributes
+    ----------
+    labels : Path, optional
+        Labels of the stack.
+    frames : tuple of int, optional
+        The only frames of them that are taken.
+    reference : tuple of (int, Path)
+        Labels of single frames.
+    prompt : tuple of tuple of Path
+        Images and labels from elsewhere, or (one file) tuned prompts.
+    """
+
+    labels: Path | None
+    frames: tuple[int, ...] | None
+    reference: tuple[tuple[int, Path], ...]
+    prompt: tuple[tuple[Path, ...], ...]
+
+    @property
+    def of_frames(self) -> list[str]:
+        """The flags that name frames of one stack."""
+        return [x for x in ("labels", "frames", "reference") if getattr(self, x)]
+
+    @property
+    def paths(self) -> list[Path]:
+        """Every file, so that none of them is written over."""
+        files = [file for _, file in self.reference]
+        files += [file for each in self.prompt for file in each]
+        return files if self.labels is None else [*files, self.labels]
 
 
 def add_references(parser: argparse.ArgumentParser) -> None:
@@ -47,14 +84,7 @@ def add_references(parser: argparse.ArgumentParser) -> None:
         help="another labelled image, shown with its own contrast, or (one file) a "
         "prompt that tune made; may be repeated",
     )
-    parser.add_argument("--axis", help="the axis that frames lie along, as z or t")
-    parser.add_argument(
-        "--at",
-        type=int,
-        default=0,
-        help="index on the other axis, in data with z and t",
-    )
-    parser.add_argument("--level", type=int, default=0, help="resolution level")
+    add_reading(parser)
 
 
 def _reference(text: str) -> tuple[int, Path]:
@@ -64,32 +94,26 @@ def _reference(text: str) -> tuple[int, Path]:
     return int(frame), Path(file)
 
 
-def read_prompts(args: argparse.Namespace, stack: Stack) -> list[Prompt]:
+def read_prompts(files: ReferenceFiles, stack: Stack, reading: Reading) -> list[Prompt]:
     """Make prompts of labelled frames of the stack and of other labelled images."""
-    return [*references_of(args, stack), *other_prompts(args)]
+    return [*references_of(files, stack, reading), *other_prompts(files)]
 
 
-def read_tuned(args: argparse.Namespace) -> list[TunedPrompt]:
+def read_tuned(files: ReferenceFiles) -> list[TunedPrompt]:
     """Read the tuned prompts: single files given to --prompt."""
     from napari_seggpt.prompts import TunedPrompt
 
-    return [TunedPrompt.load(files[0]) for files in args.prompt if len(files) == 1]
+    return [TunedPrompt.load(each[0]) for each in files.prompt if len(each) == 1]
 
 
-def read_files(args: argparse.Namespace) -> list[Path]:
-    """Return every file that is read, so that none of them is written over."""
-    files = [file for _, file in args.reference]
-    files += [file for each in args.prompt for file in each]
-    others = (args.labels, getattr(args, "task", None))
-    return [args.stack, *files, *(file for file in others if file is not None)]
-
-
-def references_of(args: argparse.Namespace, stack: Stack) -> list[Prompt]:
+def references_of(
+    files: ReferenceFiles, stack: Stack, reading: Reading
+) -> list[Prompt]:
     """Make prompts of the labelled frames of the stack."""
     from napari_seggpt.io import read_frame
 
-    labelled = _labelled_frames(args, stack)
-    for index, file in args.reference:
+    labelled = _labelled_frames(files, stack, reading)
+    for index, file in files.reference:
         labelled[index] = read_frame(file, labels=True)
     missing = [index for index in labelled if not 0 <= index < len(stack)]
     if missing:
@@ -105,54 +129,46 @@ def _prompt(image: Any, labels: Any, *, index: int | None = None) -> Prompt:
     return Prompt(image=image, labels=labels, index=index)
 
 
-def _labelled_frames(args: argparse.Namespace, stack: Stack) -> dict[int, Any]:
-    if args.labels is None:
-        if args.frames:
+def _labelled_frames(
+    files: ReferenceFiles, stack: Stack, reading: Reading
+) -> dict[int, Any]:
+    if files.labels is None:
+        if files.frames:
             raise ValueError("Expected --labels with --frames, got none.")
         return {}
-    with _open_labels(args) as labels:
+    with open_labels(reading, files.labels) as labels:
         if len(labels) != len(stack):
             raise ValueError(
                 f"Expected labels of all {len(stack)} frames, got {len(labels)} frames "
-                f"in {args.labels}. For single frames use --reference FRAME=FILE."
+                f"in {files.labels}. For single frames use --reference FRAME=FILE."
             )
-        if args.frames is None:
+        if files.frames is None:
             frames = ((index, labels[index]) for index in range(len(labels)))
             return {index: frame for index, frame in frames if frame.any()}
-        outside = [index for index in args.frames if not 0 <= index < len(labels)]
+        outside = [index for index in files.frames if not 0 <= index < len(labels)]
         if outside:
             raise ValueError(
                 f"Expected --frames from 0 to {len(labels) - 1}, got {outside[0]}."
             )
         # A frame that is named and empty is a reference, too: nothing is there.
-        return {index: labels[index] for index in args.frames}
+        return {index: labels[index] for index in files.frames}
 
 
-def _open_labels(args: argparse.Namespace) -> Stack:
-    """Open labels that have only the axis of the frames, or all axes of the stack."""
-    from napari_seggpt.io import StackError, open_stack
-
-    try:
-        return open_stack(args.labels, labels=True)
-    except StackError:
-        return open_stack(args.labels, axis=args.axis, at=args.at, labels=True)
-
-
-def other_prompts(args: argparse.Namespace) -> list[Prompt]:
+def other_prompts(files: ReferenceFiles) -> list[Prompt]:
     """Make prompts of images that are not in the stack, each with its own contrast."""
     from napari_seggpt.io import read_frame
     from napari_seggpt.preprocessing import measure_limits, to_rgb
 
     prompts = []
-    for files in args.prompt:
-        if len(files) == 1:  # a tuned prompt
+    for each in files.prompt:
+        if len(each) == 1:  # a tuned prompt
             continue
-        if len(files) > 2:
+        if len(each) > 2:
             raise ValueError(
                 "Expected --prompt IMAGE LABELS or a file that tune made, "
-                f"got {len(files)} files."
+                f"got {len(each)} files."
             )
-        image_file, labels_file = files
+        image_file, labels_file = each
         image = read_frame(image_file)
         rgb = to_rgb(image, measure_limits([image]))
         prompts.append(_prompt(rgb, read_frame(labels_file, labels=True)))
@@ -160,12 +176,13 @@ def other_prompts(args: argparse.Namespace) -> list[Prompt]:
 
 
 def advise_tiles(
-    args: argparse.Namespace,
     prompts: Sequence[Prompt],
     settings: PredictionSettings,
     size: tuple[int, int],
+    *,
+    auto: bool,
 ) -> PredictionSettings:
-    """Say how small objects become in the model's input; 'auto' takes the advice."""
+    """Say how small objects become in the model's input; `auto` takes the advice."""
     from napari_seggpt.inference.tiling import suggest_scale, with_tiles
 
     if not prompts:
@@ -175,7 +192,7 @@ def advise_tiles(
     if scale is None or settings.tiling.enabled:
         print(f"{small} in a whole frame.", file=sys.stderr)
         return settings
-    if args.tiles == "auto":
+    if auto:
         print(f"{small}: using tiles of scale {scale}.", file=sys.stderr)
         return with_tiles(settings, scale)
     print(f"{small} and may be missed: try --tiles {scale}.", file=sys.stderr)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from napari_seggpt.cli import arguments, references
+from napari_seggpt.cli.arguments import parsed, with_flags
 from napari_seggpt.cli.interrupt import INTERRUPTED, StopAtNextStep
 from napari_seggpt.cli.paths import check_apart, check_new
-from napari_seggpt.settings import TuningSettings, TuningStart
+from napari_seggpt.cli.reading import Reading, open_images
+from napari_seggpt.settings import SessionSettings, TuningSettings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -22,9 +24,46 @@ if TYPE_CHECKING:
     from napari_seggpt.prompts import TunedPrompt
     from napari_seggpt.training.tuning import TuneStep
 
-TUNING = TuningSettings()
 ENDING = ".safetensors"
 NO_GAIN = 1  # the exit code where nothing is written because nothing was gained
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneRequest:
+    """What a prompt is tuned on and how, and where it goes.
+
+    Attributes
+    ----------
+    stack : Path
+        The images.
+    reading : Reading
+        How they are taken.
+    files : ReferenceFiles
+        Labelled frames and images.
+    settings : SessionSettings
+        The model, and how it is used.
+    auto_tiles : bool
+        Whether frames are cut into tiles where objects are small.
+    tuning : TuningSettings
+        How the prompt is tuned.
+    names : tuple of (int, str)
+        What labels mean.
+    output : Path
+        The file of the prompt.
+    overwrite, keep : bool
+        Whether a file that is there is replaced, and a prompt without a gain written.
+    """
+
+    stack: Path
+    reading: Reading
+    files: references.ReferenceFiles
+    settings: SessionSettings
+    auto_tiles: bool
+    tuning: TuningSettings
+    names: tuple[tuple[int, str], ...]
+    output: Path
+    overwrite: bool
+    keep: bool
 
 
 def add_parser(commands: Any) -> None:
@@ -55,59 +94,11 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="write the prompt even if it is no better than the frames as they are",
     )
-    add_tuning(parser)
+    arguments.add_tuning(parser)
     arguments.add_contrast(parser)
     arguments.add_prediction(parser)
     arguments.add_model(parser)
     parser.set_defaults(run=run)
-
-
-def add_tuning(parser: argparse.ArgumentParser) -> None:
-    """Add how a prompt is tuned."""
-    group = parser.add_argument_group("tuning")
-    group.add_argument(
-        "--steps",
-        type=int,
-        metavar="N",
-        default=TUNING.steps,
-        help="at most N updates (default: %(default)s)",
-    )
-    group.add_argument(
-        "--from",
-        dest="start",
-        choices=get_args(TuningStart),
-        default=TUNING.start,
-        help="what the pictures of the prompt start from (default: %(default)s)",
-    )
-    group.add_argument(
-        "--num-prompts",
-        type=int,
-        metavar="N",
-        default=TUNING.num_prompts,
-        help="at most N pictures in the prompt (default: %(default)s)",
-    )
-    for name, what in (
-        ("map", "what the prompt offers to be read"),
-        ("image", "the prompt's pictures"),
-        ("color", "the prompt's colours"),
-    ):
-        group.add_argument(
-            f"--{name}-rate",
-            type=float,
-            metavar="RATE",
-            default=getattr(TUNING, f"{name}_rate"),
-            help=f"how fast {what} learn; 0: not at all (default: "
-            + ("as the model needs)" if name == "image" else "%(default)s)"),
-        )
-    group.add_argument(
-        "--seed", type=int, default=TUNING.seed, help="(default: %(default)s)"
-    )
-
-
-def tuning_settings(args: argparse.Namespace) -> TuningSettings:
-    """Return the settings that the flags of tuning say."""
-    names = {field.name for field in fields(TuningSettings)}
-    return TuningSettings(**{k: v for k, v in vars(args).items() if k in names})
 
 
 def _name(text: str) -> tuple[int, str]:
@@ -119,41 +110,48 @@ def _name(text: str) -> tuple[int, str]:
 
 def run(args: argparse.Namespace) -> int:
     """Tune and write; returns the exit code."""
-    from napari_seggpt.io import open_stack
+    request = parsed(
+        TuneRequest,
+        args,
+        reading=parsed(Reading, args),
+        files=parsed(references.ReferenceFiles, args),
+        settings=with_flags(args, SessionSettings()),
+        tuning=with_flags(args, TuningSettings()),
+    )
+    return _tune(request)
 
-    settings = tuning_settings(args)
-    if args.output.suffix != ENDING:
-        raise ValueError(f"Expected an output {ENDING}, got {args.output.name}.")
-    check_apart([args.output], references.read_files(args))
-    check_new(args.output, overwrite=args.overwrite)
-    with open_stack(args.stack, axis=args.axis, at=args.at, level=args.level) as stack:
-        steps = _start(args, stack, settings)
+
+def _tune(request: TuneRequest) -> int:
+    if request.output.suffix != ENDING:
+        raise ValueError(f"Expected an output {ENDING}, got {request.output.name}.")
+    check_apart([request.output], [request.stack, *request.files.paths])
+    check_new(request.output, overwrite=request.overwrite)
+    with open_images(request.reading, request.stack) as stack:
+        steps = _start(request, stack)
     with StopAtNextStep() as interrupt:
-        best = _follow(steps, settings.steps, interrupt)
-    code = _finish(args, best)
+        best = _follow(steps, request.tuning.steps, interrupt)
+    code = _finish(request, best)
     return INTERRUPTED if interrupt.asked and code == 0 else code
 
 
-def _start(
-    args: argparse.Namespace, stack: Stack, settings: TuningSettings
-) -> Generator[TuneStep]:
+def _start(request: TuneRequest, stack: Stack) -> Generator[TuneStep]:
     from napari_seggpt.frames import sample_frames
     from napari_seggpt.preprocessing import measure_limits
     from napari_seggpt.training.tuning import tune_prompt
 
-    prompts = references.read_prompts(args, stack)
-    limits = measure_limits(sample_frames(stack), arguments.contrast_settings(args))
-    model = arguments.load_named_model(args.model)
-    prediction = references.advise_tiles(
-        args, prompts, arguments.prediction_settings(args), model.config.image_size
-    )
+    settings = request.settings
+    prompts = references.read_prompts(request.files, stack, request.reading)
+    model = arguments.load_named_model(settings.model)
+    size = model.config.image_size
     return tune_prompt(
         model,
         prompts,
-        settings=settings,
-        prediction=prediction,
-        limits=limits,
-        class_names=dict(args.names),
+        settings=request.tuning,
+        prediction=references.advise_tiles(
+            prompts, settings.prediction, size, auto=request.auto_tiles
+        ),
+        limits=measure_limits(sample_frames(stack), settings.contrast),
+        class_names=dict(request.names),
     )
 
 
@@ -179,7 +177,7 @@ def _follow(
     return best
 
 
-def _finish(args: argparse.Namespace, best: TunedPrompt) -> int:
+def _finish(request: TuneRequest, best: TunedPrompt) -> int:
     """Write the prompt if it is worth it, and say so."""
     figures = best.figures
     dice = (
@@ -191,16 +189,16 @@ def _finish(args: argparse.Namespace, best: TunedPrompt) -> int:
             f" (of the one held back {figures.held_back_before:.3f} and "
             f"{figures.held_back_after:.3f})"
         )
-    if not (figures.has_gained or args.keep):
+    if not (figures.has_gained or request.keep):
         print(
             f"Tuning gained nothing over the {figures.frames} frames as they are: "
             f"{dice}. Nothing is written. --keep writes it anyway.",
             file=sys.stderr,
         )
         return NO_GAIN
-    best.save(args.output)
+    best.save(request.output)
     print(
         f"Tuned on {figures.frames} frames: {dice}; {figures.steps} steps, "
-        f"{figures.seconds:.0f} s. Prompt: {args.output}"
+        f"{figures.seconds:.0f} s. Prompt: {request.output}"
     )
     return 0

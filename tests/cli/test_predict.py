@@ -207,18 +207,18 @@ def test_labels_of_one_axis_go_with_a_stack_of_two(run, stack):
         ),
         (
             ["{0}/stack.tif", "--labels", "{0}/labels.tif", "--memory", "99"],
-            "Expected a memory of 0 to 16, got 99",
+            "expected a whole number from 0 to 16, got '99'",
         ),
         (
             ["{0}/stack.tif", "--labels", "{0}/labels.tif", "--tiles", "-1"],
-            "Expected a tile scale above 0",
+            "expected off, auto or a number above 0",
         ),
         (
             ["{0}/stack.tif", "--labels", "{0}/labels.tif", "--start", "100"],
             "Expected frames to predict in the range, got none",
         ),
         (["{0}/stack.tif", "--reference", "first"], "expected FRAME=FILE"),
-        (["{0}/stack.tif", "--tiles", "many"], "expected off, auto or a scale"),
+        (["{0}/stack.tif", "--tiles", "many"], "expected off, auto or a number"),
     ],
 )
 def test_a_mistake_is_one_line_and_code_2(run, stack, arguments, message):
