@@ -21,14 +21,15 @@ from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from napari_seggpt.inference.labelling import LabelledFrame
     from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.io import LabelsWriter, Stack
     from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.prompts import TunedPrompt
     from napari_seggpt.session.store.task_file import Task
-    from napari_seggpt.settings import PredictionSettings, PropagationSettings
+    from napari_seggpt.settings import PredictionSettings
 
 SHEET_FRAMES, SHEET_REFERENCES = 8, 2
 
@@ -115,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
     from napari_seggpt.session.store.task_file import Task
 
     task = None if args.task is None else Task.load(args.task)
-    settings = SessionSettings() if task is None else task.settings.for_any_stack()
+    settings = SessionSettings() if task is None else task.settings
     request = parsed(
         PredictRequest,
         args,
@@ -148,46 +149,74 @@ def _label_each(
 def _label(
     request: PredictRequest, task: Task | None, load: Callable[[str], SegGPT]
 ) -> int:
-    from napari_seggpt.frames import sample_frames
-    from napari_seggpt.inference.predictor import Predictor
-    from napari_seggpt.inference.propagation import plan
-    from napari_seggpt.preprocessing import measure_limits
+    """Label one stack; returns the exit code."""
+    from napari_seggpt.inference.labelling import label_stack, labelled_frames
 
     _check_paths(request)
-    files, reading, settings = request.files, request.reading, request.settings
-    with open_images(reading, request.stack) as stack:
-        prompts = references.read_prompts(files, stack, reading)
-        tuned = references.read_tuned(files)
-        if task is not None:
-            prompts += task.prompts
-            tuned += [] if task.tuned is None else [task.tuned]
-        if not tuned and not any(len(prompt.ids) for prompt in prompts):
-            raise ValueError(
-                "Expected references with at least one label (--labels, --reference, "
-                "--prompt or --task), got none."
+    files, reading = request.files, request.reading
+    with (
+        open_images(reading, request.stack) as stack,
+        references.open_references(files, stack, reading) as labelled,
+    ):
+        predictor = _make_predictor(request, task, load, stack, labelled)
+        with _open_output(request, stack, predictor, labelled) as output:
+            steps = label_stack(
+                stack,
+                labelled,
+                output,
+                predictor=predictor,
+                settings=request.settings,
+                resume=request.resume,
             )
-        given = [p.index for p in prompts if p.index is not None]
-        if not plan(len(stack), given, settings.propagation):
-            raise ValueError("Expected frames to predict in the range, got none.")
-        limits = measure_limits(sample_frames(stack), settings.contrast)
-        model = load(settings.model)
-        auto = request.auto_tiles
-        size = model.config.image_size
-        prediction = references.advise_tiles(
-            prompts, settings.prediction, size, auto=auto
-        )
-        prediction = _tiles_of_tuned(tuned, prediction, auto=auto)
-        predictor = Predictor(
-            model, prompts, tuned=tuned, settings=prediction, limits=limits
-        )
-        with _open_output(request, stack, predictor) as writer:
-            done = _finished(request, writer)
-            code, predicted = _predict(
-                stack, predictor, settings.propagation, writer, done
-            )
+            source = f"{_source(predictor, labelled)}, in {request.output}"
+            code, predicted = _show(steps, source)
             if request.overlay:
-                _draw(request.overlay, stack, writer, predictor, predicted | done)
+                shown = predicted | labelled_frames(output)
+                _draw(request.overlay, stack, output, predictor, labelled, shown)
     return code
+
+
+def _make_predictor(
+    request: PredictRequest,
+    task: Task | None,
+    load: Callable[[str], SegGPT],
+    stack: Stack,
+    labelled: references.LabelledFrames,
+) -> Predictor:
+    """Read what is shown to the model, and load it; nothing is written yet."""
+    from napari_seggpt.frames import sample_frames
+    from napari_seggpt.inference.labelling import frames_in_range
+    from napari_seggpt.inference.predictor import Predictor
+    from napari_seggpt.inference.propagation import plan
+    from napari_seggpt.inference.references import read_references
+    from napari_seggpt.preprocessing import measure_limits
+
+    settings, propagation = request.settings, request.settings.propagation
+    prompts = read_references(
+        stack,
+        labelled,
+        frames_in_range(len(stack), labelled, propagation) or [0],
+        max_prompts=settings.prediction.max_prompts,
+    )
+    chosen = [prompt.index for prompt in prompts if prompt.index is not None]
+    prompts += references.other_prompts(request.files)
+    tuned = references.read_tuned(request.files)
+    if task is not None:
+        prompts += task.prompts
+        tuned += [] if task.tuned is None else [task.tuned]
+    if not tuned and not any(len(prompt.ids) for prompt in prompts):
+        raise ValueError(
+            "Expected references with at least one label (--labels, --reference, "
+            "--prompt or --task), got none."
+        )
+    if not plan(len(stack), chosen, propagation, protected=labelled):
+        raise ValueError("Expected frames to predict in the range, got none.")
+    limits = measure_limits(sample_frames(stack), settings.contrast)
+    model, auto = load(settings.model), request.auto_tiles
+    size = model.config.image_size
+    prediction = references.advise_tiles(prompts, settings.prediction, size, auto=auto)
+    prediction = _tiles_of_tuned(tuned, prediction, auto=auto)
+    return Predictor(model, prompts, tuned=tuned, settings=prediction, limits=limits)
 
 
 def _check_paths(request: PredictRequest) -> None:
@@ -225,7 +254,10 @@ def _tiles_of_tuned(
 
 
 def _open_output(
-    request: PredictRequest, stack: Stack, predictor: Predictor
+    request: PredictRequest,
+    stack: Stack,
+    predictor: Predictor,
+    labelled: references.LabelledFrames,
 ) -> LabelsWriter:
     from napari_seggpt.io import create_labels, reopen_labels
 
@@ -238,7 +270,8 @@ def _open_output(
             writer.close()
             raise ValueError(f"Expected labels of this stack in {request.output}.")
         return writer
-    largest = max(int(palette.ids.max()) for palette in predictor.palettes)
+    known = (int(palette.ids.max()) for palette in predictor.palettes)
+    largest = max(labelled.largest, *known)
     dtype = np.uint8 if largest < 2**8 else np.uint16 if largest < 2**16 else np.uint32
     return create_labels(
         request.output,
@@ -252,81 +285,64 @@ def _open_output(
     )
 
 
-def _finished(request: PredictRequest, writer: LabelsWriter) -> set[int]:
-    """Return the frames that an earlier run has labelled, if this one goes on."""
-    if not request.resume:
-        return set()
-    return {index for index in range(len(writer)) if writer[index].any()}
-
-
-def _predict(
-    stack: Stack,
-    predictor: Predictor,
-    settings: PropagationSettings,
-    writer: LabelsWriter,
-    finished: set[int],
-) -> tuple[int, set[int]]:
-    """Write references and predictions as they come.
+def _show(steps: Iterator[LabelledFrame], source: str) -> tuple[int, set[int]]:
+    """Show the progress, and at the end what was done.
 
     Returns the exit code and the frames that were predicted.
     """
-    from napari_seggpt.inference.propagation import plan, predict_stack
-
-    given = predictor.references
-    for index in given.keys() - finished:
-        writer.write(index, given[index].labels)
-    chains = plan(len(stack), given, settings, protected=finished)
-    total = sum(len(chain) for chain in chains)
     predicted: set[int] = set()
-    steps = predict_stack(stack, predictor, settings=settings, protected=finished)
-    code = 0
-    try:
-        for step in tqdm(steps, total=total, unit="frame", desc="Predicting"):
-            writer.write(step.index, step.prediction.labels)
-            predicted.add(step.index)
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    finally:
-        print(
-            f"{len(predicted)} of {total} frames predicted from "
-            f"{_source(predictor)}, in {writer.path}"
-            + ("" if len(predicted) == total else "; --resume goes on")
-        )
+    code, total = 0, 0
+    with tqdm(unit="frame", desc="Predicting") as bar:
+        try:
+            for step in steps:
+                total = bar.total = step.total
+                if step.prediction is not None:
+                    predicted.add(step.index)
+                bar.update(step.done - bar.n)
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        finally:
+            bar.close()
+            is_done = code == 0 and len(predicted) == total
+            print(
+                f"{len(predicted)} of {total} frames predicted from {source}"
+                + ("" if is_done else "; --resume goes on")
+            )
     return code, predicted
 
 
-def _source(predictor: Predictor) -> str:
+def _source(predictor: Predictor, labelled: references.LabelledFrames) -> str:
     """Say what a stack was predicted from."""
-    parts = [f"{len(predictor.prompts)} references"] if predictor.prompts else []
-    parts += [f"{len(predictor.tuned)} tuned prompts"] if predictor.tuned else []
+    parts = []
+    if predictor.prompts:
+        left_out = len(labelled) - len(predictor.references)
+        known = f" of {len(predictor.prompts) + left_out}" if left_out else ""
+        parts.append(f"{len(predictor.prompts)}{known} references")
+    if predictor.tuned:
+        parts.append(f"{len(predictor.tuned)} tuned prompts")
     return " and ".join(parts)
 
 
 def _draw(
     path: Path,
     stack: Stack,
-    writer: LabelsWriter,
+    output: LabelsWriter,
     predictor: Predictor,
-    predicted: set[int],
+    given: Collection[int],
+    labelled: set[int],
 ) -> None:
     """Draw some references and some predicted frames, both evenly chosen."""
+    from napari_seggpt.frames import evenly
     from napari_seggpt.overlay import save_sheet
     from napari_seggpt.preprocessing import measure_limits, to_rgb
 
-    given = predictor.references
-    first = _evenly(sorted(given), SHEET_REFERENCES)
-    shown = first + _evenly(sorted(predicted - given.keys()), SHEET_FRAMES - len(first))
+    first = evenly(sorted(given), SHEET_REFERENCES)
+    others = evenly(sorted(labelled - {*given}), SHEET_FRAMES - len(first))
     panels = []
-    for index in sorted(shown):
+    for index in sorted(first + others):
         frame = stack[index]
         rgb = to_rgb(frame, predictor.limits or measure_limits([frame]))
         kind = "reference" if index in given else "predicted"
-        panels.append((f"frame {index} - {kind}", rgb, writer[index]))
+        panels.append((f"frame {index} - {kind}", rgb, output[index]))
     save_sheet(path, panels)
     print(f"Picture of the result: {path}")
-
-
-def _evenly(frames: list[int], count: int) -> list[int]:
-    """Choose at most so many of some frames, from the first to the last."""
-    places = np.linspace(0, len(frames) - 1, min(count, len(frames)))
-    return [frames[int(place)] for place in places]

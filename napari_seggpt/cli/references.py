@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.cli.reading import Reading, add_reading, open_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from napari_seggpt.io import Stack
     from napari_seggpt.prompts import Prompt, TunedPrompt
     from napari_seggpt.settings import PredictionSettings
+
+    ReadLabels = Callable[[], NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +101,6 @@ def _reference(text: str) -> tuple[int, Path]:
     return int(frame), Path(file)
 
 
-def read_prompts(files: ReferenceFiles, stack: Stack, reading: Reading) -> list[Prompt]:
-    """Make prompts of labelled frames of the stack and of other labelled images."""
-    return [*references_of(files, stack, reading), *other_prompts(files)]
-
-
 def read_tuned(files: ReferenceFiles) -> list[TunedPrompt]:
     """Read the tuned prompts: single files given to --prompt."""
     from napari_seggpt.prompts import TunedPrompt
@@ -106,58 +108,115 @@ def read_tuned(files: ReferenceFiles) -> list[TunedPrompt]:
     return [TunedPrompt.load(each[0]) for each in files.prompt if len(each) == 1]
 
 
-def references_of(
+class LabelledFrames(Mapping[int, "NDArray[Any]"]):
+    """Labels of some frames of a stack, read anew whenever they are asked for.
+
+    Parameters
+    ----------
+    readers : dict of int to callable
+        What reads the labels (H, W) of each frame.
+    largest : int
+        The largest label in them.
+    """
+
+    def __init__(self, readers: dict[int, ReadLabels], largest: int) -> None:
+        self._readers = dict(sorted(readers.items()))
+        self.largest = largest
+
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        return self._readers[index]()
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._readers)
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+
+@contextmanager
+def open_references(
     files: ReferenceFiles, stack: Stack, reading: Reading
-) -> list[Prompt]:
-    """Make prompts of the labelled frames of the stack."""
+) -> Iterator[LabelledFrames]:
+    """Find the labelled frames of a stack; all labels are looked at, one by one."""
     from napari_seggpt.io import read_frame
 
-    labelled = _labelled_frames(files, stack, reading)
-    for index, file in files.reference:
-        labelled[index] = read_frame(file, labels=True)
-    missing = [index for index in labelled if not 0 <= index < len(stack)]
-    if missing:
-        raise ValueError(
-            f"Expected reference frames from 0 to {len(stack) - 1}, got {missing[0]}."
-        )
-    return [_prompt(stack[i], labelled[i], index=i) for i in sorted(labelled)]
-
-
-def _prompt(image: Any, labels: Any, *, index: int | None = None) -> Prompt:
-    from napari_seggpt.prompts import Prompt
-
-    return Prompt(image=image, labels=labels, index=index)
-
-
-def _labelled_frames(
-    files: ReferenceFiles, stack: Stack, reading: Reading
-) -> dict[int, Any]:
-    if files.labels is None:
-        if files.frames:
-            raise ValueError("Expected --labels with --frames, got none.")
-        return {}
-    with open_labels(reading, files.labels) as labels:
-        if len(labels) != len(stack):
-            raise ValueError(
-                f"Expected labels of all {len(stack)} frames, got {len(labels)} frames "
-                f"in {files.labels}. For single frames use --reference FRAME=FILE."
-            )
-        if files.frames is None:
-            frames = ((index, labels[index]) for index in range(len(labels)))
-            return {index: frame for index, frame in frames if frame.any()}
-        outside = [index for index in files.frames if not 0 <= index < len(labels)]
-        if outside:
-            raise ValueError(
-                f"Expected --frames from 0 to {len(labels) - 1}, got {outside[0]}."
-            )
+    if files.frames and files.labels is None:
+        raise ValueError("Expected --labels with --frames, got none.")
+    with ExitStack() as opened:
+        readers: dict[int, ReadLabels] = {}
+        if files.labels is not None:
+            labels = opened.enter_context(open_labels(reading, files.labels))
+            for index in _frames_of(labels, files, stack):
+                readers[index] = partial(labels.__getitem__, index)
         # A frame that is named and empty is a reference, too: nothing is there.
-        return {index: labels[index] for index in files.frames}
+        named = {*(files.frames or ()), *(index for index, _ in files.reference)}
+        for index, file in files.reference:
+            readers[index] = partial(read_frame, file, labels=True)
+        yield _looked_through(readers, named, stack)
+
+
+def _frames_of(labels: Stack, files: ReferenceFiles, stack: Stack) -> Sequence[int]:
+    """Return the frames of a label stack that may be references."""
+    if len(labels) != len(stack):
+        raise ValueError(
+            f"Expected labels of all {len(stack)} frames, got {len(labels)} frames "
+            f"in {files.labels}. For single frames use --reference FRAME=FILE."
+        )
+    if files.frames is None:
+        return range(len(labels))
+    outside = [index for index in files.frames if not 0 <= index < len(labels)]
+    if outside:
+        raise ValueError(
+            f"Expected --frames from 0 to {len(labels) - 1}, got {outside[0]}."
+        )
+    return files.frames
+
+
+def _looked_through(
+    readers: dict[int, ReadLabels], named: set[int], stack: Stack
+) -> LabelledFrames:
+    """Keep the frames that are named or show a label."""
+    found, largest = {}, 0
+    for index, read in readers.items():
+        if not 0 <= index < len(stack):
+            raise ValueError(
+                f"Expected reference frames from 0 to {len(stack) - 1}, got {index}."
+            )
+        labels = read()
+        if labels.shape != stack.frame_shape:
+            raise ValueError(
+                f"Expected labels of the image's shape {stack.frame_shape}, got "
+                f"{labels.shape} for frame {index}."
+            )
+        if index in named or labels.any():
+            found[index] = read
+            largest = max(largest, int(labels.max()))
+    return LabelledFrames(found, largest)
+
+
+def frame_prompts(
+    files: ReferenceFiles, stack: Stack, reading: Reading, *, max_prompts: int
+) -> list[Prompt]:
+    """Make prompts of so few labelled frames that they can be held in memory."""
+    from napari_seggpt.inference.references import read_references
+
+    with open_references(files, stack, reading) as labelled:
+        prompts = read_references(
+            stack, labelled, range(len(stack)), max_prompts=max_prompts
+        )
+    if len(prompts) < len(labelled):
+        print(
+            f"{len(prompts)} of {len(labelled)} labelled frames are taken, evenly.",
+            file=sys.stderr,
+        )
+    return prompts
 
 
 def other_prompts(files: ReferenceFiles) -> list[Prompt]:
     """Make prompts of images that are not in the stack, each with its own contrast."""
     from napari_seggpt.io import read_frame
     from napari_seggpt.preprocessing import measure_limits, to_rgb
+    from napari_seggpt.prompts import Prompt
 
     prompts = []
     for each in files.prompt:
@@ -171,7 +230,8 @@ def other_prompts(files: ReferenceFiles) -> list[Prompt]:
         image_file, labels_file = each
         image = read_frame(image_file)
         rgb = to_rgb(image, measure_limits([image]))
-        prompts.append(_prompt(rgb, read_frame(labels_file, labels=True)))
+        labels = read_frame(labels_file, labels=True)
+        prompts.append(Prompt(image=rgb, labels=labels))
     return prompts
 
 

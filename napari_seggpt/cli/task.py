@@ -122,8 +122,10 @@ def _of_stack(request: TaskRequest, tuned: TunedPrompt | None) -> Task:
 
     files, reading, settings = request.files, request.reading, request.settings
     with open_images(reading, request.source) as stack:
-        given = references.references_of(files, stack, reading)
-        prompts = _pictures(given, stack, settings)
+        frames = references.frame_prompts(
+            files, stack, reading, max_prompts=settings.prediction.max_prompts
+        )
+        prompts = _pictures(frames, stack, settings)
     prompts += references.other_prompts(files)
     return Task(prompts=tuple(prompts), settings=settings, tuned=tuned)
 
@@ -132,6 +134,7 @@ def _of_session(
     request: TaskRequest, labels: SessionLabels, tuned: TunedPrompt | None
 ) -> Task:
     """Make a task of the references that are switched on in a session."""
+    from napari_seggpt.inference.references import choose_references
     from napari_seggpt.prompts import Prompt
     from napari_seggpt.session.store.task_file import Task
 
@@ -139,9 +142,15 @@ def _of_session(
     path = request.stack or _image_of(request.source)
     with open_images(request.reading, path) as stack:
         _check_stack(stack, labels, path)
+        chosen = choose_references(
+            labels.references(),
+            range(len(stack)),
+            max_prompts=request.settings.prediction.max_prompts,
+            is_labelled=lambda index: bool(labels[index].any()),
+        )
         frames = [
             Prompt(image=_channels(stack[index], labels), labels=labels[index])
-            for index in labels.references()
+            for index in chosen
         ]
         prompts = _pictures(frames, stack, request.settings, labels)
     for example in facts.examples:

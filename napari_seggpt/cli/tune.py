@@ -140,7 +140,11 @@ def _start(request: TuneRequest, stack: Stack) -> Generator[TuneStep]:
     from napari_seggpt.training.tuning import tune_prompt
 
     settings = request.settings
-    prompts = references.read_prompts(request.files, stack, request.reading)
+    files, most = request.files, settings.prediction.max_prompts
+    prompts = [
+        *references.frame_prompts(files, stack, request.reading, max_prompts=most),
+        *references.other_prompts(files),
+    ]
     model = arguments.load_named_model(settings.model)
     size = model.config.image_size
     return tune_prompt(

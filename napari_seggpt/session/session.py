@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from psygnal import Signal
 
 from napari_seggpt.frames import evenly
+from napari_seggpt.inference.references import choose_references
 from napari_seggpt.session.annotation import Annotation
 from napari_seggpt.session.frames.confidence_maps import ConfidenceMaps
 from napari_seggpt.session.frames.frame_labels import NOTHING
 from napari_seggpt.session.frames.undo import UndoHistory, UndoStep
-from napari_seggpt.session.references import HELD, PromptSource, choose_references
+from napari_seggpt.session.references import PromptSource
 from napari_seggpt.session.runs.advice import check_references, suggest_frame
 from napari_seggpt.session.runs.engine import Engine, Request
 from napari_seggpt.session.runs.models import ModelCache
@@ -153,9 +154,14 @@ class Session(Annotation):
 
     def _sources(self, frames: tuple[int, ...]) -> list[PromptSource]:
         """Copy the examples that a run is to be shown."""
-        limit = max(HELD, self._settings.prediction.max_prompts)
+        chosen = choose_references(
+            self._used_references(),
+            frames,
+            max_prompts=self._settings.prediction.max_prompts,
+            is_labelled=lambda frame: self._book[frame].checksum != NOTHING,
+        )
         sources = []
-        for frame in self._choose(frames, limit):
+        for frame in chosen:
             labels = self._writer.look(frame)
             record = self._book[frame]
             if record.is_used:
@@ -170,16 +176,6 @@ class Session(Annotation):
                 "switch a reference on."
             )
         return sources
-
-    def _choose(self, frames: tuple[int, ...], limit: int) -> list[int]:
-        chosen = choose_references(self._used_references(), frames, limit)
-        if any(self._book[frame].checksum != NOTHING for frame in chosen):
-            return chosen
-        labelled = [
-            f for f in self._used_references() if self._book[f].checksum != NOTHING
-        ]
-        near = choose_references(self._used_references(), frames, limit - 1)
-        return sorted({*near, *choose_references(labelled, frames, 1)})
 
     # -- tuning --------------------------------------------------------------------
 

@@ -93,10 +93,10 @@ def test_is_applied_to_each_stack_of_a_folder(run, stack, task_file, tmp_path):
 def made(monkeypatch, tiny_model):
     """What models, predictors and runs were made with, by the command line."""
     from napari_seggpt.cli import arguments
-    from napari_seggpt.inference import predictor, propagation
+    from napari_seggpt.inference import labelling, predictor
 
     found = []
-    init, predict_stack = predictor.Predictor.__init__, propagation.predict_stack
+    init, predict_stack = predictor.Predictor.__init__, labelling.predict_stack
 
     def spy_on_model(name):
         found.append({"model": name})
@@ -114,7 +114,7 @@ def made(monkeypatch, tiny_model):
 
     monkeypatch.setattr(arguments, "load_named_model", spy_on_model)
     monkeypatch.setattr(predictor.Predictor, "__init__", spy_on_predictor)
-    monkeypatch.setattr(propagation, "predict_stack", spy_on_run)
+    monkeypatch.setattr(labelling, "predict_stack", spy_on_run)
     return found
 
 

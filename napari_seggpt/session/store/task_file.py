@@ -59,7 +59,7 @@ class Task:
     classes : dict of int to str
         Names of labels.
     settings : SessionSettings
-        The model, and how it is used.
+        The model, and how it is used; without a range of frames.
     tuned : TunedPrompt or None
         A prompt that has learned.
     """
@@ -151,7 +151,7 @@ class Task:
         return cls(
             prompts=tuple(prompts),
             classes={int(k): str(name) for k, name in head["classes"].items()},
-            settings=restored(SessionSettings(), head["settings"]),
+            settings=restored(SessionSettings(), head["settings"]).for_any_stack(),
             tuned=_tuned(file, head["tuned"]),
         )
 
@@ -177,7 +177,7 @@ def make_task(
     yield Task(
         prompts=tuple(prompts),
         classes=dict(classes),
-        settings=settings,
+        settings=settings.for_any_stack(),
         tuned=tuned,
     )
 
