@@ -10,6 +10,7 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from napari_seggpt.inference.labelling import label_stack
     from napari_seggpt.inference.predictor import Prediction, Predictor
     from napari_seggpt.inference.propagation import predict_stack
     from napari_seggpt.io import create_labels, open_stack
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from napari_seggpt.settings import (
         PredictionSettings,
         PropagationSettings,
+        SessionSettings,
         TuningSettings,
     )
     from napari_seggpt.training.recipe import Recipe
@@ -32,9 +34,11 @@ __all__ = [
     "Prompt",
     "PropagationSettings",
     "Recipe",
+    "SessionSettings",
     "TunedPrompt",
     "TuningSettings",
     "create_labels",
+    "label_stack",
     "load_model",
     "open_stack",
     "predict_stack",
@@ -49,9 +53,11 @@ _HOMES = {
     "Prompt": "prompts",
     "PropagationSettings": "settings",
     "Recipe": "training.recipe",
+    "SessionSettings": "settings",
     "TunedPrompt": "prompts",
     "TuningSettings": "settings",
     "create_labels": "io",
+    "label_stack": "inference.labelling",
     "load_model": "model.zoo",
     "open_stack": "io",
     "predict_stack": "inference.propagation",

@@ -12,6 +12,7 @@ HEAVY = ["torch", "transformers", "napari", "qtpy", "magicgui"]
 TOOLKITS = ["PyQt5", "PyQt6", "PySide2", "PySide6"]
 WITHOUT_TORCH = [
     "datasets",
+    "fields",
     "files",
     "frames",
     "io",

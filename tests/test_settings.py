@@ -1,14 +1,20 @@
+"""What settings refuse, and that each says what it does."""
+
 from dataclasses import FrozenInstanceError, replace
+from typing import Any
 
 import pytest
 
+from napari_seggpt.fields import own_fields
 from napari_seggpt.settings import (
     MAX_LABELS_PER_PASS,
     MAX_MEMORY,
     ContrastSettings,
     PredictionSettings,
     PropagationSettings,
+    SessionSettings,
     TilingSettings,
+    TuningSettings,
 )
 from napari_seggpt.training.recipe import Recipe
 
@@ -17,9 +23,19 @@ EVERY_KIND = [
     TilingSettings,
     PredictionSettings,
     PropagationSettings,
+    SessionSettings,
+    TuningSettings,
     Recipe,
 ]
 NAN, INFINITY = float("nan"), float("inf")
+
+
+def every_field() -> list[Any]:
+    return [
+        pytest.param(kind, name, id=f"{kind.__name__}.{name}")
+        for kind in EVERY_KIND
+        for name in own_fields(kind)
+    ]
 
 
 @pytest.mark.parametrize("kind", EVERY_KIND)
@@ -30,73 +46,74 @@ def test_defaults_are_valid_equal_and_frozen(kind: type) -> None:
         kind().seed = 1
 
 
-@pytest.mark.parametrize("percentiles", [(-1, 99), (1, 101), (50, 50), (9, 1)])
-def test_percentiles_are_in_order(percentiles: tuple[float, float]) -> None:
-    with pytest.raises(ValueError, match="Expected percentiles"):
-        ContrastSettings(percentiles=percentiles)
+@pytest.mark.parametrize(("kind", "name"), every_field())
+def test_every_setting_says_what_it_does(kind: type, name: str) -> None:
+    field = own_fields(kind)[name]
+    assert field.help.endswith(".")
+    assert field.label
+    assert f"\n{name} : {field.kind}\n" in (kind.__doc__ or "")
+    assert field.default == getattr(kind(), name)
+
+
+@pytest.mark.parametrize(("kind", "name"), every_field())
+def test_values_of_other_types_are_refused(kind: type, name: str) -> None:
+    taken = own_fields(kind)[name].kind.type
+    wrong: list[Any] = [NAN, INFINITY, -INFINITY, b"x", [1], (), {}]
+    wrong += {int: [2.0, True, "1"], bool: [1, "yes"], str: [3, True]}.get(taken, [])
+    wrong += [True, "1", 10**400] if taken is float else []
+    for value in wrong:
+        with pytest.raises(ValueError, match=f"Expected {name} as .*, got"):
+            replace(kind(), **{name: value})
 
 
 @pytest.mark.parametrize(
-    "limits", [(1, 1), (2, 1), (NAN, 1), (0, NAN), (-INFINITY, 1), (0, INFINITY)]
+    ("kind", "name", "low", "high"),
+    [
+        (PropagationSettings, "memory", 0, MAX_MEMORY),
+        (PredictionSettings, "labels_per_pass", 1, MAX_LABELS_PER_PASS),
+        (TilingSettings, "overlap", 0, 0.5),
+        (Recipe, "simulated", 0, 1),
+    ],
 )
-def test_contrast_limits_are_numbers_in_order(limits: tuple[float, float]) -> None:
-    with pytest.raises(ValueError, match="Expected contrast limits low < high"):
+def test_limits_are_taken_and_nothing_beyond(
+    kind: type, name: str, low: float, high: float
+) -> None:
+    for taken in (low, high):
+        assert getattr(kind(**{name: taken}), name) == taken
+    for beyond in (low - 1, high + 1):
+        with pytest.raises(ValueError, match=f"from {low} to {high}, got"):
+            kind(**{name: beyond})
+
+
+def test_exclusive_limits_are_not_taken() -> None:
+    for wrong in ({"crop": 0.0}, {"pull": 1.0}):
+        with pytest.raises(ValueError, match="Expected"):
+            TuningSettings(**wrong)
+    assert TuningSettings(crop=1.0, pull=0.999).crop == 1
+
+
+@pytest.mark.parametrize("limits", [(1, 1), (2, 1), (NAN, 1), (0, INFINITY), (1,)])
+def test_contrast_limits_are_two_numbers_in_order(limits: Any) -> None:
+    with pytest.raises(ValueError, match="Expected limits as 2 numbers, each above"):
         ContrastSettings(limits=limits)
-
-
-def test_contrast_limits_may_be_negative() -> None:
     assert ContrastSettings(limits=(-1000, -10.5)).limits == (-1000, -10.5)
 
 
-@pytest.mark.parametrize("scale", [0, -1, NAN, INFINITY])
-def test_a_tile_scale_is_a_positive_number(scale: float) -> None:
-    with pytest.raises(ValueError, match="Expected a tile scale above 0"):
-        TilingSettings(scale=scale)
+@pytest.mark.parametrize("sizes", [(), (64, 0), (64, 2.0), 64, [64]])
+def test_image_sizes_are_some_whole_numbers(sizes: Any) -> None:
+    with pytest.raises(ValueError, match="Expected image_sizes as 1 or more whole"):
+        Recipe(image_sizes=sizes)
+    assert Recipe(image_sizes=(64, 96)).image_sizes == (64, 96)
 
 
-@pytest.mark.parametrize("overlap", [-0.1, 0.51, NAN])
-def test_tiles_overlap_by_half_at_most(overlap: float) -> None:
-    with pytest.raises(ValueError, match=r"Expected an overlap of 0 to 0\.5"):
-        TilingSettings(overlap=overlap)
+def test_settings_hold_settings_of_their_kind_and_a_model() -> None:
+    with pytest.raises(ValueError, match="Expected tiling as settings"):
+        PredictionSettings(tiling={"enabled": True})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="Expected model as a text, got ''"):
+        SessionSettings(model="")
 
 
-@pytest.mark.parametrize("name", ["seg_type", "ensemble", "device", "precision"])
-def test_a_choice_that_does_not_exist_is_named(name: str) -> None:
-    with pytest.raises(ValueError, match=r"Expected one of .*, got 'magic'"):
-        PredictionSettings(**{name: "magic"})
-
-
-@pytest.mark.parametrize("name", ["max_prompts", "batch"])
-def test_a_prediction_needs_a_prompt_and_a_picture(name: str) -> None:
-    with pytest.raises(ValueError, match="of 1 or more"):
-        PredictionSettings(**{name: 0})
-
-
-@pytest.mark.parametrize("count", [0, MAX_LABELS_PER_PASS + 1])
-def test_labels_per_pass_are_bounded(count: int) -> None:
-    with pytest.raises(ValueError, match="Expected labels_per_pass of 1 to 26"):
-        PredictionSettings(labels_per_pass=count)
-    assert PredictionSettings(labels_per_pass=MAX_LABELS_PER_PASS)
-
-
-@pytest.mark.parametrize("size", [-1, MAX_MEMORY + 1])
-def test_memory_is_bounded(size: int) -> None:
-    with pytest.raises(ValueError, match="Expected a memory of 0 to 16"):
-        PropagationSettings(memory=size)
-    assert PropagationSettings(memory=MAX_MEMORY)
-
-
-def test_a_step_leads_somewhere() -> None:
-    with pytest.raises(ValueError, match="Expected a step of 1 or more"):
-        PropagationSettings(step=0)
-
-
-@pytest.mark.parametrize("wrong", [{"start": -1}, {"stop": -1}])
-def test_a_range_does_not_count_from_the_end(wrong: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="Expected start and stop of 0 or more"):
-        PropagationSettings(**wrong)
-
-
-def test_a_direction_exists() -> None:
-    with pytest.raises(ValueError, match="both, forward, backward, got 'up'"):
-        replace(PropagationSettings(), direction="up")
+def test_a_range_belongs_to_a_stack() -> None:
+    one = PropagationSettings(memory=3, start=2, stop=9, step=2, direction="forward")
+    everywhere = SessionSettings(propagation=one).for_any_stack().propagation
+    assert everywhere == PropagationSettings(memory=3, direction="forward")

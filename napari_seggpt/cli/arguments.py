@@ -1,218 +1,221 @@
-"""Flags that several commands share; their defaults are those of settings.py."""
+"""Flags made of what settings say, and what was given with them as values.
+
+A flag that was not given is absent from what argparse returns. So a flag that is given
+counts more than other settings, as those of a task, also when it equals the default.
+"""
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, get_args
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm
 
 from napari_seggpt.cli.console import warn
-from napari_seggpt.settings import (
-    ContrastSettings,
-    Device,
-    Direction,
-    Ensemble,
-    Precision,
-    PredictionSettings,
-    PropagationSettings,
-    SegTypeChoice,
-    SessionSettings,
-    TilingSettings,
-)
+from napari_seggpt.fields import all_fields, with_value
+from napari_seggpt.settings import SessionSettings, TilingSettings, TuningSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from napari_seggpt.fields import Field
     from napari_seggpt.model.seggpt import SegGPT
 
-PREDICTION = PredictionSettings()
-PROPAGATION = PropagationSettings()
+T = TypeVar("T")
+
+MODEL = ("model", "prediction.device", "prediction.precision")
+PREDICTION = (
+    "prediction.seg_type",
+    "prediction.ensemble",
+    "prediction.max_prompts",
+    "prediction.labels_per_pass",
+    "prediction.batch",
+    "propagation.memory",
+)
+RANGE = ("propagation.start", "propagation.stop", "propagation.step")
+ORDER = ("propagation.direction", "contrast.limits")
+TUNING = (
+    "steps",
+    "start",
+    "num_prompts",
+    "map_rate",
+    "image_rate",
+    "color_rate",
+    "queries_per_step",
+    "seed",
+)
+# Flags that are called otherwise than the last name of their path.
+NAMES = {
+    (SessionSettings, "contrast.limits"): "--contrast",
+    (TuningSettings, "start"): "--from",
+}
+
+
+def flag(settings: type, path: str) -> str:
+    """Return what the flag of a setting is called."""
+    name = path.rpartition(".")[2].replace("_", "-")
+    return NAMES.get((settings, path), f"--{name}")
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add which model is used, and where it computes."""
-    group = parser.add_argument_group("model")
-    group.add_argument(
-        "--model",
-        default="builtin",
-        help="builtin, a published model (see info), or a file (default: builtin)",
-    )
-    group.add_argument(
-        "--device",
-        choices=get_args(Device),
-        default=PREDICTION.device,
-        help="where to compute (default: %(default)s)",
-    )
-    group.add_argument(
-        "--precision",
-        choices=get_args(Precision),
-        default=PREDICTION.precision,
-        help="of matrix products; float32 is exact, with bfloat16 0.16 to 0.27 %% of a "
-        "mask's pixels were others, where that was measured; auto: bfloat16 on GPUs "
-        "that have it (default: %(default)s)",
-    )
+    add_settings(parser.add_argument_group("model"), SessionSettings, MODEL)
 
 
 def add_prediction(parser: argparse.ArgumentParser) -> None:
     """Add how a frame is predicted."""
     group = parser.add_argument_group("prediction")
-    group.add_argument(
-        "--seg-type",
-        choices=get_args(SegTypeChoice),
-        default=PREDICTION.seg_type,
-        help="are labels classes or single objects; auto: instance for the published "
-        "network, as in its own code, and semantic for ours (default: %(default)s)",
-    )
-    group.add_argument(
-        "--ensemble",
-        choices=get_args(Ensemble),
-        default=PREDICTION.ensemble,
-        help="how several prompts are used (default: %(default)s)",
-    )
-    group.add_argument(
-        "--max-prompts",
-        type=int,
-        metavar="N",
-        default=PREDICTION.max_prompts,
-        help="use the N nearest and most similar references (default: %(default)s)",
-    )
-    group.add_argument(
-        "--labels-per-pass",
-        type=int,
-        metavar="N",
-        default=PREDICTION.labels_per_pass,
-        help="colour at most N labels in one picture (default: %(default)s)",
-    )
-    group.add_argument(
-        "--batch",
-        type=int,
-        metavar="N",
-        default=PREDICTION.batch,
-        help="predict N independent pictures at once (default: %(default)s)",
-    )
+    add_settings(group, SessionSettings, PREDICTION)
+    scale = all_fields(TilingSettings)["scale"]
     group.add_argument(
         "--tiles",
-        type=_tiles,
-        default="off",
+        action=_Tiles,
         metavar="SCALE",
-        help="for small objects: cut frames into tiles of so many model pixels a "
-        "frame pixel, or 'auto' (default: off)",
+        help=f"For objects that are too small in a whole frame: cut frames into tiles "
+        f"of so many {scale.unit} ({scale.kind}), or auto: where objects are small, "
+        "or off (default: off)",
     )
-    group.add_argument(
-        "--memory",
-        type=int,
-        metavar="N",
-        default=PROPAGATION.memory,
-        help="the last N predicted frames are prompts, too; 0 to 16 "
-        "(default: %(default)s)",
-    )
+    parser.set_defaults(auto_tiles=False)
+
+
+def add_order(parser: argparse.ArgumentParser) -> None:
+    """Add how frames follow each other, and what is shown black and white."""
+    add_settings(parser.add_argument_group("frames"), SessionSettings, ORDER)
 
 
 def add_range(parser: argparse.ArgumentParser) -> None:
-    """Add which frames are predicted."""
-    group = parser.add_argument_group("frames")
-    group.add_argument(
-        "--start",
-        type=int,
-        metavar="FRAME",
-        default=PROPAGATION.start,
-        help="the first frame, counted from 0 (default: %(default)s)",
-    )
-    group.add_argument(
-        "--stop",
-        type=int,
-        metavar="FRAME",
-        default=PROPAGATION.stop,
-        help="the frame after the last (default: all)",
-    )
-    group.add_argument(
-        "--step",
-        type=int,
-        metavar="N",
-        default=PROPAGATION.step,
-        help="predict every Nth frame (default: %(default)s)",
-    )
-    group.add_argument(
-        "--direction",
-        choices=get_args(Direction),
-        default=PROPAGATION.direction,
-        help="where to go from a reference (default: %(default)s)",
-    )
-    add_contrast(group)
+    """Add which frames are predicted, and in which order."""
+    add_settings(parser.add_argument_group("frames"), SessionSettings, RANGE + ORDER)
 
 
-def add_contrast(parser: argparse._ActionsContainer) -> None:
+def add_contrast(parser: argparse.ArgumentParser) -> None:
     """Add what is shown black and white."""
-    parser.add_argument(
-        "--contrast",
-        type=float,
-        nargs=2,
-        metavar=("BLACK", "WHITE"),
-        help="values shown black and white (default: percentiles of the stack); "
-        "8-bit RGB is shown as it is",
-    )
+    add_settings(parser, SessionSettings, ("contrast.limits",))
 
 
-def _tiles(text: str) -> str | float:
-    if text in ("off", "auto"):
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        message = f"expected off, auto or a scale, got {text!r}"
-        raise argparse.ArgumentTypeError(message) from None
+def add_tuning(parser: argparse.ArgumentParser) -> None:
+    """Add how a prompt is tuned."""
+    add_settings(parser.add_argument_group("tuning"), TuningSettings, TUNING)
 
 
-def prediction_settings(args: argparse.Namespace) -> PredictionSettings:
-    """Return the settings that the flags of a prediction say; 'auto' tiles are off."""
-    tiling = TilingSettings()
-    if isinstance(args.tiles, float):
-        tiling = replace(tiling, enabled=True, scale=args.tiles)
-    return PredictionSettings(
-        seg_type=args.seg_type,
-        ensemble=args.ensemble,
-        max_prompts=args.max_prompts,
-        labels_per_pass=args.labels_per_pass,
-        batch=args.batch,
-        device=args.device,
-        precision=args.precision,
-        tiling=tiling,
-    )
+def add_settings(
+    parser: argparse._ActionsContainer, settings: type, paths: Iterable[str]
+) -> None:
+    """Add flags for some settings, by their paths in a dataclass."""
+    for path in paths:
+        field = all_fields(settings)[path]
+        parser.add_argument(
+            flag(settings, path),
+            dest=_dest(settings, path),
+            default=argparse.SUPPRESS,
+            help=_help(field),
+            **_options(field),
+        )
 
 
-def propagation_settings(args: argparse.Namespace) -> PropagationSettings:
-    """Return the settings that the flags of a propagation say."""
-    return PropagationSettings(
-        memory=args.memory,
-        start=args.start,
-        stop=args.stop,
-        step=args.step,
-        direction=args.direction,
-    )
+def _dest(settings: type, path: str) -> str:
+    return f"{settings.__name__}.{path}"
 
 
-def contrast_settings(args: argparse.Namespace) -> ContrastSettings:
-    """Return the settings that the contrast flag says."""
-    limits = None if args.contrast is None else (args.contrast[0], args.contrast[1])
-    return ContrastSettings(limits=limits)
+def _options(field: Field) -> dict[str, Any]:
+    """Return how argparse reads a value."""
+    kind = field.kind
+    if kind.choices:
+        return {"choices": kind.choices}
+    if kind.item is not None:
+        return {"type": float, "nargs": kind.count, "metavar": ("LOW", "HIGH")}
+    metavar = {int: "N", float: "X"}.get(kind.type, field.name.upper())
+    return {"type": _reader(field), "metavar": metavar}
 
 
-def take_settings(args: argparse.Namespace, settings: SessionSettings) -> None:
-    """Take settings for the flags that were left at their defaults."""
-    prediction, tiling = settings.prediction, settings.prediction.tiling
-    known = {
-        "model": ("builtin", settings.model),
-        "seg_type": (PREDICTION.seg_type, prediction.seg_type),
-        "ensemble": (PREDICTION.ensemble, prediction.ensemble),
-        "max_prompts": (PREDICTION.max_prompts, prediction.max_prompts),
-        "labels_per_pass": (PREDICTION.labels_per_pass, prediction.labels_per_pass),
-        "tiles": ("off", tiling.scale if tiling.enabled else "off"),
-        "memory": (PROPAGATION.memory, settings.propagation.memory),
-        "contrast": (None, settings.contrast.limits),
-    }
-    for name, (default, value) in known.items():
-        if getattr(args, name) == default:
-            setattr(args, name, value)
+def _reader(field: Field) -> Callable[[str], object]:
+    """Return what makes a value of a text, or says why it cannot."""
+
+    def read(text: str) -> object:
+        try:
+            value = field.kind.type(text)
+        except ValueError:
+            value = text
+        if not field.kind.accepts(value):
+            raise argparse.ArgumentTypeError(f"expected {field.kind}, got {text!r}")
+        return value
+
+    return read
+
+
+def _help(field: Field) -> str:
+    """Return what the flag does, which values it takes, and its default."""
+    default = "none" if field.default is None else field.default
+    given = replace(field.kind, is_optional=False)  # None is what is not given
+    values = "" if given.choices or given.type is str else f"{given}; "
+    return f"{field.help} ({values}default: {default})".replace("%", "%%")
+
+
+class _Tiles(argparse.Action):
+    """Sets whether there are tiles and their scale, or that advice is taken."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        path = "prediction.tiling"
+        namespace.auto_tiles = values == "auto"
+        is_scale = values not in ("off", "auto")
+        setattr(namespace, _dest(SessionSettings, f"{path}.enabled"), is_scale)
+        if is_scale:
+            try:
+                scale = _reader(all_fields(TilingSettings)["scale"])(values)
+            except argparse.ArgumentTypeError as error:
+                reason = str(error).replace("expected", "expected off, auto or")
+                raise argparse.ArgumentError(self, reason) from None
+            setattr(namespace, _dest(SessionSettings, f"{path}.scale"), scale)
+
+
+# -- what was given ------------------------------------------------------------------
+
+
+def with_flags(args: argparse.Namespace, settings: T) -> T:
+    """Return settings with the values of the flags that were given.
+
+    Raises
+    ------
+    ValueError
+        If the values do not go together.
+    """
+    prefix = _dest(type(settings), "")
+    for name, value in vars(args).items():
+        if name.startswith(prefix):
+            taken = tuple(value) if isinstance(value, list) else value
+            settings = with_value(settings, name.removeprefix(prefix), taken)
+    return settings
+
+
+def parsed(kind: type[T], args: argparse.Namespace, **more: object) -> T:
+    """Return what was parsed as a frozen value, so that nothing below knows argparse.
+
+    Parameters
+    ----------
+    kind : type
+        A dataclass.
+    args : argparse.Namespace
+        It has the fields of the dataclass.
+    **more
+        The fields that it has not.
+    """
+    cls: Any = kind
+    names = {field.name for field in fields(cls)} - more.keys()
+    return kind(**{name: _frozen(getattr(args, name)) for name in names}, **more)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
+# -- models --------------------------------------------------------------------------
 
 
 def load_named_model(name: str) -> SegGPT:

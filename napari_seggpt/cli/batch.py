@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 from typing import TYPE_CHECKING
 
@@ -17,10 +16,8 @@ STACK_NAME = re.compile(r"(.+?)(\.ome)?\.(tiff?|zarr)", re.IGNORECASE)
 FAILED = 2
 
 
-def each_stack(
-    args: argparse.Namespace, run: Callable[[argparse.Namespace], int]
-) -> int:
-    """Run a command on each stack of the folder `stack`, into the folder `output`.
+def each_stack(folder: Path, output: Path, run: Callable[[Path, Path], int]) -> int:
+    """Run a command on each stack of a folder, into files of another folder.
 
     What goes wrong with one stack is told, and the others are done all the same.
 
@@ -29,17 +26,12 @@ def each_stack(
     int
         The exit code: that of the first one that is not 0.
     """
-    stacks = _stacks_in(args.stack)
-    for name in ("labels", "reference", "overlay", "frames"):
-        if getattr(args, name):
-            raise ValueError(f"Expected --task or --prompt with --each, got --{name}.")
-    args.output.mkdir(exist_ok=True)
+    stacks = _stacks_in(folder)
+    output.mkdir(exist_ok=True)
     codes = []
     for name, path in stacks.items():
-        one = argparse.Namespace(**vars(args))
-        one.stack, one.output = path, args.output / f"{name}.tif"
         try:
-            code = run(one)
+            code = run(path, output / f"{name}.tif")
         except (ValueError, OSError, RuntimeError) as error:
             warn(f"{path.name}: {error}")
             code = FAILED
@@ -47,7 +39,7 @@ def each_stack(
         if code == INTERRUPTED:
             break
     done = codes.count(0)
-    say(f"{done} of {len(stacks)} stacks labelled, in {args.output}")
+    say(f"{done} of {len(stacks)} stacks labelled, in {output}")
     return next((code for code in codes if code), 0)
 
 

@@ -3,14 +3,41 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_seggpt.cli.arguments import parsed
 from napari_seggpt.cli.console import say
 
 if TYPE_CHECKING:
     import argparse
 
 PROMPTS = {"ensemble": [1, 4, 8], "frame": [1, 4, 16, 64]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkRequest:
+    """What is measured, and how it is told.
+
+    Attributes
+    ----------
+    name : str
+        Of the benchmark.
+    prompts : tuple of int, optional
+        Numbers of prompts to measure.
+    runs : int
+        How often.
+    threads : int, optional
+        Of torch.
+    json : bool
+        Whether JSON is printed.
+    """
+
+    name: str
+    prompts: tuple[int, ...] | None
+    runs: int
+    threads: int | None
+    json: bool
 
 
 def add_parser(commands: Any) -> None:
@@ -38,17 +65,21 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print; returns the exit code."""
+    return _measure(parsed(BenchmarkRequest, args))
+
+
+def _measure(request: BenchmarkRequest) -> int:
     from napari_seggpt.evaluation import benchmarks
 
-    prompts = args.prompts or PROMPTS[args.name]
-    options = {"runs": args.runs, "threads": args.threads}
-    if args.name == "frame":
+    prompts = list(request.prompts or PROMPTS[request.name])
+    options: dict[str, Any] = {"runs": request.runs, "threads": request.threads}
+    if request.name == "frame":
         report = benchmarks.benchmark_frame(prompts, **options)
         table = _as_frame_table
     else:
         report = benchmarks.benchmark_ensemble(prompts, **options)
         table = _as_table
-    say(json.dumps(report, indent=2) if args.json else table(report))
+    say(json.dumps(report, indent=2) if request.json else table(report))
     return 0
 
 

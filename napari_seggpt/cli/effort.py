@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_seggpt.cli.console import say
-from napari_seggpt.cli.tables import collect, facts, table
+from napari_seggpt.cli.tables import collect, table
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from napari_seggpt.cli.evaluate import EvaluateRequest
     from napari_seggpt.cli.tables import Row
     from napari_seggpt.evaluation.annotator import AnnotatorStep, Order
     from napari_seggpt.evaluation.datasets import LabelledSequence
@@ -26,33 +26,32 @@ if TYPE_CHECKING:
 
 
 def run_annotator(
-    args: argparse.Namespace,
+    request: EvaluateRequest,
     sequences: Sequence[LabelledSequence],
     model: SegGPT,
     peers: Mapping[str, MakeSegmenter],
-    how: Mapping[str, Any],
 ) -> int:
     """Measure how many frames must be labelled; returns the exit code."""
     from napari_seggpt.evaluation.figures import draw_effort
     from napari_seggpt.evaluation.peers import one_by_one
     from napari_seggpt.evaluation.protocol import SEGGPT, means, seggpt
 
-    methods = {SEGGPT: seggpt(model, **how)}
+    methods = {SEGGPT: seggpt(model, **request.how)}
     methods |= {name: one_by_one(make) for name, make in peers.items()}
     labelled = [sequence for sequence in sequences if sequence.labelled()]
     if not labelled:
         raise ValueError("Expected sequences with labels, got none.")
     done: list[Steps] = []
-    annotated = _annotate(labelled, methods, args.orders, args.frames)
+    annotated = _annotate(labelled, methods, request.orders, request.frames)
     code = collect(annotated, done, total=len(labelled), unit="sequence")
     if not done:
         return code
     curves = {name: [steps[name] for steps in done] for name in done[0]}
-    if args.figures is not None:
-        draw_effort(curves, args.figures / "effort.png")
+    if request.figures is not None:
+        draw_effort(curves, request.figures / "effort.png")
     rows = _efforts(curves)
-    if args.json:
-        say(_annotator_json(args, curves, rows))
+    if request.json:
+        say(_annotator_json(request, curves, rows))
     else:
         say("Share of frames labelled until the mean Dice of all was 0.90:")
         say(table([*rows, ("mean", means([row for _, row in rows]))]))
@@ -95,13 +94,13 @@ def _efforts(curves: Curves) -> list[Row]:
 
 
 def _annotator_json(
-    args: argparse.Namespace, curves: Curves, rows: Sequence[Row]
+    request: EvaluateRequest, curves: Curves, rows: Sequence[Row]
 ) -> str:
     from napari_seggpt.evaluation.annotator import TARGET
     from napari_seggpt.evaluation.protocol import means
 
     report = {
-        **facts(args),
+        **request.facts,
         "target": TARGET,
         "datasets": [{"dataset": name, "effort": row} for name, row in rows],
         "mean": {"effort": means([row for _, row in rows])},

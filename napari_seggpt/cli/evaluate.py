@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.cli import arguments
+from napari_seggpt.cli.arguments import parsed, with_flags
 from napari_seggpt.cli.console import say
 from napari_seggpt.cli.effort import run_annotator
-from napari_seggpt.cli.tables import collect, facts, table
-from napari_seggpt.cli.tune import add_tuning, tuning_settings
-from napari_seggpt.settings import PropagationSettings
+from napari_seggpt.cli.tables import collect, table
+from napari_seggpt.settings import SessionSettings, TuningSettings
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
     from napari_seggpt.cli.tables import Row
-    from napari_seggpt.evaluation.annotator import AnnotatorStep
+    from napari_seggpt.evaluation.annotator import AnnotatorStep, Order
     from napari_seggpt.evaluation.datasets import LabelledSequence
     from napari_seggpt.evaluation.peers import MakeSegmenter
     from napari_seggpt.evaluation.protocol import DataSetScore, FrameScore
@@ -32,6 +32,81 @@ if TYPE_CHECKING:
 
 ORDERS = ("unsure", "even", "unlike")  # those of evaluation.annotator
 PEERS = ("pixels", "copied", "warped")  # those of evaluation.peers, known without it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateRequest:
+    """What is to be evaluated on what, and how it is told.
+
+    Attributes
+    ----------
+    data : Path
+        A data set, or a folder of data sets.
+    sets : tuple of str, optional
+        The only data sets that are taken.
+    frames : int, optional
+        Longer sequences are thinned to so many frames.
+    references : int
+        Labelled frames given of each sequence.
+    peers : tuple of str
+        What it is compared with.
+    tune : bool
+        Whether prompts are tuned, too.
+    measures, ranking, annotator : bool
+        What is measured.
+    orders : tuple of str
+        Which frame is labelled next.
+    figures : Path, optional
+        The folder of figures.
+    json : bool
+        Whether JSON is printed instead of a table.
+    settings : SessionSettings
+        The model, and how it is used.
+    auto_tiles : bool
+        Whether frames are cut into tiles where objects are small.
+    tuning : TuningSettings
+        How prompts are tuned.
+    """
+
+    data: Path
+    sets: tuple[str, ...] | None
+    frames: int | None
+    references: int
+    peers: tuple[str, ...]
+    tune: bool
+    measures: bool
+    ranking: bool
+    annotator: bool
+    orders: tuple[Order, ...]
+    figures: Path | None
+    json: bool
+    settings: SessionSettings
+    auto_tiles: bool
+    tuning: TuningSettings
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """How frames are predicted, as `protocol.seggpt` takes it."""
+        return {
+            "prediction": self.settings.prediction,
+            "propagation": self.settings.propagation,
+            "auto_tiles": self.auto_tiles,
+        }
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was asked for, for reports."""
+        tiling = self.settings.prediction.tiling
+        tiles = tiling.scale if tiling.enabled else "off"
+        return {
+            "model": self.settings.model,
+            "references": self.references,
+            "peers": self.peers,
+            "orders": self.orders,
+            "memory": self.settings.propagation.memory,
+            "tiles": "auto" if self.auto_tiles else tiles,
+            "max_frames": self.frames,
+        }
 
 
 def add_parser(commands: Any) -> None:
@@ -111,7 +186,7 @@ def add_parser(commands: Any) -> None:
         "--figures", type=Path, metavar="FOLDER", help="draw figures there (PNG)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    add_tuning(parser)
+    arguments.add_tuning(parser)
     arguments.add_prediction(parser)
     arguments.add_model(parser)
     parser.set_defaults(run=run)
@@ -119,63 +194,71 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print; returns the exit code."""
+    request = parsed(
+        EvaluateRequest,
+        args,
+        settings=with_flags(args, SessionSettings()),
+        tuning=with_flags(args, TuningSettings()),
+    )
+    _check(request)
+    return _evaluate(request)
+
+
+def _check(request: EvaluateRequest) -> None:
+    """Refuse what cannot be done, and make the folder of the figures."""
     from napari_seggpt.evaluation.figures import check_matplotlib
 
-    if args.references < 1:
-        raise ValueError(f"Expected 1 or more references, got {args.references}.")
-    if args.annotator and args.references > 1:
+    if request.references < 1:
+        raise ValueError(f"Expected 1 or more references, got {request.references}.")
+    if request.annotator and request.references > 1:
         raise ValueError(
             "Expected 1 reference for --annotator to start with, "
-            f"got {args.references}."
+            f"got {request.references}."
         )
-    if args.tune and args.references < 2 and not args.annotator:
+    if request.tune and request.references < 2 and not request.annotator:
         raise ValueError(
-            f"Expected 2 or more references for --tune, got {args.references}."
+            f"Expected 2 or more references for --tune, got {request.references}."
         )
-    if args.figures is not None:
+    if request.figures is not None:
         check_matplotlib()
-        args.figures.mkdir(parents=True, exist_ok=True)
-    how = {
-        "prediction": arguments.prediction_settings(args),
-        "propagation": PropagationSettings(memory=args.memory),
-        "auto_tiles": args.tiles == "auto",
-    }
-    sequences = _find(args)
-    peers = _peers(args.peers)
-    model = arguments.load_named_model(args.model)
-    tuning = _tuning(args, model, how) if args.tune else None
+        request.figures.mkdir(parents=True, exist_ok=True)
+
+
+def _evaluate(request: EvaluateRequest) -> int:
+    sequences = _find(request)
+    peers = _peers(request.peers)
+    model = arguments.load_named_model(request.settings.model)
+    tuning = _tuning(request, model) if request.tune else None
     if tuning is not None:
         peers |= tuning.peers()
-    if args.ranking:
-        return _run_ranking(args, sequences, model, how)
-    if args.annotator:
-        return run_annotator(args, sequences, model, peers, how)
-    return _run_protocol(args, sequences, model, peers, how, tuning)
+    if request.ranking:
+        return _run_ranking(request, sequences, model)
+    if request.annotator:
+        return run_annotator(request, sequences, model, peers)
+    return _run_protocol(request, sequences, model, peers, tuning)
 
 
-def _tuning(
-    args: argparse.Namespace, model: SegGPT, how: Mapping[str, Any]
-) -> TunedMethods:
+def _tuning(request: EvaluateRequest, model: SegGPT) -> TunedMethods:
     from napari_seggpt.evaluation.tuned_methods import TunedMethods
 
     return TunedMethods(
         model,
-        prediction=how["prediction"],
-        tuning=tuning_settings(args),
-        auto_tiles=how["auto_tiles"],
+        prediction=request.settings.prediction,
+        tuning=request.tuning,
+        auto_tiles=request.auto_tiles,
     )
 
 
-def _find(args: argparse.Namespace) -> list[LabelledSequence]:
+def _find(request: EvaluateRequest) -> list[LabelledSequence]:
     from napari_seggpt.evaluation.datasets import find_sequences
 
-    sequences = find_sequences(args.data)
-    if args.sets:
-        sequences = [one for one in sequences if one.dataset in args.sets]
+    sequences = find_sequences(request.data)
+    if request.sets:
+        sequences = [one for one in sequences if one.dataset in request.sets]
     if not sequences:
-        raise ValueError(f"Expected data sets of {args.data}, got {args.sets}.")
-    if args.frames is not None:
-        sequences = [one.thinned(args.frames) for one in sequences]
+        raise ValueError(f"Expected data sets of {request.data}, got {request.sets}.")
+    if request.frames is not None:
+        sequences = [one.thinned(request.frames) for one in sequences]
     return sequences
 
 
@@ -192,31 +275,30 @@ def _peers(flags: Sequence[str]) -> dict[str, MakeSegmenter]:
 
 
 def _run_protocol(
-    args: argparse.Namespace,
+    request: EvaluateRequest,
     sequences: Sequence[LabelledSequence],
     model: SegGPT,
     peers: Mapping[str, MakeSegmenter],
-    how: Mapping[str, Any],
     tuning: TunedMethods | None,
 ) -> int:
     from napari_seggpt.evaluation.figures import draw_dice, draw_distance
     from napari_seggpt.evaluation.measures import Measures
     from napari_seggpt.evaluation.protocol import evaluate_sequence, summarise
 
-    measures = Measures() if args.measures else None
+    measures = Measures() if request.measures else None
     steps = (
         score
         for sequence in sequences
         for score in evaluate_sequence(
             sequence,
             model,
-            references=args.references,
+            references=request.references,
             peers=peers,
             measures=measures,
-            **how,
+            **request.how,
         )
     )
-    total = sum(max(0, len(one) - args.references) for one in sequences)
+    total = sum(max(0, len(one) - request.references) for one in sequences)
     scores: list[FrameScore] = []
     code = collect(steps, scores, total=total, unit="frame")
     if not scores and code == 0:
@@ -224,29 +306,33 @@ def _run_protocol(
     if not scores:
         return code
     results = summarise(scores, measures)
-    if args.figures is not None:
-        draw_dice(results, args.figures / "dice.png")
-        draw_distance(scores, args.figures / "distance.png")
-    text = _as_json(args, results, scores, tuning) if args.json else _as_table(results)
+    if request.figures is not None:
+        draw_dice(results, request.figures / "dice.png")
+        draw_distance(scores, request.figures / "distance.png")
+    text = (
+        _as_json(request, results, scores, tuning)
+        if request.json
+        else _as_table(results)
+    )
     say(text)
     return code
 
 
 def _as_json(
-    args: argparse.Namespace,
+    request: EvaluateRequest,
     results: Sequence[DataSetScore],
     scores: Sequence[FrameScore],
     tuning: TunedMethods | None,
 ) -> str:
     report = {
-        **facts(args),
+        **request.facts,
         "datasets": [asdict(result) for result in results],
         "mean": _means(results),
         "frames": [asdict(score) for score in scores],
     }
     if tuning is not None:
         report["tuning"] = {
-            "settings": asdict(tuning_settings(args)),
+            "settings": asdict(request.tuning),
             "prompts": tuning.figures,
         }
     return json.dumps(report, indent=2)
@@ -275,19 +361,20 @@ def _as_table(results: Sequence[DataSetScore]) -> str:
 
 
 def _run_ranking(
-    args: argparse.Namespace,
+    request: EvaluateRequest,
     sequences: Sequence[LabelledSequence],
     model: SegGPT,
-    how: Mapping[str, Any],
 ) -> int:
     from napari_seggpt.evaluation.ranking import rank_sequence, score_signals
 
     steps = (
         frame
         for sequence in sequences
-        for frame in rank_sequence(sequence, model, references=args.references, **how)
+        for frame in rank_sequence(
+            sequence, model, references=request.references, **request.how
+        )
     )
-    total = sum(max(0, len(one) - args.references) for one in sequences)
+    total = sum(max(0, len(one) - request.references) for one in sequences)
     frames: list[RankedFrame] = []
     code = collect(steps, frames, total=total, unit="frame")
     scores = {name: asdict(x) for name, x in score_signals(frames).items()}
@@ -295,9 +382,9 @@ def _run_ranking(
         raise ValueError(
             "Expected frames that can be ranked, of 5 or more in a sequence, got none."
         )
-    if args.json and frames:
+    if request.json and frames:
         found = {"signals": scores, "frames": [asdict(frame) for frame in frames]}
-        say(json.dumps(facts(args) | found, indent=2))
+        say(json.dumps(request.facts | found, indent=2))
     elif scores:
         say("How well signals rank frames by their true Dice:")
         say(table(list(scores.items()), head="signal"))

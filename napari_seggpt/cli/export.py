@@ -4,20 +4,51 @@ from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from napari_seggpt.cli.arguments import parsed
 from napari_seggpt.cli.console import say, warn
 from napari_seggpt.cli.paths import check_apart, check_new
-from napari_seggpt.cli.reading import add_reading, open_images
+from napari_seggpt.cli.reading import Reading, add_reading, open_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from napari_seggpt.io import Stack
     from napari_seggpt.session.store.results import SessionLabels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRequest:
+    """What is written as plain files, and where.
+
+    Attributes
+    ----------
+    source : Path
+        A saved session, or labels.
+    reading : Reading
+        How labels are taken.
+    output, table : Path, optional
+        Where labels and the table go.
+    objects : bool
+        Whether each connected region has a row.
+    names : tuple of (int, str)
+        What labels mean.
+    overwrite : bool
+        Whether what is there is replaced.
+    """
+
+    source: Path
+    reading: Reading
+    output: Path | None
+    table: Path | None
+    objects: bool
+    names: tuple[tuple[int, str], ...]
+    overwrite: bool
 
 
 def add_parser(commands: Any) -> None:
@@ -65,6 +96,10 @@ def _name(text: str) -> tuple[int, str]:
 
 def run(args: argparse.Namespace) -> int:
     """Write what was asked for; returns the exit code."""
+    return _export(parsed(ExportRequest, args, reading=parsed(Reading, args)))
+
+
+def _export(args: ExportRequest) -> int:
     _check_paths(args)
     with ExitStack() as opened:
         labels = _open(args, opened)
@@ -75,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _check_paths(args: argparse.Namespace) -> None:
+def _check_paths(args: ExportRequest) -> None:
     written = [path for path in (args.output, args.table) if path is not None]
     if not written:
         raise ValueError("Expected --output, --table or both, got neither.")
@@ -86,17 +121,18 @@ def _check_paths(args: argparse.Namespace) -> None:
         raise ValueError(f"Expected a table ending in .csv, got {args.table.name}.")
 
 
-def _open(args: argparse.Namespace, opened: ExitStack) -> Stack | SessionLabels:
+def _open(args: ExportRequest, opened: ExitStack) -> Stack | SessionLabels:
     from napari_seggpt.session.store.results import SessionLabels, is_session
 
     if is_session(args.source):
         return SessionLabels(args.source)
-    return opened.enter_context(open_images(args, args.source, labels=True))
+    return opened.enter_context(open_images(args.reading, args.source, labels=True))
 
 
-def _write_labels(args: argparse.Namespace, labels: Stack | SessionLabels) -> None:
+def _write_labels(args: ExportRequest, labels: Stack | SessionLabels) -> None:
     from napari_seggpt.io import check_output, create_labels, draft, smallest_dtype
 
+    assert args.output is not None
     check_output(args.output, overwrite=args.overwrite)
     frames = (labels[index] for index in range(len(labels)))
     limits = {int(each) for frame in frames for each in (frame.min(), frame.max())}
@@ -117,10 +153,11 @@ def _write_labels(args: argparse.Namespace, labels: Stack | SessionLabels) -> No
     say(f"{len(labels)} frames in {args.output}")
 
 
-def _write_table(args: argparse.Namespace, labels: Stack | SessionLabels) -> None:
+def _write_table(args: ExportRequest, labels: Stack | SessionLabels) -> None:
     from napari_seggpt.io import draft
     from napari_seggpt.io.table import write_table
 
+    assert args.table is not None
     unit, other = labels.units[1:]
     if unit != other:
         warn(f"Rows are in {unit}, columns in {other}.")

@@ -7,9 +7,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_seggpt.cli import arguments
+from napari_seggpt.cli.arguments import load_named_model, parsed
 from napari_seggpt.cli.console import say
-from napari_seggpt.cli.reading import add_reading, open_images
+from napari_seggpt.cli.reading import Reading, add_reading, open_images
 
 if TYPE_CHECKING:
     import argparse
@@ -51,16 +51,17 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what was asked for; returns the exit code."""
+    reading = parsed(Reading, args)
     say(
-        _describe_stack(args)
+        _describe_stack(reading, args.stack)
         if args.stack
         else _describe_installation(speed=args.speed)
     )
     return 0
 
 
-def _describe_stack(args: argparse.Namespace) -> str:
-    with open_images(args, args.stack) as stack:
+def _describe_stack(reading: Reading, path: Path) -> str:
+    with open_images(reading, path) as stack:
         height, width = stack.frame_shape
         sizes = (
             f"{size:g} {unit}"
@@ -109,5 +110,5 @@ def _speed(name: str) -> str:
 
     if locate(name) is None:
         return "not on this computer yet"
-    seconds, device = seconds_a_frame(arguments.load_named_model(name))
+    seconds, device = seconds_a_frame(load_named_model(name))
     return f"{seconds:.2g} s a frame of {SIDE} x {SIDE} px with one prompt ({device})"

@@ -6,14 +6,14 @@ import argparse
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from napari_seggpt.cli import arguments
+from napari_seggpt.cli.arguments import with_flags
 from napari_seggpt.cli.interrupt import INTERRUPTED, StopAtNextStep
-from napari_seggpt.cli.tune import add_tuning, tuning_settings
-from napari_seggpt.settings import Ensemble, PredictionSettings, SegTypeChoice
+from napari_seggpt.settings import PredictionSettings, SessionSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,14 @@ TABLES = {
     "6": "COCO panoptic, tuned",
     "s1": "ADE20K by examples",
 }
-PREDICTION = PredictionSettings()
+# How an example is predicted; of a video one object is coloured in a picture.
+FLAGS = (
+    "prediction.seg_type",
+    "prediction.ensemble",
+    "prediction.labels_per_pass",
+    "prediction.batch",
+)
+DEFAULTS = SessionSettings(prediction=PredictionSettings(labels_per_pass=1))
 
 
 def add_parser(commands: Any) -> None:
@@ -70,8 +77,9 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     _add_protocol(parser)
-    _add_prediction(parser)
-    add_tuning(parser)
+    group = parser.add_argument_group("prediction")
+    arguments.add_settings(group, SessionSettings, FLAGS)
+    arguments.add_tuning(parser)
     arguments.add_model(parser)
     parser.set_defaults(run=run)
 
@@ -113,37 +121,6 @@ def _add_protocol(parser: argparse.ArgumentParser) -> None:
             metavar="FILE",
             help=f"tuned prompts for {what} (5, 6); without, they are tuned first",
         )
-
-
-def _add_prediction(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("prediction")
-    group.add_argument(
-        "--seg-type",
-        choices=get_args(SegTypeChoice),
-        default=PREDICTION.seg_type,
-        help="the type embedding; auto: instance for the published network, as in its "
-        "own code, and semantic for ours (default: %(default)s)",
-    )
-    group.add_argument(
-        "--ensemble",
-        choices=get_args(Ensemble),
-        default=PREDICTION.ensemble,
-        help="how several examples are used (default: %(default)s)",
-    )
-    group.add_argument(
-        "--labels-per-pass",
-        type=int,
-        default=1,
-        metavar="N",
-        help="colour at most N objects of a video in one picture (default: 1)",
-    )
-    group.add_argument(
-        "--batch",
-        type=int,
-        metavar="N",
-        default=PREDICTION.batch,
-        help="predict N independent pictures at once (default: %(default)s)",
-    )
 
 
 def _part(text: str) -> Part:
@@ -194,20 +171,13 @@ def _options(args: argparse.Namespace) -> PaperOptions:
     from napari_seggpt.evaluation.paper.plan import PaperOptions
     from napari_seggpt.training.dataset_tuning import DATASET_TUNING
 
-    prediction = PredictionSettings(
-        seg_type=args.seg_type,
-        ensemble=args.ensemble,
-        labels_per_pass=args.labels_per_pass,
-        batch=args.batch,
-        device=args.device,
-        precision=args.precision,
-    )
+    settings = with_flags(args, DEFAULTS)
     return PaperOptions(
         data=args.data,
         results=_folder(args),
-        model=arguments.load_named_model(args.model),
-        prediction=prediction,
-        tuning=tuning_settings(args, DATASET_TUNING),
+        model=arguments.load_named_model(settings.model),
+        prediction=settings.prediction,
+        tuning=with_flags(args, DATASET_TUNING),
         prompts=_load(args.prompt),
         instance_prompts=_load(args.instance_prompt),
         splits=args.splits,

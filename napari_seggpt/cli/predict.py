@@ -2,35 +2,76 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from tqdm import tqdm
 
 from napari_seggpt.cli import arguments, references
+from napari_seggpt.cli.arguments import parsed, with_flags
 from napari_seggpt.cli.batch import each_stack
 from napari_seggpt.cli.console import say, warn
 from napari_seggpt.cli.interrupt import INTERRUPTED
 from napari_seggpt.cli.paths import check_apart, check_new, check_picture
-from napari_seggpt.cli.reading import open_images
+from napari_seggpt.cli.reading import Reading, open_images
 from napari_seggpt.cli.watching import WatchedFrames
-from napari_seggpt.frames import DAMAGE
-from napari_seggpt.io.layout import one_line
+from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from napari_seggpt.inference.labelling import LabelledFrame
     from napari_seggpt.inference.predictor import Predictor
+    from napari_seggpt.inference.propagation import UnreadableFrame
     from napari_seggpt.io import LabelsWriter, Stack
     from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.prompts import Prompt, TunedPrompt
-    from napari_seggpt.settings import PredictionSettings, PropagationSettings
+    from napari_seggpt.session.store.task_file import Task
+    from napari_seggpt.settings import PredictionSettings
 
 SHEET_FRAMES, SHEET_REFERENCES = 8, 2
 INCOMPLETE = 1  # the exit code if frames could not be read and the others are done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictRequest:
+    """What is to be labelled from what, and where the labels go.
+
+    Attributes
+    ----------
+    stack : Path
+        The images.
+    reading : Reading
+        How they are taken.
+    files : ReferenceFiles
+        Labelled frames and images.
+    task : Path, optional
+        A file with further references and settings.
+    settings : SessionSettings
+        Those of the task, but for the flags that were given.
+    auto_tiles : bool
+        Whether frames are cut into tiles where objects are small.
+    output : Path
+        Where the labels go.
+    overlay : Path, optional
+        Where a picture of the result goes.
+    overwrite, resume : bool
+        Whether what is there is replaced, or gone on with.
+    """
+
+    stack: Path
+    reading: Reading
+    files: references.ReferenceFiles
+    task: Path | None
+    settings: SessionSettings
+    auto_tiles: bool
+    output: Path
+    overlay: Path | None
+    overwrite: bool
+    resume: bool
 
 
 def add_parser(commands: Any) -> None:
@@ -74,83 +115,136 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict the stack, or each stack of a folder; returns the exit code."""
-    task = _load_task(args)
-    load = cache(arguments.load_named_model)
-    if not args.each:
-        return _run_one(args, *task, load)
-    return each_stack(args, lambda one: _run_one(one, *task, load))
-
-
-def _load_task(
-    args: argparse.Namespace,
-) -> tuple[tuple[Prompt, ...], tuple[TunedPrompt, ...]]:
-    """Return what a task shows the model, and take its settings for the flags."""
     from napari_seggpt.session.store.task_file import Task
 
-    if args.task is None:
-        return (), ()
-    task = Task.load(args.task)
-    arguments.take_settings(args, task.settings)
-    return task.prompts, () if task.tuned is None else (task.tuned,)
+    task = None if args.task is None else Task.load(args.task)
+    settings = SessionSettings() if task is None else task.settings
+    request = parsed(
+        PredictRequest,
+        args,
+        reading=parsed(Reading, args),
+        files=parsed(references.ReferenceFiles, args),
+        settings=with_flags(args, settings),
+    )
+    load = cache(arguments.load_named_model)
+    if not args.each:
+        return _label(request, task, load)
+    return _label_each(request, task, load)
 
 
-def _run_one(
-    args: argparse.Namespace,
-    task: tuple[Prompt, ...],
-    tuned_of_task: tuple[TunedPrompt, ...],
-    load: Callable[[str], SegGPT],
+def _label_each(
+    request: PredictRequest, task: Task | None, load: Callable[[str], SegGPT]
 ) -> int:
-    from napari_seggpt.frames import sample_frames
-    from napari_seggpt.inference.predictor import Predictor
-    from napari_seggpt.inference.propagation import plan
-    from napari_seggpt.preprocessing import measure_limits
+    """Label each stack of a folder, in a folder; returns the exit code."""
+    of_one = [*request.files.of_frames, *(["overlay"] if request.overlay else [])]
+    if of_one:
+        raise ValueError(f"Expected --task or --prompt with --each, got --{of_one[0]}.")
+    return each_stack(
+        request.stack,
+        request.output,
+        lambda stack, output: _label(
+            replace(request, stack=stack, output=output), task, load
+        ),
+    )
 
-    settings = arguments.prediction_settings(args)
-    propagation = arguments.propagation_settings(args)
-    _check_paths(args)
-    with open_images(args, args.stack) as stack:
-        prompts = [*references.read_prompts(args, stack), *task]
-        tuned = [*references.read_tuned(args), *tuned_of_task]
-        if not tuned and not any(len(prompt.ids) for prompt in prompts):
-            raise ValueError(
-                "Expected references with at least one label (--labels, --reference, "
-                "--prompt or --task), got none."
+
+def _label(
+    request: PredictRequest, task: Task | None, load: Callable[[str], SegGPT]
+) -> int:
+    """Label one stack; returns the exit code."""
+    from napari_seggpt.inference.labelling import label_stack, labelled_frames
+    from napari_seggpt.io import ColorIds
+
+    _check_paths(request)
+    files, reading, colors = request.files, request.reading, ColorIds()
+    with (
+        open_images(reading, request.stack) as stack,
+        references.open_references(files, stack, reading, colors) as labelled,
+    ):
+        others = references.other_prompts(files, colors)
+        predictor = _make_predictor(request, task, load, stack, labelled, others)
+        with _open_output(request, stack, predictor, labelled) as output:
+            frames = WatchedFrames(stack)
+            steps = label_stack(
+                frames,
+                labelled,
+                output,
+                predictor=predictor,
+                settings=request.settings,
+                resume=request.resume,
+                skip_unreadable=True,
             )
-        given = [p.index for p in prompts if p.index is not None]
-        if not plan(len(stack), given, propagation):
-            raise ValueError("Expected frames to predict in the range, got none.")
-        limits = measure_limits(sample_frames(stack), arguments.contrast_settings(args))
-        model = load(args.model)
-        settings = references.advise_tiles(args, prompts, settings, model.config)
-        settings = _tiles_of_tuned(args, tuned, settings)
-        predictor = Predictor(
-            model, prompts, tuned=tuned, settings=settings, limits=limits
-        )
-        with _open_output(args, stack, predictor) as writer:
-            done = _finished(args, writer)
-            code, predicted = _predict(stack, predictor, propagation, writer, done)
-            if args.overlay:
-                _draw(args.overlay, stack, writer, predictor, predicted | done)
+            source = f"{_source(predictor, labelled)}, in {request.output}"
+            code, predicted = _show(steps, frames, source)
+            if request.overlay:
+                shown = predicted | labelled_frames(output)
+                _draw(request.overlay, stack, output, predictor, labelled, shown)
     return code
 
 
-def _check_paths(args: argparse.Namespace) -> None:
-    written = [args.output, args.overlay]
-    check_apart(
-        (path for path in written if path is not None), references.read_files(args)
+def _make_predictor(
+    request: PredictRequest,
+    task: Task | None,
+    load: Callable[[str], SegGPT],
+    stack: Stack,
+    labelled: references.LabelledFrames,
+    others: list[Prompt],
+) -> Predictor:
+    """Read what is shown to the model, and load it; nothing is written yet."""
+    from napari_seggpt.frames import sample_frames
+    from napari_seggpt.inference.labelling import frames_in_range
+    from napari_seggpt.inference.predictor import Predictor
+    from napari_seggpt.inference.propagation import plan
+    from napari_seggpt.inference.references import read_references
+    from napari_seggpt.preprocessing import measure_limits
+
+    settings, propagation = request.settings, request.settings.propagation
+    prompts = read_references(
+        stack,
+        labelled,
+        frames_in_range(len(stack), labelled, propagation) or [0],
+        max_prompts=settings.prediction.max_prompts,
     )
-    check_new(args.output, overwrite=args.overwrite or args.resume)
-    if args.overlay is not None:
-        check_picture(args.overlay)
-        check_new(args.overlay, overwrite=args.overwrite or args.resume)
+    chosen = [prompt.index for prompt in prompts if prompt.index is not None]
+    prompts += others
+    tuned = references.read_tuned(request.files)
+    if task is not None:
+        prompts += task.prompts
+        tuned += [] if task.tuned is None else [task.tuned]
+    if not tuned and not any(len(prompt.ids) for prompt in prompts):
+        raise ValueError(
+            "Expected references with at least one label (--labels, --reference, "
+            "--prompt or --task), got none."
+        )
+    if not plan(len(stack), chosen, propagation, protected=labelled):
+        raise ValueError("Expected frames to predict in the range, got none.")
+    limits = measure_limits(sample_frames(stack), settings.contrast)
+    model, auto = load(settings.model), request.auto_tiles
+    prediction = references.advise_tiles(
+        prompts, settings.prediction, model.config, auto=auto
+    )
+    prediction = _tiles_of_tuned(tuned, prediction, auto=auto)
+    return Predictor(model, prompts, tuned=tuned, settings=prediction, limits=limits)
+
+
+def _check_paths(request: PredictRequest) -> None:
+    written = [request.output, request.overlay]
+    read = [request.stack, request.task, *request.files.paths]
+    check_apart(
+        (path for path in written if path is not None),
+        (path for path in read if path is not None),
+    )
+    may_exist = request.overwrite or request.resume
+    check_new(request.output, overwrite=may_exist)
+    if request.overlay is not None:
+        check_picture(request.overlay)
+        check_new(request.overlay, overwrite=may_exist)
 
 
 def _tiles_of_tuned(
-    args: argparse.Namespace,
-    tuned: Sequence[TunedPrompt],
-    settings: PredictionSettings,
+    tuned: Sequence[TunedPrompt], settings: PredictionSettings, *, auto: bool
 ) -> PredictionSettings:
-    """Say if tuned prompts show tiles of another scale; 'auto' takes theirs."""
+    """Say if tuned prompts show tiles of another scale; `auto` takes theirs."""
     from napari_seggpt.inference.tiling import with_tiles
 
     for prompt in tuned:
@@ -158,7 +252,7 @@ def _tiles_of_tuned(
         scale = prompt.tile_scale
         if scale == own:
             continue
-        if args.tiles == "auto" and not settings.tiling.enabled:
+        if auto and not settings.tiling.enabled:
             warn(f"Using tiles of scale {scale}, as in tuning.")
             settings = with_tiles(settings, scale)
         else:
@@ -168,131 +262,104 @@ def _tiles_of_tuned(
 
 
 def _open_output(
-    args: argparse.Namespace, stack: Stack, predictor: Predictor
+    request: PredictRequest,
+    stack: Stack,
+    predictor: Predictor,
+    labelled: references.LabelledFrames,
 ) -> LabelsWriter:
     from napari_seggpt.io import create_labels, reopen_labels, smallest_dtype
 
-    if args.resume and args.output.exists():
-        writer = reopen_labels(args.output)
+    if request.resume and request.output.exists():
+        writer = reopen_labels(request.output)
         if (len(writer), writer.geometry.frame_shape) != (
             len(stack),
             stack.frame_shape,
         ):
             writer.close()
-            raise ValueError(f"Expected labels of this stack in {args.output}.")
+            raise ValueError(f"Expected labels of this stack in {request.output}.")
         return writer
-    ids = {int(each) for palette in predictor.palettes for each in palette.ids}
+    known = {int(each) for palette in predictor.palettes for each in palette.ids}
     return create_labels(
-        args.output,
+        request.output,
         length=len(stack),
         frame_shape=stack.frame_shape,
-        dtype=smallest_dtype(ids),
+        dtype=smallest_dtype(known | labelled.extremes),
         pixel_size=stack.pixel_size,
         units=stack.units,
         axis=stack.axis if stack.axis in ("z", "t") else "z",
-        overwrite=args.overwrite,
+        overwrite=request.overwrite,
     )
 
 
-def _finished(args: argparse.Namespace, writer: LabelsWriter) -> set[int]:
-    """Return the frames that an earlier run has labelled, if this one goes on."""
-    if not args.resume:
-        return set()
-    return {index for index in range(len(writer)) if _is_labelled(writer, index)}
-
-
-def _is_labelled(writer: LabelsWriter, index: int) -> bool:
-    """Tell whether a frame of the output stays as it is, as one does that is damaged.
-
-    There may be a person's labels in it.
-    """
-    try:
-        return bool(writer[index].any())
-    except DAMAGE as error:
-        warn(f"Frame {index} of the output is left as it is: {one_line(error)}")
-        return True
-
-
-def _predict(
-    stack: Stack,
-    predictor: Predictor,
-    settings: PropagationSettings,
-    writer: LabelsWriter,
-    finished: set[int],
+def _show(
+    steps: Iterator[LabelledFrame | UnreadableFrame],
+    frames: WatchedFrames,
+    source: str,
 ) -> tuple[int, set[int]]:
-    """Write references and predictions as they come.
+    """Show the progress, and at the end what was done.
 
     Returns the exit code and the frames that were predicted.
     """
-    from napari_seggpt.inference.propagation import (
-        UnreadableFrame,
-        plan,
-        predict_stack,
-    )
+    from napari_seggpt.inference.propagation import UnreadableFrame
 
-    given = predictor.references
-    for index in given.keys() - finished:
-        writer.write(index, given[index].labels)
-    chains = plan(len(stack), given, settings, protected=finished)
-    total = sum(len(chain) for chain in chains)
     predicted: set[int] = set()
-    frames = WatchedFrames(stack)
-    steps = predict_stack(
-        frames, predictor, settings=settings, protected=finished, skip_unreadable=True
-    )
-    code = 0
-    try:
-        for step in tqdm(steps, total=total, unit="frame", desc="Predicting"):
-            if isinstance(step, UnreadableFrame):
-                frames.unreadable.append(step)
-                continue
-            writer.write(step.index, step.prediction.labels)
-            predicted.add(step.index)
-        code = INCOMPLETE if frames.unreadable else 0
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    finally:
-        frames.tell()
-        say(
-            f"{len(predicted)} of {total} frames predicted from "
-            f"{_source(predictor)}, in {writer.path}"
-            + ("" if len(predicted) == total else "; --resume goes on")
-        )
+    code, total = 0, 0
+    with tqdm(unit="frame", desc="Predicting") as bar:
+        try:
+            for step in steps:
+                if isinstance(step, UnreadableFrame):
+                    frames.unreadable.append(step)
+                    continue
+                total = bar.total = step.total
+                if step.prediction is not None:
+                    predicted.add(step.index)
+                bar.update(step.done - bar.n)
+            code = INCOMPLETE if frames.unreadable else 0
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        finally:
+            bar.close()
+            frames.tell()
+            is_done = code == 0 and len(predicted) == total
+            say(
+                f"{len(predicted)} of {total} frames predicted from {source}"
+                + ("" if is_done else "; --resume goes on")
+            )
     return code, predicted
 
 
-def _source(predictor: Predictor) -> str:
+def _source(predictor: Predictor, labelled: references.LabelledFrames) -> str:
     """Say what a stack was predicted from."""
-    parts = [f"{len(predictor.prompts)} references"] if predictor.prompts else []
-    parts += [f"{len(predictor.tuned)} tuned prompts"] if predictor.tuned else []
+    parts = []
+    if predictor.prompts:
+        left_out = len(labelled) - len(predictor.references)
+        known = f" of {len(predictor.prompts) + left_out}" if left_out else ""
+        parts.append(f"{len(predictor.prompts)}{known} references")
+    if predictor.tuned:
+        parts.append(f"{len(predictor.tuned)} tuned prompts")
     return " and ".join(parts)
 
 
 def _draw(
     path: Path,
     stack: Stack,
-    writer: LabelsWriter,
+    output: LabelsWriter,
     predictor: Predictor,
-    predicted: set[int],
+    given: Collection[int],
+    labelled: set[int],
 ) -> None:
     """Draw some references and some predicted frames, both evenly chosen."""
+    from napari_seggpt.frames import evenly
     from napari_seggpt.overlay import save_sheet
     from napari_seggpt.preprocessing import measure_limits, to_rgb
 
-    given = predictor.references
-    first = _evenly(sorted(given), SHEET_REFERENCES)
-    shown = first + _evenly(sorted(predicted - given.keys()), SHEET_FRAMES - len(first))
+    first = evenly(sorted(given), SHEET_REFERENCES)
+    others = evenly(sorted(labelled - {*given}), SHEET_FRAMES - len(first))
     panels = []
-    for index in sorted(shown):
+    for index in sorted(first + others):
         frame = stack[index]
         rgb = to_rgb(frame, predictor.limits or measure_limits([frame]))
         kind = "reference" if index in given else "predicted"
-        panels.append((f"frame {index} - {kind}", rgb, writer[index]))
+        panels.append((f"frame {index} - {kind}", rgb, output[index]))
     save_sheet(path, panels)
     say(f"Picture of the result: {path}")
-
-
-def _evenly(frames: list[int], count: int) -> list[int]:
-    """Choose at most so many of some frames, from the first to the last."""
-    places = np.linspace(0, len(frames) - 1, min(count, len(frames)))
-    return [frames[int(place)] for place in places]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.cli.console import warn
@@ -16,6 +17,31 @@ if TYPE_CHECKING:
     from napari_seggpt.io import ColorIds, Stack
 
 CHANNELS = {"yes": True, "no": False}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How the axes and images of a file are taken.
+
+    Attributes
+    ----------
+    axis : str, optional
+        The axis that frames lie along.
+    at : int
+        Index on the other axis.
+    level : int
+        Resolution level.
+    series : int, optional
+        Which image of a file that holds several.
+    channels : str, optional
+        A key of `CHANNELS`: whether what may be channels is that.
+    """
+
+    axis: str | None
+    at: int
+    level: int
+    series: int | None
+    channels: str | None
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
@@ -47,24 +73,24 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_images(args: argparse.Namespace, path: Path, *, labels: bool = False) -> Stack:
+def open_images(reading: Reading, path: Path, *, labels: bool = False) -> Stack:
     """Open a stack as the flags say; tells what a person should know of the reading."""
     from napari_seggpt.io import open_stack
 
     stack = open_stack(
         path,
-        axis=args.axis,
-        at=args.at,
-        level=args.level,
-        series=args.series,
-        channels=None if args.channels is None else CHANNELS[args.channels],
+        axis=reading.axis,
+        at=reading.at,
+        level=reading.level,
+        series=reading.series,
+        channels=None if reading.channels is None else CHANNELS[reading.channels],
         labels=labels,
     )
     _tell_notes(stack)
     return stack
 
 
-def open_labels(args: argparse.Namespace, path: Path, colors: ColorIds) -> Stack:
+def open_labels(reading: Reading, path: Path, colors: ColorIds) -> Stack:
     """Open labels that have only the axis of the frames, or all axes of the stack.
 
     `colors` are those of all labels that the command reads.
@@ -74,7 +100,9 @@ def open_labels(args: argparse.Namespace, path: Path, colors: ColorIds) -> Stack
     try:
         stack = open_stack(path, labels=True, colors=colors)
     except StackError:
-        stack = open_stack(path, axis=args.axis, at=args.at, labels=True, colors=colors)
+        stack = open_stack(
+            path, axis=reading.axis, at=reading.at, labels=True, colors=colors
+        )
     _tell_notes(stack)
     return stack
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.cli.console import warn
-from napari_seggpt.cli.reading import add_reading, open_labels, read_labels
+from napari_seggpt.cli.reading import Reading, add_reading, open_labels, read_labels
+from napari_seggpt.frames import DAMAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -18,6 +23,42 @@ if TYPE_CHECKING:
     from napari_seggpt.model.config import SegGPTConfig
     from napari_seggpt.prompts import Prompt, TunedPrompt
     from napari_seggpt.settings import PredictionSettings
+
+    ReadLabels = Callable[[], NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceFiles:
+    """Where labelled frames come from.
+
+    Attributes
+    ----------
+    labels : Path, optional
+        Labels of the stack.
+    frames : tuple of int, optional
+        The only frames of them that are taken.
+    reference : tuple of (int, Path)
+        Labels of single frames.
+    prompt : tuple of tuple of Path
+        Images and labels from elsewhere, or (one file) tuned prompts.
+    """
+
+    labels: Path | None
+    frames: tuple[int, ...] | None
+    reference: tuple[tuple[int, Path], ...]
+    prompt: tuple[tuple[Path, ...], ...]
+
+    @property
+    def of_frames(self) -> list[str]:
+        """The flags that name frames of one stack."""
+        return [x for x in ("labels", "frames", "reference") if getattr(self, x)]
+
+    @property
+    def paths(self) -> list[Path]:
+        """Every file, so that none of them is written over."""
+        files = [file for _, file in self.reference]
+        files += [file for each in self.prompt for file in each]
+        return files if self.labels is None else [*files, self.labels]
 
 
 def add_references(parser: argparse.ArgumentParser) -> None:
@@ -62,115 +103,156 @@ def _reference(text: str) -> tuple[int, Path]:
     return int(frame), Path(file)
 
 
-def read_prompts(args: argparse.Namespace, stack: Stack) -> list[Prompt]:
-    """Make prompts of labelled frames of the stack and of other labelled images."""
-    from napari_seggpt.io import ColorIds
-
-    colors = ColorIds()  # the same colour is the same label in all of them
-    return [*references_of(args, stack, colors), *other_prompts(args, colors)]
-
-
-def read_tuned(args: argparse.Namespace) -> list[TunedPrompt]:
+def read_tuned(files: ReferenceFiles) -> list[TunedPrompt]:
     """Read the tuned prompts: single files given to --prompt."""
     from napari_seggpt.prompts import TunedPrompt
 
-    return [TunedPrompt.load(files[0]) for files in args.prompt if len(files) == 1]
+    return [TunedPrompt.load(each[0]) for each in files.prompt if len(each) == 1]
 
 
-def read_files(args: argparse.Namespace) -> list[Path]:
-    """Return every file that is read, so that none of them is written over."""
-    files = [file for _, file in args.reference]
-    files += [file for each in args.prompt for file in each]
-    others = (args.labels, getattr(args, "task", None))
-    return [args.stack, *files, *(file for file in others if file is not None)]
+class LabelledFrames(Mapping[int, "NDArray[Any]"]):
+    """Labels of some frames of a stack, read anew whenever they are asked for.
+
+    Parameters
+    ----------
+    readers : dict of int to callable
+        What reads the labels (H, W) of each frame.
+    extremes : set of int
+        The smallest and the largest label of each, for the choice of a file's type.
+    """
+
+    def __init__(self, readers: dict[int, ReadLabels], extremes: set[int]) -> None:
+        self._readers = dict(sorted(readers.items()))
+        self.extremes = extremes
+
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        return self._readers[index]()
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._readers)
+
+    def __len__(self) -> int:
+        return len(self._readers)
 
 
-def references_of(
-    args: argparse.Namespace, stack: Stack, colors: ColorIds
-) -> list[Prompt]:
-    """Make prompts of the labelled frames of the stack."""
-    labelled = _labelled_frames(args, stack, colors)
-    for index, file in args.reference:
-        labelled[index] = read_labels(file, colors)
-    missing = [index for index in labelled if not 0 <= index < len(stack)]
-    if missing:
-        raise ValueError(
-            f"Expected reference frames from 0 to {len(stack) - 1}, got {missing[0]}."
-        )
-    images = _readable(stack, sorted(labelled), "Reference")
-    return [_prompt(image, labelled[i], index=i) for i, image in images]
+@contextmanager
+def open_references(
+    files: ReferenceFiles, stack: Stack, reading: Reading, colors: ColorIds
+) -> Iterator[LabelledFrames]:
+    """Find the labelled frames of a stack; all labels are looked at, one by one.
 
-
-def _prompt(image: Any, labels: Any, *, index: int | None = None) -> Prompt:
-    from napari_seggpt.prompts import Prompt
-
-    return Prompt(image=image, labels=labels, index=index)
-
-
-def _labelled_frames(
-    args: argparse.Namespace, stack: Stack, colors: ColorIds
-) -> dict[int, Any]:
-    if args.labels is None:
-        if args.frames:
-            raise ValueError("Expected --labels with --frames, got none.")
-        return {}
-    with open_labels(args, args.labels, colors) as labels:
-        if len(labels) != len(stack):
-            raise ValueError(
-                f"Expected labels of all {len(stack)} frames, got {len(labels)} frames "
-                f"in {args.labels}. For single frames use --reference FRAME=FILE."
-            )
-        if args.frames is None:
-            frames = _readable(labels, range(len(labels)), "Label frame")
-            return {index: frame for index, frame in frames if frame.any()}
-        outside = [index for index in args.frames if not 0 <= index < len(labels)]
-        if outside:
-            raise ValueError(
-                f"Expected --frames from 0 to {len(labels) - 1}, got {outside[0]}."
-            )
+    `colors` are those of all labels that the command reads: the same colour is the same
+    label in all of them.
+    """
+    if files.frames and files.labels is None:
+        raise ValueError("Expected --labels with --frames, got none.")
+    with ExitStack() as opened:
+        readers: dict[int, ReadLabels] = {}
+        if files.labels is not None:
+            labels = opened.enter_context(open_labels(reading, files.labels, colors))
+            for index in _frames_of(labels, files, stack):
+                readers[index] = partial(labels.__getitem__, index)
         # A frame that is named and empty is a reference, too: nothing is there.
-        return dict(_readable(labels, args.frames, "Label frame"))
+        named = {*(files.frames or ()), *(index for index, _ in files.reference)}
+        for index, file in files.reference:
+            readers[index] = partial(read_labels, file, colors)
+        yield _looked_through(readers, named, stack)
 
 
-def _readable(
-    stack: Stack, frames: Iterable[int], what: str
-) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Yield frames that can be read; tells of the others."""
-    for index in frames:
+def _frames_of(labels: Stack, files: ReferenceFiles, stack: Stack) -> Sequence[int]:
+    """Return the frames of a label stack that may be references."""
+    if len(labels) != len(stack):
+        raise ValueError(
+            f"Expected labels of all {len(stack)} frames, got {len(labels)} frames "
+            f"in {files.labels}. For single frames use --reference FRAME=FILE."
+        )
+    if files.frames is None:
+        return range(len(labels))
+    outside = [index for index in files.frames if not 0 <= index < len(labels)]
+    if outside:
+        raise ValueError(
+            f"Expected --frames from 0 to {len(labels) - 1}, got {outside[0]}."
+        )
+    return files.frames
+
+
+def _looked_through(
+    readers: dict[int, ReadLabels], named: set[int], stack: Stack
+) -> LabelledFrames:
+    """Keep the frames that are named or show a label."""
+    found, extremes = {}, set()
+    for index, read in readers.items():
+        if not 0 <= index < len(stack):
+            raise ValueError(
+                f"Expected reference frames from 0 to {len(stack) - 1}, got {index}."
+            )
         try:
-            yield index, stack[index]
-        except ValueError as error:
-            warn(f"{what} {index} is left out: {error}")
+            labels = read()
+        except DAMAGE as error:
+            warn(f"Label frame {index} is left out: {error}")
+            continue
+        if labels.shape != stack.frame_shape:
+            raise ValueError(
+                f"Expected labels of the image's shape {stack.frame_shape}, got "
+                f"{labels.shape} for frame {index}."
+            )
+        if index in named or labels.any():
+            found[index] = read
+            extremes |= {int(labels.min()), int(labels.max())}
+    return LabelledFrames(found, extremes)
 
 
-def other_prompts(args: argparse.Namespace, colors: ColorIds) -> list[Prompt]:
+def frame_prompts(
+    files: ReferenceFiles,
+    stack: Stack,
+    reading: Reading,
+    colors: ColorIds,
+    *,
+    max_prompts: int,
+) -> list[Prompt]:
+    """Make prompts of so few labelled frames that they can be held in memory."""
+    from napari_seggpt.inference.references import read_references
+
+    with open_references(files, stack, reading, colors) as labelled:
+        prompts = read_references(
+            stack, labelled, range(len(stack)), max_prompts=max_prompts
+        )
+    if len(prompts) < len(labelled):
+        warn(f"{len(prompts)} of {len(labelled)} labelled frames are taken, evenly.")
+    return prompts
+
+
+def other_prompts(files: ReferenceFiles, colors: ColorIds) -> list[Prompt]:
     """Make prompts of images that are not in the stack, each with its own contrast."""
     from napari_seggpt.io import read_frame
     from napari_seggpt.preprocessing import measure_limits, to_rgb
+    from napari_seggpt.prompts import Prompt
 
     prompts = []
-    for files in args.prompt:
-        if len(files) == 1:  # a tuned prompt
+    for each in files.prompt:
+        if len(each) == 1:  # a tuned prompt
             continue
-        if len(files) > 2:
+        if len(each) > 2:
             raise ValueError(
                 "Expected --prompt IMAGE LABELS or a file that tune made, "
-                f"got {len(files)} files."
+                f"got {len(each)} files."
             )
-        image_file, labels_file = files
+        image_file, labels_file = each
         image = read_frame(image_file)
         rgb = to_rgb(image, measure_limits([image]))
-        prompts.append(_prompt(rgb, read_labels(labels_file, colors)))
+        labels = read_labels(labels_file, colors)
+        prompts.append(Prompt(image=rgb, labels=labels))
     return prompts
 
 
 def advise_tiles(
-    args: argparse.Namespace,
     prompts: Sequence[Prompt],
     settings: PredictionSettings,
     config: SegGPTConfig,
+    *,
+    auto: bool,
 ) -> PredictionSettings:
-    """Say how small objects become in the model's input; 'auto' takes the advice."""
+    """Say how small objects become in the model's input; `auto` takes the advice."""
     from napari_seggpt.inference.tiling import suggest_scale, with_tiles
 
     if not prompts:
@@ -180,7 +262,7 @@ def advise_tiles(
     if scale is None or settings.tiling.enabled:
         warn(f"{small} in a whole frame.")
         return settings
-    if args.tiles == "auto":
+    if auto:
         warn(f"{small}: using tiles of scale {scale}.")
         return with_tiles(settings, scale)
     warn(f"{small} and may be missed: try --tiles {scale}.")

@@ -1,4 +1,4 @@
-"""What commands that measure have in common: a bar, tables, what was asked for."""
+"""What commands that measure have in common: a bar and tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from napari_seggpt.cli.console import warn
 from napari_seggpt.cli.interrupt import INTERRUPTED
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterable, Mapping, Sequence
 
     Row = tuple[str, Mapping[str, float]]
@@ -32,12 +31,6 @@ def _cell(value: float | None, width: int) -> str:
     if value is None:
         return " " * width
     return f"{value:{width}d}" if isinstance(value, int) else f"{value:{width}.3f}"
-
-
-def facts(args: argparse.Namespace) -> dict[str, Any]:
-    """Return what was asked for, for reports."""
-    names = ("model", "references", "peers", "orders", "memory", "tiles")
-    return {name: getattr(args, name) for name in names} | {"max_frames": args.frames}
 
 
 def collect(steps: Iterable[Any], into: list[Any], *, total: int, unit: str) -> int:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.cli import arguments, references
+from napari_seggpt.cli.arguments import parsed, with_flags
 from napari_seggpt.cli.console import say
 from napari_seggpt.cli.paths import check_apart, check_new
-from napari_seggpt.cli.reading import open_images
+from napari_seggpt.cli.reading import Reading, open_images
+from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
     import argparse
@@ -19,6 +22,40 @@ if TYPE_CHECKING:
     from napari_seggpt.prompts import Prompt, TunedPrompt
     from napari_seggpt.session.store.results import SessionLabels
     from napari_seggpt.session.store.task_file import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRequest:
+    """What a task is made of, and where it goes.
+
+    Attributes
+    ----------
+    source : Path
+        A saved session, or images.
+    stack : Path, optional
+        The images of a session, if they were moved.
+    reading : Reading
+        How images are taken.
+    files : ReferenceFiles
+        Labelled frames and images.
+    tuned : Path, optional
+        The file of a tuned prompt.
+    settings : SessionSettings
+        The model, and how it is used; a session has its own.
+    output : Path
+        The task file.
+    overwrite : bool
+        Whether a file that is there is replaced.
+    """
+
+    source: Path
+    stack: Path | None
+    reading: Reading
+    files: references.ReferenceFiles
+    tuned: Path | None
+    settings: SessionSettings
+    output: Path
+    overwrite: bool
 
 
 def add_parser(commands: Any) -> None:
@@ -42,7 +79,7 @@ def add_parser(commands: Any) -> None:
         "--tuned", type=Path, metavar="FILE", help="a tuned prompt to be put in, too"
     )
     references.add_references(parser)
-    arguments.add_range(parser)
+    arguments.add_order(parser)
     arguments.add_prediction(parser)
     arguments.add_model(parser)
     parser.set_defaults(run=run)
@@ -50,63 +87,82 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the task; returns the exit code."""
-    from napari_seggpt.prompts import TunedPrompt
-    from napari_seggpt.session.store.results import is_session
+    from napari_seggpt.session.store.results import SessionLabels, is_session
 
-    check_apart([args.output], [args.source])
-    check_new(args.output, overwrite=args.overwrite)
-    tuned = None if args.tuned is None else TunedPrompt.load(args.tuned)
-    task = _of_session(args, tuned) if is_session(args.source) else _of(args, tuned)
-    task.save(args.output)
-    labels = sorted({int(i) for prompt in task.prompts for i in prompt.ids})
-    say(f"{len(task.prompts)} references with labels {labels} in {args.output}")
+    labels = SessionLabels(args.source) if is_session(args.source) else None
+    known = SessionSettings() if labels is None else labels.stored.state.settings
+    request = parsed(
+        TaskRequest,
+        args,
+        reading=parsed(Reading, args),
+        files=parsed(references.ReferenceFiles, args),
+        settings=with_flags(args, known.for_any_stack()),
+    )
+    return _write(request, labels)
+
+
+def _write(request: TaskRequest, labels: SessionLabels | None) -> int:
+    from napari_seggpt.prompts import TunedPrompt
+
+    check_apart([request.output], [request.source])
+    check_new(request.output, overwrite=request.overwrite)
+    tuned = None if request.tuned is None else TunedPrompt.load(request.tuned)
+    if labels is None:
+        task = _of_stack(request, tuned)
+    else:
+        task = _of_session(request, labels, tuned)
+    task.save(request.output)
+    ids = sorted({int(i) for prompt in task.prompts for i in prompt.ids})
+    say(f"{len(task.prompts)} references with labels {ids} in {request.output}")
     return 0
 
 
-def _of(args: argparse.Namespace, tuned: TunedPrompt | None) -> Task:
+def _of_stack(request: TaskRequest, tuned: TunedPrompt | None) -> Task:
     """Make a task of labelled frames of a stack, or of other images."""
     from napari_seggpt.io import ColorIds
     from napari_seggpt.session.store.task_file import Task
-    from napari_seggpt.settings import SessionSettings
 
+    files, reading, settings = request.files, request.reading, request.settings
     colors = ColorIds()
-    contrast = arguments.contrast_settings(args)
-    settings = SessionSettings(
-        model=args.model,
-        prediction=arguments.prediction_settings(args),
-        propagation=arguments.propagation_settings(args),
-        contrast=contrast,
-    )
-    with open_images(args, args.source) as stack:
-        given = references.references_of(args, stack, colors)
-        prompts = _pictures(given, stack, settings)
-    prompts += references.other_prompts(args, colors)
+    with open_images(reading, request.source) as stack:
+        frames = references.frame_prompts(
+            files, stack, reading, colors, max_prompts=settings.prediction.max_prompts
+        )
+        prompts = _pictures(frames, stack, settings)
+    prompts += references.other_prompts(files, colors)
     return Task(prompts=tuple(prompts), settings=settings, tuned=tuned)
 
 
-def _of_session(args: argparse.Namespace, tuned: TunedPrompt | None) -> Task:
+def _of_session(
+    request: TaskRequest, labels: SessionLabels, tuned: TunedPrompt | None
+) -> Task:
     """Make a task of the references that are switched on in a session."""
+    from napari_seggpt.inference.references import choose_references
     from napari_seggpt.prompts import Prompt
-    from napari_seggpt.session.store.results import SessionLabels
     from napari_seggpt.session.store.task_file import Task
 
-    labels = SessionLabels(args.source)
     state = labels.stored.state
-    path = args.stack or _image_of(args.source)
-    with open_images(args, path) as stack:
+    path = request.stack or _image_of(request.source)
+    with open_images(request.reading, path) as stack:
         _check_stack(stack, labels, path)
+        chosen = choose_references(
+            labels.references(),
+            range(len(stack)),
+            max_prompts=request.settings.prediction.max_prompts,
+            is_labelled=lambda index: bool(labels[index].any()),
+        )
         frames = [
             Prompt(image=_channels(stack[index], labels), labels=labels[index])
-            for index in labels.references()
+            for index in chosen
         ]
-        prompts = _pictures(frames, stack, state.settings, labels)
+        prompts = _pictures(frames, stack, request.settings, labels)
     for example in state.examples:
         if example.enabled and example.prompt is not None:
             prompts.append(_own_contrast(example.prompt))
     return Task(
         prompts=tuple(prompts),
         classes=labels.classes,
-        settings=state.settings,
+        settings=request.settings,
         tuned=tuned or state.tuned,
     )
 

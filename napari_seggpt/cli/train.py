@@ -5,21 +5,22 @@ from __future__ import annotations
 import copy
 import json
 import os
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.cli import arguments
+from napari_seggpt.cli.arguments import parsed, with_flags
 from napari_seggpt.cli.console import say, warn
 from napari_seggpt.cli.interrupt import INTERRUPTED, StopAtNextStep
 from napari_seggpt.cli.runlog import RunLog
-from napari_seggpt.settings import Device
+from napari_seggpt.settings import Device, Precision, PredictionSettings
 from napari_seggpt.training.recipe import Recipe
 from napari_seggpt.untrusted import as_type, check_fits_memory, read_json
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.training.sampler import ExampleSampler
@@ -28,6 +29,38 @@ if TYPE_CHECKING:
 MOST_IN_GROUP = 8  # simulated images, in a sequence
 PIXEL_BYTES = 2  # of an image and its labels, at least
 STATE, WEIGHTS, RECIPE = "state.pt", "weights.safetensors", "recipe.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainRequest:
+    """What a model is trained on, and how.
+
+    Attributes
+    ----------
+    data : tuple of Path
+        Folders with labelled images.
+    recipe : Recipe
+        The hyper-parameters.
+    start : str, optional
+        The name or file of a model to go on from.
+    device, precision : str
+        Where and how precisely the network computes.
+    validate : Path, optional
+        Data sets that the mean Dice is measured on.
+    workers : int, optional
+        Processes that draw batches.
+    output : Path
+        The folder of the run.
+    """
+
+    data: tuple[Path, ...]
+    recipe: Recipe
+    start: str | None
+    device: Device
+    precision: Precision
+    validate: Path | None
+    workers: int | None
+    output: Path
 
 
 def add_parser(commands: Any) -> None:
@@ -45,18 +78,11 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--recipe", type=Path, help="JSON file with settings other than the default"
     )
-    parser.add_argument(
-        "--steps", type=int, help=f"how many updates (default: {Recipe().steps})"
-    )
+    arguments.add_settings(parser, Recipe, ["steps"])
     parser.add_argument(
         "--start", metavar="MODEL", help="go on from these weights instead of none"
     )
-    parser.add_argument(
-        "--device",
-        choices=get_args(Device),
-        default="auto",
-        help="where to compute (default: %(default)s)",
-    )
+    arguments.add_settings(parser, PredictionSettings, ["device"])
     parser.add_argument(
         "--precision",
         choices=["auto", "float32", "bfloat16"],
@@ -82,35 +108,46 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; returns the exit code."""
+    recipe = Recipe() if args.recipe is None else _read_recipe(args.recipe)
+    request = parsed(
+        TrainRequest,
+        args,
+        recipe=with_flags(args, recipe),
+        device=with_flags(args, PredictionSettings()).device,
+    )
+    return _train(request)
+
+
+def _train(request: TrainRequest) -> int:
     from napari_seggpt.inference.device import pick_device
     from napari_seggpt.model.checkpoint import save_checkpoint
     from napari_seggpt.training.trainer import train
 
-    recipe = _read_recipe(args)
-    sampler = _make_sampler(args.data, recipe)
-    device = pick_device(args.device)
-    model = _start_model(args.start, recipe).to(device)
-    args.output.mkdir(parents=True, exist_ok=True)
-    state = args.output / STATE
-    validate = _validation(args.validate, model, state, args.device)
+    recipe, output = request.recipe, request.output
+    sampler = _make_sampler(request.data, recipe)
+    device = pick_device(request.device)
+    model = _start_model(request.start, recipe).to(device)
+    output.mkdir(parents=True, exist_ok=True)
+    state = output / STATE
+    validate = _validation(request.validate, model, state, request.device)
     steps = train(
         model,
         sampler,
         recipe,
         checkpoint=state,
-        precision=args.precision,
-        workers=_workers(args.workers, device.type),
+        precision=request.precision,
+        workers=_workers(request.workers, device.type),
     )
-    (args.output / RECIPE).write_text(json.dumps(asdict(recipe), indent=2) + "\n")
-    log = RunLog(args.output)
+    (output / RECIPE).write_text(json.dumps(asdict(recipe), indent=2) + "\n")
+    log = RunLog(output)
     with StopAtNextStep() as interrupt:
         _follow(steps, recipe, log, validate, interrupt)
     steps.close()
     log.draw_if_possible()
-    save_checkpoint(model, args.output / WEIGHTS)
-    say(f"Weights: {args.output / WEIGHTS}")
+    save_checkpoint(model, output / WEIGHTS)
+    say(f"Weights: {output / WEIGHTS}")
     if interrupt.asked:
-        warn(f"Stopped: the same command goes on from {args.output}.")
+        warn(f"Stopped: the same command goes on from {output}.")
         return INTERRUPTED
     return 0
 
@@ -123,7 +160,7 @@ def _workers(asked: int | None, device: str) -> int:
     return 0 if device == "cpu" else max(1, (os.cpu_count() or 1) - 2)
 
 
-def _make_sampler(folders: list[Path], recipe: Recipe) -> ExampleSampler:
+def _make_sampler(folders: Sequence[Path], recipe: Recipe) -> ExampleSampler:
     from tqdm import tqdm
 
     from napari_seggpt.training.dataset import read_datasets, simulated_datasets
@@ -140,12 +177,9 @@ def _make_sampler(folders: list[Path], recipe: Recipe) -> ExampleSampler:
     return ExampleSampler(real, simulated, recipe)
 
 
-def _read_recipe(args: argparse.Namespace) -> Recipe:
-    values: Any = {}
-    if args.recipe is not None:
-        values = read_json(args.recipe, dict[str, Any])
-    if args.steps is not None:
-        values["steps"] = args.steps
+def _read_recipe(path: Path) -> Recipe:
+    """Read a recipe from JSON."""
+    values = read_json(path, dict[str, Any])
     known = {field.name for field in fields(Recipe)}
     unknown = sorted(set(values) - known)
     if unknown:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.cli import arguments, references, tune_dataset
+from napari_seggpt.cli.arguments import parsed, with_flags
 from napari_seggpt.cli.console import say, warn
 from napari_seggpt.cli.interrupt import INTERRUPTED, StopAtNextStep
 from napari_seggpt.cli.paths import check_apart, check_new
-from napari_seggpt.cli.reading import open_images
-from napari_seggpt.cli.tune_dataset import follow
-from napari_seggpt.settings import TuningSettings, TuningStart
+from napari_seggpt.cli.reading import Reading, open_images
+from napari_seggpt.cli.tune_dataset import DataSetFlags, follow
+from napari_seggpt.settings import SessionSettings, TuningSettings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -22,9 +23,46 @@ if TYPE_CHECKING:
     from napari_seggpt.prompts import TunedPrompt
     from napari_seggpt.training.tuning import TuneStep
 
-TUNING = TuningSettings()
 ENDING = ".safetensors"
 NO_GAIN = 1  # the exit code where nothing is written because nothing was gained
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneRequest:
+    """What a prompt is tuned on and how, and where it goes.
+
+    Attributes
+    ----------
+    stack : Path
+        The images.
+    reading : Reading
+        How they are taken.
+    files : ReferenceFiles
+        Labelled frames and images.
+    settings : SessionSettings
+        The model, and how it is used.
+    auto_tiles : bool
+        Whether frames are cut into tiles where objects are small.
+    tuning : TuningSettings
+        How the prompt is tuned.
+    names : tuple of (int, str)
+        What labels mean.
+    output : Path
+        The file of the prompt.
+    overwrite, keep : bool
+        Whether a file that is there is replaced, and a prompt without a gain written.
+    """
+
+    stack: Path
+    reading: Reading
+    files: references.ReferenceFiles
+    settings: SessionSettings
+    auto_tiles: bool
+    tuning: TuningSettings
+    names: tuple[tuple[int, str], ...]
+    output: Path
+    overwrite: bool
+    keep: bool
 
 
 def add_parser(commands: Any) -> None:
@@ -61,77 +99,12 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="write the prompt even if it is no better than the frames as they are",
     )
-    add_tuning(parser)
+    arguments.add_tuning(parser)
     tune_dataset.add_dataset(parser)
     arguments.add_contrast(parser)
     arguments.add_prediction(parser)
     arguments.add_model(parser)
     parser.set_defaults(run=run)
-
-
-def add_tuning(parser: argparse.ArgumentParser) -> None:
-    """Add how a prompt is tuned; what is not given is left to `tuning_settings`."""
-    group = parser.add_argument_group(
-        "tuning", "The defaults are those for frames of a stack."
-    )
-    group.add_argument(
-        "--steps",
-        type=int,
-        metavar="N",
-        default=argparse.SUPPRESS,
-        help=f"at most N updates (default: {TUNING.steps})",
-    )
-    group.add_argument(
-        "--from",
-        dest="start",
-        choices=get_args(TuningStart),
-        default=argparse.SUPPRESS,
-        help="what the pictures of the prompt start from: a labelled image each, one "
-        f"grid of all, or noise (default: {TUNING.start})",
-    )
-    group.add_argument(
-        "--num-prompts",
-        type=int,
-        metavar="N",
-        default=argparse.SUPPRESS,
-        help="at most N pictures in the prompt, or in the grid that it starts from "
-        f"(default: {TUNING.num_prompts})",
-    )
-    for name, what in (
-        ("map", "what the prompt offers to be read"),
-        ("image", "the prompt's pictures"),
-        ("color", "the prompt's colours"),
-    ):
-        default = getattr(TUNING, f"{name}_rate")
-        group.add_argument(
-            f"--{name}-rate",
-            type=float,
-            metavar="RATE",
-            default=argparse.SUPPRESS,
-            help=f"how fast {what} learn; 0: not at all (default: "
-            + ("as the model needs)" if default is None else f"{default})"),
-        )
-    group.add_argument(
-        "--queries-per-step",
-        type=int,
-        metavar="N",
-        default=argparse.SUPPRESS,
-        help=f"learn from N images in an update (default: {TUNING.queries_per_step})",
-    )
-    group.add_argument(
-        "--seed",
-        type=int,
-        default=argparse.SUPPRESS,
-        help=f"(default: {TUNING.seed})",
-    )
-
-
-def tuning_settings(
-    args: argparse.Namespace, defaults: TuningSettings = TUNING
-) -> TuningSettings:
-    """Return the settings that the flags of tuning say, and else the defaults."""
-    names = {field.name for field in fields(TuningSettings)}
-    return replace(defaults, **{k: v for k, v in vars(args).items() if k in names})
 
 
 def _name(text: str) -> tuple[int, str]:
@@ -143,46 +116,62 @@ def _name(text: str) -> tuple[int, str]:
 
 def run(args: argparse.Namespace) -> int:
     """Tune and write; returns the exit code."""
-    if args.output.suffix != ENDING:
-        raise ValueError(f"Expected an output {ENDING}, got {args.output.name}.")
-    if tune_dataset.is_dataset(args):
-        settings = tuning_settings(args, tune_dataset.defaults())
-        return tune_dataset.run(args, settings)
-    settings = tuning_settings(args)
-    check_apart([args.output], references.read_files(args))
-    check_new(args.output, overwrite=args.overwrite)
-    with open_images(args, args.stack) as stack:
-        steps = _start(args, stack, settings)
+    of_dataset = tune_dataset.is_dataset(args)
+    defaults = tune_dataset.defaults() if of_dataset else TuningSettings()
+    request = parsed(
+        TuneRequest,
+        args,
+        reading=parsed(Reading, args),
+        files=parsed(references.ReferenceFiles, args),
+        settings=with_flags(args, SessionSettings()),
+        tuning=with_flags(args, defaults),
+    )
+    if request.output.suffix != ENDING:
+        raise ValueError(f"Expected an output {ENDING}, got {request.output.name}.")
+    if of_dataset:
+        return tune_dataset.run(request, parsed(DataSetFlags, args))
+    return _tune(request)
+
+
+def _tune(request: TuneRequest) -> int:
+    check_apart([request.output], [request.stack, *request.files.paths])
+    check_new(request.output, overwrite=request.overwrite)
+    with open_images(request.reading, request.stack) as stack:
+        steps = _start(request, stack)
     with StopAtNextStep() as interrupt:
-        best = follow(steps, settings.steps, interrupt)
-    code = _finish(args, best)
+        best = follow(steps, request.tuning.steps, interrupt)
+    code = _finish(request, best)
     return INTERRUPTED if interrupt.asked and code == 0 else code
 
 
-def _start(
-    args: argparse.Namespace, stack: Stack, settings: TuningSettings
-) -> Generator[TuneStep]:
+def _start(request: TuneRequest, stack: Stack) -> Generator[TuneStep]:
     from napari_seggpt.frames import sample_frames
+    from napari_seggpt.io import ColorIds
     from napari_seggpt.preprocessing import measure_limits
     from napari_seggpt.training.tuning import tune_prompt
 
-    prompts = references.read_prompts(args, stack)
-    limits = measure_limits(sample_frames(stack), arguments.contrast_settings(args))
-    model = arguments.load_named_model(args.model)
-    prediction = references.advise_tiles(
-        args, prompts, arguments.prediction_settings(args), model.config
-    )
+    settings, colors = request.settings, ColorIds()
+    files, most = request.files, settings.prediction.max_prompts
+    prompts = [
+        *references.frame_prompts(
+            files, stack, request.reading, colors, max_prompts=most
+        ),
+        *references.other_prompts(files, colors),
+    ]
+    model = arguments.load_named_model(settings.model)
     return tune_prompt(
         model,
         prompts,
-        settings=settings,
-        prediction=prediction,
-        limits=limits,
-        class_names=dict(args.names),
+        settings=request.tuning,
+        prediction=references.advise_tiles(
+            prompts, settings.prediction, model.config, auto=request.auto_tiles
+        ),
+        limits=measure_limits(sample_frames(stack), settings.contrast),
+        class_names=dict(request.names),
     )
 
 
-def _finish(args: argparse.Namespace, best: TunedPrompt) -> int:
+def _finish(request: TuneRequest, best: TunedPrompt) -> int:
     """Write the prompt if it is worth it, and say so."""
     figures = best.figures
     dice = (
@@ -194,15 +183,15 @@ def _finish(args: argparse.Namespace, best: TunedPrompt) -> int:
             f" (of the one held back {figures.held_back_before:.3f} and "
             f"{figures.held_back_after:.3f})"
         )
-    if not (figures.has_gained or args.keep):
+    if not (figures.has_gained or request.keep):
         warn(
             f"Tuning gained nothing over the {figures.frames} frames as they are: "
             f"{dice}. Nothing is written. --keep writes it anyway.",
         )
         return NO_GAIN
-    best.save(args.output)
+    best.save(request.output)
     say(
         f"Tuned on {figures.frames} frames: {dice}; {figures.steps} steps, "
-        f"{figures.seconds:.0f} s. Prompt: {args.output}"
+        f"{figures.seconds:.0f} s. Prompt: {request.output}"
     )
     return 0

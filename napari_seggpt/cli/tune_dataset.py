@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from napari_seggpt.cli import arguments
+from napari_seggpt.cli.console import say, warn
 from napari_seggpt.cli.interrupt import INTERRUPTED, StopAtNextStep
 from napari_seggpt.cli.paths import check_apart, check_new
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from napari_seggpt.cli.tune import TuneRequest
     from napari_seggpt.datasets.base import ImageDataset
     from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.palette import Palette
@@ -25,6 +27,23 @@ if TYPE_CHECKING:
     from napari_seggpt.training.tuning import TuneStep
 
 PALETTES = ("separated", "painter")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSetFlags:
+    """Which data set is read, and how its classes are coloured.
+
+    Attributes
+    ----------
+    layout, subset : str, optional
+        The data set and the part of it, where it does not follow from the folder.
+    palette : str
+        One of `PALETTES`.
+    """
+
+    layout: str | None
+    subset: str | None
+    palette: str
 
 
 def add_dataset(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +73,8 @@ def add_dataset(parser: argparse.ArgumentParser) -> None:
 def is_dataset(args: argparse.Namespace) -> bool:
     """Tell whether a folder without references is to be taken as a data set."""
     given = (args.labels, args.frames, args.reference, args.prompt)
-    return args.stack.is_dir() and not any(given) and args.stack.suffix != ".zarr"
+    folder: Path = args.stack
+    return folder.is_dir() and not any(given) and folder.suffix != ".zarr"
 
 
 def defaults() -> TuningSettings:
@@ -64,28 +84,28 @@ def defaults() -> TuningSettings:
     return DATASET_TUNING
 
 
-def run(args: argparse.Namespace, settings: TuningSettings) -> int:
+def run(request: TuneRequest, flags: DataSetFlags) -> int:
     """Tune a prompt for each palette and write it; returns the exit code."""
-    dataset = _open(args)
-    palettes = _palettes(args, dataset)
-    jobs = dict(zip(_files(args.output, len(palettes)), palettes, strict=True))
-    check_apart([*jobs, *(_state(file) for file in jobs)], [args.stack])
-    check_new(args.output, overwrite=True)  # its folder is there
-    if args.overwrite:
+    dataset = _open(request.stack, flags)
+    palettes = _palettes(request, flags, dataset)
+    jobs = dict(zip(_files(request.output, len(palettes)), palettes, strict=True))
+    check_apart([*jobs, *(_state(file) for file in jobs)], [request.stack])
+    check_new(request.output, overwrite=True)  # its folder is there
+    if request.overwrite:
         for file in jobs:
             _state(file).unlink(missing_ok=True)
-    rest = [file for file in jobs if args.overwrite or not _is_done(file)]
+    rest = [file for file in jobs if request.overwrite or not _is_done(file)]
     if not rest:
         check_new(next(iter(jobs)), overwrite=False)
-    model = arguments.load_named_model(args.model)
+    model = arguments.load_named_model(request.settings.model)
     for file in rest:
         _announce(file, jobs[file], dataset)
-        steps = _start(args, model, dataset, jobs[file], settings, _state(file))
+        steps = _start(request, model, dataset, jobs[file], _state(file))
         with StopAtNextStep() as interrupt:
-            best = follow(steps, settings.steps, interrupt)
+            best = follow(steps, request.tuning.steps, interrupt)
         best.save(file)
         if interrupt.asked:
-            print(f"Stopped. The best prompt so far: {file}", file=sys.stderr)
+            warn(f"Stopped. The best prompt so far: {file}")
             return INTERRUPTED
         _state(file).unlink(missing_ok=True)
         _report(file, best)
@@ -93,11 +113,10 @@ def run(args: argparse.Namespace, settings: TuningSettings) -> int:
 
 
 def _start(
-    args: argparse.Namespace,
+    request: TuneRequest,
     model: SegGPT,
     dataset: ImageDataset[Any],
     palette: Palette,
-    settings: TuningSettings,
     state: Path,
 ) -> Generator[TuneStep]:
     from napari_seggpt.training.dataset_tuning import tune_on_dataset
@@ -106,20 +125,20 @@ def _start(
         model,
         dataset,
         palette,
-        settings=settings,
-        prediction=arguments.prediction_settings(args),
-        class_names={**dataset.classes, **dict(args.names)},
+        settings=request.tuning,
+        prediction=request.settings.prediction,
+        class_names={**dataset.classes, **dict(request.names)},
         state_file=state,
     )
 
 
-def _open(args: argparse.Namespace) -> ImageDataset[Any]:
+def _open(folder: Path, flags: DataSetFlags) -> ImageDataset[Any]:
     from napari_seggpt.datasets.base import DatasetError, ImageDataset
     from napari_seggpt.datasets.layouts import open_dataset
 
     try:
         dataset = open_dataset(
-            args.stack, layout=args.layout, subset=args.subset, to_learn_from=True
+            folder, layout=flags.layout, subset=flags.subset, to_learn_from=True
         )
     except DatasetError as error:
         raise DatasetError(
@@ -130,14 +149,16 @@ def _open(args: argparse.Namespace) -> ImageDataset[Any]:
     return dataset
 
 
-def _palettes(args: argparse.Namespace, dataset: ImageDataset[Any]) -> list[Palette]:
+def _palettes(
+    request: TuneRequest, flags: DataSetFlags, dataset: ImageDataset[Any]
+) -> list[Palette]:
     from napari_seggpt.datasets.base import class_ids
     from napari_seggpt.palette import Palette
 
     ids = class_ids(dataset)
-    if args.palette == "painter":
+    if flags.palette == "painter":
         return [Palette.painter(ids)]
-    return Palette.of(ids).split(args.labels_per_pass)
+    return Palette.of(ids).split(request.settings.prediction.labels_per_pass)
 
 
 def _files(output: Path, count: int) -> list[Path]:
@@ -158,10 +179,9 @@ def _is_done(file: Path) -> bool:
 
 
 def _announce(file: Path, palette: Palette, dataset: ImageDataset[Any]) -> None:
-    print(
+    warn(
         f"{file.name}: {len(palette.ids)} classes of {dataset.title}, "
-        f"{dataset.subset}, {len(dataset)} images",
-        file=sys.stderr,
+        f"{dataset.subset}, {len(dataset)} images"
     )
 
 
@@ -189,7 +209,7 @@ def follow(
 
 def _report(file: Path, best: TunedPrompt) -> None:
     figures = best.figures
-    print(
+    say(
         f"Tuned on {figures.frames} images: Dice of images that were not learned from "
         f"{figures.dice_before:.3f} before, {figures.dice_after:.3f} after; "
         f"{figures.steps} steps, {figures.seconds:.0f} s. Prompt: {file}"

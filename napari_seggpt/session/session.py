@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from napari_seggpt.frames import evenly
 from napari_seggpt.session.frames.labelled_frames import LabelledFrames
-from napari_seggpt.session.references.reference import MAX_REFERENCES_IN_MEMORY
 from napari_seggpt.session.references.references import References
 from napari_seggpt.session.runs.advice import check_references, suggest_frame
 from napari_seggpt.session.runs.models import ModelCache
@@ -210,8 +209,7 @@ class Session:
         return self.runs.begin(self._predictors, request, frames, direction)
 
     def _sources(self, frames: tuple[int, ...]) -> list[PromptSource]:
-        limit = max(MAX_REFERENCES_IN_MEMORY, self._settings.prediction.max_prompts)
-        return self.references.sources(frames, limit)
+        return self.references.sources(frames, self._settings.prediction.max_prompts)
 
     def _request(
         self, sources: Sequence[PromptSource], *, with_tuned: bool = True

@@ -4,8 +4,15 @@ import tifffile
 import zarr
 from PIL import Image
 
-from napari_seggpt.inference import propagation
+from napari_seggpt.inference import propagation, references
+from napari_seggpt.inference.labelling import label_stack
 from napari_seggpt.io import create_labels, open_stack, reopen_labels
+from napari_seggpt.settings import (
+    ContrastSettings,
+    PredictionSettings,
+    PropagationSettings,
+    SessionSettings,
+)
 
 
 def one_line(text):
@@ -27,6 +34,50 @@ def test_labels_a_stack_from_one_frame(run, stack):
         assert {int(i) for frame in result for i in np.unique(frame)} <= {0, 3}
         assert result.pixel_size == pytest.approx((2.0, 0.25, 0.25))
         assert result.units[1] == "micrometer"
+
+
+def test_it_is_what_label_stack_does(run, stack, model_file):
+    settings = SessionSettings(
+        model=model_file,
+        prediction=PredictionSettings(max_prompts=2, ensemble="spatial"),
+        propagation=PropagationSettings(memory=1, stop=5, direction="forward"),
+        contrast=ContrastSettings(limits=(20.0, 700.0)),
+    )
+    code, _, _ = run(
+        "predict", stack / "stack.tif", "--labels", stack / "labels.tif",
+        "--frames", 1, 3, "--output", stack / "out.tif", "--max-prompts", 2,
+        "--ensemble", "spatial", "--memory", 1, "--stop", 5, "--direction", "forward",
+        "--contrast", 20, 700,
+    )  # fmt: skip
+    assert code == 0
+    with (
+        open_stack(stack / "stack.tif") as images,
+        open_stack(stack / "labels.tif", labels=True) as labels,
+        create_labels(stack / "own.tif", length=6, frame_shape=(40, 48)) as own,
+        open_stack(stack / "out.tif") as result,
+    ):
+        references = {index: labels[index] for index in (1, 3)}
+        steps = list(label_stack(images, references, own, settings=settings))
+        assert [step.index for step in steps] == [1, 3, 2, 4]
+        for index in range(6):
+            np.testing.assert_array_equal(own[index], result[index])
+        assert result[2].any() or result[4].any()
+
+
+def test_many_references_are_not_all_held(run, stack, monkeypatch):
+    monkeypatch.setattr(references, "MAX_HELD", 2)
+    labels = tifffile.imread(stack / "labels.tif")
+    labels[4] = 0
+    tifffile.imwrite(stack / "most.tif", labels, imagej=True, metadata={"axes": "ZYX"})
+    code, out, _ = run(
+        "predict", stack / "stack.tif", "--labels", stack / "most.tif",
+        "--output", stack / "out.tif", "--max-prompts", 1,
+    )  # fmt: skip
+    assert code == 0
+    assert "1 of 1 frames predicted from 2 of 5 references" in out
+    with open_stack(stack / "out.tif") as result:
+        for index in (0, 1, 2, 3, 5):
+            np.testing.assert_array_equal(result[index], labels[index])
 
 
 def test_every_labelled_frame_is_a_reference_and_stays(run, stack):
@@ -207,18 +258,18 @@ def test_labels_of_one_axis_go_with_a_stack_of_two(run, stack):
         ),
         (
             ["{0}/stack.tif", "--labels", "{0}/labels.tif", "--memory", "99"],
-            "Expected a memory of 0 to 16, got 99",
+            "expected a whole number from 0 to 16, got '99'",
         ),
         (
             ["{0}/stack.tif", "--labels", "{0}/labels.tif", "--tiles", "-1"],
-            "Expected a tile scale above 0",
+            "expected off, auto or a number above 0",
         ),
         (
             ["{0}/stack.tif", "--labels", "{0}/labels.tif", "--start", "100"],
             "Expected frames to predict in the range, got none",
         ),
         (["{0}/stack.tif", "--reference", "first"], "expected FRAME=FILE"),
-        (["{0}/stack.tif", "--tiles", "many"], "expected off, auto or a scale"),
+        (["{0}/stack.tif", "--tiles", "many"], "expected off, auto or a number"),
     ],
 )
 def test_a_mistake_is_one_line_and_code_2(run, stack, arguments, message):

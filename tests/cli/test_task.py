@@ -18,7 +18,13 @@ from napari_seggpt.session.store.folder import SessionStore
 from napari_seggpt.session.store.signature import ImageSignature
 from napari_seggpt.session.store.state import SessionState
 from napari_seggpt.session.store.task_file import Task
-from napari_seggpt.settings import PredictionSettings, SessionSettings
+from napari_seggpt.settings import (
+    ContrastSettings,
+    PredictionSettings,
+    PropagationSettings,
+    SessionSettings,
+    TilingSettings,
+)
 
 
 @pytest.fixture
@@ -95,23 +101,105 @@ def test_is_applied_to_each_stack_of_a_folder(run, stack, task_file, tmp_path):
     assert names == ["frames.tif", "one.tif", "two.tif"]
 
 
-def test_its_settings_are_used_but_flags_count_more(monkeypatch, stack, run, task_file):
-    from napari_seggpt.inference import predictor
+@pytest.fixture
+def made(monkeypatch, tiny_model):
+    """What models, predictors and runs were made with, by the command line."""
+    from napari_seggpt.cli import arguments
+    from napari_seggpt.inference import labelling, predictor
 
-    made = []
-    original = predictor.Predictor.__init__
+    found = []
+    init, predict_stack = predictor.Predictor.__init__, labelling.predict_stack
 
-    def init(self, *args, **kwargs):
-        made.append(kwargs["settings"].max_prompts)
-        original(self, *args, **kwargs)
+    def spy_on_model(name):
+        found.append({"model": name})
+        return tiny_model
 
-    monkeypatch.setattr(predictor.Predictor, "__init__", init)
-    for flags in ([], ["--max-prompts", 5]):
-        run(
-            "predict", stack / "stack.tif", "--task", task_file, "--output",
-            stack / "out.tif", "--overwrite", *flags,
-        )  # fmt: skip
-    assert made == [1, 5]
+    def spy_on_predictor(self, *args, **kwargs):
+        limits = kwargs["limits"]
+        found[-1]["prediction"] = kwargs["settings"]
+        found[-1]["limits"] = limits.low.item(), limits.high.item()
+        init(self, *args, **kwargs)
+
+    def spy_on_run(*args, **kwargs):
+        found[-1]["propagation"] = kwargs["settings"]
+        return predict_stack(*args, **kwargs)
+
+    monkeypatch.setattr(arguments, "load_named_model", spy_on_model)
+    monkeypatch.setattr(predictor.Predictor, "__init__", spy_on_predictor)
+    monkeypatch.setattr(labelling, "predict_stack", spy_on_run)
+    return found
+
+
+@pytest.fixture
+def particular(tmp_path):
+    """A task file whose every setting is another than the default."""
+    image = np.full((20, 30, 3), 90, np.uint8)
+    labels = np.zeros((20, 30), np.uint8)
+    labels[3:15, 4:19] = 3
+    task = Task(
+        prompts=(Prompt(image=image, labels=labels),),
+        settings=SessionSettings(
+            model="theirs",
+            prediction=PredictionSettings(
+                seg_type="instance",
+                ensemble="spatial",
+                max_prompts=1,
+                labels_per_pass=2,
+                batch=3,
+                device="cpu",
+                precision="float32",
+                tiling=TilingSettings(enabled=True, scale=0.5, overlap=0.4),
+            ),
+            propagation=PropagationSettings(
+                memory=2, start=4, stop=5, step=3, direction="backward"
+            ),
+            contrast=ContrastSettings(limits=(10.0, 500.0)),
+        ),
+    )
+    task.save(tmp_path / "particular.zip")
+    return tmp_path / "particular.zip", task.settings
+
+
+def test_its_settings_are_used_but_for_the_range(run, stack, particular, made):
+    file, settings = particular
+    code, out, _ = run(
+        "predict", stack / "stack.tif", "--task", file, "--output", stack / "o.tif",
+        model=False,
+    )  # fmt: skip
+    assert code == 0
+    assert "6 of 6 frames" in out
+    assert made == [
+        {
+            "model": "theirs",
+            "prediction": settings.prediction,
+            "limits": (10.0, 500.0),
+            "propagation": PropagationSettings(memory=2, direction="backward"),
+        }
+    ]
+
+
+def test_flags_count_more_also_when_they_equal_the_default(
+    run, stack, particular, made
+):
+    file, _ = particular
+    code, out, _ = run(
+        "predict", stack / "stack.tif", "--task", file, "--output", stack / "o.tif",
+        "--memory", 0, "--tiles", "off", "--model", "builtin", "--seg-type", "semantic",
+        "--ensemble", "feature", "--max-prompts", 8, "--labels-per-pass", 7,
+        "--batch", 4, "--device", "auto", "--precision", "auto", "--direction", "both",
+        "--start", 0, "--stop", 3, "--step", 1, "--contrast", 1, 2, model=False,
+    )  # fmt: skip
+    assert code == 0
+    assert "3 of 3 frames" in out
+    tiling = TilingSettings(enabled=False, scale=0.5, overlap=0.4)
+    assert made == [
+        {
+            "model": "builtin",
+            "prediction": PredictionSettings(tiling=tiling),
+            "limits": (1.0, 2.0),
+            "propagation": PropagationSettings(stop=3),
+        }
+    ]
 
 
 def test_of_a_session(run, stack):
@@ -124,7 +212,10 @@ def test_of_a_session(run, stack):
             checksum=checksum(labels[frame]), is_reference=True, is_enabled=is_enabled
         )
         store.write_frame(frame, labels[frame], record)
-    settings = SessionSettings(prediction=PredictionSettings(max_prompts=4))
+    settings = SessionSettings(
+        prediction=PredictionSettings(max_prompts=4),
+        propagation=PropagationSettings(memory=2, start=1, stop=4),
+    )
     store.write_state(SessionState(settings=settings), {"classes": {"3": "square"}})
     store.close()
     code, out, _ = run("task", stack / "stack.tif.seggpt", "--output", stack / "t.zip")
@@ -133,6 +224,7 @@ def test_of_a_session(run, stack):
     task = Task.load(stack / "t.zip")
     assert task.classes == {3: "square"}
     assert task.settings.prediction.max_prompts == 4
+    assert task.settings.propagation == PropagationSettings(memory=2)
     np.testing.assert_array_equal(task.prompts[0].labels, labels[1])
     tifffile.imwrite(stack / "other.tif", images + 1, metadata={"axes": "ZYX"})
     code, _, error = run(

@@ -58,15 +58,15 @@ def test_train_writes_weights_that_load_and_resumes(data, tmp_path, capfd):
     [
         ({"colour": 1}, "got 'colour'"),
         ({"config": "huge"}, "got 'huge'"),
-        ({"save_every": 0}, "save_every above 0"),
+        ({"save_every": 0}, "Expected save_every as a whole number of 1 or more"),
         ({"steps": "10"}, "Expected int, got str - at $.steps"),
         ({"steps": 10.0}, "Expected int, got float - at $.steps"),
         ({"steps": True}, "Expected int, got bool - at $.steps"),
         ({"learning_rate": float("nan")}, "malformed"),
         ({"simulated_size": 10**9}, "the simulated images to fit into the free"),
         ({"simulated_groups": 10**12}, "the simulated images to fit into the free"),
-        ({"simulated": 2.0}, "simulated of 0 to 1"),
-        ({"image_sizes": [64, 0]}, "image_sizes above 0"),
+        ({"simulated": 2.0}, "Expected simulated as a number from 0 to 1, got 2.0"),
+        ({"image_sizes": [64, 0]}, "Expected image_sizes as 1 or more whole numbers"),
         ({"image_sizes": 64}, "Expected array, got int - at $.image_sizes"),
     ],
 )

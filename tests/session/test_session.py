@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_seggpt.inference import references as references_module
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.session import FrameStatus, ModelCache, Session
-from napari_seggpt.session import session as session_module
 from napari_seggpt.settings import (
     ContrastSettings,
     PredictionSettings,
@@ -164,7 +164,7 @@ def test_only_so_many_references_are_held(
     make_session: Any, blob: Any, label: Any, monkeypatch: pytest.MonkeyPatch,
     predictor: Any,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(session_module, "MAX_REFERENCES_IN_MEMORY", 3)
+    monkeypatch.setattr(references_module, "MAX_HELD", 3)
     session = make_session(length=40, settings=SessionSettings())
     for frame in range(30):
         session.references.add(frame)

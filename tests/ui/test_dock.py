@@ -405,7 +405,7 @@ def test_settings_are_there_in_the_next_session(open_dock, stack, qtbot):
     first = open_dock()
     first.run_panel.memory_spin.setValue(4)
     first.run_panel.scope_box.setCurrentText("a range")
-    first.form.editor("prediction.max_prompts").box.setValue(3)
+    first.form.editor("prediction.max_prompts").value = 3
     first.advanced_panel.set_open(True)
     first.release()
     second = open_dock()

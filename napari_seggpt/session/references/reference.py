@@ -5,20 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from napari_seggpt.frames import evenly
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    import numpy as np
     from numpy.typing import NDArray
 
     from napari_seggpt.prompts import Prompt
-
-# Labels and images of so many reference frames are held in memory by a run, or of
-# `max_prompts` if that is more.
-MAX_REFERENCES_IN_MEMORY = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,32 +57,3 @@ class PromptSource:
     labels: NDArray[np.integer[Any]]
     frame: int | None = None
     image: NDArray[Any] | None = None
-
-
-def choose_references(
-    references: Sequence[int], frames: Sequence[int], limit: int
-) -> list[int]:
-    """Choose at most so many references for some frames, so that memory is bounded.
-
-    Those among the frames and the next ones on both sides come first, evenly spread,
-    then those nearest to them.
-
-    Parameters
-    ----------
-    references, frames : sequence of int
-        In ascending order; at least one frame.
-    limit : int
-        At least 1.
-    """
-    if len(references) <= limit:
-        return list(references)
-    first, last = frames[0], frames[-1]
-    start = int(np.searchsorted(references, first))
-    stop = int(np.searchsorted(references, last, side="right"))
-    near = list(references[max(start - 1, 0) : stop + 1])
-    if len(near) > limit:
-        return evenly(near, limit)
-    far = sorted(
-        {*references} - {*near}, key=lambda r: first - r if r < first else r - last
-    )
-    return sorted(near + far[: limit - len(near)])

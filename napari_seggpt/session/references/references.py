@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
+from napari_seggpt.inference.references import choose_references
 from napari_seggpt.session.frames.frame_labels import NO_LABELS
 from napari_seggpt.session.frames.status import without_reference
 from napari_seggpt.session.references.examples import Examples
-from napari_seggpt.session.references.reference import (
-    PromptSource,
-    Reference,
-    choose_references,
-)
+from napari_seggpt.session.references.reference import PromptSource, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -154,15 +151,15 @@ class References:
 
     # -- for a run -----------------------------------------------------------------
 
-    def sources(self, frames: tuple[int, ...], limit: int) -> list[PromptSource]:
+    def sources(self, frames: tuple[int, ...], max_prompts: int) -> list[PromptSource]:
         """Copy the examples that a run over some frames is to be shown.
 
         Parameters
         ----------
         frames : tuple of int
             The frames of the run, in ascending order; at least one.
-        limit : int
-            At most so many reference frames are copied.
+        max_prompts : int
+            How many references a frame is predicted from, as of `choose_references`.
 
         Raises
         ------
@@ -170,7 +167,7 @@ class References:
             If there is nothing with labels.
         """
         try:
-            sources = self._frame_sources(frames, limit) + self._examples.sources
+            sources = self._frame_sources(frames, max_prompts) + self._examples.sources
         finally:
             self._frames.publish()
         if self._tuned is None and not any(source.labels.any() for source in sources):
@@ -180,9 +177,17 @@ class References:
             )
         return sources
 
-    def _frame_sources(self, frames: tuple[int, ...], limit: int) -> list[PromptSource]:
+    def _frame_sources(
+        self, frames: tuple[int, ...], max_prompts: int
+    ) -> list[PromptSource]:
         sources = []
-        for frame in self._choose(frames, limit):
+        chosen = choose_references(
+            self.used_frames,
+            frames,
+            max_prompts=max_prompts,
+            is_labelled=lambda i: self._frames.records[i].checksum != NO_LABELS,
+        )
+        for frame in chosen:
             labels = self._frames.writer.read(frame)
             record = self._frames.records[frame]
             if record.is_used:  # reading it may have shown that its labels are gone
@@ -191,13 +196,3 @@ class References:
                     PromptSource(identity=identity, frame=frame, labels=labels)
                 )
         return sources
-
-    def _choose(self, frames: tuple[int, ...], limit: int) -> list[int]:
-        """Choose reference frames, at least one of them with labels if there is one."""
-        records, used = self._frames.records, self.used_frames
-        chosen = choose_references(used, frames, limit)
-        if any(records[frame].checksum != NO_LABELS for frame in chosen):
-            return chosen
-        labelled = [frame for frame in used if records[frame].checksum != NO_LABELS]
-        near = choose_references(used, frames, limit - 1)
-        return sorted({*near, *choose_references(labelled, frames, 1)})

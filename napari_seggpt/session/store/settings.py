@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar, get_type_hints
-
-from napari_seggpt.untrusted import as_type
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -23,18 +22,15 @@ def restored(default: T, found: dict[str, Any]) -> T:
         As `dataclasses.asdict` makes it, perhaps read from JSON.
     """
     settings: Any = default
-    hints = get_type_hints(type(settings))
     for each in fields(settings):
         if each.name not in found:
             continue
         value = found[each.name]
         present = getattr(settings, each.name)
-        try:
-            if is_dataclass(present):
-                value = restored(present, value if isinstance(value, dict) else {})
-            else:
-                value = as_type(value, hints[each.name])
+        if is_dataclass(present):
+            value = restored(present, value if isinstance(value, dict) else {})
+        elif isinstance(value, list):
+            value = tuple(value)
+        with suppress(ValueError):
             settings = replace(settings, **{each.name: value})
-        except ValueError:
-            continue
     return settings

@@ -65,7 +65,7 @@ class Task:
     classes : dict of int to str
         Names of labels.
     settings : SessionSettings
-        The model, and how it is used.
+        The model, and how it is used; without a range of frames.
     tuned : TunedPrompt or None
         A prompt that has learned.
     """
@@ -161,7 +161,7 @@ class Task:
         return cls(
             prompts=tuple(prompts),
             classes=head.classes,
-            settings=head.settings,
+            settings=head.settings.for_any_stack(),
             tuned=tuned or None,
         )
 
@@ -205,7 +205,7 @@ def make_task(
     yield Task(
         prompts=tuple(prompts),
         classes=dict(classes),
-        settings=settings,
+        settings=settings.for_any_stack(),
         tuned=tuned,
     )
 

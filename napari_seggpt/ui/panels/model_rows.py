@@ -10,9 +10,10 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QWidget
 
+from napari_seggpt.fields import own_fields
 from napari_seggpt.model.cards import MODELS, locate, readable
 from napari_seggpt.session.runs.models import Stoppable, StoppedError
-from napari_seggpt.settings import Device
+from napari_seggpt.settings import Device, PredictionSettings, SessionSettings
 from napari_seggpt.ui.widgets.controls import Combo, FormRows, button, muted
 from napari_seggpt.ui.widgets.style import with_links
 from napari_seggpt.ui.work.jobs import Job, JobState
@@ -294,9 +295,6 @@ def duration(seconds: float) -> str:
     return f"{minutes}:{rest:02d} min" if minutes else f"{rest} s"
 
 
-_MODEL = (
-    "The network. The small one comes with the plugin; the published ones are larger, "
-    "better at what nobody trained the small one on, and slow without a GPU."
-)
-_DEVICE = "Where it computes. What the computer does not have is replaced by the CPU."
+_MODEL = own_fields(SessionSettings)["model"].help
+_DEVICE = own_fields(PredictionSettings)["device"].help
 _FETCH = "Download the weights now. It can be stopped, and goes on where it was."

@@ -16,9 +16,15 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_seggpt.fields import own_fields
 from napari_seggpt.model.cards import readable
 from napari_seggpt.session import FrameStatus
-from napari_seggpt.settings import MAX_MEMORY, Ensemble
+from napari_seggpt.settings import (
+    MAX_MEMORY,
+    Ensemble,
+    PredictionSettings,
+    PropagationSettings,
+)
 from napari_seggpt.ui.keys import with_key
 from napari_seggpt.ui.panels.model_rows import ModelRows, duration
 from napari_seggpt.ui.panels.panel import Panel
@@ -305,11 +311,5 @@ _UNDO = (
 _STOP = "End the run after the present frame; what was predicted stays."
 _SCOPE = "Which frames are predicted. Those you vouch for are always left out."
 _RANGE = "The first and the last frame."
-_MEMORY = (
-    "How many of the last predicted frames serve as further examples. The built-in "
-    "model does best without (0), the published one with 7."
-)
-_ENSEMBLE = (
-    "How several examples are joined: inside the network (feature, usually better), or "
-    "tiled into one picture (spatial)."
-)
+_MEMORY = own_fields(PropagationSettings)["memory"].help
+_ENSEMBLE = own_fields(PredictionSettings)["ensemble"].help

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from qtpy.QtCore import QSettings
 
 from napari_seggpt.session.store.settings import restored
-from napari_seggpt.settings import PropagationSettings, SessionSettings
+from napari_seggpt.settings import SessionSettings
 
 
 class Preferences:
@@ -29,10 +29,7 @@ class Preferences:
 
     def save_settings(self, settings: SessionSettings) -> None:
         """Remember settings, but for the range, which belongs to a stack."""
-        everywhere = PropagationSettings(
-            memory=settings.propagation.memory, direction=settings.propagation.direction
-        )
-        self._write("settings", asdict(replace(settings, propagation=everywhere)))
+        self._write("settings", asdict(settings.for_any_stack()))
 
     def load_times(self) -> dict[str, float]:
         """Return seconds a frame, by what was measured."""

@@ -3,7 +3,11 @@
 from dataclasses import fields, is_dataclass, replace
 
 import pytest
+from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, SpinBox, TupleEdit
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QLabel
 
+from napari_seggpt.fields import all_fields, value_at, with_value
 from napari_seggpt.session.store.settings import restored
 from napari_seggpt.settings import (
     MAX_LABELS_PER_PASS,
@@ -12,13 +16,11 @@ from napari_seggpt.settings import (
     PropagationSettings,
     SessionSettings,
     TilingSettings,
+    TuningSettings,
 )
+from napari_seggpt.training.recipe import Recipe
 from napari_seggpt.ui.dock import ELSEWHERE
-from napari_seggpt.ui.widgets.settings_form import (
-    SettingsForm,
-    accepted_limits,
-    documentation,
-)
+from napari_seggpt.ui.widgets.settings_form import OptionalEdit, SettingsForm
 from napari_seggpt.ui.work.preferences import Preferences
 
 
@@ -29,32 +31,45 @@ def form(qtbot):
     return form
 
 
-def paths(settings, prefix=""):
-    for each in fields(settings):
-        value = getattr(settings, each.name)
-        if is_dataclass(value):
-            yield from paths(value, f"{prefix}{each.name}.")
-        else:
-            yield prefix + each.name
-
-
 def test_every_setting_is_in_the_form_or_elsewhere_in_the_dock(form):
-    for path in paths(SessionSettings()):
-        if path not in ELSEWHERE:
-            assert form.editor(path).toolTip(), path
+    labels = {label.text() for label in form.findChildren(QLabel)}
+    for path, field in all_fields(SessionSettings).items():
+        if path in ELSEWHERE:
+            continue
+        if is_dataclass(field.kind.type):
+            assert field.label in labels
+            continue
+        native = form.editor(path).native
+        assert native.toolTip() == field.help, path
+        assert field.label in {*labels, getattr(native, "text", str)()}
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("corrections_become_references", CheckBox),
+        ("prediction.seg_type", ComboBox),
+        ("prediction.max_prompts", SpinBox),
+        ("prediction.tiling.overlap", FloatSpinBox),
+        ("contrast.percentiles", TupleEdit),
+        ("contrast.limits", OptionalEdit),
+    ],
+)
+def test_a_type_has_its_editor(form, path, kind):
+    assert isinstance(form.editor(path), kind)
 
 
 @pytest.mark.parametrize(
     ("path", "change", "expected"),
     [
-        ("corrections_become_references", lambda e: e.box.click(), False),
-        ("prediction.seg_type", lambda e: e.box.setCurrentIndex(1), "instance"),
-        ("prediction.max_prompts", lambda e: e.box.setValue(3), 3),
-        ("prediction.tiling.enabled", lambda e: e.box.click(), True),
-        ("prediction.tiling.overlap", lambda e: e.box.setValue(0.4), 0.4),
-        ("propagation.direction", lambda e: e.box.setCurrentIndex(2), "backward"),
-        ("contrast.percentiles", lambda e: e.boxes[0].setValue(2), (2.0, 99.5)),
-        ("contrast.limits", lambda e: e.switch.click(), (0.0, 255.0)),
+        ("corrections_become_references", lambda e: e.native.click(), False),
+        ("prediction.seg_type", lambda e: e.native.setCurrentIndex(0), "instance"),
+        ("prediction.max_prompts", lambda e: e.native.setValue(3), 3),
+        ("prediction.tiling.enabled", lambda e: e.native.click(), True),
+        ("prediction.tiling.overlap", lambda e: e.native.setValue(0.4), 0.4),
+        ("propagation.direction", lambda e: e.native.setCurrentIndex(2), "backward"),
+        ("contrast.percentiles", lambda e: e[0].native.setValue(2), (2.0, 99.5)),
+        ("contrast.limits", lambda e: e.switch.native.click(), (0.0, 255.0)),
     ],
 )
 def test_a_change_makes_new_settings(form, qtbot, path, change, expected):
@@ -62,37 +77,97 @@ def test_a_change_makes_new_settings(form, qtbot, path, change, expected):
     form.changed.connect(taken.append)
     change(form.editor(path))
     (settings,) = taken
-    value = settings
-    for name in path.split("."):
-        value = getattr(value, name)
-    assert value == expected
+    assert value_at(settings, path) == expected
+    assert form.editor(path).value == expected
     form.show_settings(SessionSettings())
     assert form.settings == SessionSettings()
+    assert form.editor(path).value == value_at(SessionSettings(), path)
     assert len(taken) == 1
+
+
+OTHERS = {
+    "prediction.seg_type": "instance",
+    "prediction.max_prompts": 3,
+    "prediction.labels_per_pass": MAX_LABELS_PER_PASS,
+    "prediction.batch": 12,
+    "prediction.precision": "float32",
+    "prediction.tiling.enabled": True,
+    "prediction.tiling.scale": 0.125,
+    "prediction.tiling.overlap": 0.5,
+    "propagation.direction": "backward",
+    "contrast.limits": (-0.0125, 3e7),
+    "contrast.percentiles": (0.0, 100.0),
+    "corrections_become_references": False,
+}
+
+
+def test_what_is_shown_is_what_is_read(form):
+    assert set(OTHERS) == set(form._editors)
+    settings = SessionSettings()
+    for path, value in OTHERS.items():
+        settings = with_value(settings, path, value)
+    form.changed.connect(lambda _: pytest.fail("Showing settings is no change."))
+    form.show_settings(settings)
+    assert {path: form.editor(path).value for path in OTHERS} == OTHERS
+    form.show_settings(SessionSettings())
+    assert form.editor("contrast.limits").value is None
 
 
 def test_what_is_refused_is_said_and_taken_back(form):
     said = []
     form.refused.connect(said.append)
-    low, _ = form.editor("contrast.percentiles").boxes
-    low.setValue(99.9)
+    low, _ = form.editor("contrast.percentiles")
+    low.native.setValue(99.9)
     assert "percentiles" in said[0]
-    assert low.value() == 0.5
+    assert low.value == 0.5
     assert form.settings == SessionSettings()
 
 
-def test_numbers_stay_within_what_is_accepted():
-    limits = accepted_limits(PredictionSettings(), "labels_per_pass", whole=True)
-    assert limits == (1, MAX_LABELS_PER_PASS)
-    assert accepted_limits(TilingSettings(), "overlap") == (0.0, 0.5)
-    assert accepted_limits(TilingSettings(), "scale")[0] == pytest.approx(0.01)
+def spins_of(editor):
+    edit = editor.edit if isinstance(editor, OptionalEdit) else editor
+    parts = list(edit) if isinstance(edit, TupleEdit) else [edit]
+    return [part for part in parts if isinstance(part, SpinBox | FloatSpinBox)]
 
 
-def test_tooltips_are_the_documentation():
-    about = documentation(PredictionSettings)
-    assert about["device"] == about["precision"]
-    assert about["batch"].startswith("How many pictures")
-    assert "Notes" not in " ".join(documentation(ContrastSettings).values())
+@pytest.mark.parametrize("kind", [SessionSettings, TuningSettings])
+def test_editors_go_as_far_as_the_limits(qtbot, kind):
+    form = SettingsForm(kind())
+    qtbot.addWidget(form)
+    for path, field in all_fields(kind).items():
+        if is_dataclass(field.kind.type):
+            continue
+        assert form.editor(path).value == field.default
+        numbers = field.kind.item or field.kind
+        for spin in spins_of(form.editor(path)):
+            for end, step in ((spin.min, -1), (spin.max, 1)):
+                assert numbers.accepts(end), path
+                beyond = end + step
+                is_limited = abs(end) < 10**6
+                assert numbers.accepts(beyond) != is_limited, path
+        if field.kind.choices:
+            assert form.editor(path).choices == field.kind.choices
+
+
+def test_a_number_is_taken_when_it_is_complete(form, qtbot):
+    form.show()
+    taken = []
+    form.changed.connect(taken.append)
+    spin = form.editor("prediction.max_prompts").native
+    spin.setFocus()
+    spin.selectAll()
+    QTest.keyClicks(spin, "12")
+    assert not taken
+    QTest.keyClick(spin, "\r")
+    assert [each.prediction.max_prompts for each in taken] == [12]
+
+
+def test_other_dataclasses_have_a_form(qtbot):
+    form = SettingsForm(Recipe(), skip=["image_sizes"])
+    qtbot.addWidget(form)
+    names = {each.name for each in fields(Recipe)} - {"image_sizes"}
+    assert set(form._editors) == names
+    form.editor("config").value = "tiny"
+    assert form.settings == Recipe(config="tiny")
 
 
 def test_preferences_come_back():
@@ -113,7 +188,9 @@ def test_preferences_come_back():
     [
         {"model": 3, "unknown": 1, "prediction": "none"},
         {"prediction": {"batch": "many", "device": "abacus", "max_prompts": -1}},
+        {"prediction": {"batch": 2.0, "tiling": {"scale": float("nan")}}},
         {"contrast": {"limits": [3, 1], "percentiles": None}},
+        {"contrast": {"limits": [[1], 2], "percentiles": [1, 2, 3]}},
         {"corrections_become_references": "yes"},
     ],
 )

@@ -1,0 +1,45 @@
+"""Write settings.md, which tells of every setting, from what the settings say.
+
+Run it after a setting was changed::
+
+    python.docs / write_settings.py
+"""
+
+from pathlib import Path
+
+from napari_seggpt.cli import arguments
+from napari_seggpt.fields import markdown_table
+from napari_seggpt.settings import SessionSettings, TuningSettings
+from napari_seggpt.training.recipe import Recipe
+
+PAGE = Path(__file__).with_name("settings.md")
+TOP = """# Settings
+
+Written by `.docs/write_settings.py` from `napari_seggpt/settings.py` and
+`napari_seggpt/training/recipe.py`, where the settings are told. The flag `--tiles` sets
+whether frames are cut into tiles, and their scale.
+"""
+SESSION_FLAGS = (
+    *arguments.MODEL,
+    *arguments.PREDICTION,
+    *arguments.RANGE,
+    *arguments.ORDER,
+)
+SECTIONS = {
+    "Labelling (`SessionSettings`)": (SessionSettings, SESSION_FLAGS),
+    "Tuning a prompt (`TuningSettings`)": (TuningSettings, arguments.TUNING),
+    "Training (`Recipe`)": (Recipe, ("steps",)),
+}
+
+
+def page() -> str:
+    """Return the page as Markdown."""
+    parts = [TOP]
+    for title, (kind, paths) in SECTIONS.items():
+        flags = {path: arguments.flag(kind, path) for path in paths}
+        parts.append(f"## {title}\n\n{markdown_table(kind, flags)}")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,196 @@
+"""label_stack(): some labelled frames of a stack in, labels of all its frames out."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from napari_seggpt.frames import DAMAGE, Frames, sample_frames
+from napari_seggpt.inference.predictor import Predictor
+from napari_seggpt.inference.propagation import UnreadableFrame, plan, predict_stack
+from napari_seggpt.inference.references import read_references
+from napari_seggpt.preprocessing import measure_limits
+from napari_seggpt.settings import SessionSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_seggpt.inference.predictor import Prediction
+    from napari_seggpt.settings import PropagationSettings
+
+    Labels = Mapping[int, NDArray[np.integer[Any]]]
+
+
+logger = logging.getLogger(__name__)
+
+
+class LabelsOutput(Frames, Protocol):
+    """Where labels go, a frame at a time, such as what `create_labels` returns."""
+
+    def write(self, index: int, labels: NDArray[Any], /) -> None:
+        """Write the labels (H, W) of a frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LabelledFrame:
+    """A frame whose labels were written.
+
+    Attributes
+    ----------
+    index : int
+        The frame.
+    prediction : Prediction or None
+        What was predicted; None of a reference, whose labels are written as they are.
+    done, total : int
+        How many frames are predicted by now, and in all.
+    """
+
+    index: int
+    prediction: Prediction | None
+    done: int
+    total: int
+
+
+def label_stack(
+    stack: Frames,
+    references: Labels,
+    output: LabelsOutput,
+    *,
+    predictor: Predictor | None = None,
+    settings: SessionSettings | None = None,
+    resume: bool = False,
+    skip_unreadable: bool = False,
+) -> Iterator[LabelledFrame | UnreadableFrame]:
+    """Label the frames of a stack from some that are labelled, as `predict` does.
+
+    References are written as they are, and no other frame is read or held before it is
+    needed: memory grows neither with the stack nor with the number of references.
+    Every frame is written as soon as it is predicted, so closing the generator early
+    leaves everything that was yielded.
+
+    Parameters
+    ----------
+    stack : Frames
+        The images.
+    references : mapping of int to NDArray
+        Labels (H, W) by frame; see `read_references`.
+    output : LabelsOutput
+        Where labels go; as many frames as the stack.
+    predictor : Predictor, optional
+        What predicts. By default it is made of the settings and of a bounded number of
+        the references.
+    settings : SessionSettings, optional
+        The range of frames, their order and memory; without a predictor also the
+        model, how it is used, and the contrast.
+    resume : bool
+        Whether frames with labels in the output stay as they are.
+    skip_unreadable : bool
+        Whether a frame that cannot be read is told of and left out, rather than
+        ending all.
+
+    Yields
+    ------
+    LabelledFrame or UnreadableFrame
+        Every frame that is written, references first, then predictions; and those that
+        were left out.
+
+    Raises
+    ------
+    FrameError
+        If a frame is no picture.
+    ValueError
+        If the output is of another length, there is no such frame, or no reference
+        shows a label.
+    StackError, OSError
+        If the output takes no such labels, or cannot be written.
+    """
+    settings = settings or SessionSettings()
+    _check(stack, references, output)
+    if predictor is None:
+        predictor = _make_predictor(stack, references, settings)
+    shown = {index: prompt.labels for index, prompt in predictor.references.items()}
+    given = references.keys() | shown.keys()
+    finished = labelled_frames(output) if resume else set()
+    kept = given | finished
+    chains = plan(len(stack), shown, settings.propagation, protected=kept)
+    total = sum(map(len, chains))
+    for index in sorted(given - finished):
+        labels = references[index] if index in references else shown[index]
+        output.write(index, labels)
+        yield LabelledFrame(index=index, prediction=None, done=0, total=total)
+    steps = predict_stack(
+        stack,
+        predictor,
+        settings=settings.propagation,
+        protected=kept,
+        skip_unreadable=skip_unreadable,
+    )
+    for done, step in enumerate(steps, start=1):
+        if isinstance(step, UnreadableFrame):
+            yield step
+            continue
+        output.write(step.index, step.prediction.labels)
+        yield LabelledFrame(
+            index=step.index, prediction=step.prediction, done=done, total=total
+        )
+
+
+def labelled_frames(labels: Frames) -> set[int]:
+    """Return the frames that have any label; each is read once.
+
+    A frame that is damaged counts as labelled: there may be a person's work in it.
+    """
+    return {index for index in range(len(labels)) if _is_labelled(labels, index)}
+
+
+def _is_labelled(labels: Frames, index: int) -> bool:
+    try:
+        return bool(labels[index].any())
+    except DAMAGE as error:
+        logger.warning("Frame %d of the output is left as it is: %s", index, error)
+        return True
+
+
+def frames_in_range(
+    length: int, references: Labels, settings: PropagationSettings
+) -> list[int]:
+    """Return the frames that a range means, without the references."""
+    stop = length if settings.stop is None else min(settings.stop, length)
+    frames = range(settings.start, stop, settings.step)
+    return [frame for frame in frames if frame not in references]
+
+
+def _check(stack: Frames, references: Labels, output: LabelsOutput) -> None:
+    if len(output) != len(stack):
+        raise ValueError(
+            f"Expected an output of {len(stack)} frames, got {len(output)}."
+        )
+    for index in references:
+        if not 0 <= index < len(stack):
+            raise ValueError(
+                f"Expected reference frames from 0 to {len(stack) - 1}, got {index}."
+            )
+
+
+def _make_predictor(
+    stack: Frames, references: Labels, settings: SessionSettings
+) -> Predictor:
+    """Make a predictor of so few references that they can be held in memory."""
+    from napari_seggpt.model.zoo import load_model
+
+    frames = frames_in_range(len(stack), references, settings.propagation)
+    prompts = read_references(
+        stack, references, frames or [0], max_prompts=settings.prediction.max_prompts
+    )
+    if not any(len(prompt.ids) for prompt in prompts):
+        raise ValueError("Expected references with at least one label, got none.")
+    return Predictor(
+        load_model(settings.model),
+        prompts,
+        settings=settings.prediction,
+        limits=measure_limits(sample_frames(stack), settings.contrast),
+    )

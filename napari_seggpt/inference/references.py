@@ -1,0 +1,130 @@
+"""Which labelled frames of a stack are shown to a model, so that memory is bounded."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_seggpt.frames import DAMAGE, evenly
+from napari_seggpt.prompts import Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_seggpt.frames import Frames
+
+logger = logging.getLogger(__name__)
+
+MAX_HELD = 32  # reference frames that are held in memory, if max_prompts is not more
+
+
+def choose_references(
+    references: Sequence[int],
+    frames: Sequence[int],
+    *,
+    max_prompts: int,
+    is_labelled: Callable[[int], bool],
+) -> list[int]:
+    """Choose so few references for some frames that they can be held in memory.
+
+    Parameters
+    ----------
+    references, frames : sequence of int
+        In ascending order; at least one frame.
+    max_prompts : int
+        How many references a frame is predicted from; so many are held in any case.
+    is_labelled : callable
+        Whether a reference shows a label; one that does is among them, if there is one.
+
+    Returns
+    -------
+    list of int
+        At most `MAX_HELD` or `max_prompts` references, in ascending order.
+    """
+    limit = max(MAX_HELD, max_prompts)
+    chosen = nearest_references(references, frames, limit)
+    if any(map(is_labelled, chosen)):
+        return chosen
+    labelled = [frame for frame in references if is_labelled(frame)]
+    if not labelled:
+        return chosen
+    near = nearest_references(references, frames, limit - 1)
+    return sorted({*near, *nearest_references(labelled, frames, 1)})
+
+
+def nearest_references(
+    references: Sequence[int], frames: Sequence[int], limit: int
+) -> list[int]:
+    """Choose at most so many references, those nearest to some frames.
+
+    Those among the frames and the next ones on both sides come first, evenly spread,
+    then those nearest to them.
+
+    Parameters
+    ----------
+    references, frames : sequence of int
+        In ascending order; at least one frame.
+    limit : int
+        At least 1.
+    """
+    if len(references) <= limit:
+        return list(references)
+    first, last = frames[0], frames[-1]
+    start = int(np.searchsorted(references, first))
+    stop = int(np.searchsorted(references, last, side="right"))
+    near = list(references[max(start - 1, 0) : stop + 1])
+    if len(near) > limit:
+        return evenly(near, limit)
+    far = sorted(
+        {*references} - {*near}, key=lambda r: first - r if r < first else r - last
+    )
+    return sorted(near + far[: limit - len(near)])
+
+
+def read_references(
+    stack: Frames,
+    references: Mapping[int, NDArray[np.integer[Any]]],
+    frames: Sequence[int],
+    *,
+    max_prompts: int,
+) -> list[Prompt]:
+    """Read a bounded number of the labelled frames of a stack, with their labels.
+
+    Parameters
+    ----------
+    stack : Frames
+        The images; only those of the chosen references are read.
+    references : mapping of int to NDArray
+        Labels (H, W) by frame. A mapping that reads labels when it is asked for them
+        keeps memory from growing with their number.
+    frames : sequence of int
+        What they are chosen for, in ascending order.
+    max_prompts : int
+        As of `choose_references`.
+
+    A reference whose image cannot be read is left out, with a warning.
+
+    Raises
+    ------
+    ValueError
+        If labels do not fit their image.
+    """
+    chosen = choose_references(
+        sorted(references),
+        frames,
+        max_prompts=max_prompts,
+        is_labelled=lambda frame: bool(references[frame].any()),
+    )
+    prompts = []
+    for frame in chosen:
+        try:
+            image = stack[frame]
+        except DAMAGE as error:
+            logger.warning("Reference %d is left out: %s", frame, error)
+            continue
+        prompts.append(Prompt(image=image, labels=references[frame], index=frame))
+    return prompts

@@ -1,0 +1,198 @@
+"""label_stack: references as they are, the rest predicted, written as it comes."""
+
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_seggpt.inference import labelling
+from napari_seggpt.inference.labelling import frames_in_range, label_stack
+from napari_seggpt.inference.references import MAX_HELD
+from napari_seggpt.io import LabelsWriter, create_labels
+from napari_seggpt.model import zoo
+from napari_seggpt.prompts import Prompt
+from napari_seggpt.settings import (
+    PredictionSettings,
+    PropagationSettings,
+    SessionSettings,
+)
+
+SHAPE = (6, 7)
+MakeArray = Callable[[int], np.ndarray]
+
+
+class Counted(Mapping[int, np.ndarray]):
+    """Frames that are made when they are asked for; counts how many are held."""
+
+    def __init__(self, frames: range, make: MakeArray) -> None:
+        self.frames, self.make = frames, make
+        self.held = self.most_held = 0
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        array = self.make(index)
+        self.held += 1
+        self.most_held = max(self.held, self.most_held)
+        weakref.finalize(array, self._let_go)
+        return array
+
+    def _let_go(self) -> None:
+        self.held -= 1
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.frames)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+def image(index: int) -> np.ndarray:
+    return np.full(SHAPE, index % 251, np.uint16)
+
+
+def labels(index: int) -> np.ndarray:
+    array = np.zeros(SHAPE, np.uint8)
+    array[1:3, 1:4] = 1 + index % 5
+    return array
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Iterator[LabelsWriter]:
+    with create_labels(
+        tmp_path / "out.tif", length=6, frame_shape=SHAPE, dtype=np.uint8
+    ) as writer:
+        yield writer
+
+
+@pytest.fixture
+def stack() -> list[np.ndarray]:
+    return [image(index) for index in range(6)]
+
+
+@pytest.fixture
+def builtin(monkeypatch: pytest.MonkeyPatch, predictor: Any) -> Any:
+    """The predictor that is made by default; it copies the nearest reference."""
+    monkeypatch.setattr(labelling, "Predictor", predictor)
+    monkeypatch.setattr(zoo, "load_model", lambda name: f"the {name} model")
+    return predictor
+
+
+def test_references_are_written_first_then_what_is_predicted(
+    stack: list[np.ndarray], output: LabelsWriter, builtin: Any
+) -> None:
+    steps = label_stack(stack, {1: labels(1), 4: labels(4)}, output)
+    seen = []
+    for step in steps:
+        seen.append((step.index, step.prediction is None, step.done, step.total))
+        written = labels(step.index) if step.prediction is None else output[step.index]
+        np.testing.assert_array_equal(output[step.index], written)
+        assert output[step.index].any()
+    references, predicted = seen[:2], seen[2:]
+    assert references == [(1, True, 0, 4), (4, True, 0, 4)]
+    assert [done for _, _, done, _ in predicted] == [1, 2, 3, 4]
+    assert {index for index, *_ in predicted} == {0, 2, 3, 5}
+    assert sorted(builtin.predicted) == [0, 2, 3, 5]
+
+
+def test_settings_say_how(
+    stack: list[np.ndarray], output: LabelsWriter, builtin: Any
+) -> None:
+    settings = SessionSettings(
+        model="mine",
+        prediction=PredictionSettings(batch=2),
+        propagation=PropagationSettings(stop=5, direction="forward"),
+    )
+    list(label_stack(stack, {2: labels(2)}, output, settings=settings))
+    assert sorted(builtin.predicted) == [3, 4]
+    (made,) = builtin.made
+    assert made.model == "the mine model"
+    assert made.settings == settings.prediction
+    assert made.limits is not None
+    assert not output[0].any()
+
+
+def test_a_predictor_may_be_given(
+    stack: list[np.ndarray], output: LabelsWriter, predictor: Any
+) -> None:
+    other = Prompt(image=image(9), labels=labels(2))
+    own = Prompt(image=stack[0], labels=labels(0), index=0)
+    given = predictor("model", [other, own])
+    steps = list(label_stack(stack, {3: labels(3)}, output, predictor=given))
+    assert [s.index for s in steps if s.prediction is None] == [0, 3]
+    assert sorted(predictor.predicted) == [1, 2, 4, 5]
+    assert len(predictor.made) == 1
+    np.testing.assert_array_equal(output[0], labels(0))
+    np.testing.assert_array_equal(output[3], labels(3))
+
+
+def test_what_was_yielded_stays_and_is_gone_on_with(
+    stack: list[np.ndarray], output: LabelsWriter, builtin: Any
+) -> None:
+    steps = label_stack(stack, {0: labels(0)}, output)
+    taken = [next(steps) for _ in range(3)]
+    steps.close()
+    assert [step.index for step in taken] == [0, 1, 2]
+    mine = np.full(SHAPE, 9, np.uint8)
+    for index in (0, 2, 5):  # a person goes on in the output
+        output.write(index, mine)
+    builtin.predicted.clear()
+    rest = list(label_stack(stack, {0: labels(0)}, output, resume=True))
+    assert [(step.index, step.done, step.total) for step in rest] == [
+        (3, 1, 2), (4, 2, 2),
+    ]  # fmt: skip
+    assert builtin.predicted == [3, 4]
+    for index in (0, 2, 5):
+        np.testing.assert_array_equal(output[index], mine)
+
+
+def test_without_resuming_what_is_there_is_written_over(
+    stack: list[np.ndarray], output: LabelsWriter, builtin: Any
+) -> None:
+    output.write(3, np.full(SHAPE, 9, np.uint8))
+    list(label_stack(stack, {0: labels(0)}, output))
+    assert output[3].max() == 1
+
+
+@pytest.mark.parametrize("every", [2, 4])
+def test_memory_does_not_grow_with_stack_and_references(
+    tmp_path: Path, builtin: Any, every: int
+) -> None:
+    length = 400
+    stack = Counted(range(length), image)
+    references = Counted(range(0, length, every), labels)
+    with create_labels(
+        tmp_path / "out.tif", length=length, frame_shape=SHAPE, dtype=np.uint8
+    ) as output:
+        for step in label_stack(stack, references, output):
+            assert step.total == length - len(references)
+        for index in range(0, length, every):
+            np.testing.assert_array_equal(output[index], labels(index))
+        assert all(output[index].any() for index in range(length))
+    assert references.most_held <= MAX_HELD + 2
+    assert stack.most_held <= MAX_HELD + PredictionSettings().batch + 10
+    (made,) = builtin.made
+    assert len(made.prompts) == MAX_HELD
+
+
+def test_what_cannot_be_labelled_is_refused_before_anything_is_written(
+    stack: list[np.ndarray], output: LabelsWriter, builtin: Any
+) -> None:
+    empty = np.zeros(SHAPE, np.uint8)
+    for references, message in (
+        ({6: labels(6)}, "Expected reference frames from 0 to 5, got 6"),
+        ({}, "Expected references with at least one label, got none"),
+        ({0: empty, 1: empty}, "Expected references with at least one label"),
+        ({0: np.ones((2, 2), int)}, "Expected labels of the image's shape"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            next(label_stack(stack, references, output))
+    with pytest.raises(ValueError, match="Expected an output of 5 frames, got 6"):
+        next(label_stack(stack[:5], {0: labels(0)}, output))
+    assert not any(output[index].any() for index in range(6))
+
+
+def test_frames_of_a_range_are_those_without_references() -> None:
+    settings = PropagationSettings(start=1, stop=99, step=2)
+    assert frames_in_range(8, {3: labels(3), 4: labels(4)}, settings) == [1, 5, 7]

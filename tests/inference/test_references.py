@@ -1,0 +1,107 @@
+"""Which references are held: so few, near the frames, and one with labels."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_seggpt.inference.references import (
+    MAX_HELD,
+    choose_references,
+    nearest_references,
+    read_references,
+)
+
+frames = st.sets(st.integers(0, 60), min_size=1).map(sorted)
+
+
+@given(references=frames, wanted=frames, limit=st.integers(1, 12))
+def test_so_many_references_at_most_the_nearest_among_them(
+    references: list[int], wanted: list[int], limit: int
+) -> None:
+    chosen = nearest_references(references, wanted, limit)
+    assert chosen == sorted(set(chosen))
+    assert set(chosen) <= set(references)
+    assert len(chosen) == min(limit, len(references))
+    first, last = wanted[0], wanted[-1]
+    near = {r for r in references if first <= r <= last}
+    near |= {max((r for r in references if r < first), default=references[0])}
+    near |= {min((r for r in references if r > last), default=references[-1])}
+    if len(near) <= limit:
+        distances = [max(first - r, r - last) for r in references if r not in chosen]
+        far = [max(first - r, r - last) for r in chosen if r not in near]
+        assert near <= set(chosen)
+        assert max(far, default=0) <= min(distances, default=99)
+
+
+def test_many_references_among_the_frames_are_spread_evenly() -> None:
+    chosen = nearest_references(range(0, 100, 2), range(100), 5)
+    gaps = np.diff(chosen)
+    assert chosen[0] == 0
+    assert chosen[-1] == 98
+    assert gaps.max() - gaps.min() <= 2
+
+
+@pytest.mark.parametrize("max_prompts", [8, MAX_HELD + 8])
+def test_so_many_are_held_as_a_frame_is_predicted_from(max_prompts: int) -> None:
+    chosen = choose_references(
+        range(200), range(200), max_prompts=max_prompts, is_labelled=lambda _: True
+    )
+    assert len(chosen) == max(MAX_HELD, max_prompts)
+
+
+def test_one_that_shows_a_label_is_always_held() -> None:
+    asked = []
+
+    def is_labelled(frame: int) -> bool:
+        asked.append(frame)
+        return frame == 151
+
+    chosen = choose_references(
+        range(200), range(20, 30), max_prompts=1, is_labelled=is_labelled
+    )
+    assert len(chosen) == MAX_HELD
+    assert 151 in chosen
+    assert set(range(20, 30)) <= set(chosen)
+    nothing = choose_references(
+        range(200), range(20, 30), max_prompts=1, is_labelled=lambda _: False
+    )
+    assert len(nothing) == MAX_HELD
+
+
+class Read(Mapping[int, np.ndarray]):
+    """Labels of frames that note when they are read."""
+
+    def __init__(self, frames: range) -> None:
+        self.frames, self.read = frames, []
+
+    def __getitem__(self, frame: int) -> np.ndarray:
+        self.read.append(frame)
+        return np.full((4, 5), frame % 3, np.uint8)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.frames)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+def test_only_what_is_chosen_is_read() -> None:
+    labels = Read(range(1, 999, 2))
+    images = [np.full((4, 5), frame % 200, np.uint8) for frame in range(999)]
+    prompts = read_references(images, labels, range(400, 420), max_prompts=4)
+    assert len(prompts) == MAX_HELD
+    assert len(labels.read) <= MAX_HELD + 5
+    for prompt in prompts:
+        assert prompt.index is not None
+        assert abs(prompt.index - 410) < 40
+        assert (prompt.image == prompt.index % 200).all()
+        assert (prompt.labels == prompt.index % 3).all()
+
+
+def test_labels_of_another_shape_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"Expected labels of the image's shape"):
+        read_references([np.zeros((4, 4))], {0: np.ones((5, 4), int)}, [0],
+                        max_prompts=1)  # fmt: skip
