@@ -7,7 +7,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_seggpt.cli.arguments import load_named_model, parsed
+from napari_seggpt.cli import arguments
+from napari_seggpt.cli.arguments import parsed
 from napari_seggpt.cli.console import say
 from napari_seggpt.cli.reading import Reading, add_reading, open_images
 
@@ -110,5 +111,5 @@ def _speed(name: str) -> str:
 
     if locate(name) is None:
         return "not on this computer yet"
-    seconds, device = seconds_a_frame(load_named_model(name))
+    seconds, device = seconds_a_frame(arguments.load_named_model(name))
     return f"{seconds:.2g} s a frame of {SIDE} x {SIDE} px with one prompt ({device})"

@@ -309,6 +309,7 @@ def _show(
             for step in steps:
                 if isinstance(step, UnreadableFrame):
                     frames.unreadable.append(step)
+                    total = max(total, len(predicted) + len(frames.unreadable))
                     continue
                 total = bar.total = step.total
                 if step.prediction is not None:

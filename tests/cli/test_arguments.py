@@ -151,7 +151,7 @@ def test_help_is_that_of_the_settings(capsys: pytest.CaptureFixture[str]) -> Non
             assert choice in shown
     assert "(a whole number from 0 to 16; default: 0)" in shown
     assert "(a whole number of 0 or more; default: none)" in shown
-    assert "(default: semantic)" in shown
+    assert "(default: auto)" in shown
 
 
 def test_what_was_parsed_becomes_a_frozen_value() -> None:

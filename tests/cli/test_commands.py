@@ -95,7 +95,7 @@ def test_a_mistake_of_ours_is_one_line_too(monkeypatch, capsys, error):
     def fail(args):
         raise error
 
-    monkeypatch.setattr(info_command, "_describe_installation", lambda: fail(None))
+    monkeypatch.setattr(info_command, "_describe_installation", lambda **_: fail(None))
     assert main(["info"]) == 70
     (line,) = capsys.readouterr().err.splitlines()
     assert "unexpected" in line

@@ -195,7 +195,7 @@ def test_flags_count_more_also_when_they_equal_the_default(
     assert made == [
         {
             "model": "builtin",
-            "prediction": PredictionSettings(tiling=tiling),
+            "prediction": PredictionSettings(seg_type="semantic", tiling=tiling),
             "limits": (1.0, 2.0),
             "propagation": PropagationSettings(stop=3),
         }

@@ -63,7 +63,7 @@ def test_a_type_has_its_editor(form, path, kind):
     ("path", "change", "expected"),
     [
         ("corrections_become_references", lambda e: e.native.click(), False),
-        ("prediction.seg_type", lambda e: e.native.setCurrentIndex(0), "instance"),
+        ("prediction.seg_type", lambda e: e.native.setCurrentIndex(1), "instance"),
         ("prediction.max_prompts", lambda e: e.native.setValue(3), 3),
         ("prediction.tiling.enabled", lambda e: e.native.click(), True),
         ("prediction.tiling.overlap", lambda e: e.native.setValue(0.4), 0.4),
