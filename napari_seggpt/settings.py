@@ -224,7 +224,8 @@ class TuningSettings:
         Learning rate of the colour tensors; 0 leaves them as they are.
     dice_weight : float
         What the soft Dice of the painted colours counts beside the smooth L1 loss of
-        training, which alone would give small classes up.
+        training, which alone would give small classes up. A network with a readout
+        does not paint; its own loss has a soft Dice.
     start : {"reference", "grid", "noise"}
         What the tensors start from: a real prompt each, all prompts in one grid, or
         noise (their colours then start from real prompts).
