@@ -52,10 +52,10 @@ def open_dock(viewer, models, predictor, qtbot):
 
 
 def settle(qtbot, dock):
-    bench = dock.workspace
+    workspace = dock.workspace
     qtbot.waitUntil(lambda: not dock.saved_sessions.is_busy, timeout=WAIT_MS)
     qtbot.waitUntil(
-        lambda: not (bench.active and bench.active.is_scanning), timeout=WAIT_MS
+        lambda: not (workspace.active and workspace.active.is_scanning), timeout=WAIT_MS
     )
 
 
