@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from napari_seggpt.frames import Frames
     from napari_seggpt.prompts import Prompt, TunedPrompt
-    from napari_seggpt.session.frames.frame_labels import FrameLabels
+    from napari_seggpt.session.frames.frame_labels import Checksum, FrameLabels
     from napari_seggpt.session.frames.status import FrameRecord
 
 MAX_PIXELS_READ_AT_ONCE = (
@@ -256,6 +256,7 @@ class Annotation:
         frame: int,
         records: Sequence[FrameRecord],
         labels: NDArray[np.integer[Any]] | None = None,
+        found: Checksum | None = None,
     ) -> bool:
         """Take what was known of a frame in an earlier session; see `FrameWriter`.
 
@@ -265,7 +266,7 @@ class Annotation:
             Whether the frame is now as it was; else it is protected as it is.
         """
         try:
-            return self._writer.restore(self._check(frame), records, labels)
+            return self._writer.restore(self._check(frame), records, labels, found)
         finally:
             self._publish()
 

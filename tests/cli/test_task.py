@@ -10,6 +10,7 @@ import tifffile
 from napari_seggpt.io import open_stack
 from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.frames.status import FrameRecord
+from napari_seggpt.session.store.contents import About
 from napari_seggpt.session.store.folder import SessionStore
 from napari_seggpt.session.store.signature import ImageSignature
 from napari_seggpt.session.store.state import SessionState
@@ -114,7 +115,7 @@ def test_of_a_session(run, stack):
         )
         store.write_frame(frame, labels[frame], record)
     settings = SessionSettings(prediction=PredictionSettings(max_prompts=4))
-    store.write_state(SessionState(settings=settings), {"classes": {"3": "square"}})
+    store.write_state(SessionState(settings=settings), About(classes={3: "square"}))
     store.close()
     code, out, _ = run("task", stack / "stack.tif.seggpt", "--output", stack / "t.zip")
     assert code == 0

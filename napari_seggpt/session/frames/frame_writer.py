@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.session.frames.frame_labels import NO_LABELS, checksum, keep_locked
-from napari_seggpt.session.frames.status import FrameRecord, is_found, seen, vouched_for
+from napari_seggpt.session.frames.status import (
+    UNKNOWN,
+    FrameRecord,
+    is_found,
+    seen,
+    vouched_for,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -13,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_seggpt.session.frames.frame_labels import FrameLabels
+    from napari_seggpt.session.frames.frame_labels import Checksum, FrameLabels
     from napari_seggpt.session.frames.records import FrameRecords
     from napari_seggpt.session.frames.undo import UndoStep
 
@@ -135,6 +141,7 @@ class FrameWriter:
         frame: int,
         records: Sequence[FrameRecord],
         labels: NDArray[np.integer[Any]] | None = None,
+        found: Checksum | None = None,
     ) -> bool:
         """Take what was known of a frame in an earlier session.
 
@@ -150,12 +157,30 @@ class FrameWriter:
             What may have been known last, the likeliest at the end.
         labels : NDArray, optional
             (H, W), the labels that were stored with the last record, if they were.
+        found : bytes, optional
+            Checksum of what a worker found in the frame. If that is what was stored,
+            and nobody has told of another change, the frame is not read again: nothing
+            is written, and before anything is, it will be read.
 
         Returns
         -------
         bool
             Whether the frame is as it was stored.
         """
+        present, last = self._records[frame], records[-1]
+        known = [record for record in records if record.checksum == found]
+        if known and (present == UNKNOWN or present.checksum == found):
+            if is_found(present):
+                self._records[frame] = known[-1]
+            return is_found(present)
+        return self._restore_read(frame, records, labels)
+
+    def _restore_read(
+        self,
+        frame: int,
+        records: Sequence[FrameRecord],
+        labels: NDArray[np.integer[Any]] | None,
+    ) -> bool:
         now = self.read(frame)
         present, last = self._records[frame], records[-1]
         if not is_found(present):

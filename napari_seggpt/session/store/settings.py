@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, get_type_hints
 
+from napari_seggpt.untrusted import as_type
+
 T = TypeVar("T")
 
 
@@ -27,25 +29,12 @@ def restored(default: T, found: dict[str, Any]) -> T:
             continue
         value = found[each.name]
         present = getattr(settings, each.name)
-        if is_dataclass(present):
-            value = restored(present, value if isinstance(value, dict) else {})
-        elif isinstance(value, list):
-            value = tuple(value)
-        elif not _is_kind(value, hints[each.name]):
-            continue
         try:
+            if is_dataclass(present):
+                value = restored(present, value if isinstance(value, dict) else {})
+            else:
+                value = as_type(value, hints[each.name])
             settings = replace(settings, **{each.name: value})
         except (TypeError, ValueError):
             continue
     return settings
-
-
-def _is_kind(value: object, hint: Any) -> bool:
-    """Whether a value could be of a plain type; others are left to validation."""
-    if hint is bool:
-        return isinstance(value, bool)
-    if hint in (int, float):
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is str:
-        return isinstance(value, str)
-    return True

@@ -24,15 +24,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tifffile
+from msgspec import Struct
 
 from napari_seggpt.files import whole_file
 from napari_seggpt.frames import sample_frames
 from napari_seggpt.preprocessing import measure_limits, to_rgb
 from napari_seggpt.prompts import Prompt, TunedPrompt
 from napari_seggpt.session.frames.frame_labels import compact
-from napari_seggpt.session.store.files import DAMAGED_FILE_ERRORS
+from napari_seggpt.session.store.errors import DAMAGED_FILE_ERRORS
 from napari_seggpt.session.store.settings import restored
 from napari_seggpt.settings import SessionSettings
+from napari_seggpt.untrusted import (
+    as_type,
+    check_fits_memory,
+    check_regular,
+    parse_json,
+    read_entry,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -46,6 +54,22 @@ if TYPE_CHECKING:
 
 FORMAT, VERSION = "napari-seggpt task", 1
 TASK_FILE, TUNED_FILE = "task.json", "tuned.safetensors"
+
+
+class ReferenceContent(Struct, frozen=True, kw_only=True):
+    """The files of a reference in the zip."""
+
+    image: str
+    labels: str
+
+
+class TaskContent(Struct, frozen=True, kw_only=True):
+    """What `task.json` holds, beside format and version."""
+
+    references: tuple[ReferenceContent, ...]
+    settings: dict[str, Any] = {}
+    classes: dict[int, str] = {}
+    tuned: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -125,13 +149,14 @@ class Task:
         OSError
             If it cannot be read.
         """
+        check_regular(path)
         if not zipfile.is_zipfile(path):
             raise ValueError(f"Expected a task file, got {path.name}.")
         try:
             with zipfile.ZipFile(path) as file:
-                content = json.loads(file.read(TASK_FILE))
-                _check_format(content, path)
-                return cls._read(file, content)
+                content = parse_json(read_entry(file, TASK_FILE), dict[str, Any])
+                _check_format(content)
+                return cls._read(file, as_type(content, TaskContent))
         except OSError:
             raise
         except DAMAGED_FILE_ERRORS as error:
@@ -140,19 +165,19 @@ class Task:
             ) from None
 
     @classmethod
-    def _read(cls, file: zipfile.ZipFile, content: dict[str, Any]) -> Self:
+    def _read(cls, file: zipfile.ZipFile, content: TaskContent) -> Self:
         prompts = [
             Prompt(
-                image=_array(file.read(names["image"])),
-                labels=_array(file.read(names["labels"])),
+                image=_array(read_entry(file, names.image)),
+                labels=_array(read_entry(file, names.labels)),
             )
-            for names in content["references"]
+            for names in content.references
         ]
         return cls(
             prompts=tuple(prompts),
-            classes={int(k): str(name) for k, name in content["classes"].items()},
-            settings=restored(SessionSettings(), content["settings"]),
-            tuned=_tuned(file, content["tuned"]),
+            classes=content.classes,
+            settings=restored(SessionSettings(), content.settings),
+            tuned=_tuned(file, content.tuned),
         )
 
 
@@ -183,16 +208,17 @@ def make_task(
 
 
 def _tuned(file: zipfile.ZipFile, name: str | None) -> TunedPrompt | None:
-    return None if name is None else TunedPrompt.from_bytes(file.read(name))
+    return None if name is None else TunedPrompt.from_bytes(read_entry(file, name))
 
 
-def _check_format(content: Any, path: Path) -> None:
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+def _check_format(content: dict[str, Any]) -> None:
+    if content.get("format") != FORMAT:
         raise ValueError("it is none of napari-seggpt")
     version = content.get("version")
     if version != VERSION:
         raise ValueError(
-            f"it is of version {version!r}, which this napari-seggpt does not know"
+            f"it is of version {str(version)[:20]}, which this napari-seggpt does not "
+            "know"
         )
 
 
@@ -204,4 +230,8 @@ def _tiff(array: NDArray[Any]) -> bytes:
 
 
 def _array(data: bytes) -> NDArray[Any]:
-    return np.asarray(tifffile.imread(io.BytesIO(data)))
+    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+        page = tiff.pages.first
+        num_bytes = page.size * (page.dtype.itemsize if page.dtype else 1)
+        check_fits_memory(num_bytes, "a reference")
+        return np.asarray(page.asarray())
