@@ -186,10 +186,10 @@ class Walk:
 
     def predict(self) -> None:
         """Predict one frame, then all; pause and go on."""
-        self.workspace.go_to(0)
+        self.workspace.active.navigation.go_to(0)
         self.click(self.dock.run_panel.frame_button)  # the reference: refused, in words
         self.shoot("refused")
-        self.workspace.go_to(12)
+        self.workspace.active.navigation.go_to(12)
         self.key("shift+s")
         self.wait(until=lambda: not self.workspace.is_busy)
         self.shoot("one-frame")

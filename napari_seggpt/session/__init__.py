@@ -1,12 +1,13 @@
 """The work on one stack: status of every frame, references, runs and their undo.
 
 It knows neither Qt nor napari, and loads torch only in a run. All of it is used on one
-thread, the window's, but for `Run.results` and `Session.scan`, which are for a worker.
+thread, the window's, but for `Run.results` and `LabelledFrames.scan`, which are for a
+worker.
 """
 
 from napari_seggpt.session.frames.frame_labels import FrameLabels, ScannedFrame
 from napari_seggpt.session.frames.status import PROTECTED, FrameStatus
-from napari_seggpt.session.references import Reference
+from napari_seggpt.session.references.reference import Reference
 from napari_seggpt.session.runs.advice import CheckedReference, misfit
 from napari_seggpt.session.runs.models import ModelCache
 from napari_seggpt.session.runs.planning import Scope

@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_seggpt.session.annotation import Annotation
     from napari_seggpt.session.frames.status import FrameRecord
+    from napari_seggpt.session.session import Session
     from napari_seggpt.session.store.contents import About
     from napari_seggpt.session.store.folder import SessionStore
     from napari_seggpt.session.store.state import SessionState
 
     Waiting = tuple[NDArray[np.integer[Any]], FrameRecord]
 
-COPYING_SECONDS = 0.008  # of copying frames, before the window is attended to
+COPYING_SECONDS = 0.008  # that frames are copied for before the window goes on
 MAX_WAITING_BYTES = 1 << 27  # of copies that wait to be written
-RETRY_SECONDS = 5.0  # after the disk was full, say
+RETRY_SECONDS = 5.0  # after a failure, such as a full disk
 CHECK_SECONDS = 2.0  # between looks at whether the folder is still there
 CLOSE_SECONDS = 30.0
 
@@ -37,7 +37,7 @@ class Autosave:
 
     Parameters
     ----------
-    session : Annotation
+    session : Session
         What is saved.
     about : callable
         Returns what the window knows, see `store`; called at each `save`.
@@ -56,7 +56,7 @@ class Autosave:
 
     def __init__(
         self,
-        session: Annotation,
+        session: Session,
         about: Callable[[], About],
         *,
         is_scanning: Callable[[], bool] = lambda: False,
@@ -73,7 +73,7 @@ class Autosave:
         self.error: str | None = None
         self.failing_since: float | None = None
         self.is_touched = False
-        session.records_changed.connect(self._on_records)
+        session.frames.records_changed.connect(self._on_records)
 
     @property
     def store(self) -> SessionStore | None:
@@ -102,14 +102,14 @@ class Autosave:
         self.end()
         self._store = store
         self._again_at, self._is_gone = 0.0, False
-        known = (f for f in self._session.known if f not in self._changed)
+        known = (f for f in self._session.frames.known if f not in self._changed)
         self._changed = {**dict.fromkeys(known), **self._changed}
         for frame, record in (stored or {}).items():
-            if self._session.record(frame) == record:
+            if self._session.frames.record(frame) == record:
                 self.skip(frame)
         if store.labels_path is not None:
             self._note_some()
-            self._session.before_write(self._announce)
+            self._session.frames.writer.before_write = self._announce
         self._state = ()
         self._writer = _Writer(store)
         self._save_state(self._writer)
@@ -145,7 +145,7 @@ class Autosave:
         while self._changed:
             frame = next(reversed(self._changed))
             try:
-                self._store.note(frame, self._session.record(frame))
+                self._store.note(frame, self._session.frames.record(frame))
             except OSError as error:
                 self._is_gone = not self._store.is_there
                 self._fail(str(error))
@@ -189,12 +189,12 @@ class Autosave:
 
     def _copy(self, frame: int, writer: _Writer) -> None:
         try:
-            labels = self._session.labels.read(frame)
+            labels = self._session.frames.writer.latest(frame)
         except (ValueError, IndexError) as error:  # the layer has other data by now
             self._fail(str(error))
             return
         del self._changed[frame]
-        writer.add(frame, labels, self._session.record(frame))
+        writer.add(frame, labels, self._session.frames.record(frame))
 
     def _save_state(self, writer: _Writer) -> None:
         """Have written what is known beside the frames, if it has changed."""
@@ -237,7 +237,7 @@ class Autosave:
 
     def abandon(self) -> None:
         """Save no more until `begin`, whatever waits to be written."""
-        self._session.before_write(None)
+        self._session.frames.writer.before_write = None
         if self._writer is not None:
             self._writer.stop()
             self._writer = None
@@ -247,7 +247,7 @@ class Autosave:
 
     def close(self) -> None:
         """Write what waits, and let go of the session."""
-        self._session.records_changed.disconnect(self._on_records)
+        self._session.frames.records_changed.disconnect(self._on_records)
         self.end()
 
 

@@ -1,22 +1,15 @@
-"""Session: the work on one stack; what the dock shows, and all that it may do."""
+"""Session: the work on one stack; it has frames, references and runs."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from psygnal import Signal
-
 from napari_seggpt.frames import evenly
-from napari_seggpt.session.annotation import Annotation
-from napari_seggpt.session.frames.confidence_maps import ConfidenceMaps
-from napari_seggpt.session.frames.frame_labels import NO_LABELS
-from napari_seggpt.session.frames.undo import UndoHistory, UndoStep
-from napari_seggpt.session.references import (
-    MAX_REFERENCES_IN_MEMORY,
-    PromptSource,
-    choose_references,
-)
+from napari_seggpt.session.frames.labelled_frames import LabelledFrames
+from napari_seggpt.session.references.reference import MAX_REFERENCES_IN_MEMORY
+from napari_seggpt.session.references.references import References
 from napari_seggpt.session.runs.advice import check_references, suggest_frame
 from napari_seggpt.session.runs.models import ModelCache
 from napari_seggpt.session.runs.planning import (
@@ -27,30 +20,28 @@ from napari_seggpt.session.runs.planning import (
 )
 from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
 from napari_seggpt.session.runs.prompt_tuning import NUM_COMPARED_FRAMES, PromptTuning
-from napari_seggpt.session.runs.run import Run
+from napari_seggpt.session.runs.runs import Runs
+from napari_seggpt.session.store.state import SessionState
 from napari_seggpt.session.store.task_file import Task, make_task
-from napari_seggpt.settings import TuningSettings
+from napari_seggpt.settings import SessionSettings, TuningSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from napari_seggpt.frames import Frames
     from napari_seggpt.session.frames.frame_labels import FrameLabels
+    from napari_seggpt.session.references.reference import PromptSource
     from napari_seggpt.session.runs.advice import CheckedReference
     from napari_seggpt.session.runs.planning import Scope
-    from napari_seggpt.session.runs.run import FrameResult
-    from napari_seggpt.settings import SessionSettings
+    from napari_seggpt.session.runs.run import Run
 
 
-class Session(Annotation):
+class Session:
     """The work on one stack: status of its frames, references, runs and their undo.
 
     A frame that a person labelled, corrected or approved is written by no run and no
-    undo. Every frame is read again right before it is written, so that this holds
-    even if nobody told the session of a stroke.
+    undo. Every frame is read again right before it is written, so that this holds even
+    if nobody told the session of a stroke.
 
     Parameters
     ----------
@@ -65,11 +56,18 @@ class Session(Annotation):
 
     Attributes
     ----------
-    runs_changed : Signal
-        A run began, ended or was undone.
-    """
+    frames : LabelledFrames
+        Labels and status of each frame, and a person's acts on them.
+    references : References
+        What the model is shown.
+    runs : Runs
+        The run that is on, and the undo of the last ones.
 
-    runs_changed = Signal()
+    Raises
+    ------
+    ValueError
+        If stack and labels have different numbers of frames.
+    """
 
     def __init__(
         self,
@@ -79,46 +77,119 @@ class Session(Annotation):
         *,
         models: ModelCache | None = None,
     ) -> None:
-        super().__init__(stack, labels, settings)
+        if len(labels) != len(stack):
+            raise ValueError(
+                f"Expected labels of all {len(stack)} frames, got {len(labels)} frames."
+            )
+        self.frames = LabelledFrames(labels)
+        self.references = References(self.frames)
+        self.runs = Runs(self.frames)
         self._predictors = PredictorCache(models or ModelCache())
-        self._history = UndoHistory()
-        self._maps = ConfidenceMaps()
-        self._run: Run | None = None
-        self._runs = 0
-        self._step = UndoStep()  # of the run that is on
+        self._stack = stack
+        self._num_stacks = 1  # how many stacks the session was given, one by one
+        self._settings = settings or SessionSettings()
+        self.references.examples_changed.connect(self._update_key)
+        self._update_key()
+
+    def __len__(self) -> int:
+        return len(self.frames)
 
     def close(self) -> None:
         """Stop the run that is on, and let go of predictor and undo; labels stay."""
-        self.finish()
-        self._history.close()
-        self._maps.close()
-        self._predictors = PredictorCache(
-            self._predictors.models
-        )  # a worker may still use the old
+        self.runs.close()
+        # A new one, because a worker may still use the old one.
+        self._predictors = PredictorCache(self._predictors.models)
 
-    # -- which frames, and what they are predicted from ----------------------------
+    # -- what predictions depend on ------------------------------------------------
+
+    @property
+    def stack(self) -> Frames:
+        """The images."""
+        return self._stack
+
+    def set_stack(self, stack: Frames) -> None:
+        """Show the model other images of the same frames: another channel or level.
+
+        What was predicted before becomes stale.
+
+        Raises
+        ------
+        ValueError
+            If the stack has another number of frames.
+        """
+        if len(stack) != len(self):
+            raise ValueError(f"Expected {len(self)} frames, got {len(stack)}.")
+        self._stack = stack
+        self._num_stacks += 1
+        self._update_key()
+
+    @property
+    def settings(self) -> SessionSettings:
+        """The model, and how it is used; runs that are on keep what they began with."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: SessionSettings) -> None:
+        self._settings = settings
+        self._update_key()
+
+    def _update_key(self) -> None:
+        """Note what predictions depend on, beside the reference frames."""
+        settings = self._settings
+        self.frames.writer.corrections_become_references = (
+            settings.corrections_become_references
+        )
+        # Where and how fast the network computes changes no prediction.
+        prediction = replace(
+            settings.prediction, device="auto", precision="auto", batch=1
+        )
+        memory = settings.propagation.memory
+        direction = settings.propagation.direction if memory else None
+        parts = (
+            settings.model, prediction, settings.contrast, memory, direction,
+            self._num_stacks, *self.references.digests,
+        )  # fmt: skip
+        self.frames.records.set_basis(hashlib.sha256(repr(parts).encode()).digest())
+        self.frames.publish()
+
+    # -- what is saved beside the frames -------------------------------------------
+
+    @property
+    def state(self) -> SessionState:
+        """What is known beside the frames."""
+        return SessionState(
+            settings=self._settings,
+            stacks=self._num_stacks,
+            locked=tuple(sorted(self.frames.locks.labels)),
+            examples=tuple(self.references.examples),
+            tuned=self.references.tuned,
+        )
+
+    def restore_state(self, state: SessionState) -> None:
+        """Take what was known, beside the frames, in an earlier session."""
+        self._settings = state.settings
+        self._num_stacks = max(self._num_stacks, state.stacks)
+        self.frames.locks.lock(*state.locked)
+        self.references.restore(state.examples, state.tuned)
+
+    # -- runs ----------------------------------------------------------------------
 
     def plan(self, scope: Scope, current: int) -> tuple[int, ...]:
         """Return the frames that a run would predict, in ascending order.
 
         Protected frames are never among them; predicted ones are predicted anew.
         """
-        settings = self._settings.propagation
+        settings, records = self._settings.propagation, self.frames.records
         frames: Iterable[int] = frames_in_scope(scope, current, len(self), settings)
         if scope == "stale":
-            wanted = {
-                f for f, r in self._records.predicted() if r.key != self._records.key
-            }
-            frames = [frame for frame in frames if frame in wanted]
-        free = (frame for frame in frames if not self._records[frame].is_protected)
+            stale = {f for f, r in records.predicted() if r.key != records.key}
+            frames = [frame for frame in frames if frame in stale]
+        free = (frame for frame in frames if not records[frame].is_protected)
         direction = direction_of(scope, settings)
-        return tuple(reachable(free, self._used_references(), direction))
-
-    def _used_references(self) -> list[int]:
-        return [f for f in self._records.references if self._records[f].is_enabled]
+        return tuple(reachable(free, self.references.used_frames, direction))
 
     def start(self, scope: Scope, current: int) -> Run:
-        """Begin a run; its results are made by a worker and handed to `commit`.
+        """Begin a run; its results are made by a worker and handed to `runs.commit`.
 
         Raises
         ------
@@ -126,68 +197,32 @@ class Session(Annotation):
             If a run is on, no reference with labels is switched on, or there is no
             frame to predict.
         """
-        if self._run is not None:
+        if self.runs.is_running:
             raise ValueError("Expected the last run to have ended; one is on.")
-        try:
-            sources = self._sources(self.plan(scope, current) or (current,))
-        finally:
-            self._publish()
+        sources = self._sources(self.plan(scope, current) or (current,))
+        # Planned again, as reading the sources may have shown that one is none.
         chosen = [source.frame for source in sources if source.frame is not None]
         direction = direction_of(scope, self._settings.propagation)
         frames = tuple(reachable(self.plan(scope, current), chosen, direction))
         if not frames:
-            raise ValueError(refusal(scope, current, self.status(current)))
+            raise ValueError(refusal(scope, current, self.frames.status(current)))
         request = self._request(sources)
-        self._runs += 1
-        self._step = UndoStep()
-        self._run = Run(
-            self._predictors,
-            request,
-            frames,
-            number=self._runs,
-            key=self._records.key,
-            direction=direction,
-        )
-        self.runs_changed.emit()
-        return self._run
+        return self.runs.begin(self._predictors, request, frames, direction)
 
-    def _request(self, sources: Sequence[PromptSource]) -> RunRequest:
+    def _sources(self, frames: tuple[int, ...]) -> list[PromptSource]:
+        limit = max(MAX_REFERENCES_IN_MEMORY, self._settings.prediction.max_prompts)
+        return self.references.sources(frames, limit)
+
+    def _request(
+        self, sources: Sequence[PromptSource], *, with_tuned: bool = True
+    ) -> RunRequest:
+        tuned = self.references.tuned if with_tuned else None
         return RunRequest(
             stack=self._stack,
             settings=self._settings,
             sources=tuple(sources),
-            tuned=() if self._tuned is None else (self._tuned,),
+            tuned=() if tuned is None else (tuned,),
         )
-
-    def _sources(self, frames: tuple[int, ...]) -> list[PromptSource]:
-        """Copy the examples that a run is to be shown."""
-        limit = max(MAX_REFERENCES_IN_MEMORY, self._settings.prediction.max_prompts)
-        sources = []
-        for frame in self._choose(frames, limit):
-            labels = self._writer.read(frame)
-            record = self._records[frame]
-            if record.is_used:
-                identity = (frame, record.checksum)
-                sources.append(
-                    PromptSource(identity=identity, frame=frame, labels=labels)
-                )
-        sources.extend(self._examples.sources)
-        if self._tuned is None and not any(source.labels.any() for source in sources):
-            raise ValueError(
-                "Expected a reference with labels, got none: paint on a frame, or "
-                "switch a reference on."
-            )
-        return sources
-
-    def _choose(self, frames: tuple[int, ...], limit: int) -> list[int]:
-        chosen = choose_references(self._used_references(), frames, limit)
-        if any(self._records[frame].checksum != NO_LABELS for frame in chosen):
-            return chosen
-        labelled = [
-            f for f in self._used_references() if self._records[f].checksum != NO_LABELS
-        ]
-        near = choose_references(self._used_references(), frames, limit - 1)
-        return sorted({*near, *choose_references(labelled, frames, 1)})
 
     # -- tuning --------------------------------------------------------------------
 
@@ -203,23 +238,25 @@ class Session(Annotation):
         ValueError
             If a run is on, or fewer than two references have labels.
         """
-        if self._run is not None:
-            raise ValueError("Expected the run to have ended before tuning.")
-        frames = tuple(self._used_references())
+        self.runs.check_free("tuning")
+        frames = tuple(self.references.used_frames)
         sources = [x for x in self._sources(frames or (0,)) if x.labels.any()]
         if len(sources) < 2:
             raise ValueError(
                 "Expected two or more references with labels to tune on, got "
                 f"{len(sources)}: paint or correct another frame."
             )
-        request = replace(self._request(sources), tuned=())
         return PromptTuning(
-            self._predictors, request, settings or TuningSettings(), class_names or {}
+            self._predictors,
+            self._request(sources, with_tuned=False),
+            settings or TuningSettings(),
+            class_names or {},
         )
 
     def frames_to_compare(self) -> list[int]:
         """Return frames that a tuned prompt is shown on: any that runs may write."""
-        free = [f for f in range(len(self)) if not self._records[f].is_protected]
+        records = self.frames.records
+        free = [f for f in range(len(self)) if not records[f].is_protected]
         return evenly(free, NUM_COMPARED_FRAMES)
 
     # -- advice --------------------------------------------------------------------
@@ -232,35 +269,29 @@ class Session(Annotation):
         ValueError
             If there are fewer than two, or a run is on.
         """
-        if self._run is not None:
-            raise ValueError("Expected the run to have ended before a check.")
+        self.runs.check_free("a check")
         if not len(self):
             raise ValueError("Expected a stack with frames, got none.")
-        try:
-            sources = self._sources((0, len(self) - 1))
-        finally:
-            self._publish()
+        sources = self._sources((0, len(self) - 1))
         if len(sources) < 2:
             raise ValueError(
                 "Expected 2 or more references in use to compare, got 1: label "
                 "another frame."
             )
-        request = replace(self._request(sources), tuned=())
+        request = self._request(sources, with_tuned=False)
         return check_references(self._predictors, request)
 
     def suggest_frame(self) -> Iterator[int | None]:
         """Find the frame whose labels would help most; the results are a worker's.
 
         That is the least certain one if all are predicted, else the one least like
-        those that a person vouches for. Yields None for each frame that is read,
-        of a sample, and the frame last; None if there is none.
+        those that a person vouches for. Yields None for each frame that is read, of a
+        sample, and the frame last; None if there is none.
         """
-        known = self.protected
-        is_predicted = len(known) + sum(1 for _ in self._records.predicted()) == len(
-            self
-        )
-        frame = self.least_certain()
-        if is_predicted and frame is not None:
+        known = self.frames.protected
+        num_predicted = sum(1 for _ in self.frames.records.predicted())
+        frame = self.frames.least_certain()
+        if len(known) + num_predicted == len(self) and frame is not None:
             return iter((frame,))
         return suggest_frame(self._stack, known)
 
@@ -272,113 +303,10 @@ class Session(Annotation):
         ValueError
             At once, if there is no reference with labels and no tuned prompt.
         """
-        sources = self._sources(tuple(self._used_references()) or (0,))
         return make_task(
             self._stack,
-            sources,
+            self._sources(tuple(self.references.used_frames) or (0,)),
             self._settings,
-            tuned=self._tuned,
+            tuned=self.references.tuned,
             classes=class_names or {},
         )
-
-    # -- a run ---------------------------------------------------------------------
-
-    @property
-    def run(self) -> Run | None:
-        """The run that is on."""
-        return self._run
-
-    @property
-    def is_running(self) -> bool:
-        """Whether a run is on."""
-        return self._run is not None
-
-    def commit(self, result: FrameResult) -> bool:
-        """Write what the run that is on has predicted for a frame.
-
-        Returns
-        -------
-        bool
-            Whether it was written: not if a person vouches for the frame by now, nor
-            if the run has ended.
-
-        Raises
-        ------
-        ValueError
-            If an id does not fit the type of the labels; nothing is written.
-        OSError
-            If what was there cannot be stored for undo; nothing is written.
-        """
-        run = self._run
-        if run is None or result.run != run.number or result.index not in run:
-            return False
-        try:
-            was_written = self._writer.write(
-                result.index,
-                result.labels,
-                self._step,
-                key=run.key,
-                confidence=result.confidence,
-            )
-            if was_written and result.confidence_map is not None:
-                written = self._records[result.index].checksum
-                self._maps.put(result.index, written, result.confidence_map)
-            return was_written
-        finally:
-            self._publish()
-
-    def confidence_map(self, frame: int) -> NDArray[np.uint8] | None:
-        """Return where a frame is how sure, while what a run wrote is there.
-
-        It is smaller than a large frame: see `inference.confidence.confidence_map`.
-        """
-        if self.confidence(frame) is None:
-            return None
-        return self._maps.get(frame, self._records[frame].checksum)
-
-    def finish(self) -> None:
-        """End the run, after its worker ended, was stopped or failed."""
-        if self._run is None:
-            return
-        self._run.stop()
-        self._run = None
-        self._history.add(self._step)
-        self.runs_changed.emit()
-
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is a run to undo, and none is on."""
-        return self._run is None and self._history.last is not None
-
-    def undo_run(self) -> tuple[int, ...]:
-        """Bring back labels and statuses as they were before the last run.
-
-        Returns
-        -------
-        tuple of int
-            The frames that were brought back. Those that a person changed or vouched
-            for since the run are left alone.
-        """
-        return tuple(self.undo_steps())
-
-    def undo_steps(self) -> Iterator[int]:
-        """Do as `undo_run`, a frame at a time, for long runs.
-
-        A generator for the same thread. Closed early, it leaves the rest of the run to
-        be undone later.
-        """
-        if self._run is not None:
-            raise ValueError("Expected the run to have ended before it is undone.")
-        step = self._history.last
-        if step is None:
-            return
-        while self._run is None and (frame := step.last) is not None:
-            try:
-                was_brought_back = self._writer.undo_frame(frame, step)
-            finally:
-                self._publish()
-            if not len(step):
-                self._history.remove(step)
-                self.runs_changed.emit()
-            if was_brought_back:
-                yield frame

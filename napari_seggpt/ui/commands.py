@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from napari.viewer import Viewer  # noqa: TC002 (napari looks it up to hand it over)
 
 from napari_seggpt.ui.dock import PLUGIN, SegGPTWidget
+from napari_seggpt.ui.work import actions
 
 if TYPE_CHECKING:
     from napari_seggpt.ui.work.workspace import Workspace
@@ -24,44 +25,44 @@ def _workspace(viewer: Viewer) -> Workspace:
 
 def predict_frame(viewer: Viewer) -> None:
     """Predict the current frame."""
-    _workspace(viewer).start("frame")
+    actions.start_run(_workspace(viewer), "frame")
 
 
 def propagate(viewer: Viewer) -> None:
     """Predict the frames that are chosen in the dock; during a run, pause or go on."""
-    _workspace(viewer).propagate()
+    actions.run_or_pause(_workspace(viewer))
 
 
 def update_stale(viewer: Viewer) -> None:
     """Predict the stale frames again."""
-    _workspace(viewer).start("stale")
+    actions.start_run(_workspace(viewer), "stale")
 
 
 def stop(viewer: Viewer) -> None:
     """End the run after the present frame."""
-    _workspace(viewer).stop()
+    actions.stop_run(_workspace(viewer))
 
 
 def undo_run(viewer: Viewer) -> None:
     """Undo the last run."""
-    _workspace(viewer).undo_run()
+    actions.undo_run(_workspace(viewer))
 
 
 def toggle_reference(viewer: Viewer) -> None:
     """Make the current frame a reference, or one no longer."""
-    _workspace(viewer).toggle_reference()
+    actions.toggle_reference(_workspace(viewer))
 
 
 def toggle_approval(viewer: Viewer) -> None:
     """Approve the current frame, or take that back."""
-    _workspace(viewer).toggle_approval()
+    actions.toggle_approval(_workspace(viewer))
 
 
 def next_to_review(viewer: Viewer) -> None:
     """Go to the next frame that nobody has looked at."""
-    _workspace(viewer).review(1)
+    actions.review_next(_workspace(viewer))
 
 
 def previous_to_review(viewer: Viewer) -> None:
     """Go to the frame before that nobody has looked at."""
-    _workspace(viewer).review(-1)
+    actions.review_previous(_workspace(viewer))

@@ -29,6 +29,7 @@ from napari_seggpt.ui.widgets.controls import FoldingSection
 from napari_seggpt.ui.widgets.hint_line import HintLine
 from napari_seggpt.ui.widgets.settings_form import SettingsForm
 from napari_seggpt.ui.widgets.style import style_sheet, tones
+from napari_seggpt.ui.work import actions
 from napari_seggpt.ui.work.hints import RESUME, message_to_show
 from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.preferences import Preferences
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 
     from napari_seggpt.session import ModelCache
     from napari_seggpt.settings import SessionSettings
+    from napari_seggpt.ui.panels.panel import Panel
+    from napari_seggpt.ui.work.layer_session import LayerSession
+    from napari_seggpt.ui.work.workspace import Connections
 
 PLUGIN = "napari-seggpt"
 HINT_MS = 50
@@ -87,14 +91,14 @@ class SegGPTWidget(QWidget):
         self.form = SettingsForm(self.workspace.settings, skip=ELSEWHERE)
         self.advanced_panel = FoldingSection("Advanced")
         self.advanced_panel.rows.addWidget(self.form)
-        self._sections = (
+        self._panels: tuple[Panel, ...] = (
             self.data_panel,
             self.references_panel,
             self.run_panel,
             self.review_panel,
             self.tune_panel,
-            self.advanced_panel,
         )
+        self._sections = (*self._panels, self.advanced_panel)
         self._hint_timer = QTimer()
         self._hint_timer.setSingleShot(True)
         self._hint_timer.setInterval(HINT_MS)
@@ -102,7 +106,7 @@ class SegGPTWidget(QWidget):
         self._labels_keys: KeyBindings | None = None
         self._was_running = False
         self._is_docked = False
-        self._end = _End()
+        self._cleanup = _Cleanup()
         self._lay_out()
         self._connect()
         self._restore_folds()
@@ -115,7 +119,7 @@ class SegGPTWidget(QWidget):
     def of(cls, viewer: Viewer) -> SegGPTWidget | None:
         """Return the dock that is open in a viewer, if there is one."""
         wanted = unwrapped(viewer)
-        docks = (dock for dock in cls._open if not dock._end.has_come)
+        docks = (dock for dock in cls._open if not dock._cleanup.is_done)
         return next((d for d in docks if unwrapped(d.viewer) is wanted), None)
 
     # -- building ------------------------------------------------------------------
@@ -155,15 +159,12 @@ class SegGPTWidget(QWidget):
         for signal in (
             workspace.choice_changed,
             workspace.active_changed,
-            workspace.statuses_changed,
-            workspace.references_changed,
-            workspace.runs_changed,
             workspace.message_changed,
             self.saved_sessions.changed,
         ):
             signal.connect(self._hint_later)
+        workspace.follow(self._connections)
         workspace.active_changed.connect(self._bind_labels_keys)
-        workspace.runs_changed.connect(self._on_runs)
         workspace.settings_changed.connect(self._show_settings)
         self.form.changed.connect(self._on_form)
         self.form.refused.connect(self._on_refused)
@@ -179,15 +180,19 @@ class SegGPTWidget(QWidget):
             (self.viewer.events.theme, self._on_theme),
         ):
             event.connect(slot)
-            self._end.add(partial(event.disconnect, slot))
-        self._end.add(self._hint_timer.stop)
-        self._end.add(self.run_panel.model_rows.close_jobs)
-        self._end.add(self.references_panel.examples.close_job)
-        self._end.add(self.references_panel.advice.close)
-        self._end.add(self.review_panel.uncertainty.close)
-        self._end.add(self.saved_sessions.close)
-        self._end.add(workspace.close)
-        self.destroyed.connect(self._end)  # the viewer was closed
+            self._cleanup.add(partial(event.disconnect, slot))
+        self._cleanup.add(self._hint_timer.stop)
+        for panel in self._panels:
+            self._cleanup.add(panel.release)
+        self._cleanup.add(self.saved_sessions.close)
+        self._cleanup.add(workspace.close)
+        self.destroyed.connect(self._cleanup)  # the viewer was closed
+
+    def _connections(self, active: LayerSession) -> Connections:
+        yield active.session.frames.statuses_changed, self._hint_later
+        yield active.session.references.changed, self._hint_later
+        yield active.runs.changed, self._on_runs
+        yield active.tuning.changed, self._hint_later
 
     def _restore_folds(self) -> None:
         folds = self.preferences.load_folds()
@@ -203,21 +208,21 @@ class SegGPTWidget(QWidget):
     @property
     def actions_by_key(self) -> dict[str, Callable[[], object]]:
         """What the keys do, by their names in `KEYS`."""
-        workspace = self.workspace
-        return {
-            "frame": lambda: workspace.start("frame"),
-            "propagate": workspace.propagate,
-            "reference": workspace.toggle_reference,
-            "approve": workspace.toggle_approval,
-            "next": lambda: workspace.review(1),
-            "previous": lambda: workspace.review(-1),
-            "undo": workspace.undo_run,
+        acts: dict[str, Callable[[Workspace], object]] = {
+            "frame": lambda workspace: actions.start_run(workspace, "frame"),
+            "propagate": actions.run_or_pause,
+            "reference": actions.toggle_reference,
+            "approve": actions.toggle_approval,
+            "next": actions.review_next,
+            "previous": actions.review_previous,
+            "undo": actions.undo_run,
         }
+        return {key: partial(act, self.workspace) for key, act in acts.items()}
 
     def _bind_keys(self) -> None:
         keys = KeyBindings(unwrapped(self.viewer), self.actions_by_key)
-        self._end.add(keys.release)
-        self._end.add(self._release_labels_keys)
+        self._cleanup.add(keys.release)
+        self._cleanup.add(self._release_labels_keys)
         for name, action in self.actions_by_key.items():
             shortcut = QShortcut(QKeySequence(KEYS[name]), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -291,6 +296,7 @@ class SegGPTWidget(QWidget):
 
     def _on_runs(self) -> None:
         """Bring the frames into view when a run begins, their buttons at its end."""
+        self._hint_later()
         was_running, self._was_running = self._was_running, self.workspace.is_running
         if was_running != self._was_running and self.review_panel.is_open:
             QTimer.singleShot(0, self._show_review)
@@ -318,14 +324,9 @@ class SegGPTWidget(QWidget):
     def _on_theme(self, event: object = None) -> None:
         colors = tones(self.viewer.theme)
         self.setStyleSheet(style_sheet(colors))
-        for part in (
-            self.hint_line,
-            self.references_panel,
-            self.run_panel.model_rows,
-            self.review_panel,
-            self.tune_panel,
-        ):
-            part.set_tones(colors)
+        self.hint_line.set_tones(colors)
+        for panel in self._panels:
+            panel.set_tones(colors)
         self._show_hint()
 
     # -- the end -------------------------------------------------------------------
@@ -346,24 +347,24 @@ class SegGPTWidget(QWidget):
 
     def release(self) -> None:
         """End what is on, and let go of viewer, layers and keys; labels stay."""
-        self._end()
+        self._cleanup()
 
 
-class _End:
-    """What is to be done once at the end, whichever way the dock comes to it."""
+class _Cleanup:
+    """What is done once when the dock is closed, in whichever way that happens."""
 
     def __init__(self) -> None:
-        self.has_come = False
+        self.is_done = False
         self._acts: list[Callable[[], object]] = []
 
     def add(self, act: Callable[[], object]) -> None:
-        """Do something else, too."""
+        """Have something else done at the end, after what was added before."""
         self._acts.append(act)
 
     def __call__(self, _: object = None) -> None:
-        """Do it, unless it was done."""
+        """Do all of it, unless it was done."""
         acts, self._acts = self._acts, []
-        self.has_come = True
+        self.is_done = True
         for act in acts:
-            with suppress(RuntimeError):  # Qt was faster, as when napari quits
+            with suppress(RuntimeError):  # Qt has deleted the widget before
                 act()

@@ -76,7 +76,7 @@ def make_session(predictor: type, models: ModelCache) -> Iterator[MakeSession]:
             stack = np.broadcast_to(frames, (len(data), *data.shape[1:]))
         labels = ArrayLabels(data)
         session = Session(stack, labels, settings, models=models)
-        labels.on_write = lambda frame: session.labels_changed([frame])
+        labels.on_write = lambda frame: session.frames.labels_changed([frame])
         sessions.append(session)
         return session
 
@@ -108,8 +108,8 @@ def label() -> Callable[..., None]:
     """Label a frame as a person does, who is seen doing it."""
 
     def act(session: Session, frame: int, labels: Any) -> None:
-        session.labels.data[frame] = labels
-        session.labels_changed([frame])
+        session.frames.labels.data[frame] = labels
+        session.frames.labels_changed([frame])
 
     return act
 
@@ -124,11 +124,11 @@ def predict() -> Callable[..., list[int]]:
         run = session.start(scope, current)
         written = []
         for result in run.results():
-            if session.commit(result):
+            if session.runs.commit(result):
                 written.append(result.index)
             if count is not None and len(written) >= count:
                 break
-        session.finish()
+        session.runs.finish()
         return written
 
     return act
@@ -141,7 +141,7 @@ def make_result() -> MakeResult:
     def make(
         session: Session, frame: int, labels: np.ndarray, confidence: float = 0.5
     ) -> FrameResult:
-        number = session.run.number if session.run is not None else 0
+        number = session.runs.current.number if session.runs.current is not None else 0
         return FrameResult(
             run=number, index=frame, labels=labels, confidence=confidence
         )

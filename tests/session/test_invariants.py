@@ -237,7 +237,7 @@ class Work(RuleBasedStateMachine):
             corrections_become_references=becomes_reference
         )
         self.session = self.make_session(data, settings=self.model.settings)
-        self.labels: Any = self.session.labels
+        self.labels: Any = self.session.frames.labels
         self.data = data
         self.take_data()
         self.results: list[FrameResult] = []
@@ -253,27 +253,27 @@ class Work(RuleBasedStateMachine):
         """Show what a window would, which is told of changes and looks at no more."""
         session = self.session
         self.shown = [self.view(frame) for frame in range(LENGTH)]
-        self.shown_references = session.references
-        self.shown_undo = session.can_undo
-        self.shown_locks = session.locked_labels
+        self.shown_references = session.references.all
+        self.shown_undo = session.runs.can_undo
+        self.shown_locks = session.frames.locks.labels
 
         def show(changed: tuple[int, ...]) -> None:
             for frame in changed:
                 self.shown[frame] = self.view(frame)
 
-        session.statuses_changed.connect(show)
-        session.references_changed.connect(
-            lambda: setattr(self, "shown_references", session.references)
+        session.frames.statuses_changed.connect(show)
+        session.references.changed.connect(
+            lambda: setattr(self, "shown_references", session.references.all)
         )
-        session.runs_changed.connect(
-            lambda: setattr(self, "shown_undo", session.can_undo)
+        session.runs.changed.connect(
+            lambda: setattr(self, "shown_undo", session.runs.can_undo)
         )
-        session.locks_changed.connect(
-            lambda: setattr(self, "shown_locks", session.locked_labels)
+        session.frames.locks.changed.connect(
+            lambda: setattr(self, "shown_locks", session.frames.locks.labels)
         )
 
     def view(self, frame: int) -> tuple[FrameStatus, float | None]:
-        return self.session.status(frame), self.session.confidence(frame)
+        return self.session.frames.status(frame), self.session.frames.confidence(frame)
 
     def take_data(self) -> None:
         """Somebody has written into the labels."""
@@ -313,22 +313,22 @@ class Work(RuleBasedStateMachine):
     def others_wrote(self, frame: int, told: bool) -> None:
         self.take_data()
         if told:
-            self.session.labels_changed([frame])
+            self.session.frames.labels_changed([frame])
             self.model.look(frame)
 
     @rule()
     def any_may_have_changed(self) -> None:
-        self.session.labels_changed(None)
+        self.session.frames.labels_changed(None)
         for frame in range(LENGTH):
             self.model.look(frame)
 
     @rule(frame=frames, picture=pictures)
     def scan_while_somebody_paints(self, frame: int, picture: np.ndarray) -> None:
-        found = list(self.session.scan())
+        found = list(self.session.frames.scan())
         scanned = [facts.now for facts in self.model.frames]
         self.data[frame] = picture
         self.take_data()
-        self.session.take_scan(*found)
+        self.session.frames.take_scan(*found)
         for index, content in enumerate(scanned):
             if content != self.model.frames[index].seen:
                 self.model.look(index)
@@ -337,13 +337,13 @@ class Work(RuleBasedStateMachine):
 
     @rule(frame=frames)
     def add_reference(self, frame: int) -> None:
-        self.session.add_reference(frame)
+        self.session.references.add(frame)
         facts = self.model.look(frame)
         facts.reference = facts.asked = facts.enabled = True
 
     @rule(frame=frames)
     def remove_reference(self, frame: int) -> None:
-        self.session.remove_reference(frame)
+        self.session.references.remove(frame)
         facts = self.model.look(frame)
         if not facts.reference:
             return
@@ -356,20 +356,22 @@ class Work(RuleBasedStateMachine):
     @rule(frame=frames, enabled=st.booleans())
     def switch_reference(self, frame: int, enabled: bool) -> None:
         if self.model.look(frame).reference:
-            self.session.set_reference_enabled(frame, enabled)
+            self.session.references.set_enabled(frame, enabled)
             self.model.frames[frame].enabled = enabled
         else:
             with pytest.raises(ValueError, match="Expected a reference frame"):
-                self.session.set_reference_enabled(frame, enabled)
+                self.session.references.set_enabled(frame, enabled)
 
     @rule(frame=frames, approved=st.booleans())
     def approve(self, frame: int, approved: bool) -> None:
-        (self.session.approve if approved else self.session.unapprove)(frame)
+        (self.session.frames.approve if approved else self.session.frames.unapprove)(
+            frame
+        )
         self.model.look(frame).approved = approved
 
     @rule(frame=frames)
     def release(self, frame: int) -> None:
-        self.session.release(frame)
+        self.session.frames.release(frame)
         facts = self.model.look(frame)
         facts.write(facts.now)
         if facts.now == BLANK:
@@ -378,10 +380,10 @@ class Work(RuleBasedStateMachine):
     @rule(label=st.integers(1, 3), locked=st.booleans())
     def lock(self, label: int, locked: bool) -> None:
         if locked:
-            self.session.lock_label(label)
+            self.session.frames.locks.lock(label)
             self.model.locked.add(label)
         else:
-            self.session.unlock_label(label)
+            self.session.frames.locks.unlock(label)
             self.model.locked.discard(label)
 
     @rule(name=names, picture=pictures)
@@ -389,20 +391,20 @@ class Work(RuleBasedStateMachine):
         prompt = Prompt(image=np.full((SIDE, SIDE), 7, np.uint8), labels=picture)
         if name in self.model.examples or not picture.any():
             with pytest.raises(ValueError, match=r"Expected (a name|labels)"):
-                self.session.add_prompt(prompt, name)
+                self.session.references.add_example(prompt, name)
         else:
-            self.session.add_prompt(prompt, name)
+            self.session.references.add_example(prompt, name)
             self.model.examples[name] = (picture.tobytes(), True)
 
     @rule(name=names)
     def remove_example(self, name: str) -> None:
         if self.model.examples.pop(name, None) is not None:
-            self.session.remove_prompt(name)
+            self.session.references.remove_example(name)
 
     @rule(name=names, enabled=st.booleans())
     def switch_example(self, name: str, enabled: bool) -> None:
         if name in self.model.examples:
-            self.session.set_prompt_enabled(name, enabled)
+            self.session.references.set_example_enabled(name, enabled)
             self.model.examples[name] = (self.model.examples[name][0], enabled)
 
     @rule(
@@ -482,14 +484,14 @@ class Work(RuleBasedStateMachine):
         with self.session_writes():
             facts = self.model.frames[result.index]
             if not is_meant or self.model.look(result.index).is_protected:
-                assert not self.session.commit(result)
+                assert not self.session.runs.commit(result)
             elif fails:
                 self.labels.error = OSError("the disk is full")
                 with pytest.raises(OSError, match="the disk is full"):
-                    self.session.commit(result)
+                    self.session.runs.commit(result)
                 self.labels.error = None
             else:
-                assert self.session.commit(result)
+                assert self.session.runs.commit(result)
                 new = result.labels.astype(np.uint8).tobytes()
                 new = merged(facts.now, new, self.model.locked)
                 first, _ = self.step.get(result.index, (replace(facts), b""))
@@ -505,7 +507,7 @@ class Work(RuleBasedStateMachine):
                 assert next(self.run_results, None) is None
             if self.step:
                 self.model.steps.append(self.step)
-        self.session.finish()
+        self.session.runs.finish()
         self.run = None
 
     @rule(
@@ -559,7 +561,7 @@ class Work(RuleBasedStateMachine):
         """Undo the last run, or only so many frames of it."""
         if self.run is not None:
             with pytest.raises(ValueError, match="Expected the run to have ended"):
-                self.session.undo_run()
+                self.session.runs.undo()
             return
         expected: list[int] = []
         if self.model.steps:
@@ -577,9 +579,9 @@ class Work(RuleBasedStateMachine):
 
     def undo(self, count: int | None, expected: list[int]) -> None:
         if count is None:
-            assert self.session.undo_run() == tuple(expected)
+            assert self.session.runs.undo() == tuple(expected)
             return
-        undoing = self.session.undo_steps()
+        undoing = self.session.runs.undo_steps()
         assert list(islice(undoing, count)) == expected
         undoing.close()
 
@@ -593,17 +595,17 @@ class Work(RuleBasedStateMachine):
         assert contents == [facts.now for facts in model.frames]
         assert self.labels.written == []  # but in a commit or undo
         statuses = model.statuses
-        assert list(session.statuses) == statuses
-        assert session.protected == model.protected
+        assert list(session.frames.statuses) == statuses
+        assert session.frames.protected == model.protected
         views = [(status, model.confidence(f)) for f, status in enumerate(statuses)]
         assert [self.view(frame) for frame in range(LENGTH)] == views
         assert self.shown == views
-        assert session.locked_labels == self.shown_locks == model.locked
+        assert session.frames.locks.labels == self.shown_locks == model.locked
         self.references_are_as_expected()
         self.plans_are_as_expected()
         is_undoable = self.run is None and bool(model.steps)
-        assert session.can_undo == self.shown_undo == is_undoable
-        assert session.run is self.run
+        assert session.runs.can_undo == self.shown_undo == is_undoable
+        assert session.runs.current is self.run
 
     def references_are_as_expected(self) -> None:
         expected: list[tuple[object, ...]] = [
@@ -615,7 +617,7 @@ class Work(RuleBasedStateMachine):
             (None, is_enabled, True, name)
             for name, (_, is_enabled) in self.model.examples.items()
         ]
-        for references in (self.session.references, self.shown_references):
+        for references in (self.session.references.all, self.shown_references):
             shown = [(r.frame, r.enabled, r.is_labelled, r.name) for r in references]
             assert shown == expected
 
@@ -630,19 +632,19 @@ class Work(RuleBasedStateMachine):
         )
         after = next((f for f in to_review if f > self.current), None)
         before = next((f for f in reversed(to_review) if f < self.current), None)
-        assert self.session.next_to_review(self.current) == after
-        assert self.session.next_to_review(self.current, -1) == before
+        assert self.session.frames.next_to_review(self.current) == after
+        assert self.session.frames.next_to_review(self.current, -1) == before
         known = [(self.model.confidence(frame), frame) for frame in to_review]
         known = [(value, frame) for value, frame in known if value is not None]
         worst = min(known)[1] if known else None
-        assert self.session.least_certain() == worst
+        assert self.session.frames.least_certain() == worst
 
     def teardown(self) -> None:
         if hasattr(self, "shown"):
             self.session.close()
             before = self.data.copy()
             for result in self.results:  # a worker may be late
-                assert not self.session.commit(result)
+                assert not self.session.runs.commit(result)
             assert self.labels.written == []
             assert_array_equal(self.data, before)
 

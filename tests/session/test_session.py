@@ -10,7 +10,8 @@ import pytest
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.session import FrameStatus, ModelCache, Session
 from napari_seggpt.session import session as session_module
-from napari_seggpt.session.frames.undo import UNDO_RUNS, UndoStep
+from napari_seggpt.session.frames.array_file import ArrayFile
+from napari_seggpt.session.frames.undo import UNDO_RUNS
 from napari_seggpt.settings import PropagationSettings, SessionSettings
 
 EMPTY, REFERENCE, PREDICTED, STALE, CORRECTED, APPROVED = FrameStatus
@@ -25,8 +26,8 @@ def labelled(session: Session, blob: Any, label: Any) -> Session:
 
 def state(session: Session) -> tuple[Any, ...]:
     """Return all labels and statuses."""
-    confidences = [session.confidence(frame) for frame in range(len(session))]
-    return session.labels.data.tolist(), session.statuses, confidences
+    confidences = [session.frames.confidence(frame) for frame in range(len(session))]
+    return session.frames.labels.data.tolist(), session.frames.statuses, confidences
 
 
 # -- starting --------------------------------------------------------------------------
@@ -36,12 +37,12 @@ def test_a_run_needs_a_reference_with_labels(session: Session) -> None:
     for _ in range(2):
         with pytest.raises(ValueError, match="a reference with labels, got none"):
             session.start("all", 0)
-        session.add_reference(3)  # without labels
-    assert not session.is_running
+        session.references.add(3)  # without labels
+    assert not session.runs.is_running
 
 
 def test_a_reference_that_is_switched_off_is_none(labelled: Session) -> None:
-    labelled.set_reference_enabled(2, False)
+    labelled.references.set_enabled(2, False)
     with pytest.raises(ValueError, match="a reference with labels, got none"):
         labelled.start("all", 0)
 
@@ -54,18 +55,18 @@ def test_a_run_needs_a_frame_to_predict(labelled: Session) -> None:
     ]:
         with pytest.raises(ValueError, match=reason):
             labelled.start(scope, frame)
-    assert not labelled.is_running
+    assert not labelled.runs.is_running
 
 
 def test_one_run_at_a_time(labelled: Session) -> None:
     told: list[bool] = []
-    labelled.runs_changed.connect(lambda: told.append(labelled.is_running))
+    labelled.runs.changed.connect(lambda: told.append(labelled.runs.is_running))
     run = labelled.start("all", 0)
-    assert labelled.run is run
+    assert labelled.runs.current is run
     with pytest.raises(ValueError, match="one is on"):
         labelled.start("all", 0)
-    labelled.finish()
-    labelled.finish()
+    labelled.runs.finish()
+    labelled.runs.finish()
     assert told == [True, False]
     assert labelled.start("all", 0).number == run.number + 1
 
@@ -98,7 +99,7 @@ def test_a_run_sees_the_references_as_they_were_when_it_was_started(
     labelled: Session, blob: Any, label: Any, predictor: Any
 ) -> None:
     prompt = Prompt(image=np.zeros((8, 8), np.uint8), labels=blob(4))
-    labelled.add_prompt(prompt, "mine")
+    labelled.references.add_example(prompt, "mine")
     run = labelled.start("frame", 0)
     label(labelled, 2, blob(9))
     list(run.results())
@@ -109,17 +110,17 @@ def test_a_run_sees_the_references_as_they_were_when_it_was_started(
 def test_a_reference_that_changed_unheard_is_noticed_at_the_start(
     labelled: Session, blob: Any, predict: Any
 ) -> None:
-    labelled.labels.data[2] = blob(5)
+    labelled.frames.labels.data[2] = blob(5)
     assert predict(labelled, "frame", 0) == [0]
-    assert labelled.labels.data[0].max() == 5
-    assert labelled.status(0) is PREDICTED
+    assert labelled.frames.labels.data[0].max() == 5
+    assert labelled.frames.status(0) is PREDICTED
 
 
 def test_examples_alone_reach_every_frame(
     session: Session, blob: Any, predict: Any
 ) -> None:
     prompt = Prompt(image=np.zeros((8, 8), np.uint8), labels=blob(4))
-    session.add_prompt(prompt, "mine")
+    session.references.add_example(prompt, "mine")
     assert predict(session) == [0, 1, 2, 3, 4, 5]
 
 
@@ -130,7 +131,7 @@ def test_only_so_many_references_are_held(
     monkeypatch.setattr(session_module, "MAX_REFERENCES_IN_MEMORY", 3)
     session = make_session(length=40, settings=SessionSettings())
     for frame in range(30):
-        session.add_reference(frame)
+        session.references.add(frame)
     label(session, 0, blob())  # the only one with labels
     list(session.start("frame", 35).results())
     indices = sorted(predictor.made[0].references)
@@ -149,13 +150,15 @@ def test_results_are_written_one_by_one(labelled: Session, blob: Any) -> None:
         assert result.labels.dtype == np.uint8
         assert result.seconds >= 0
         assert result.confidence_map is not None
-        assert labelled.commit(result)
-        assert (labelled.labels.data[result.index] == blob()).all()
-        assert labelled.status(result.index) is PREDICTED
-        assert labelled.confidence(result.index) == pytest.approx(result.confidence)
-        assert labelled.statuses.count(PREDICTED) == done
-    labelled.finish()
-    assert labelled.statuses == (*(PREDICTED,) * 2, REFERENCE, *(PREDICTED,) * 3)
+        assert labelled.runs.commit(result)
+        assert (labelled.frames.labels.data[result.index] == blob()).all()
+        assert labelled.frames.status(result.index) is PREDICTED
+        assert labelled.frames.confidence(result.index) == pytest.approx(
+            result.confidence
+        )
+        assert labelled.frames.statuses.count(PREDICTED) == done
+    labelled.runs.finish()
+    assert labelled.frames.statuses == (*(PREDICTED,) * 2, REFERENCE, *(PREDICTED,) * 3)
 
 
 def test_a_frame_that_is_painted_while_it_is_predicted_is_left_alone(
@@ -164,63 +167,66 @@ def test_a_frame_that_is_painted_while_it_is_predicted_is_left_alone(
     run = labelled.start("all", 0)
     results = list(run.results())
     label(labelled, 3, blob(7))
-    labelled.labels.data[4] = blob(8)  # nobody is told
-    labelled.approve(5)
-    assert [r.index for r in results if labelled.commit(r)] == [1, 0]
-    assert (labelled.labels.data[3] == blob(7)).all()
-    assert (labelled.labels.data[4] == blob(8)).all()
-    assert labelled.statuses[3:] == (REFERENCE, REFERENCE, APPROVED)
-    assert labelled.status(0) is STALE  # 3 and 4 are references by now
+    labelled.frames.labels.data[4] = blob(8)  # nobody is told
+    labelled.frames.approve(5)
+    assert [r.index for r in results if labelled.runs.commit(r)] == [1, 0]
+    assert (labelled.frames.labels.data[3] == blob(7)).all()
+    assert (labelled.frames.labels.data[4] == blob(8)).all()
+    assert labelled.frames.statuses[3:] == (REFERENCE, REFERENCE, APPROVED)
+    assert labelled.frames.status(0) is STALE  # 3 and 4 are references by now
 
 
 def test_what_comes_after_a_reference_has_changed_is_stale(
     labelled: Session, blob: Any, label: Any
 ) -> None:
     first, second, *_ = labelled.start("all", 0).results()
-    labelled.commit(first)
+    labelled.runs.commit(first)
     label(labelled, 2, blob(2))
-    labelled.commit(second)
-    labelled.finish()
-    assert {labelled.status(first.index), labelled.status(second.index)} == {STALE}
+    labelled.runs.commit(second)
+    labelled.runs.finish()
+    assert {
+        labelled.frames.status(first.index),
+        labelled.frames.status(second.index),
+    } == {STALE}
 
 
 def test_a_late_result_is_dropped(labelled: Session, predict: Any) -> None:
     old = list(labelled.start("all", 0).results())
-    labelled.finish()
-    assert not labelled.commit(old[0])
+    labelled.runs.finish()
+    assert not labelled.runs.commit(old[0])
     labelled.start("all", 0)
-    assert not labelled.commit(old[0])  # of the run before
-    labelled.finish()
-    assert labelled.labels.written == []
-    assert not labelled.can_undo
+    assert not labelled.runs.commit(old[0])  # of the run before
+    labelled.runs.finish()
+    assert labelled.frames.labels.written == []
+    assert not labelled.runs.can_undo
 
 
 def test_a_result_for_a_frame_that_was_not_asked_for_is_dropped(
     labelled: Session, blob: Any, make_result: Any
 ) -> None:
     labelled.start("frame", 0)
-    assert not labelled.commit(make_result(labelled, 1, blob(3)))
-    assert labelled.labels.written == []
+    assert not labelled.runs.commit(make_result(labelled, 1, blob(3)))
+    assert labelled.frames.labels.written == []
 
 
 def test_who_is_told_of_the_sessions_own_write_does_not_take_it_for_a_persons(
     labelled: Session, predict: Any
 ) -> None:
     told: list[int] = []
-    labelled.labels.on_write = lambda frame: (
+    labelled.frames.labels.on_write = lambda frame: (
         told.append(frame),
-        labelled.labels_changed([frame]),
-        labelled.labels_changed(None),
+        labelled.frames.labels_changed([frame]),
+        labelled.frames.labels_changed(None),
     )
     shown: list[FrameStatus] = []
-    labelled.statuses_changed.connect(
-        lambda frames: shown.extend(labelled.status(frame) for frame in frames)
+    labelled.frames.statuses_changed.connect(
+        lambda frames: shown.extend(labelled.frames.status(frame) for frame in frames)
     )
     predict(labelled)
     assert told == [1, 0, 3, 4, 5]
-    assert labelled.statuses.count(PREDICTED) == 5
-    labelled.undo_run()
-    assert labelled.statuses.count(EMPTY) == 5
+    assert labelled.frames.statuses.count(PREDICTED) == 5
+    labelled.runs.undo()
+    assert labelled.frames.statuses.count(EMPTY) == 5
     assert shown == [PREDICTED] * 5 + [EMPTY] * 5  # nothing else in between
 
 
@@ -233,19 +239,19 @@ def test_a_write_that_fails_changes_nothing(
     with monkeypatch.context() as patch:
         error = OSError("the disk is full")
         if what == "labels":
-            patch.setattr(labelled.labels, "error", error)
+            patch.setattr(labelled.frames.labels, "error", error)
         else:
 
-            def fail(self: UndoStep, labels: object, *_: object) -> None:
+            def fail(*_: object) -> None:
                 raise error
 
-            patch.setattr(UndoStep, "_save", fail)
+            patch.setattr(ArrayFile, "write", fail)
         with pytest.raises(OSError, match="the disk is full"):
-            labelled.commit(first)
+            labelled.runs.commit(first)
     assert state(labelled) == before
-    assert labelled.commit(second)
-    labelled.finish()
-    assert labelled.undo_run() == (second.index,)
+    assert labelled.runs.commit(second)
+    labelled.runs.finish()
+    assert labelled.runs.undo() == (second.index,)
     assert state(labelled) == before
 
 
@@ -255,9 +261,9 @@ def test_ids_that_do_not_fit_are_refused(
     before = state(labelled)
     labelled.start("all", 0)
     with pytest.raises(ValueError, match="ids that fit"):
-        labelled.commit(make_result(labelled, 1, blob().astype(int) * 300))
+        labelled.runs.commit(make_result(labelled, 1, blob().astype(int) * 300))
     with pytest.raises(ValueError, match=r"shape \(8, 8\), got \(4, 8\)"):
-        labelled.commit(make_result(labelled, 1, blob()[:4]))
+        labelled.runs.commit(make_result(labelled, 1, blob()[:4]))
     assert state(labelled) == before
 
 
@@ -265,15 +271,17 @@ def test_locked_labels_keep_their_pixels(
     make_session: Any, blob: Any, make_result: Any
 ) -> None:
     session = make_session()
-    session.add_prompt(Prompt(image=np.zeros((8, 8)), labels=blob(1)), "mine")
+    session.references.add_example(
+        Prompt(image=np.zeros((8, 8)), labels=blob(1)), "mine"
+    )
     old, new = blob(3, at=0), blob(3, at=2) + blob(4, at=6, size=1)
     session.start("all", 0)
-    session.commit(make_result(session, 1, old))
-    session.lock_label(3)
-    session.commit(make_result(session, 1, new))
+    session.runs.commit(make_result(session, 1, old))
+    session.frames.locks.lock(3)
+    session.runs.commit(make_result(session, 1, new))
     expected = np.where(old == 3, 3, np.where(new == 3, 0, new))
-    assert (session.labels.data[1] == expected).all()
-    assert session.status(1) is PREDICTED
+    assert (session.frames.labels.data[1] == expected).all()
+    assert session.frames.status(1) is PREDICTED
 
 
 # -- a run, in its worker --------------------------------------------------------------
@@ -286,14 +294,14 @@ def test_a_run_that_is_stopped_ends_after_the_present_frame(labelled: Session) -
     run.stop()
     assert run.is_stopped
     assert list(results) == []
-    assert list(labelled.run.results() if labelled.run else []) == []
+    assert list(labelled.runs.current.results() if labelled.runs.current else []) == []
 
 
 def test_finishing_stops_the_worker(labelled: Session) -> None:
     run = labelled.start("all", 0)
     results = run.results()
     next(results)
-    labelled.finish()
+    labelled.runs.finish()
     assert list(results) == []
 
 
@@ -304,11 +312,11 @@ def test_an_error_ends_a_run_and_keeps_what_was_predicted(
     labelled.settings = SessionSettings(propagation=PropagationSettings(memory=1))
     results = labelled.start("all", 0).results()
     for _ in range(3):
-        labelled.commit(next(results))
+        labelled.runs.commit(next(results))
     with pytest.raises(RuntimeError, match="the network broke"):
         next(results)
-    labelled.finish()
-    assert labelled.statuses.count(PREDICTED) == 3
+    labelled.runs.finish()
+    assert labelled.frames.statuses.count(PREDICTED) == 3
     assert labelled.plan("all", 0) == (0, 1, 3, 4, 5)
 
 
@@ -378,15 +386,15 @@ def test_undo_brings_back_labels_and_statuses_exactly(
     label(labelled, 5, blob(6))
     states.append(state(labelled))
     predict(labelled)
-    assert labelled.can_undo
-    assert set(labelled.undo_run()) == {0, 1, 3, 4}
+    assert labelled.runs.can_undo
+    assert set(labelled.runs.undo()) == {0, 1, 3, 4}
     assert state(labelled) == states.pop()
     label(labelled, 5, 0)
     assert state(labelled) == states.pop()
-    labelled.undo_run()
+    labelled.runs.undo()
     assert state(labelled) == states.pop()
-    assert not labelled.can_undo
-    assert labelled.undo_run() == ()
+    assert not labelled.runs.can_undo
+    assert labelled.runs.undo() == ()
 
 
 def test_undo_leaves_what_a_person_did_since(
@@ -394,17 +402,17 @@ def test_undo_leaves_what_a_person_did_since(
 ) -> None:
     predict(labelled)
     label(labelled, 0, blob(6))
-    labelled.labels.data[1] = blob(7)  # nobody is told
-    labelled.approve(3)
+    labelled.frames.labels.data[1] = blob(7)  # nobody is told
+    labelled.frames.approve(3)
     label(labelled, 4, blob(8))
     label(labelled, 4, blob())  # undone by hand
-    assert set(labelled.undo_run()) == {4, 5}
-    assert labelled.statuses == (
+    assert set(labelled.runs.undo()) == {4, 5}
+    assert labelled.frames.statuses == (
         CORRECTED, CORRECTED, REFERENCE, APPROVED, EMPTY, EMPTY,
     )  # fmt: skip
-    assert (labelled.labels.data[0] == blob(6)).all()
-    assert (labelled.labels.data[1] == blob(7)).all()
-    assert (labelled.labels.data[3] == blob()).all()
+    assert (labelled.frames.labels.data[0] == blob(6)).all()
+    assert (labelled.frames.labels.data[1] == blob(7)).all()
+    assert (labelled.frames.labels.data[3] == blob()).all()
 
 
 def test_undo_leaves_labels_that_are_locked_by_now(
@@ -412,36 +420,36 @@ def test_undo_leaves_labels_that_are_locked_by_now(
 ) -> None:
     both = blob(3, at=0, size=2) + blob(4)
     labelled.start("all", 0)
-    labelled.commit(make_result(labelled, 0, both))
-    labelled.commit(make_result(labelled, 1, blob(4)))
-    labelled.finish()
-    labelled.lock_label(3)
-    assert set(labelled.undo_run()) == {0, 1}
-    assert (labelled.labels.data[0] == blob(3, at=0, size=2)).all()
-    assert labelled.statuses[:2] == (STALE, EMPTY)
+    labelled.runs.commit(make_result(labelled, 0, both))
+    labelled.runs.commit(make_result(labelled, 1, blob(4)))
+    labelled.runs.finish()
+    labelled.frames.locks.lock(3)
+    assert set(labelled.runs.undo()) == {0, 1}
+    assert (labelled.frames.labels.data[0] == blob(3, at=0, size=2)).all()
+    assert labelled.frames.statuses[:2] == (STALE, EMPTY)
 
 
 def test_undo_waits_for_the_run_to_end(labelled: Session) -> None:
     run = labelled.start("all", 0)
-    labelled.commit(next(run.results()))
-    assert not labelled.can_undo
+    labelled.runs.commit(next(run.results()))
+    assert not labelled.runs.can_undo
     with pytest.raises(ValueError, match="Expected the run to have ended"):
-        labelled.undo_run()
-    labelled.finish()
-    assert labelled.can_undo
+        labelled.runs.undo()
+    labelled.runs.finish()
+    assert labelled.runs.can_undo
 
 
 def test_undo_can_be_left_off_and_goes_on(labelled: Session, predict: Any) -> None:
     before = state(labelled)
     written = predict(labelled)
     told: list[bool] = []
-    labelled.runs_changed.connect(lambda: told.append(labelled.can_undo))
-    steps = labelled.undo_steps()
+    labelled.runs.changed.connect(lambda: told.append(labelled.runs.can_undo))
+    steps = labelled.runs.undo_steps()
     assert [next(steps), next(steps)] == written[:2:-1]
     steps.close()
-    assert labelled.can_undo
+    assert labelled.runs.can_undo
     assert told == []
-    assert labelled.undo_run() == tuple(written[2::-1])
+    assert labelled.runs.undo() == tuple(written[2::-1])
     assert state(labelled) == before
     assert told == [False]
 
@@ -451,11 +459,11 @@ def test_an_undo_that_is_left_off_at_its_end_hides_no_other(
 ) -> None:
     predict(labelled, "frame", 0)
     predict(labelled, "frame", 1)
-    steps = labelled.undo_steps()
+    steps = labelled.runs.undo_steps()
     assert next(steps) == 1
     steps.close()
-    assert labelled.undo_run() == (0,)
-    assert not labelled.can_undo
+    assert labelled.runs.undo() == (0,)
+    assert not labelled.runs.can_undo
 
 
 def test_a_frame_that_cannot_be_brought_back_is_tried_again(
@@ -463,12 +471,12 @@ def test_a_frame_that_cannot_be_brought_back_is_tried_again(
 ) -> None:
     before = state(labelled)
     predict(labelled)
-    monkeypatch.setattr(labelled.labels, "error", OSError("the disk is full"))
+    monkeypatch.setattr(labelled.frames.labels, "error", OSError("the disk is full"))
     with pytest.raises(OSError, match="the disk is full"):
-        labelled.undo_run()
-    assert labelled.statuses.count(PREDICTED) == 5
-    monkeypatch.setattr(labelled.labels, "error", None)
-    assert len(labelled.undo_run()) == 5
+        labelled.runs.undo()
+    assert labelled.frames.statuses.count(PREDICTED) == 5
+    monkeypatch.setattr(labelled.frames.labels, "error", None)
+    assert len(labelled.runs.undo()) == 5
     assert state(labelled) == before
 
 
@@ -476,11 +484,11 @@ def test_so_many_runs_can_be_undone(labelled: Session, predict: Any) -> None:
     for _ in range(UNDO_RUNS + 2):
         predict(labelled, "frame", 0)
     count = 0
-    while labelled.can_undo:
-        assert labelled.undo_run() == (0,)
+    while labelled.runs.can_undo:
+        assert labelled.runs.undo() == (0,)
         count += 1
     assert count == UNDO_RUNS
-    assert labelled.status(0) is PREDICTED  # by the runs before
+    assert labelled.frames.status(0) is PREDICTED  # by the runs before
 
 
 # -- the end ---------------------------------------------------------------------------
@@ -493,14 +501,14 @@ def test_closing_keeps_labels_and_drops_the_rest(
     run = labelled.start("all", 0)
     results = run.results()
     first, second = next(results), next(results)
-    labelled.commit(first)
-    before = labelled.labels.data.copy()
+    labelled.runs.commit(first)
+    before = labelled.frames.labels.data.copy()
     labelled.close()
     assert run.is_stopped
-    assert not labelled.commit(second)
+    assert not labelled.runs.commit(second)
     assert list(results) == []
-    assert not labelled.can_undo
-    assert (labelled.labels.data == before).all()
+    assert not labelled.runs.can_undo
+    assert (labelled.frames.labels.data == before).all()
     labelled.close()
 
 

@@ -6,6 +6,7 @@ from qtpy.QtCore import Qt
 
 from napari_seggpt.session import FrameStatus
 from napari_seggpt.ui.dock import SegGPTWidget
+from napari_seggpt.ui.work import actions
 
 WAIT_MS = 120_000  # a busy machine is slow, not wrong
 LAST = 4  # frame of the range that is predicted
@@ -41,7 +42,7 @@ def wait_for_end(qtbot, dock):
 
 
 def statuses(dock):
-    return [dock.workspace.session.status(frame) for frame in range(LAST + 1)]
+    return [dock.workspace.session.frames.status(frame) for frame in range(LAST + 1)]
 
 
 def test_paint_run_correct_update_undo_approve(dock, qtbot):
@@ -53,7 +54,7 @@ def test_paint_run_correct_update_undo_approve(dock, qtbot):
     assert overlap(layer.data[1], reference) > 0.6  # cells move little in a frame
     predicted = layer.data[: LAST + 1].copy()
 
-    dock.workspace.go_to(2)
+    actions.go_to(dock.workspace, 2)
     layer.brush_size = 12
     layer.paint((2, 20, 20), 1)
     corrected = layer.data[2].copy()
@@ -71,7 +72,7 @@ def test_paint_run_correct_update_undo_approve(dock, qtbot):
     np.testing.assert_array_equal(layer.data[: LAST + 1], predicted)
     assert statuses(dock)[1:4] == wanted
 
-    dock.workspace.go_to(3)
+    actions.go_to(dock.workspace, 3)
     click(qtbot, dock.review_panel.approve_button)
     assert statuses(dock)[3] is FrameStatus.APPROVED
     np.testing.assert_array_equal(layer.data[0], reference)

@@ -58,10 +58,13 @@ def test_the_widget_opens_from_the_plugins_menu(viewer):
 def test_a_command_opens_the_dock_and_acts(viewer, qtbot):
     commands.toggle_approval(viewer)
     dock = SegGPTWidget.of(viewer)
-    assert dock.workspace.session.status(dock.workspace.current) is FrameStatus.APPROVED
+    assert (
+        dock.workspace.session.frames.status(dock.workspace.current)
+        is FrameStatus.APPROVED
+    )
     commands.toggle_approval(viewer)
     commands.toggle_reference(viewer)
-    assert len(dock.workspace.session.references) == 1
+    assert len(dock.workspace.session.references.all) == 1
     commands.propagate(viewer)  # the only reference has no labels
     qtbot.waitUntil(lambda: "no" in dock.hint_line.text, timeout=WAIT_MS)
     for act in (
@@ -82,4 +85,7 @@ def test_napari_runs_the_commands(viewer, manifest):
         pytest.skip("the plugin is not installed")
     app.commands.execute_command("napari-seggpt.approve").result()
     dock = SegGPTWidget.of(viewer)
-    assert dock.workspace.session.status(dock.workspace.current) is FrameStatus.APPROVED
+    assert (
+        dock.workspace.session.frames.status(dock.workspace.current)
+        is FrameStatus.APPROVED
+    )

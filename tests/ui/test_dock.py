@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt, QTimer
 
 from napari_seggpt.session import FrameStatus
 from napari_seggpt.ui.dock import SegGPTWidget
+from napari_seggpt.ui.work import actions
 
 LENGTH, SIDE = 12, 24
 WAIT_MS = 20_000  # a busy machine is slow, not wrong
@@ -74,7 +75,7 @@ def hint(qtbot, dock):
 
 
 def statuses(dock):
-    return list(dock.workspace.session.statuses)
+    return list(dock.workspace.session.frames.statuses)
 
 
 def paint(dock, frame, label=2):
@@ -98,7 +99,7 @@ def test_from_a_sample_to_a_stack_that_is_approved(viewer, open_dock, qtbot):
     assert set(statuses(dock)[1:]) == {FrameStatus.PREDICTED}
     assert "Look through" in hint(qtbot, dock)
     first, seen = dock.workspace.current + 1, []
-    while dock.workspace.session.next_to_review(-1) is not None:
+    while dock.workspace.session.frames.next_to_review(-1) is not None:
         click(qtbot, dock.review_panel.next_button)
         seen.append(dock.workspace.current)
         click(qtbot, dock.review_panel.approve_button)
@@ -110,7 +111,7 @@ def test_from_a_sample_to_a_stack_that_is_approved(viewer, open_dock, qtbot):
 
 def test_a_correction_makes_the_others_stale_until_they_are_updated(dock, qtbot):
     run_to_end(qtbot, dock)
-    dock.workspace.go_to(8)
+    actions.go_to(dock.workspace, 8)
     paint(dock, 8)
     qtbot.waitUntil(lambda: statuses(dock)[8] is FrameStatus.CORRECTED, timeout=WAIT_MS)
     assert statuses(dock).count(FrameStatus.STALE) == LENGTH - 2
@@ -335,16 +336,16 @@ def test_references_are_ticked_removed_and_gone_to(dock, qtbot):
     thumbnails = dock.references_panel.thumbnails
     session = dock.workspace.session
     qtbot.waitUntil(lambda: thumbnails.keys() == [3], timeout=WAIT_MS)
-    dock.workspace.go_to(0)
+    actions.go_to(dock.workspace, 0)
     thumbnails.chosen.emit(3)
     assert dock.workspace.current == 3
     thumbnails.item(0).setCheckState(Qt.CheckState.Unchecked)
-    assert not session.references[0].enabled
+    assert not session.references.all[0].enabled
     assert "Tick" in hint(qtbot, dock)
     thumbnails.item(0).setCheckState(Qt.CheckState.Checked)
     click(qtbot, dock.references_panel.toggle_button)
     qtbot.waitUntil(lambda: thumbnails.keys() == [], timeout=WAIT_MS)
-    assert session.status(3) is FrameStatus.CORRECTED
+    assert session.frames.status(3) is FrameStatus.CORRECTED
     click(qtbot, dock.references_panel.toggle_button)
     qtbot.waitUntil(lambda: thumbnails.keys() == [3], timeout=WAIT_MS)
 
@@ -358,7 +359,7 @@ def test_pictures_names_and_locks(dock, stack, qtbot):
     row.setText(1, "nucleus")
     assert stack.metadata["napari-seggpt"]["names"] == {1: "nucleus"}
     row.setCheckState(2, Qt.CheckState.Checked)
-    assert dock.workspace.session.locked_labels == {1}
+    assert dock.workspace.session.frames.locks.labels == {1}
     run_to_end(qtbot, dock)
     assert not stack.data[0].any()  # the only label is locked
     panel.classes.itemClicked.emit(panel.classes.topLevelItem(0), 0)
@@ -426,7 +427,7 @@ def test_only_the_range_is_predicted(dock, predictor, qtbot):
 
 
 def test_keys_work_on_the_viewer_and_on_the_labels(viewer, dock, stack, qtbot):
-    dock.workspace.go_to(5)
+    actions.go_to(dock.workspace, 5)
     wrapped = viewer.__wrapped__
     handler = wrapped.window._qt_viewer._key_map_handler
     for active in (stack, None):
@@ -440,7 +441,7 @@ def test_keys_work_on_the_viewer_and_on_the_labels(viewer, dock, stack, qtbot):
 
 def test_the_view_and_selection_stay_as_they_are(viewer, dock, qtbot):
     viewer.layers.selection.active = viewer.layers["stack"]
-    dock.workspace.go_to(6)
+    actions.go_to(dock.workspace, 6)
     place = viewer.dims.current_step
     run_to_end(qtbot, dock)
     assert viewer.dims.current_step == place

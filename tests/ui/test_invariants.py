@@ -77,8 +77,8 @@ class Work(RuleBasedStateMachine):
         self.labels = LabelsLayer(self.layer, 0)
         stack = np.zeros(SHAPE, np.uint8)
         self.session = Session(stack, self.labels, models=self.models)
-        self.labels.changed.connect(self.session.labels_changed)
-        self.session.labels_changed(None)
+        self.labels.changed.connect(self.session.frames.labels_changed)
+        self.session.frames.labels_changed(None)
 
         self.since = [Since(labels) for labels in self.present()]
         self.approved: set[int] = set()
@@ -134,11 +134,11 @@ class Work(RuleBasedStateMachine):
             self.status(frame, labels, basis)
             for frame, labels in enumerate(self.present())
         ]
-        assert list(self.session.statuses) == expected
-        assert self.session.protected == self.mine
+        assert list(self.session.frames.statuses) == expected
+        assert self.session.frames.protected == self.mine
         for scope in ("all", "stale"):
             assert not self.mine & {*self.session.plan(scope, 0)}
-        assert self.session.can_undo == (self.run is None and bool(self.steps))
+        assert self.session.runs.can_undo == (self.run is None and bool(self.steps))
 
     # -- what a person does --------------------------------------------------------
 
@@ -237,15 +237,15 @@ class Work(RuleBasedStateMachine):
     @rule(frame=frames, approved=st.booleans())
     def approve(self, frame: int, approved: bool) -> None:
         if approved:
-            self.session.approve(frame)
+            self.session.frames.approve(frame)
             self.approved.add(frame)
         else:
-            self.session.unapprove(frame)
+            self.session.frames.unapprove(frame)
             self.approved.discard(frame)
 
     @rule(frame=frames)
     def release(self, frame: int) -> None:
-        self.session.release(frame)
+        self.session.frames.release(frame)
         self.approved.discard(frame)
         content = self.present()[frame].tobytes()
         self.predicted.pop(frame, None)
@@ -254,7 +254,11 @@ class Work(RuleBasedStateMachine):
 
     @rule(label=st.integers(1, IDS - 1), locked=st.booleans())
     def lock(self, label: int, locked: bool) -> None:
-        (self.session.lock_label if locked else self.session.unlock_label)(label)
+        (
+            self.session.frames.locks.lock
+            if locked
+            else self.session.frames.locks.unlock
+        )(label)
         (self.locked.add if locked else self.locked.discard)(label)
 
     # -- runs ----------------------------------------------------------------------
@@ -311,7 +315,7 @@ class Work(RuleBasedStateMachine):
             self.basis.get(frame),
         )
         with self.the_session_writes():
-            assert self.session.commit(result) == is_meant
+            assert self.session.runs.commit(result) == is_meant
         if is_meant:
             self.written(frame, self.run_basis)
             step = self.steps[-1]
@@ -329,7 +333,7 @@ class Work(RuleBasedStateMachine):
 
     @rule()
     def finish(self) -> None:
-        self.session.finish()
+        self.session.runs.finish()
         if self.run is not None and not self.steps[-1]:
             self.steps.pop()
         self.run = None
@@ -353,7 +357,7 @@ class Work(RuleBasedStateMachine):
             if frame not in self.mine and self.present()[frame].tobytes() == written
         ]
         with self.the_session_writes():
-            undone = self.session.undo_run()
+            undone = self.session.runs.undo()
         assert set(undone) == set(untouched)
         for frame in untouched:
             content, predicted, basis = step[frame][0]

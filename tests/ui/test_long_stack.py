@@ -48,7 +48,7 @@ def test_only_what_is_asked_for_is_read_and_memory_is_flat(
     layer = bench.active.labels.layer
     layer.brush_size = 40
     layer.paint((5000, 100, 100), 1)
-    qtbot.waitUntil(lambda: bool(bench.session.references), timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: bool(bench.session.references.all), timeout=WAIT_MS)
     panel = dock.run_panel
     panel.scope_box.setCurrentText("a range")
     panel.from_spin.setValue(5001)

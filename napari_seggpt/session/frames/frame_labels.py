@@ -1,4 +1,4 @@
-"""Where labels live, and how the contents of frames are told apart."""
+"""FrameLabels: where labels are read and written; checksums of frames."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Checksum = bytes
-NO_LABELS: Checksum = b""  # of a frame without any label
+NO_LABELS: Checksum = b""  # the checksum of a frame without any label
 
 
 class FrameLabels(Protocol):
@@ -59,7 +59,7 @@ def compact(labels: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
 
 
 def checksum(labels: NDArray[np.integer[Any]]) -> Checksum:
-    """Return what tells the labels (H, W) of a frame from others, whatever the type."""
+    """Return a digest of the labels (H, W) of a frame, the same for every type."""
     small = compact(labels)
     if not small.any():
         return NO_LABELS

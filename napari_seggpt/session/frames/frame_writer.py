@@ -1,7 +1,8 @@
-"""FrameWriter: the only code that writes labels, and what it asks before it does."""
+"""FrameWriter: the only code that writes labels; it reads each frame first."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.session.frames.frame_labels import NO_LABELS, checksum, keep_locked
@@ -14,12 +15,13 @@ from napari_seggpt.session.frames.status import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from napari_seggpt.session.frames.frame_labels import Checksum, FrameLabels
+    from napari_seggpt.session.frames.locked_labels import LockedLabels
     from napari_seggpt.session.frames.records import FrameRecords
     from napari_seggpt.session.frames.undo import UndoStep
 
@@ -36,35 +38,48 @@ class FrameWriter:
         Where the labels are.
     records : FrameRecords
         What is known of the frames.
+    locks : LockedLabels
+        Labels that keep their pixels.
 
     Attributes
     ----------
-    locked : set of int
-        Labels that keep their pixels.
     corrections_become_references : bool
         Whether a corrected frame serves as a reference.
-    tell : callable or None
+    before_write : callable or None
         Called with a frame and its record to be, right before the frame is written.
     """
 
-    def __init__(self, labels: FrameLabels, records: FrameRecords) -> None:
-        self.locked: set[int] = set()
+    def __init__(
+        self, labels: FrameLabels, records: FrameRecords, locks: LockedLabels
+    ) -> None:
         self.corrections_become_references = True
-        self.tell: Callable[[int, FrameRecord], object] | None = None
+        self.before_write: Callable[[int, FrameRecord], object] | None = None
         self._labels = labels
         self._records = records
-        self._writing: int | None = None  # a listener may read it at once
+        self._locks = locks
+        self._writing: int | None = None  # the frame that is being written
+        self._latest: tuple[int, NDArray[np.integer[Any]]] | None = None
 
     def read(self, frame: int) -> NDArray[np.integer[Any]]:
         """Read a frame, and note it if anything but the session changed it."""
         labels = self._labels.read(frame)
-        if frame != self._writing:
+        if frame != self._writing:  # a listener may read it when it is half written
+            self._latest = (frame, labels)
             self._records[frame] = seen(
                 self._records[frame],
                 checksum(labels),
                 corrections_become_references=self.corrections_become_references,
             )
         return labels
+
+    def latest(self, frame: int) -> NDArray[np.integer[Any]]:
+        """Return the labels that the record of a frame is about; not to be changed.
+
+        If it is the frame that was read or written last, it is not read again.
+        """
+        if self._latest is not None and self._latest[0] == frame:
+            return self._latest[1]
+        return self._labels.read(frame)
 
     def write(
         self,
@@ -102,14 +117,17 @@ class FrameWriter:
             raise ValueError(
                 f"Expected labels of the frame's shape {old.shape}, got {labels.shape}."
             )
-        new = keep_locked(old, labels, self.locked)
+        new = keep_locked(old, labels, self._locks.labels)
         written = checksum(new)
         before = self._records[frame]
         record = FrameRecord(
             checksum=written, predicted=written, key=key, confidence=confidence
         )
-        with step.saving(frame, old, before, written):
-            self._replace(frame, new, record)
+        with (
+            step.saving(frame, old, before, written),
+            self._recording(frame, new, record),
+        ):
+            self._labels.write(frame, new)
         return True
 
     def undo_frame(self, frame: int, step: UndoStep) -> bool:
@@ -127,12 +145,13 @@ class FrameWriter:
         if present.is_protected or present.checksum != replaced.written:
             step.forget(frame)
             return False
-        old = keep_locked(now, step.load(frame), self.locked)
+        old = keep_locked(now, step.load(frame), self._locks.labels)
         mark = checksum(old)
         record = replaced.record
         if mark != record.checksum:  # a label was locked after the run
             record = FrameRecord(checksum=mark, predicted=mark)
-        self._replace(frame, old, record)
+        with self._recording(frame, old, record):
+            self._labels.write(frame, old)
         step.forget(frame)
         return True
 
@@ -192,20 +211,23 @@ class FrameWriter:
         replaceable = (NO_LABELS, last.predicted)
         fits = labels is not None and labels.shape == now.shape
         if fits and labels is not None and present.checksum in replaceable:
-            self._replace(frame, labels, last)
+            with self._recording(frame, labels, last):
+                self._labels.write(frame, labels)
             return True
         self._records[frame] = vouched_for(last, present.checksum)
         return False
 
-    def _replace(
+    @contextmanager
+    def _recording(
         self, frame: int, labels: NDArray[np.integer[Any]], record: FrameRecord
-    ) -> None:
-        """Write a frame and what is known of it; neither if the first fails."""
-        if self.tell is not None:
-            self.tell(frame, record)
-        self._writing = frame
+    ) -> Iterator[None]:
+        """Announce that a frame is written, and note its record once it was."""
+        if self.before_write is not None:
+            self.before_write(frame, record)
+        self._writing, self._latest = frame, None
         try:
-            self._labels.write(frame, labels)
+            yield
         finally:
             self._writing = None
+        self._latest = (frame, labels)
         self._records[frame] = record

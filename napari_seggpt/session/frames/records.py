@@ -18,7 +18,7 @@ _MODULUS = 1 << 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordChanges:
-    """What has changed since it was last asked for.
+    """What has changed between two calls of `FrameRecords.take_changes`.
 
     Attributes
     ----------
@@ -48,12 +48,12 @@ class FrameRecords:
         self.length = length
         self._records: dict[int, FrameRecord] = {}
         self._references: set[int] = set()
-        self._total = 0  # a sum over the used references, whatever their order
+        self._total = 0  # of the used references, in which their order plays no role
         self._basis = b""
         self._key = b""
         self._count(0)
-        self._known_key = self._key  # when changes were last asked for
-        self._touched: dict[int, View] = {}  # as it was then
+        self._known_key = self._key  # when changes were last taken
+        self._touched: dict[int, View] = {}  # what changed frames were like then
         self._touched_references = False
 
     def __getitem__(self, frame: int) -> FrameRecord:
@@ -84,11 +84,11 @@ class FrameRecords:
 
     @property
     def key(self) -> bytes:
-        """What stands for the present references and settings."""
+        """A digest of the used references and the settings; equal if these are."""
         return self._key
 
     def set_basis(self, basis: bytes) -> None:
-        """Replace what, beside the reference frames, predictions depend on."""
+        """Set a digest of what predictions depend on, beside the reference frames."""
         self._basis = basis
         self._count(0)
 
@@ -142,7 +142,7 @@ class FrameRecords:
 
 
 def confidence(record: FrameRecord) -> float | None:
-    """Return the confidence of what a run wrote, while that is there."""
+    """Return the confidence of what a run wrote, while it has not been changed."""
     is_there = record.predicted is not None and record.predicted == record.checksum
     return record.confidence if is_there else None
 

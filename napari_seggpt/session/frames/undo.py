@@ -1,29 +1,25 @@
-"""What runs have replaced, compressed in temporary files, so that it can come back."""
+"""What runs have replaced, so that it can be brought back."""
 
 from __future__ import annotations
 
-import os
-import tempfile
-import zlib
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from napari_seggpt.session.frames.array_file import ArrayFile, StoredArray
 from napari_seggpt.session.frames.frame_labels import compact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from napari_seggpt.session.frames.frame_labels import Checksum
     from napari_seggpt.session.frames.status import FrameRecord
 
 UNDO_RUNS = 10
-ZLIB_LEVEL = 1  # of zlib: labels are smooth, so that the fastest is small enough
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,26 +32,21 @@ class ReplacedFrame:
         What was known of the frame.
     written : bytes
         Checksum of what the run wrote instead.
-    shape, dtype
-        Of the labels that were there.
-    start, size : int
-        Where they are in the file; nothing is stored of a frame without labels.
+    labels : StoredArray
+        Where the labels are that were there.
     """
 
     record: FrameRecord
     written: Checksum
-    shape: tuple[int, ...]
-    dtype: str
-    start: int = 0
-    size: int = 0
+    labels: StoredArray
 
 
 class UndoStep:
-    """What one run has replaced."""
+    """What one run has replaced, in a temporary file."""
 
     def __init__(self) -> None:
         self._frames: dict[int, ReplacedFrame] = {}
-        self._file: IO[bytes] | None = None
+        self._file = ArrayFile("undo")
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -90,7 +81,10 @@ class UndoStep:
         """
         known = self._frames.get(frame)
         if known is None:
-            self._frames[frame] = self._save(labels, record, written)
+            stored = self._file.write(compact(labels))
+            self._frames[frame] = ReplacedFrame(
+                record=record, written=written, labels=stored
+            )
         else:
             self._frames[frame] = replace(known, written=written)
         try:
@@ -102,40 +96,9 @@ class UndoStep:
                 self._frames[frame] = known
             raise
 
-    def _save(
-        self, labels: NDArray[np.integer[Any]], record: FrameRecord, written: Checksum
-    ) -> ReplacedFrame:
-        small = compact(labels)
-        start, size = self._store(small) if small.any() else (0, 0)
-        return ReplacedFrame(
-            record=record,
-            written=written,
-            shape=small.shape,
-            dtype=small.dtype.str,
-            start=start,
-            size=size,
-        )
-
-    def _store(self, labels: NDArray[np.integer[Any]]) -> tuple[int, int]:
-        if self._file is None:
-            self._file = tempfile.TemporaryFile(  # noqa: SIM115 (see `close`)
-                prefix="napari-seggpt-undo-"
-            )
-        data = zlib.compress(labels.data, ZLIB_LEVEL)
-        start = self._file.seek(0, os.SEEK_END)
-        self._file.write(data)
-        self._file.flush()  # a full disk is noticed now
-        return start, len(data)
-
     def load(self, frame: int) -> NDArray[np.integer[Any]]:
         """Return the labels that were there before the run."""
-        kept = self._frames[frame]
-        if not kept.size:
-            return np.zeros(kept.shape, kept.dtype)
-        assert self._file is not None
-        self._file.seek(kept.start)
-        data = zlib.decompress(self._file.read(kept.size))
-        return np.frombuffer(data, kept.dtype).reshape(kept.shape)
+        return self._file.read(self._frames[frame].labels)
 
     def forget(self, frame: int) -> None:
         """Drop what is remembered of a frame."""
@@ -144,9 +107,7 @@ class UndoStep:
     def close(self) -> None:
         """Drop everything."""
         self._frames.clear()
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._file.close()
 
 
 class UndoHistory:

@@ -18,6 +18,47 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
 
 
+class StoppedError(Exception):
+    """A person stopped what waits for a model to be fetched."""
+
+
+class Stoppable:
+    """Work in a worker that can be told to stop, also while it fetches a model.
+
+    Attributes
+    ----------
+    on_download : callable, optional
+        Called in the worker with the bytes fetched and the bytes in all. What it
+        raises ends the work.
+    """
+
+    def __init__(self) -> None:
+        self.on_download: Progress | None = None
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """End the work after its present step; from any thread."""
+        self._stop.set()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the work was told to stop."""
+        return self._stop.is_set()
+
+    def report_download(self, done: int, total: int) -> None:
+        """Report bytes fetched and in all, in the worker.
+
+        Raises
+        ------
+        StoppedError
+            If the work was told to stop.
+        """
+        if self.is_stopped:
+            raise StoppedError
+        if self.on_download is not None:
+            self.on_download(done, total)
+
+
 class LoadModel(Protocol):
     """A way to get a model by its name or path."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.preprocessing import Limits
     from napari_seggpt.prompts import TunedPrompt
-    from napari_seggpt.session.references import PromptSource
+    from napari_seggpt.session.references.reference import PromptSource
     from napari_seggpt.session.runs.models import ModelCache, Progress
     from napari_seggpt.settings import ContrastSettings, SessionSettings
 
@@ -29,10 +29,6 @@ class RunRequest:
     settings: SessionSettings
     sources: tuple[PromptSource, ...]
     tuned: tuple[TunedPrompt, ...] = ()
-
-
-class StoppedError(Exception):
-    """A person stopped what waits for a model to be fetched."""
 
 
 class PredictorCache:
@@ -59,8 +55,8 @@ class PredictorCache:
         with self.models.lock:
             model, prompts, limits = self.material(request, progress)
             wanted = (model, request.settings.prediction, limits, *request.tuned)
-            # Dropped first: it is no good if what follows fails, and two predictors
-            # may not fit in memory.
+            # Dropped first, because it is of no use if what follows fails, and because
+            # two predictors may not fit in memory.
             predictor, self._predictor = self._predictor, None
             if predictor is None or not _same(wanted, self._built):
                 predictor = None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.session.frames.frame_labels import compact
-from napari_seggpt.session.runs.predictor_cache import StoppedError
+from napari_seggpt.session.runs.models import Stoppable, StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -46,7 +45,7 @@ class Comparison:
     alike: float
 
 
-class PromptTuning:
+class PromptTuning(Stoppable):
     """Tunes a prompt on labelled frames; made by `Session.start_tuning`.
 
     Attributes
@@ -54,7 +53,7 @@ class PromptTuning:
     count : int
         Labelled frames that it learns from.
     settings : TuningSettings
-        How.
+        How it learns.
     """
 
     def __init__(
@@ -64,16 +63,12 @@ class PromptTuning:
         settings: TuningSettings,
         class_names: Mapping[int, str],
     ) -> None:
+        super().__init__()
         self.count = len(request.sources)
         self.settings = settings
         self._predictors = predictors
         self._request = request
         self._class_names = dict(class_names)
-        self._stop = threading.Event()
-
-    def stop(self) -> None:
-        """End after the present step, or in a download; from any thread."""
-        self._stop.set()
 
     def steps(self) -> Iterator[TuneStep]:
         """Tune, in a worker.
@@ -87,7 +82,7 @@ class PromptTuning:
 
         try:
             model, prompts, limits = self._predictors.material(
-                self._request, self._report
+                self._request, self.report_download
             )
         except StoppedError:
             return
@@ -100,16 +95,12 @@ class PromptTuning:
             class_names=self._class_names,
         )
         with closing(steps):
-            while not self._stop.is_set():
+            while not self.is_stopped:
                 with self._predictors.models.lock:
                     step = next(steps, None)
                 if step is None:
                     return
                 yield step
-
-    def _report(self, done: int, total: int) -> None:
-        if self._stop.is_set():
-            raise StoppedError
 
     def compare(
         self, tuned: TunedPrompt, frames: Sequence[int]

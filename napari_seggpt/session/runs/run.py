@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.session.frames.frame_labels import compact
-from napari_seggpt.session.runs.predictor_cache import StoppedError
+from napari_seggpt.session.runs.models import Stoppable, StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -49,7 +48,7 @@ class FrameResult:
     seconds: float = 0.0
 
 
-class Run:
+class Run(Stoppable):
     """Some frames of a stack that are to be predicted; made by `Session.start`.
 
     Attributes
@@ -60,9 +59,10 @@ class Run:
         What will be predicted, in ascending order.
     key : bytes
         The references and settings that the frames are predicted with.
-    on_download : callable, optional
-        Called in the worker with the bytes fetched and the bytes in all, if the model
-        has to be fetched. What it raises ends the run.
+    num_written : int
+        Frames that `Runs.commit` has written by now.
+    seconds : list of float
+        What each frame took that was handed to `Runs.commit`.
     """
 
     def __init__(
@@ -75,27 +75,19 @@ class Run:
         key: bytes = b"",
         direction: Direction = "both",
     ) -> None:
+        super().__init__()
         self.number = number
         self.frames = frames
         self.key = key
-        self.on_download: Callable[[int, int], None] | None = None
+        self.num_written = 0
+        self.seconds: list[float] = []
         self._predictors = predictors
         self._request = request
         self._direction = direction
         self._members = frozenset(frames)
-        self._stop = threading.Event()
 
     def __contains__(self, frame: object) -> bool:
         return frame in self._members
-
-    def stop(self) -> None:
-        """End the results after the frame that is being predicted; from any thread."""
-        self._stop.set()
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether the run was told to stop."""
-        return self._stop.is_set()
 
     def results(self) -> Iterator[FrameResult]:
         """Predict the frames, in a worker.
@@ -111,7 +103,7 @@ class Run:
             steps = self._steps()
         except StoppedError:
             return
-        began = perf_counter()  # loading the model tells nothing of other frames
+        began = perf_counter()  # so that the time to load the model is left out
         while not self.is_stopped:
             with self._predictors.models.lock:
                 step = next(steps, None)
@@ -124,7 +116,7 @@ class Run:
     def _steps(self) -> Iterator[FramePrediction]:
         from napari_seggpt.inference.propagation import predict_stack
 
-        predictor = self._predictors.predictor(self._request, self._report)
+        predictor = self._predictors.predictor(self._request, self.report_download)
         first, stop = self.frames[0], self.frames[-1] + 1
         settings = replace(
             self._request.settings.propagation,
@@ -137,12 +129,6 @@ class Run:
         return predict_stack(
             self._request.stack, predictor, settings=settings, protected=others
         )
-
-    def _report(self, done: int, total: int) -> None:
-        if self.is_stopped:
-            raise StoppedError
-        if self.on_download is not None:
-            self.on_download(done, total)
 
     def _result(self, step: FramePrediction, seconds: float) -> FrameResult:
         from napari_seggpt.inference.confidence import confidence_map, frame_confidence

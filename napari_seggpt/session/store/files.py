@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_seggpt.files import array_digest, write_whole
 from napari_seggpt.prompts import Prompt
-from napari_seggpt.session.references import Reference
+from napari_seggpt.session.references.reference import Reference
 from napari_seggpt.session.store.contents import ExampleContent
 from napari_seggpt.session.store.errors import DAMAGED_FILE_ERRORS, SessionError
 from napari_seggpt.session.store.places import STATE_FILE

@@ -9,7 +9,7 @@ from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
     from napari_seggpt.prompts import TunedPrompt
-    from napari_seggpt.session.references import Reference
+    from napari_seggpt.session.references.reference import Reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -37,8 +37,8 @@ class StoredFrame:
     index : int
         The frame.
     records : tuple of FrameRecord
-        What may have been known last, the likeliest at the end: where labels are on
-        disk already, the one whose checksum they have.
+        What may have been known last, the likeliest at the end. Where labels are in a
+        zarr, the record whose checksum they have counts.
     labels : NDArray or None
         (H, W); None if they are elsewhere, or could not be read.
     is_damaged : bool

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.frames import Frames
-    from napari_seggpt.session.references import PromptSource
+    from napari_seggpt.session.references.reference import PromptSource
 
 FORMAT, VERSION = "napari-seggpt task", 1
 TASK_FILE, TUNED_FILE = "task.json", "tuned.safetensors"
@@ -94,7 +94,7 @@ class Task:
     tuned: TunedPrompt | None = None
 
     def __post_init__(self) -> None:
-        """Refuse images that were not made pictures, and a task that tells nothing."""
+        """Refuse images that are no RGB pictures, and a task without any label."""
         for prompt in self.prompts:
             if prompt.image.dtype != np.uint8 or prompt.image.shape[2:] != (3,):
                 raise ValueError(

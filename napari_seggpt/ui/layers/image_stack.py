@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from napari_seggpt.ui.layers.frame_axes import Index
 
-MAX_CHANNELS = 3  # a model sees three
+MAX_CHANNELS = 3  # a model is shown RGB pictures
 ALL_ROWS = slice(None)
 
 

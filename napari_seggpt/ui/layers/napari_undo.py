@@ -41,7 +41,8 @@ class NapariUndoHistory:
     def __init__(self, layer: Labels, axes: FrameAxes) -> None:
         self._layer = layer
         self._axes = axes
-        # By identity, as items hold arrays; that they are held keeps it unique.
+        # By id, as items hold arrays and cannot be compared. They are kept with it, so
+        # that no other item gets the same id.
         self._known: dict[int, tuple[Item, Touched]] = {}
         self._stroke: Item = []
         self._num_seen = 0

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 METADATA_KEY = "napari-seggpt"
 MEMORY_SHARE = 0.25  # of the free memory, that labels may take
-MAX_CHUNK_SIDE = 512  # painting rewrites whole tiles
+MAX_CHUNK_SIDE = 512  # pixels; painting rewrites whole chunks
 OME_AXES = ("t", "c", "z", "y", "x")  # the order that OME-Zarr asks for
 OME_TYPES = {"t": "time", "c": "channel"}
 
@@ -139,7 +139,7 @@ def image_path(layer: Image) -> Path | None:
         return None
     from napari_seggpt.io.ome_zarr import is_zarr  # zarr takes a while to load
 
-    for parent in (path, *path.parents):  # not into a zarr, but all of it
+    for parent in (path, *path.parents):  # the path may lead into a zarr
         if is_zarr(parent):
             path = parent
     return path
@@ -150,7 +150,7 @@ def zarr_path(data: object) -> Path | None:
     root = getattr(getattr(data, "store", None), "root", None)
     if not isinstance(root, Path):
         return None
-    import zarr  # it is loaded, if this is one
+    import zarr  # it is loaded already, if the array is a zarr
 
     return root / data.path if isinstance(data, zarr.Array) else None
 

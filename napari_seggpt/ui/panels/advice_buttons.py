@@ -9,18 +9,24 @@ from psygnal import Signal
 
 from napari_seggpt.session import misfit
 from napari_seggpt.ui.widgets.controls import button
+from napari_seggpt.ui.work.actions import go_to
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.messages import Tone
+from napari_seggpt.ui.work.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from napari_seggpt.session import CheckedReference
-    from napari_seggpt.ui.work.workspace import Workspace
+    from napari_seggpt.ui.work.layer_session import LayerSession
+    from napari_seggpt.ui.work.workspace import Connections, Workspace
 
     Key = int | str
 
-POOR_DICE = 0.5  # Dice
+POOR_DICE = 0.5  # references that are predicted worse are reported
+
+
+THROTTLE_MS = 100  # references that change in quick succession
 
 
 class AdviceButtons:
@@ -32,7 +38,7 @@ class AdviceButtons:
         Start the work.
     """
 
-    changed = Signal()  # what was found of references
+    changed = Signal()  # there are other results of a check
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -42,28 +48,33 @@ class AdviceButtons:
         self._frame: int | None = None
         self.check_button = button("Check", _CHECK, self.check)
         self.suggest_button = button("Suggest", _SUGGEST, self.suggest)
+        self._refresh_soon = Throttle(self.refresh, THROTTLE_MS)
         workspace.active_changed.connect(self._on_active)
-        workspace.references_changed.connect(self.refresh)
-        workspace.runs_changed.connect(self.refresh)
+        workspace.follow(self._connections)
+
+    def _connections(self, active: LayerSession) -> Connections:
+        yield active.session.references.changed, self._refresh_soon
+        yield active.runs.changed, self.refresh
 
     @property
     def found(self) -> Mapping[Key, CheckedReference]:
         """What was found of the references, while they are what was checked."""
         session = self._workspace.session
-        if session is None or session.key != self._key:
+        if session is None or session.frames.key != self._key:
             return {}
         return self._checked
 
     def refresh(self) -> None:
         """Enable what can be done."""
         session = self._workspace.session
-        used = sum(r.enabled for r in session.references) if session else 0
+        used = sum(r.enabled for r in session.references.all) if session else 0
         is_free = self._job is None and not self._workspace.is_running
         self.check_button.setEnabled(is_free and used > 1)
         self.suggest_button.setEnabled(self._job is None and session is not None)
 
     def close(self) -> None:
         """Find out no more."""
+        self._refresh_soon.stop()
         job, self._job = self._job, None
         if job is not None:
             job.close()
@@ -80,7 +91,7 @@ class AdviceButtons:
         except ValueError as error:
             self._workspace.show_message(str(error), Tone.WARNING)
             return
-        self._checked, self._key = {}, session.key
+        self._checked, self._key = {}, session.frames.key
         self._workspace.show_message("Predicting each reference from the others...")
         job = Job(lambda: results, self._take_checked, title="Checking references")
         self._start(
@@ -134,13 +145,13 @@ class AdviceButtons:
         if session is None or frame is None:
             self._workspace.show_message("Every frame is yours or approved already.")
             return
-        if frame == session.least_certain():
+        if frame == session.frames.least_certain():
             why = "the model is least sure of it"
-        elif session.protected:
+        elif session.frames.protected:
             why = "it looks least like those that you have labelled"
         else:
             why = "it looks most like all the others"
-        self._workspace.go_to(frame)
+        go_to(self._workspace, frame)
         self._workspace.show_message(f"Best label frame {frame} next: {why}.")
 
     def _on_active(self) -> None:

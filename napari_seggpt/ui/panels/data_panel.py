@@ -18,13 +18,14 @@ from napari_seggpt.ui.layers.layer_choice import (
     unwrapped,
 )
 from napari_seggpt.ui.layers.navigation import place_in
+from napari_seggpt.ui.panels.panel import Panel
 from napari_seggpt.ui.widgets.controls import (
     Combo,
-    FoldingSection,
     FormRows,
     button,
     compact_spin,
 )
+from napari_seggpt.ui.work.messages import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,12 +37,11 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.work.workspace import Workspace
 
 
-class DataPanel(FoldingSection):
+class DataPanel(Panel):
     """Chooses image, axis, channels, level and labels."""
 
     def __init__(self, workspace: Workspace) -> None:
-        super().__init__("1  Data")
-        self._workspace = workspace
+        super().__init__("1  Data", workspace)
         self.image_box, self.axis_box = Combo(), Combo()
         self.level_box, self.labels_box = Combo(), Combo()
         self.channels_button = _Multiple(self._on_channels, MAX_CHANNELS)
@@ -150,8 +150,7 @@ class DataPanel(FoldingSection):
             self.set_summary("")
             return
         height, width = layer_session.labels.frame_shape
-        count = len(layer_session.labels)
-        frames = "1 frame" if count == 1 else f"{count} frames"
+        frames = count_of(len(layer_session.labels), "frame")
         self.set_summary(f"{frames}, {width} x {height}")
 
     # -- choosing ------------------------------------------------------------------

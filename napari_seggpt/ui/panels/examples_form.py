@@ -98,7 +98,7 @@ class ExamplesForm(QWidget):
     def _take(self, found: tuple[str, Prompt]) -> None:
         name, prompt = found
         if self._workspace.session is not None:
-            self._workspace.session.add_prompt(prompt, name)
+            self._workspace.session.references.add_example(prompt, name)
 
     def _on_ended(self, labels: LabelsLayer) -> None:
         job, self._job = self._job, None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -12,6 +11,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QWidget
 
 from napari_seggpt.model.cards import MODELS, locate, readable
+from napari_seggpt.session.runs.models import Stoppable, StoppedError
 from napari_seggpt.settings import Device
 from napari_seggpt.ui.widgets.controls import Combo, FormRows, button, muted
 from napari_seggpt.ui.widgets.style import with_links
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_seggpt.ui.widgets.style import Tones
-    from napari_seggpt.ui.work.workspace import Workspace
+    from napari_seggpt.ui.work.layer_session import LayerSession
+    from napari_seggpt.ui.work.workspace import Connections, Workspace
 
 POLL_MS = 200
 OWN_FILE = "own file"
@@ -54,7 +55,7 @@ class ModelFetch:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._job: Job[object] | None = None
-        self._stop = threading.Event()
+        self._download = Stoppable()
         self.downloaded = (0, 0)
         self._timer = QTimer()
         self._timer.setInterval(POLL_MS)
@@ -69,7 +70,8 @@ class ModelFetch:
         """Fetch a model by its name."""
         if self._job is not None:
             return
-        self._stop.clear()
+        self._download = Stoppable()
+        self._download.on_download = self._on_download
         self.downloaded = (0, 0)
         self._job = Job(lambda: self._fetch(name), lambda _: None, title="Fetching")
         self._job.ended.connect(self._on_ended)
@@ -79,41 +81,35 @@ class ModelFetch:
 
     def stop(self) -> None:
         """Stop; what is here is kept for the next time."""
-        self._stop.set()
+        self._download.stop()
 
     def close(self) -> None:
         """Stop, and let go."""
-        self._stop.set()
+        self._download.stop()
         self._timer.stop()
         if self._job is not None:
             self._job.close()
 
     def _fetch(self, name: str) -> Iterator[bool]:
         try:
-            self._workspace.models.get(name, self._report)
-        except _StoppedError:
+            self._workspace.models.get(name, self._download.report_download)
+        except StoppedError:
             return
         yield True
 
-    def _report(self, done: int, total: int) -> None:
-        if self._stop.is_set():
-            raise _StoppedError
-        self.downloaded = (done, total)
+    def _on_download(self, done: int, total: int) -> None:
+        self.downloaded = (done, total)  # in the worker; the timer shows it
 
     def _on_ended(self, state: JobState) -> None:
         job, self._job = self._job, None
         self._timer.stop()
         if job is not None and job.error is not None:
             self._workspace.show_message(str(job.error), Tone.ERROR)
-        elif self._stop.is_set():
+        elif self._download.is_stopped:
             self._workspace.show_message(
                 "The download was stopped. It goes on where it was."
             )
         self.changed.emit()
-
-
-class _StoppedError(Exception):
-    """A person has stopped the download."""
 
 
 class ModelRows(QWidget):
@@ -137,7 +133,7 @@ class ModelRows(QWidget):
         self.device_box.currentIndexChanged.connect(self._on_device)
         self._fetch.changed.connect(self._show_about)
         workspace.settings_changed.connect(self.refresh)
-        workspace.runs_changed.connect(self._show_time)
+        workspace.follow(self._connections)
         self.refresh()
 
     def _lay_out(self) -> None:
@@ -157,6 +153,9 @@ class ModelRows(QWidget):
         rows.add("Device", field, _DEVICE)
         self.time_label.setWordWrap(False)
         self.setLayout(rows)
+
+    def _connections(self, active: LayerSession) -> Connections:
+        yield active.runs.changed, self._show_time
 
     # -- showing -------------------------------------------------------------------
 
@@ -234,7 +233,7 @@ class ModelRows(QWidget):
         self.fetch_button.setVisible(is_here is False)
 
     def _show_time(self) -> None:
-        seconds = self._workspace.seconds_per_frame
+        seconds = self._workspace.frame_times.get(self._workspace.settings)
         if seconds is None:
             self.time_label.setText("time unknown")
             self.time_label.setToolTip("The first run measures what a frame takes.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,28 +15,34 @@ from napari_seggpt.ui.keys import with_key
 from napari_seggpt.ui.layers.class_names import class_names, name_class
 from napari_seggpt.ui.panels.advice_buttons import AdviceButtons, described
 from napari_seggpt.ui.panels.examples_form import ExamplesForm
+from napari_seggpt.ui.panels.panel import Panel
 from napari_seggpt.ui.widgets.class_list import ClassList
-from napari_seggpt.ui.widgets.controls import FoldingSection, button, muted, row_of
+from napari_seggpt.ui.widgets.controls import button, muted, row_of
 from napari_seggpt.ui.widgets.thumbnails import Thumbnails
+from napari_seggpt.ui.work.actions import go_to, toggle_reference
 from napari_seggpt.ui.work.previews import MAX_PREVIEWS, overlaid, reference_key
+from napari_seggpt.ui.work.throttle import Throttle
 
 if TYPE_CHECKING:
     from napari.layers import Labels
 
     from napari_seggpt.session import Reference
     from napari_seggpt.ui.widgets.style import Tones
+    from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.previews import Key, Preview
-    from napari_seggpt.ui.work.workspace import Workspace
+    from napari_seggpt.ui.work.workspace import Connections, Workspace
 
 
-class ReferencesPanel(FoldingSection):
+THROTTLE_MS = 100  # references that change in quick succession
+
+
+class ReferencesPanel(Panel):
     """Shows references and labels, and says when objects are too small."""
 
     def __init__(self, workspace: Workspace) -> None:
-        super().__init__("2  References")
-        self._workspace = workspace
+        super().__init__("2  References", workspace)
         self.thumbnails = Thumbnails()
-        self.toggle_button = button("", _TOGGLE, workspace.toggle_reference)
+        self.toggle_button = button("", _TOGGLE, partial(toggle_reference, workspace))
         self.others_button = button("Other layers", _OTHERS, self._toggle_others)
         self.others_button.setCheckable(True)
         self.advice = AdviceButtons(workspace)
@@ -67,13 +74,10 @@ class ReferencesPanel(FoldingSection):
 
     def _connect(self) -> None:
         workspace = self._workspace
-        workspace.active_changed.connect(self.refresh)
-        workspace.references_changed.connect(self.refresh)
-        workspace.previews_changed.connect(self.refresh_previews)
+        self._refresh_soon = Throttle(self.refresh, THROTTLE_MS, self)
+        self._listen()
         self.advice.changed.connect(self._show_captions)
-        workspace.locks_changed.connect(self._show_classes)
         workspace.settings_changed.connect(self._show_tiles)
-        workspace.current_changed.connect(self._show_current)
         workspace.choice_changed.connect(self._offer_layers)
         self.thumbnails.chosen.connect(self._on_chosen)
         self.thumbnails.ticked.connect(self._on_ticked)
@@ -82,6 +86,18 @@ class ReferencesPanel(FoldingSection):
         self.classes.chosen.connect(self._on_label)
         self.classes.named.connect(self._on_named)
         self.classes.locked.connect(self._on_locked)
+
+    def _connections(self, active: LayerSession) -> Connections:
+        yield active.session.references.changed, self._refresh_soon
+        yield active.session.frames.locks.changed, self._show_classes
+        yield active.previews.changed, self.refresh_previews
+        yield active.navigation.changed, self._show_current
+
+    def release(self) -> None:
+        """Stop what workers do for the panel."""
+        self._refresh_soon.stop()
+        self.examples.close_job()
+        self.advice.close()
 
     def set_tones(self, colors: Tones) -> None:
         """Paint in the colours of another theme."""
@@ -98,7 +114,7 @@ class ReferencesPanel(FoldingSection):
     @property
     def _references(self) -> list[Reference]:
         session = self._workspace.session
-        return list(session.references)[:MAX_PREVIEWS] if session else []
+        return list(session.references.all)[:MAX_PREVIEWS] if session else []
 
     def _preview(self, reference: Reference) -> Preview | None:
         layer_session = self._workspace.active
@@ -133,7 +149,7 @@ class ReferencesPanel(FoldingSection):
                 is_on=each.enabled,
             )
 
-    def _show_current(self) -> None:
+    def _show_current(self, _: int = 0) -> None:
         frame, has_desk = self._workspace.current, self._workspace.active is not None
         is_one = self.thumbnails.mark(frame)
         text = f"Remove {frame}" if is_one else f"Add {frame}"
@@ -160,7 +176,9 @@ class ReferencesPanel(FoldingSection):
         layer_session = self._workspace.active
         previews = [self._preview(each) for each in self._references]
         found = {i for preview in previews if preview is not None for i in preview.ids}
-        locked = layer_session.session.locked_labels if layer_session else frozenset()
+        locked = (
+            layer_session.session.frames.locks.labels if layer_session else frozenset()
+        )
         labels = sorted(found | locked)
         self.classes.setVisible(bool(labels))
         if layer_session is None or not labels:
@@ -189,7 +207,7 @@ class ReferencesPanel(FoldingSection):
         session = self._workspace.session
         if reference.frame is None or session is None:
             return True
-        return session.status(reference.frame) is FrameStatus.REFERENCE
+        return session.frames.status(reference.frame) is FrameStatus.REFERENCE
 
     @property
     def _smallest(self) -> Preview | None:
@@ -224,25 +242,25 @@ class ReferencesPanel(FoldingSection):
 
     def _on_chosen(self, key: Key) -> None:
         if isinstance(key, int):
-            self._workspace.go_to(key)
+            go_to(self._workspace, key)
 
     def _on_ticked(self, key: Key, is_on: bool) -> None:
         session = self._workspace.session
         if session is None:
             return
         if isinstance(key, int):
-            session.set_reference_enabled(key, is_on)
+            session.references.set_enabled(key, is_on)
         else:
-            session.set_prompt_enabled(key, is_on)
+            session.references.set_example_enabled(key, is_on)
 
     def _on_removed(self, key: Key) -> None:
         session = self._workspace.session
         if session is None:
             return
         if isinstance(key, int):
-            session.remove_reference(key)
+            session.references.remove(key)
         else:
-            session.remove_prompt(key)
+            session.references.remove_example(key)
 
     def _on_label(self, label: int) -> None:
         if self._workspace.active is not None:
@@ -255,7 +273,7 @@ class ReferencesPanel(FoldingSection):
     def _on_locked(self, label: int, is_on: bool) -> None:
         session = self._workspace.session
         if session is not None:
-            (session.lock_label if is_on else session.unlock_label)(label)
+            (session.frames.locks.lock if is_on else session.frames.locks.unlock)(label)
 
 
 def _colors(layer: Labels, labels: np.ndarray) -> np.ndarray:

@@ -2,42 +2,58 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_seggpt.session import FrameStatus
+from napari_seggpt.session.frames.status import TO_REVIEW
 from napari_seggpt.ui.keys import with_key
-from napari_seggpt.ui.panels.uncertainty import UncertaintyButton
-from napari_seggpt.ui.widgets.controls import FoldingSection, button, muted, row_of
+from napari_seggpt.ui.panels.panel import Panel
+from napari_seggpt.ui.panels.uncertainty_button import UncertaintyButton
+from napari_seggpt.ui.widgets.controls import button, muted, row_of
 from napari_seggpt.ui.widgets.frame_strip import FrameStrip, legend
+from napari_seggpt.ui.work.actions import (
+    go_to,
+    review_least_certain,
+    review_next,
+    review_previous,
+    toggle_approval,
+)
 from napari_seggpt.ui.work.throttle import Throttle
 
 if TYPE_CHECKING:
     from napari_seggpt.ui.widgets.style import Tones
-    from napari_seggpt.ui.work.workspace import Workspace
+    from napari_seggpt.ui.work.layer_session import LayerSession
+    from napari_seggpt.ui.work.workspace import Connections, Workspace
 
 THROTTLE_MS = 60
 
 
-class ReviewPanel(FoldingSection):
+class ReviewPanel(Panel):
     """Shows the status of all frames, and goes to those to look at."""
 
     def __init__(self, workspace: Workspace) -> None:
-        super().__init__("4  Review")
-        self._workspace = workspace
+        super().__init__("4  Review", workspace)
         self._tones: Tones | None = None
         self.strip = FrameStrip()
         self.strip.setToolTip("")
         self.legend = muted()
         self.previous_button = button(
-            with_key("Previous", "previous"), _PREVIOUS, lambda: workspace.review(-1)
+            with_key("Previous", "previous"),
+            _PREVIOUS,
+            partial(review_previous, workspace),
         )
         self.next_button = button(
-            with_key("Next", "next"), _NEXT, lambda: workspace.review(1)
+            with_key("Next", "next"), _NEXT, partial(review_next, workspace)
         )
         self.approve_button = button(
-            with_key("Approve", "approve"), _APPROVE, workspace.toggle_approval
+            with_key("Approve", "approve"),
+            _APPROVE,
+            partial(toggle_approval, workspace),
         )
-        self.least_button = button("Least sure", _LEAST, workspace.go_to_least_certain)
+        self.least_button = button(
+            "Least sure", _LEAST, partial(review_least_certain, workspace)
+        )
         self.uncertainty = UncertaintyButton(workspace)
         self.rows.addWidget(self.strip)
         self.rows.addWidget(self.legend)
@@ -45,10 +61,17 @@ class ReviewPanel(FoldingSection):
         self.rows.addWidget(self.approve_button)
         self.rows.addLayout(row_of(self.least_button, self.uncertainty.button))
         self._show_counts = Throttle(self._on_counts, THROTTLE_MS, self)
-        self.strip.frame_clicked.connect(workspace.go_to)
-        workspace.active_changed.connect(self.refresh)
-        workspace.statuses_changed.connect(self._on_statuses)
-        workspace.current_changed.connect(self._on_current)
+        self.strip.frame_clicked.connect(partial(go_to, workspace))
+        self._listen()
+
+    def _connections(self, active: LayerSession) -> Connections:
+        yield active.session.frames.statuses_changed, self._on_statuses
+        yield active.navigation.changed, self._on_current
+
+    def release(self) -> None:
+        """Remove the layer that shows where the model is unsure."""
+        self._show_counts.stop()
+        self.uncertainty.close()
 
     def set_tones(self, colors: Tones) -> None:
         """Paint in the colours of another theme."""
@@ -70,7 +93,7 @@ class ReviewPanel(FoldingSection):
             return  # the session has just changed: `refresh` follows
         for frame in frames:
             self.strip.set_frame(
-                frame, session.status(frame), session.confidence(frame)
+                frame, session.frames.status(frame), session.frames.confidence(frame)
             )
         self._show_counts()
 
@@ -78,7 +101,7 @@ class ReviewPanel(FoldingSection):
         self._show_legend()
         self._show_buttons()
 
-    def _on_current(self) -> None:
+    def _on_current(self, _: int = 0) -> None:
         has_session = self._workspace.session is not None
         self.strip.set_current(self._workspace.current if has_session else None)
         self._show_buttons()
@@ -95,9 +118,8 @@ class ReviewPanel(FoldingSection):
     @property
     def _waiting(self) -> int:
         """How many frames nobody has looked at."""
-        return self._workspace.count(FrameStatus.PREDICTED) + self._workspace.count(
-            FrameStatus.STALE
-        )
+        session = self._workspace.session
+        return sum(map(session.frames.count, TO_REVIEW)) if session else 0
 
     def _show_buttons(self) -> None:
         session, frame = self._workspace.session, self._workspace.current
@@ -106,7 +128,7 @@ class ReviewPanel(FoldingSection):
         for each in (self.previous_button, self.next_button, self.least_button):
             each.setEnabled(waiting > 0)
         is_approved = (
-            session is not None and session.status(frame) is FrameStatus.APPROVED
+            session is not None and session.frames.status(frame) is FrameStatus.APPROVED
         )
         text = "Unapprove" if is_approved else "Approve"
         self.approve_button.setText(with_key(text, "approve"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, get_args
 
 from qtpy.QtCore import QTimer
@@ -20,20 +21,24 @@ from napari_seggpt.session import FrameStatus
 from napari_seggpt.settings import MAX_MEMORY, Ensemble
 from napari_seggpt.ui.keys import with_key
 from napari_seggpt.ui.panels.model_rows import ModelRows, duration
+from napari_seggpt.ui.panels.panel import Panel
 from napari_seggpt.ui.widgets.controls import (
     SPACING,
     Combo,
-    FoldingSection,
     FormRows,
     button,
     compact_spin,
     row_of,
 )
+from napari_seggpt.ui.work.actions import run_or_pause, start_run, stop_run, undo_run
+from napari_seggpt.ui.work.messages import count_of
 
 if TYPE_CHECKING:
     from napari_seggpt.session import Scope
+    from napari_seggpt.ui.widgets.style import Tones
+    from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.run_control import RunControl
-    from napari_seggpt.ui.work.workspace import Workspace
+    from napari_seggpt.ui.work.workspace import Connections, Workspace
 
 COUNT_MS = 100  # the frames of a run are counted once things are quiet
 SCOPES: dict[str, Scope] = {
@@ -50,24 +55,29 @@ BUTTONS: dict[str, str] = {
 }
 
 
-class RunPanel(FoldingSection):
+class RunPanel(Panel):
     """Starts runs and shows how they go."""
 
     def __init__(self, workspace: Workspace) -> None:
-        super().__init__("3  Run")
-        self._workspace = workspace
+        super().__init__("3  Run", workspace)
         self.scope_box, self.ensemble_box = Combo(), Combo()
         self.from_spin, self.to_spin = QSpinBox(), QSpinBox()
         self.memory_spin = QSpinBox()
         self.model_rows = ModelRows(workspace)
-        self.run_button = button("", _RUN, workspace.propagate, role="main")
-        self.frame_button = button(
-            with_key("This frame", "frame"), _FRAME, lambda: workspace.start("frame")
+        self.run_button = button(
+            "", _RUN, partial(run_or_pause, workspace), role="main"
         )
-        self.update_button = button("Update", _UPDATE, lambda: workspace.start("stale"))
-        self.stop_button = button("Stop", _STOP, workspace.stop)
+        self.frame_button = button(
+            with_key("This frame", "frame"),
+            _FRAME,
+            partial(start_run, workspace, "frame"),
+        )
+        self.update_button = button(
+            "Update", _UPDATE, partial(start_run, workspace, "stale")
+        )
+        self.stop_button = button("Stop", _STOP, partial(stop_run, workspace))
         self.undo_button = button(
-            with_key("Undo run", "undo"), _UNDO, workspace.undo_run
+            with_key("Undo run", "undo"), _UNDO, partial(undo_run, workspace)
         )
         self.bar = QProgressBar()
         self._timer = QTimer(self)
@@ -115,16 +125,30 @@ class RunPanel(FoldingSection):
         self.to_spin.valueChanged.connect(self._on_range)
         self.memory_spin.valueChanged.connect(self._on_memory)
         self.ensemble_box.currentIndexChanged.connect(self._on_ensemble)
-        workspace.active_changed.connect(self._on_active)
+        workspace.active_changed.connect(self._show_range)
         workspace.settings_changed.connect(self.refresh)
-        workspace.runs_changed.connect(self.refresh_run)
-        workspace.statuses_changed.connect(self._count_later)
-        workspace.references_changed.connect(self._count_later)
-        workspace.current_changed.connect(self._count_later)
+        self._listen()
+
+    def _connections(self, active: LayerSession) -> Connections:
+        yield active.runs.changed, self.refresh_run
+        yield active.tuning.changed, self.refresh_run
+        yield active.session.frames.statuses_changed, self._count_later
+        yield active.session.references.changed, self._count_later
+        yield active.navigation.changed, self._count_later
+
+    def release(self) -> None:
+        """Stop what workers do for the panel."""
+        self._timer.stop()
+        self.model_rows.close_jobs()
+
+    def set_tones(self, colors: Tones) -> None:
+        """Show links in the colours of another theme."""
+        self.model_rows.set_tones(colors)
 
     # -- showing -------------------------------------------------------------------
 
-    def _on_active(self) -> None:
+    def _show_range(self) -> None:
+        """Offer the frames of another session as a range."""
         layer_session = self._workspace.active
         last = len(layer_session.session) - 1 if layer_session else 0
         for spin, value in ((self.from_spin, 0), (self.to_spin, last)):
@@ -134,7 +158,6 @@ class RunPanel(FoldingSection):
             spin.blockSignals(False)
         if self._workspace.scope == "range":
             self._on_range(0)
-        self.refresh()
 
     def refresh(self) -> None:
         """Show settings and what a run would do."""
@@ -192,19 +215,18 @@ class RunPanel(FoldingSection):
         session, frame = self._workspace.session, self._workspace.current
         count = len(session.plan(self._workspace.scope, frame)) if session else 0
         text = BUTTONS[self._workspace.scope]
-        if session is not None and session.references:
+        if session is not None and session.references.all:
             text += f" ({count})"
             self.set_summary("")
         self.run_button.setText(with_key(text, "propagate"))
         is_ready = session is not None and not self._workspace.is_busy
         self.run_button.setEnabled(is_ready and count > 0)
         self.frame_button.setEnabled(is_ready)
-        stale = self._workspace.count(FrameStatus.STALE)
-        frames = "1 stale frame" if stale == 1 else f"{stale} stale frames"
-        self.update_button.setText(f"Update {frames}")
+        stale = session.frames.count(FrameStatus.STALE) if session else 0
+        self.update_button.setText(f"Update {count_of(stale, 'stale frame')}")
         self.update_button.setVisible(stale > 0)
         self.update_button.setEnabled(is_ready)
-        can_undo = session is not None and session.can_undo
+        can_undo = session is not None and session.runs.can_undo
         self.undo_button.setEnabled(is_ready and can_undo)
 
     # -- choosing ------------------------------------------------------------------

@@ -88,14 +88,14 @@ class TaskFileButtons(QWidget):
         if layer_session is None:
             return
         self._workspace.settings = task.settings
-        taken = {each.name for each in layer_session.session.references}
+        taken = {each.name for each in layer_session.session.references.all}
         names = (f"{path.stem} {number}" for number in count(1))
         free = (name for name in names if name not in taken)
         for prompt, name in zip(task.prompts, free, strict=False):
             if prompt.labels.any():
-                layer_session.session.add_prompt(prompt, name)
+                layer_session.session.references.add_example(prompt, name)
         if task.tuned is not None:
-            layer_session.session.tuned = task.tuned
+            layer_session.session.references.tuned = task.tuned
         for label, name in task.classes.items():
             name_class(layer_session.labels.layer, label, name)
         self._workspace.show_message(

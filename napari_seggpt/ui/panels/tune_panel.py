@@ -11,9 +11,12 @@ from qtpy.QtGui import QIcon, QImage, QPainter, QPen, QPixmap, QPolygonF
 from qtpy.QtWidgets import QFileDialog, QLabel, QSizePolicy, QToolButton, QWidget
 
 from napari_seggpt.prompts import PromptFileError, TunedPrompt
-from napari_seggpt.ui.widgets.controls import FoldingSection, button, muted, row_of
+from napari_seggpt.ui.panels.panel import Panel
+from napari_seggpt.ui.widgets.controls import button, muted, row_of
+from napari_seggpt.ui.work.actions import go_to
 from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.previews import overlaid
+from napari_seggpt.ui.work.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,21 +25,23 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QPaintEvent
 
     from napari_seggpt.ui.widgets.style import Tones
+    from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.tuning_control import ComparedFrame, TuningControl
-    from napari_seggpt.ui.work.workspace import Workspace
+    from napari_seggpt.ui.work.workspace import Connections, Workspace
 
 NUM_SHOWN_FRAMES = 3  # frames that are shown before and after
 PICTURE_GAP = 4  # pixels between the two
 CURVE_HEIGHT = 70
 
 
-class TunePanel(FoldingSection):
+THROTTLE_MS = 100  # references that change in quick succession
+
+
+class TunePanel(Panel):
     """Tunes a prompt, shows how it learns and what it changes, keeps it or not."""
 
     def __init__(self, workspace: Workspace) -> None:
-        super().__init__("5  Tune")
-        self._workspace = workspace
-        self._control: TuningControl | None = None
+        super().__init__("5  Tune", workspace)
         self.about_label = muted(_ABOUT)
         self.state_label = QLabel()
         self.state_label.setWordWrap(True)
@@ -56,10 +61,24 @@ class TunePanel(FoldingSection):
             self.rows.addWidget(each)
         self.rows.addLayout(row_of(self.keep_button, self.discard_button))
         self.rows.addLayout(row_of(self.save_button, self.remove_button))
-        workspace.active_changed.connect(self._on_active)
-        workspace.references_changed.connect(self.refresh)
-        workspace.runs_changed.connect(self.refresh)
+        self._refresh_soon = Throttle(self.refresh, THROTTLE_MS, self)
+        self._listen()
         self.refresh()
+
+    def _connections(self, active: LayerSession) -> Connections:
+        yield active.session.references.changed, self._refresh_soon
+        yield active.runs.changed, self.refresh
+        yield active.tuning.changed, self.refresh
+        yield active.tuning.ended, self._workspace.show_message
+
+    def release(self) -> None:
+        """Show nothing any more."""
+        self._refresh_soon.stop()
+
+    @property
+    def _control(self) -> TuningControl | None:
+        active = self._workspace.active
+        return active.tuning if active is not None else None
 
     def _make_pair_button(self) -> QToolButton:
         made = QToolButton()
@@ -67,7 +86,7 @@ class TunePanel(FoldingSection):
         made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         made.setToolTip(_PAIR)
         made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        made.clicked.connect(lambda *_: self._workspace.go_to(made.property("frame")))
+        made.clicked.connect(lambda *_: go_to(self._workspace, made.property("frame")))
         return made
 
     def set_tones(self, colors: Tones) -> None:
@@ -76,26 +95,14 @@ class TunePanel(FoldingSection):
 
     # -- showing -------------------------------------------------------------------
 
-    def _on_active(self) -> None:
-        if self._control is not None:
-            self._control.changed.disconnect(self.refresh)
-            self._control.ended.disconnect(self._workspace.show_message)
-        self._control = (
-            self._workspace.active.tuning if self._workspace.active else None
-        )
-        if self._control is not None:
-            self._control.changed.connect(self.refresh)
-            self._control.ended.connect(self._workspace.show_message)
-        self.refresh()
-
     def refresh(self) -> None:
         """Show how it goes."""
         control, session = self._control, self._workspace.session
         is_on = control is not None and control.is_on
         best = control.best if control is not None and not is_on else None
-        kept = session.tuned if session is not None else None
+        kept = session.references.tuned if session is not None else None
         used = (
-            [r for r in session.references if r.enabled and r.is_labelled]
+            [r for r in session.references.all if r.enabled and r.is_labelled]
             if (session is not None)
             else []
         )
@@ -179,10 +186,14 @@ class TunePanel(FoldingSection):
 
     def _on_remove(self) -> None:
         if self._workspace.session is not None:
-            self._workspace.session.tuned = None
+            self._workspace.session.references.tuned = None
 
     def _on_save(self) -> None:
-        kept = self._workspace.session.tuned if self._workspace.session else None
+        kept = (
+            self._workspace.session.references.tuned
+            if self._workspace.session
+            else None
+        )
         path, _ = QFileDialog.getSaveFileName(
             self, "Save the tuned prompt", "prompt.safetensors", _FILES
         )
@@ -204,7 +215,7 @@ class TunePanel(FoldingSection):
         """Use a tuned prompt from a file."""
         assert self._workspace.session is not None
         try:
-            self._workspace.session.tuned = TunedPrompt.load(path)
+            self._workspace.session.references.tuned = TunedPrompt.load(path)
         except PromptFileError as error:
             self._workspace.show_message(str(error), Tone.ERROR)
 

@@ -129,7 +129,7 @@ class ClassList(QTreeWidget):
         return super().edit(index, *args)
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
-        """Leave letters to the keys of the dock, instead of a search."""
+        """Hand letters on to the keys of the dock; the list would search for them."""
         if event is not None and event.text().isalpha():
             event.ignore()
         else:

@@ -140,7 +140,7 @@ class FormRow:
 
 
 class Combo(QComboBox):
-    """A list of choices with data; long names are shortened, the wheel scrolls past."""
+    """A list of choices with data; long names are shortened, the wheel is ignored."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ class Combo(QComboBox):
         leave_wheel(self)
 
     def fill(self, choices: list[tuple[str, object]], chosen: object) -> None:
-        """Replace the choices without a signal; the first one is chosen for lack."""
+        """Replace the choices without a signal; without `chosen` take the first."""
         self.blockSignals(True)
         self.clear()
         for text, data in choices:
@@ -244,7 +244,7 @@ def rule() -> QFrame:
 
 
 def muted(text: str = "") -> QLabel:
-    """Make a label for what is said by the way."""
+    """Make a label in a muted colour."""
     label = QLabel(text)
     label.setProperty("role", "muted")
     label.setWordWrap(True)

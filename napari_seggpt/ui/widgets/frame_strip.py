@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from napari_seggpt.ui.widgets.style import Tones
 
-# Of several frames that share a pixel, the one that tells most is shown.
+# Where several frames share a pixel, the status that comes last here is shown.
 STATUS_ORDER = (
     FrameStatus.EMPTY,
     FrameStatus.PREDICTED,
@@ -156,7 +156,9 @@ class FrameStrip(QWidget):
         known = np.flatnonzero(~np.isnan(values))
         if not len(known):
             return
-        low = min(0.9, float(values[known].min()))  # what differs should be seen
+        low = min(
+            0.9, float(values[known].min())
+        )  # so that small differences can be seen
         room = area.height() - PROTECTED_BAR_HEIGHT - 6
         heights = area.top() + 3 + room * (1 - (values - low) / max(1e-6, 1 - low))
         path = QPainterPath()
@@ -229,12 +231,12 @@ class FrameStrip(QWidget):
             self.frame_clicked.emit(frame)
 
     def leaveEvent(self, event: QEvent | None) -> None:
-        """Take the word about a frame away."""
+        """Hide the tooltip."""
         QToolTip.hideText()
         super().leaveEvent(event)
 
     def describe(self, frame: int) -> str:
-        """Say of a frame what is known of it."""
+        """Return status and confidence of a frame in words."""
         status = STATUS_ORDER[self._codes[frame]]
         parts = [f"Frame {frame}: {status.value}"]
         if not np.isnan(self._confidence[frame]):

@@ -1,4 +1,4 @@
-"""HintLine: what to do next, or what was said last, at the top of the dock."""
+"""HintLine: what to do next, or the last message, at the top of the dock."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class HintLine(QFrame):
 
     @property
     def text(self) -> str:
-        """What is said."""
+        """The message that is shown, as rich text."""
         return self._message.text
 
     def show_message(self, message: Message) -> None:
-        """Say something."""
+        """Show a message."""
         self._message = message
         self._paint()
 

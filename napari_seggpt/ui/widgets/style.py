@@ -93,7 +93,7 @@ def mix(one: QColor, other: QColor, share: float) -> QColor:
 
 
 def with_links(text: str, colors: Tones) -> str:
-    """Return rich text with legible links; Qt takes their colour from nowhere else."""
+    """Return rich text with legible links; no style sheet sets their colour."""
     return text.replace("<a ", f'<a style="color: {colors.accent.name()}" ')
 
 

@@ -77,7 +77,7 @@ class Thumbnails(QListWidget):
         return [self.item(row).data(KEY_ROLE) for row in range(self.count())]
 
     def show_keys(self, keys: list[Any]) -> None:
-        """Show so many references; those that stay keep their pictures."""
+        """Show the references with some keys; those that stay keep their pictures."""
         if keys == self.keys():
             return
         self.blockSignals(True)
@@ -97,7 +97,7 @@ class Thumbnails(QListWidget):
     def show_reference(
         self, row: int, *, caption: str, tooltip: str, is_on: bool
     ) -> None:
-        """Say what is to be said of one of them."""
+        """Set caption, tooltip and tick of one of them."""
         item = self.item(row)
         self.blockSignals(True)
         item.setText(caption)

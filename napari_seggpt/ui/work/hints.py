@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_seggpt.session import PROTECTED, FrameStatus
 from napari_seggpt.ui.keys import key_text
-from napari_seggpt.ui.work.messages import Message, Tone
+from napari_seggpt.ui.work.messages import Message, Tone, count_of
 
 if TYPE_CHECKING:
     from napari_seggpt.session import Session
@@ -26,7 +26,7 @@ MAX_NAME_LENGTH = 28  # letters of a name that are shown
 def message_to_show(
     workspace: Workspace, saved_sessions: SavedSessions | None = None
 ) -> Message:
-    """Return what was said last, or else what to do next; after success, both."""
+    """Return the last message, or else what to do next; after success, both."""
     if (
         workspace.message is None
         and saved_sessions is not None
@@ -42,11 +42,12 @@ def message_to_show(
 
 
 def _offer(stored: StoredSession, following: Message) -> Message:
-    """Offer to go on with a session; whoever does not want to need not say so."""
+    """Offer to go on with a session; a person who begins anew need not decline."""
     when = stored.saved.astimezone().strftime("%d %B %Y at %H:%M").lstrip("0")
     text = (
-        f"You worked on this image before: {_frames(stored.num_frames)}, saved on "
-        f'{when}. <a href="{RESUME}">Resume</a>.'
+        "You worked on this image before: "
+        f"{count_of(stored.num_frames, 'frame')}, saved on {when}. "
+        f'<a href="{RESUME}">Resume</a>.'
     )
     return Message(text=f"{text} Or begin anew: {following.text}")
 
@@ -89,15 +90,15 @@ def _on_active(workspace: Workspace, layer_session: LayerSession) -> Message:
         return Message(
             text="Labelling. You may paint meanwhile: what you touch stays yours."
         )
-    if layer_session.is_scanning and not session.references:
+    if layer_session.is_scanning and not session.references.all:
         return Message(text="Looking for labels that are there already...")
-    if not any(r.enabled and r.is_labelled for r in session.references):
+    if not any(r.enabled and r.is_labelled for r in session.references.all):
         return _without_references(layer_session, session)
     return _with_references(workspace, session)
 
 
 def _without_references(layer_session: LayerSession, session: Session) -> Message:
-    if session.references:
+    if session.references.all:
         return Message(
             text="Tick a reference that has labels, or paint on another frame."
         )
@@ -108,19 +109,20 @@ def _without_references(layer_session: LayerSession, session: Session) -> Messag
 
 
 def _with_references(workspace: Workspace, session: Session) -> Message:
-    stale = workspace.count(FrameStatus.STALE)
-    predicted = workspace.count(FrameStatus.PREDICTED)
+    stale = session.frames.count(FrameStatus.STALE)
+    predicted = session.frames.count(FrameStatus.PREDICTED)
     if stale:
         return Message(
-            text=f"<b>{_frames(stale)}</b> came before your last changes. Press "
-            "<b>Update</b> when you are done painting."
+            text=f"<b>{count_of(stale, 'frame')}</b> came before your last changes. "
+            "Press <b>Update</b> when you are done painting."
         )
     if predicted:
         return Message(
-            text=f"Look through <b>{_frames(predicted)}</b>: {key_text('next')} goes "
-            f"to the next. Paint what is wrong; {key_text('approve')} approves."
+            text=f"Look through <b>{count_of(predicted, 'frame')}</b>: "
+            f"{key_text('next')} goes to the next. Paint what is wrong; "
+            f"{key_text('approve')} approves."
         )
-    if sum(workspace.count(status) for status in PROTECTED) == len(session):
+    if sum(session.frames.count(status) for status in PROTECTED) == len(session):
         return Message(
             text="Every frame is yours or approved. Save the labels with <b>File "
             "&gt; Save Selected Layers</b>.",
@@ -130,10 +132,6 @@ def _with_references(workspace: Workspace, session: Session) -> Message:
         text=f"Now label the other frames: <b>{key_text('propagate')}</b>. More "
         "references make it better."
     )
-
-
-def _frames(count: int) -> str:
-    return "1 frame" if count == 1 else f"{count} frames"
 
 
 def _short(name: str) -> str:

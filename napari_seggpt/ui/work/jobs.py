@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Generator
 from enum import StrEnum
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from napari.qt.threading import GeneratorWorker, create_worker
@@ -78,7 +79,7 @@ class Job(Generic[T]):
     changed = Signal()
     ended = Signal(JobState)
 
-    _alive: ClassVar[set[Job[Any]]] = set()  # Qt holds on to none of them
+    _alive: ClassVar[set[Job[Any]]] = set()  # keeps running jobs from being deleted
 
     def __init__(
         self,
@@ -146,7 +147,7 @@ class Job(Generic[T]):
         self._alive.add(self)
         self._since = time.monotonic()
         worker = self._worker = create_worker(
-            _named(self.title),
+            _steps_called(self.title),
             self,
             _start_thread=False,
             _worker_class=_Worker,
@@ -159,9 +160,9 @@ class Job(Generic[T]):
         bar = _Progress(total=self.total, desc=self.title, stop=self.stop)
         if self.is_running:
             self._progress = bar
-        else:  # it handled events of the window, among them that the job was closed
+        else:  # the bar handled events of the window, and one of them closed the job
             bar.close()
-        worker.start()  # in any case, as napari waits for it
+        worker.start()  # even if the job was closed, as napari waits for it
 
     def pause(self) -> None:
         """Hold the work up after the present result."""
@@ -197,7 +198,7 @@ class Job(Generic[T]):
             self.stop()
             if self._worker is not None and self._worker.has_begun.is_set():
                 self._worker.has_left.wait(wait)
-            self._take_waiting()
+            self._take_results(is_closing=True)
             self._end()
 
     # -- on the window's thread ----------------------------------------------------
@@ -210,28 +211,27 @@ class Job(Generic[T]):
         self._has_finished = True
         self._take_results()
 
-    def _take_results(self) -> None:
+    def _take_results(self, *, is_closing: bool = False) -> None:
         """Take what there is, then see whether the worker is held up or has ended.
 
         The progress bar handles events of the window, which may lead here again.
         """
-        if self._is_taking or not self.is_running:
+        if not self.is_running or (self._is_taking and not is_closing):
             return
         self._is_taking = True
         try:
-            self._take_waiting()
+            while self._results and self.is_running:
+                result = self._results.popleft()
+                if self.error is None:
+                    self._take_one(result)
         finally:
             self._is_taking = False
-        if self._has_finished and self.is_running:
+        if is_closing or not self.is_running:
+            return
+        if self._has_finished:
             self._end()
         elif self._state is JobState.PAUSING and self._held_in == self._num_pauses:
             self._set_state(JobState.PAUSED)
-
-    def _take_waiting(self) -> None:
-        while self._results and self.is_running:
-            result = self._results.popleft()
-            if self.error is None:
-                self._take_one(result)
 
     def _take_one(self, result: T) -> None:
         now = time.monotonic()
@@ -273,34 +273,6 @@ class Job(Generic[T]):
 
     # -- in the worker -------------------------------------------------------------
 
-    def _steps(self) -> Generator[None, None, None]:
-        """Put results where the window's thread finds them, and wake it.
-
-        No error leaves this: napari forgets workers that raise RuntimeError, as torch
-        does for everything, without a word.
-        """
-        results: Iterable[T] = ()
-        worker = self._worker
-        assert worker is not None
-        assert self._work is not None
-        try:
-            results = self._work()
-            for result in results:
-                self._results.append(result)
-                yield
-                yield from self._wait(worker)
-                if worker.abort_requested:
-                    return
-            self._is_exhausted = True
-        except Exception as error:  # noqa: BLE001 (handed over)
-            self._failure = error
-        finally:
-            try:
-                if isinstance(results, Generator):
-                    results.close()
-            except Exception as error:  # noqa: BLE001 (handed over)
-                self._failure = self._failure or error
-
     def _wait(self, worker: _Worker) -> Generator[None, None, None]:
         """Wait while the job is paused or results wait to be taken."""
         while not self._may_go_on.is_set() or len(self._results) >= MAX_WAITING_RESULTS:
@@ -314,6 +286,46 @@ class Job(Generic[T]):
                 yield
             if self._may_go_on.wait(POLL_SECONDS):
                 return
+
+
+def _steps(job: Job[T]) -> Generator[None, None, None]:
+    """Put results where the window's thread finds them, and wake it; in the worker.
+
+    No error leaves this: napari forgets workers that raise RuntimeError, as torch does
+    for everything, without a word.
+    """
+    results: Iterable[T] = ()
+    worker = job._worker
+    assert worker is not None
+    assert job._work is not None
+    try:
+        results = job._work()
+        for result in results:
+            job._results.append(result)
+            yield
+            yield from job._wait(worker)
+            if worker.abort_requested:
+                return
+        job._is_exhausted = True
+    except Exception as error:  # noqa: BLE001 (handed over)
+        job._failure = error
+    finally:
+        try:
+            if isinstance(results, Generator):
+                results.close()
+        except Exception as error:  # noqa: BLE001 (handed over)
+            job._failure = job._failure or error
+
+
+def _steps_called(title: str) -> Callable[[Job[T]], Generator[None, None, None]]:
+    """Return `_steps` under another name, by which napari calls the work.
+
+    It is a function and no method of a job, because napari keeps it for as long as the
+    window is open.
+    """
+    function = FunctionType(_steps.__code__, globals(), title)
+    function.__qualname__ = title
+    return function
 
 
 class _Worker(GeneratorWorker):
@@ -367,19 +379,6 @@ class _Progress(cancelable_progress):
     def cancel(self) -> None:
         super().cancel()
         self._stop()
-
-
-def _named(title: str) -> Callable[[Job[T]], Generator[None, None, None]]:
-    """Return a generator function that napari calls by a title.
-
-    It refers to no job: napari keeps it for as long as the window is open.
-    """
-
-    def steps(job: Job[T]) -> Generator[None, None, None]:
-        yield from job._steps()
-
-    steps.__name__ = steps.__qualname__ = title
-    return steps
 
 
 def _notify(error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""LayerSession: the session on one choice of layers, with all that keeps it going."""
+"""LayerSession: the session on a chosen image and labels layer."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
+from napari_seggpt.model.cards import input_size
 from napari_seggpt.session import Session
 from napari_seggpt.ui.layers.frame_axes import stack_axes
 from napari_seggpt.ui.layers.labels_layer import LabelsLayer
@@ -16,6 +17,7 @@ from napari_seggpt.ui.layers.navigation import Navigation
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.previews import ReferencePreviews
 from napari_seggpt.ui.work.run_control import RunControl
+from napari_seggpt.ui.work.throttle import Throttle
 from napari_seggpt.ui.work.tuning_control import TuningControl
 
 if TYPE_CHECKING:
@@ -31,25 +33,49 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PREVIEW_DELAY_MS = 300  # after the last stroke, until previews are made anew
+THROTTLE_MS = 100  # references that change in quick succession
 GROUP_SECONDS = 0.1
-MAX_GROUP_SIZE = (
-    200  # frames, each of which may have to be read again in the window's thread
-)
+MAX_GROUP_SIZE = 200  # scanned frames, each of which the window may have to read again
 
 
 class LayerSession:
-    """The session on a stack and its labels layer, fed with what happens to them.
+    """The session on a stack and its labels layer, told of what happens to these.
 
     Parameters
     ----------
     viewer : Viewer
         Where the layers are shown.
-    choice : Choice
+    choice : LayerChoice
         An image and a labels layer.
     settings : SessionSettings
         Of the session.
     models : ModelCache
         Where models are kept.
+
+    Attributes
+    ----------
+    session : Session
+        The session.
+    image : Image
+        The image layer.
+    stack : ImageStack or MixedStack
+        Its frames.
+    labels : LabelsLayer
+        The labels.
+    runs, tuning : RunControl, TuningControl
+        The session's runs and its tuning, in napari's workers.
+    previews : ReferencePreviews
+        Small pictures of the references.
+    navigation : Navigation
+        Which frame the viewer shows.
+    is_finding : bool
+        Whether a scan is taking note of labels that were there from the start.
+    scanned : Signal
+        The labels of all frames have been read.
+    lost : Signal
+        The layers do not fit each other any more, with the reason.
+    closing : Signal
+        Emitted at the last moment at which layers and session can be read.
 
     Raises
     ------
@@ -57,10 +83,9 @@ class LayerSession:
         If the layers do not fit each other.
     """
 
-    painted = Signal()  # the pictures of references may have changed
-    scanned = Signal()  # the labels of all frames have been read
-    lost = Signal(str)  # the layers fit each other no longer
-    closing = Signal()  # the last moment at which layers and session can be read
+    scanned = Signal()
+    lost = Signal(str)
+    closing = Signal()
 
     def __init__(
         self,
@@ -81,17 +106,19 @@ class LayerSession:
         self.navigation = Navigation(
             viewer, self.labels.layer, self.labels.axes.axis, len(self.labels)
         )
+        self.is_finding = False
         self._choice = choice
         self._scan: Job[list[ScannedFrame]] | None = None
         self._scan_again = False
         self._was_scanned = False
-        self.is_finding = False  # what changes now was in the labels from the start
-        self._painted_timer = QTimer()
-        self._painted_timer.setSingleShot(True)
-        self._painted_timer.timeout.connect(self.painted.emit)
-        self.labels.changed.connect(self._on_changed)
+        self._on_references = Throttle(self.request_previews, THROTTLE_MS)
+        self._preview_timer = QTimer()
+        self._preview_timer.setSingleShot(True)
+        self._preview_timer.timeout.connect(self.request_previews)
+        self.labels.changed.connect(self._on_labels)
         self.labels.unusable.connect(self.lost.emit)
-        self.session.scan_wanted.connect(self.scan)
+        self.session.frames.scan_wanted.connect(self.scan)
+        self.session.references.changed.connect(self._on_references)
         self.image.events.data.connect(self._on_image_data)
         self.scan()
 
@@ -99,6 +126,11 @@ class LayerSession:
     def choice(self) -> LayerChoice:
         """What is worked on."""
         return self._choice
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a run or tuning is on, or a run is being undone."""
+        return self.runs.is_busy or self.tuning.is_on
 
     def shows(self, choice: LayerChoice) -> bool:
         """Return whether the model is shown what a choice of this place says."""
@@ -120,10 +152,19 @@ class LayerSession:
                 "got {} x {}: make new labels.".format(*self.labels.frame_shape)
             )
         self.runs.stop()
+        self._choice = choice
+        self._take_stack(stack)
+
+    def _take_stack(self, stack: ImageStack | MixedStack) -> None:
         self.session.set_stack(stack)
-        self.stack, self._choice = stack, choice
+        self.stack = stack
         self.previews.show_stack(stack)
-        self.painted.emit()
+        self.request_previews()
+
+    def request_previews(self) -> None:
+        """Have previews made of the references that have none."""
+        size = input_size(self.session.settings.model)
+        self.previews.request(self.session.references.all, size)
 
     @property
     def place_left(self) -> str | None:
@@ -133,6 +174,45 @@ class LayerSession:
             return None
         names = dict(stack_axes(self.image))
         return ", ".join(f"{names[at]} {index}" for at, index in self._choice.fixed)
+
+    def close(self) -> None:
+        """End what is on and let go of the layers; labels stay."""
+        self.closing.emit()
+        self.image.events.data.disconnect(self._on_image_data)
+        self.runs.close()
+        self.tuning.close()
+        self._on_references.stop()
+        self._preview_timer.stop()
+        self.previews.close()
+        self._scan_again = False
+        if self._scan is not None:
+            self._scan.close()
+        self.navigation.close()
+        self.labels.changed.disconnect(self._on_labels)
+        self.labels.unusable.disconnect(self.lost.emit)
+        self.labels.close()
+        self.session.close()
+
+    # -- what happens to the layers --------------------------------------------------
+
+    def _on_labels(self, frames: frozenset[int] | None) -> None:
+        self.previews.forget(frames)
+        self.session.frames.labels_changed(frames)
+        self._preview_timer.start(PREVIEW_DELAY_MS)
+
+    def _on_image_data(self, event: object = None) -> None:
+        """Go on with other data of the image layer, if it has the same frames."""
+        try:
+            stack = self._choice.stack()
+            size = (len(stack), stack.frame_shape)
+            if size != (len(self.labels), self.labels.frame_shape):
+                raise ValueError
+        except ValueError:
+            self.lost.emit(f"The data of {self.image.name} have another shape now.")
+            return
+        self._take_stack(stack)
+
+    # -- reading the labels of all frames --------------------------------------------
 
     @property
     def is_scanning(self) -> bool:
@@ -145,40 +225,18 @@ class LayerSession:
             self._scan_again = True
             return
         self._scan = Job(
-            lambda: in_groups(self.session.scan()),
+            lambda: in_groups(self.session.frames.scan()),
             self._take_scan,
             title="Looking at the labels",
         )
         self._scan.ended.connect(self._on_scanned)
         self._scan.start()
 
-    def close(self) -> None:
-        """End what is on and let go of the layers; labels stay."""
-        self.closing.emit()
-        self.image.events.data.disconnect(self._on_image_data)
-        self.runs.close()
-        self.tuning.close()
-        self.previews.close()
-        self._scan_again = False
-        if self._scan is not None:
-            self._scan.close()
-        self._painted_timer.stop()
-        self.navigation.close()
-        self.labels.changed.disconnect(self._on_changed)
-        self.labels.unusable.disconnect(self.lost.emit)
-        self.labels.close()
-        self.session.close()
-
-    def _on_changed(self, frames: frozenset[int] | None) -> None:
-        self.previews.forget(frames)
-        self.session.labels_changed(frames)
-        self._painted_timer.start(PREVIEW_DELAY_MS)
-
     def _take_scan(self, group: list[ScannedFrame]) -> None:
         self.is_finding = not self._was_scanned
         try:
             for scanned in group:
-                self.session.take_scan(scanned)
+                self.session.frames.take_scan(scanned)
         finally:
             self.is_finding = False
 
@@ -190,23 +248,6 @@ class LayerSession:
             self.scan()
         else:
             self.scanned.emit()
-
-    def _on_image_data(self, event: object = None) -> None:
-        """The image layer has other data: go on with it, if it has the same frames."""
-        try:
-            stack = self._choice.stack()
-            if (len(stack), stack.frame_shape) != (
-                len(self.labels),
-                self.labels.frame_shape,
-            ):
-                raise ValueError
-        except ValueError:
-            self.lost.emit(f"The data of {self.image.name} have another shape now.")
-            return
-        self.session.set_stack(stack)
-        self.stack = stack
-        self.previews.show_stack(stack)
-        self.painted.emit()
 
 
 def in_groups(items: Iterable[T]) -> Iterator[list[T]]:

@@ -40,7 +40,7 @@ class _Start:
     """What a worker found before it reads the frames of a session."""
 
     state: SessionState
-    fits: bool  # the labels that were chosen have nothing that the session has not
+    fits: bool  # whether the chosen labels hold nothing but what was saved
 
 
 class SessionResume:
@@ -53,7 +53,7 @@ class SessionResume:
     ) -> None:
         self.store = store
         self.layer_session: LayerSession | None = None
-        self.same: dict[int, FrameRecord] = {}  # frames that are as they were
+        self.same: dict[int, FrameRecord] = {}  # frames that are as they were saved
         self._workspace = workspace
         self._stored = stored
         self._others: list[int] = []
@@ -125,8 +125,8 @@ class SessionResume:
         if frame.is_damaged:
             self._damaged.append(frame.index)
             self.store.set_aside(frame.index)
-        if session.restore(frame.index, frame.records, frame.labels):
-            self.same[frame.index] = session.record(frame.index)
+        if session.frames.restore(frame.index, frame.records, frame.labels):
+            self.same[frame.index] = session.frames.record(frame.index)
         elif not frame.is_damaged:
             self._others.append(frame.index)
 
@@ -223,7 +223,7 @@ def about(layer_session: LayerSession) -> dict[str, Any]:
 
 
 def _classes(about: dict[str, Any]) -> dict[int, str]:
-    """Return the names of classes that were saved, without what is no such thing."""
+    """Return the names of classes that were saved, without damaged entries."""
     found = about.get("classes")
     items = found.items() if isinstance(found, dict) else ()
     return {int(label): str(name) for label, name in items if str(label).isdecimal()}

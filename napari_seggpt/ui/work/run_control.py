@@ -9,6 +9,7 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_seggpt.ui.work.jobs import Job, JobState
+from napari_seggpt.ui.work.messages import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from napari_seggpt.settings import SessionSettings
 
 POLL_MS = 200
-UNDOING_SECONDS = 0.015  # of undoing before the window is attended to
+UNDOING_SECONDS = 0.015  # that frames are undone for before the window goes on
 NUM_RECENT_RESULTS = 12  # results that the seconds a frame are measured on
 
 
@@ -25,7 +26,7 @@ class RunControl:
     """The runs of one session, in napari's worker.
 
     `changed` is emitted when anything that is shown of a run has changed, `ended` with
-    what there is to say, and whether it went wrong.
+    a report, and whether something went wrong.
     """
 
     changed = Signal()
@@ -34,12 +35,8 @@ class RunControl:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.run: Run | None = None
-        self.scope: Scope | None = None
-        self.written = 0
         self.downloaded: tuple[int, int] | None = None
-        self.measured: tuple[SessionSettings, float] | None = None
         self._job: Job[FrameResult] | None = None
-        self._seconds: list[float] = []
         self._settings = session.settings  # of the run
         self._undo: Iterator[int] | None = None
         self._undone = 0
@@ -89,6 +86,17 @@ class RunControl:
         return self._job.total if self._job is not None else 0
 
     @property
+    def measured(self) -> tuple[SessionSettings, float] | None:
+        """The settings of the last run, and the seconds that a frame takes with them.
+
+        The first frame is left out, because it waits for the references to be encoded.
+        """
+        if self.run is None or not self.run.seconds:
+            return None
+        recent = self.run.seconds[1:][-NUM_RECENT_RESULTS:] or self.run.seconds
+        return self._settings, sum(recent) / len(recent)
+
+    @property
     def seconds_left(self) -> float | None:
         """Estimate of the time left."""
         return self._job.seconds_left if self._job is not None else None
@@ -108,10 +116,12 @@ class RunControl:
         run = self.session.start(scope, current)
         run.on_download = self._on_download
         self._settings = self.session.settings
-        self.run, self.scope, self.written = run, scope, 0
-        self.downloaded, self._seconds = None, []
+        self.run, self.downloaded = run, None
         self._job = Job(
-            run.results, self._take, title="Labelling frames", total=len(run.frames)
+            run.results,
+            self.session.runs.commit,
+            title="Labelling frames",
+            total=len(run.frames),
         )
         self._job.changed.connect(self._on_job)
         self._job.ended.connect(self._on_ended)
@@ -136,9 +146,9 @@ class RunControl:
 
     def undo(self) -> None:
         """Undo the last run, a few frames at a time."""
-        if self.is_busy or not self.session.can_undo:
+        if self.is_busy or not self.session.runs.can_undo:
             return
-        self._undo, self._undone = self.session.undo_steps(), 0
+        self._undo, self._undone = self.session.runs.undo_steps(), 0
         self._undo_timer.start()
         self.changed.emit()
 
@@ -157,31 +167,26 @@ class RunControl:
     def _on_job(self) -> None:
         if self.is_stopping and self.run is not None:
             self.run.stop()  # a download ends, too
+        if self.done:
+            self.downloaded = None
         self.changed.emit()
 
     def _on_download(self, done: int, total: int) -> None:
         self.downloaded = (done, total)  # in the worker; the timer shows it
 
-    def _take(self, result: FrameResult) -> None:
-        self.downloaded = None
-        self.written += self.session.commit(result)
-        self._seconds.append(result.seconds)
-        # The first result waits for the references to be encoded.
-        recent = self._seconds[1:][-NUM_RECENT_RESULTS:] or self._seconds
-        self.measured = (self._settings, sum(recent) / len(recent))
-
     def _on_ended(self, state: JobState) -> None:
         job, self._job = self._job, None
         self._timer.stop()
-        self.session.finish()
+        self.session.runs.finish()
         self.downloaded = None
         if job is not None:
             self.ended.emit(self._report(job, state), state is JobState.FAILED)
         self.changed.emit()
 
     def _report(self, job: Job[FrameResult], state: JobState) -> str:
-        frames = "1 frame" if self.written == 1 else f"{self.written} frames"
-        left_alone = job.done - self.written
+        written = 0 if self.run is None else self.run.num_written
+        frames = count_of(written, "frame")
+        left_alone = job.done - written
         kept = f", {left_alone} left as you made them" if left_alone else ""
         if state is JobState.FAILED:
             return f"{_plain(job.error)} Kept: {frames}."

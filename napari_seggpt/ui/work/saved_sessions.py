@@ -1,4 +1,4 @@
-"""SavedSessions: saves what is worked on as the work goes on, and offers to resume."""
+"""SavedSessions: saves sessions while they are worked on, and offers to resume."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     Key = tuple[object, ...]
 
-SAVE_MS = 250  # what has changed is copied so often
-SAVE_REST_MS = 40  # while there is more to copy
+SAVE_MS = 250  # between two times that frames are copied
+SAVE_REST_MS = 40  # the same, while there are more to copy
 
 
 class SavedSessions:
@@ -244,7 +244,7 @@ class SavedSessions:
         resuming.store.move_labels(labels_path(layer_session))
         autosave.begin(resuming.store)
         for frame, record in resuming.same.items():
-            if layer_session.session.record(frame) == record:
+            if layer_session.session.frames.record(frame) == record:
                 autosave.skip(frame)
 
 

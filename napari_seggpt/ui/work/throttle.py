@@ -39,7 +39,7 @@ class Throttle:
         self._timer.timeout.connect(self._on_timeout)
 
     def __call__(self, *_: object) -> None:
-        """Ask for it."""
+        """Call the function now, or at the end of the time."""
         if self._timer.isActive():
             self._is_wanted = True
             return
@@ -47,7 +47,7 @@ class Throttle:
         self._function()
 
     def stop(self) -> None:
-        """Do nothing more."""
+        """Call the function no more."""
         self._timer.stop()
         self._is_wanted = False
 

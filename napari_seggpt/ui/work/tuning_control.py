@@ -120,7 +120,7 @@ class TuningControl:
     def keep(self) -> None:
         """Use what was learned, beside the references."""
         if self.best is not None:
-            self.session.tuned = self.best
+            self.session.references.tuned = self.best
         self.discard()
 
     def discard(self) -> None:

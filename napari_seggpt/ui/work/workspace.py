@@ -1,4 +1,4 @@
-"""Workspace: what is worked on in a viewer, and all that a person can do with it."""
+"""Workspace: the layers that were chosen in a viewer, and the session on them."""
 
 from __future__ import annotations
 
@@ -8,61 +8,68 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_seggpt.model.cards import input_size
-from napari_seggpt.session import PROTECTED, FrameStatus, ModelCache
+from napari_seggpt.session import PROTECTED, ModelCache
 from napari_seggpt.ui.layers.layer_choice import (
     LayerChoice,
     first_choice,
     likely_labels,
 )
 from napari_seggpt.ui.layers.navigation import place_in
+from napari_seggpt.ui.work.frame_times import FrameTimes
 from napari_seggpt.ui.work.layer_session import LayerSession
 from napari_seggpt.ui.work.messages import Message, Tone
-from napari_seggpt.ui.work.status_counts import FrameTimes, StatusCounts
-from napari_seggpt.ui.work.throttle import Throttle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from napari.layers import Image, Layer
     from napari.viewer import Viewer
+    from psygnal import SignalInstance
 
     from napari_seggpt.session import Scope, Session
     from napari_seggpt.settings import SessionSettings
     from napari_seggpt.ui.work.preferences import Preferences
 
-
-THROTTLE_MS = 100  # what comes in quick succession is shown so often
+    Connections = Iterable[tuple[SignalInstance, Callable[..., Any]]]
 
 
 class Workspace:
-    """Holds the layers that were chosen, their session, and what is done with them.
+    """Holds the layers that were chosen, their session, the settings and a message.
 
-    The panels, keys and commands of the dock call it and show what it knows. What goes
-    wrong is said, never raised.
+    Whoever shows the session connects to the session itself, see `follow`. What goes
+    wrong is shown as a message, never raised.
 
-    Attributes
+    Parameters
     ----------
     viewer : Viewer
         The viewer.
-    choice : Choice
+    preferences : Preferences
+        Where settings and times are kept between sessions of napari.
+    models : ModelCache, optional
+        Where models are kept.
+
+    Attributes
+    ----------
+    choice : LayerChoice
         What was chosen.
     active : LayerSession or None
         The session on it; None while something is missing or does not fit.
     problem : str or None
         Why there is no session on the layers that were chosen.
     message : Message or None
-        What was said last; None after something else was done.
+        The last message; None after something else was done.
+    scope : str
+        Which frames the next run is to label.
+    choice_changed : Signal
+        Other layers were chosen, or layers came, went or were renamed.
+    active_changed : Signal
+        There is another session, none any more, or it has other images.
+    settings_changed, message_changed : Signal
+        Settings or message changed.
     """
 
-    choice_changed = Signal()  # or layers came, went, were renamed
+    choice_changed = Signal()
     active_changed = Signal()
-    current_changed = Signal(int)
-    statuses_changed = Signal(tuple)
-    references_changed = Signal()
-    previews_changed = Signal()
-    locks_changed = Signal()
-    runs_changed = Signal()
     settings_changed = Signal()
     message_changed = Signal()
 
@@ -81,27 +88,61 @@ class Workspace:
         self.problem: str | None = None
         self.message: Message | None = None
         self.scope: Scope = "all"
+        self.frame_times = FrameTimes(preferences)
         self._settings = preferences.load_settings()
-        self._times = FrameTimes(preferences)
         self._layer_sessions: dict[tuple[object, ...], LayerSession] = {}
-        self._status_counts = StatusCounts()
-        self._show_references = Throttle(self._on_references, THROTTLE_MS)
+        self._followers: list[Callable[[LayerSession], Connections]] = []
+        self.follow(self._connections)
 
-    # -- what is worked on ---------------------------------------------------------
+    # -- the session ---------------------------------------------------------------
+
+    def follow(self, connections: Callable[[LayerSession], Connections]) -> None:
+        """Have signals of the active session connected, whichever session that is.
+
+        Parameters
+        ----------
+        connections : callable
+            Returns, for a session, pairs of a signal and what it is connected to.
+        """
+        self._followers.append(connections)
+        if self.active is not None:
+            self._connect(connections, self.active)
+
+    def _connect(
+        self, connections: Callable[[LayerSession], Connections], active: LayerSession
+    ) -> None:
+        for signal, slot in connections(active):
+            signal.connect(slot)
+
+    def _connections(self, active: LayerSession) -> Connections:
+        yield active.session.frames.statuses_changed, self._on_statuses
+        yield active.runs.changed, self._note_time
+        yield active.runs.ended, self._on_run_ended
+        yield active.scanned, self.message_changed.emit
+        yield active.labels.history_shortened, self._on_history_shortened
+        yield active.lost, self._on_lost
 
     @property
     def session(self) -> Session | None:
         """The session, if there is one."""
         return self.active.session if self.active else None
 
-    def count(self, status: FrameStatus) -> int:
-        """Return how many frames have a status."""
-        return self._status_counts[status]
-
     @property
     def current(self) -> int:
         """The frame that is shown."""
         return self.active.navigation.current if self.active else 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a run or tuning is on, or a run is being undone."""
+        return self.active is not None and self.active.is_busy
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a run is on, be it paused or not."""
+        return self.active is not None and self.active.runs.is_running
+
+    # -- choosing layers -----------------------------------------------------------
 
     def choose_image(self, image: Image | None, layers: Sequence[Layer]) -> None:
         """Work on another image, with the labels layer that likely belongs to it."""
@@ -121,7 +162,7 @@ class Workspace:
         self.problem = None
         if self.active is not None and choice.place == old.place:
             if choice.pictures != old.pictures:
-                self._show_other_pictures()
+                self._show_other_pictures(self.active)
         else:
             self._open()
         self.choice_changed.emit()
@@ -143,74 +184,60 @@ class Workspace:
 
     def forget_layer(self, layer: Layer) -> None:
         """Let go of a layer that was removed."""
-        for place, layer_session in list(self._layer_sessions.items()):
-            if layer in (layer_session.image, layer_session.labels.layer):
-                del self._layer_sessions[place]
-                if layer_session is self.active:
-                    self._leave()
-                layer_session.close()
+        for each in list(self._layer_sessions.values()):
+            if layer in (each.image, each.labels.layer):
+                self._close(each)
 
     def _open(self) -> None:
-        """Go to the session on the choice, a new one unless it was left before."""
+        """Activate the session on the chosen layers, a new one if there is none yet."""
         self._leave()
-        if self.choice.image is None or self.choice.labels is None:
-            self.active_changed.emit()
-            return
-        layer_session = self._layer_sessions.get(self.choice.place)
-        try:
-            if layer_session is None:
-                layer_session = LayerSession(
-                    self.viewer, self.choice, self._settings, self.models
-                )
-                self._layer_sessions[self.choice.place] = layer_session
-            elif not layer_session.shows(self.choice):
-                layer_session.show_pictures(self.choice)
-        except ValueError as error:
-            self.problem = str(error)
-            self.active_changed.emit()
-            return
-        self._enter(layer_session)
-
-    def _enter(self, layer_session: LayerSession) -> None:
-        self.active = layer_session
-        layer_session.session.settings = self._settings
-        self._status_counts.begin(layer_session.session)
-        for signal, slot in self._connections(layer_session):
-            signal.connect(slot)
+        if self.choice.image is not None and self.choice.labels is not None:
+            try:
+                self._enter(self._session_on(self.choice))
+            except ValueError as error:
+                self.problem = str(error)
         self.active_changed.emit()
-        self._request_previews()
+        if self.active is not None:
+            self.active.request_previews()
+
+    def _session_on(self, choice: LayerChoice) -> LayerSession:
+        known = self._layer_sessions.get(choice.place)
+        if known is None:
+            known = LayerSession(self.viewer, choice, self._settings, self.models)
+            self._layer_sessions[choice.place] = known
+        elif not known.shows(choice):
+            known.show_pictures(choice)
+        return known
+
+    def _enter(self, active: LayerSession) -> None:
+        self.active = active
+        active.session.settings = self._settings
+        for each in self._followers:
+            self._connect(each, active)
 
     def _leave(self) -> None:
-        layer_session, self.active = self.active, None
-        self._status_counts.begin(None)
-        if layer_session is None:
+        active, self.active = self.active, None
+        if active is None:
             return
-        layer_session.runs.stop()
-        for signal, slot in self._connections(layer_session):
-            signal.disconnect(slot)
+        active.runs.stop()
+        for each in self._followers:
+            for signal, slot in each(active):
+                signal.disconnect(slot)
 
-    def _connections(
-        self, layer_session: LayerSession
-    ) -> Iterator[tuple[Any, Callable[..., Any]]]:
-        session = layer_session.session
-        yield session.statuses_changed, self._on_statuses
-        yield session.references_changed, self._show_references
-        yield session.locks_changed, self.locks_changed.emit
-        yield session.runs_changed, self.runs_changed.emit
-        yield layer_session.runs.changed, self._on_runs
-        yield layer_session.tuning.changed, self.runs_changed.emit
-        yield layer_session.runs.ended, self._on_run_ended
-        yield layer_session.navigation.changed, self.current_changed.emit
-        yield layer_session.previews.changed, self.previews_changed.emit
-        yield layer_session.painted, self._request_previews
-        yield layer_session.scanned, self.message_changed.emit
-        yield layer_session.labels.history_shortened, self._on_history_shortened
-        yield layer_session.lost, self._on_lost
+    def _close(self, layer_session: LayerSession) -> None:
+        """Close a session for good."""
+        if layer_session is self.active:
+            self._leave()
+        self._layer_sessions = {
+            place: each
+            for place, each in self._layer_sessions.items()
+            if each is not layer_session
+        }
+        layer_session.close()
 
-    def _show_other_pictures(self) -> None:
-        assert self.active is not None
+    def _show_other_pictures(self, active: LayerSession) -> None:
         try:
-            self.active.show_pictures(self.choice)
+            active.show_pictures(self.choice)
         except ValueError as error:
             self.problem = str(error)
             self._leave()
@@ -218,13 +245,10 @@ class Workspace:
 
     def close(self) -> None:
         """End what is on, and let go of everything; labels stay."""
-        self._show_references.stop()
-        self._leave()
-        for layer_session in self._layer_sessions.values():
-            layer_session.close()
-        self._layer_sessions = {}
+        for each in list(self._layer_sessions.values()):
+            self._close(each)
 
-    # -- settings ------------------------------------------------------------------
+    # -- settings and messages -----------------------------------------------------
 
     @property
     def settings(self) -> SessionSettings:
@@ -241,169 +265,30 @@ class Workspace:
             self.active.session.settings = settings
         self.preferences.save_settings(settings)
         self.settings_changed.emit()
-        if model_changed:
-            self._request_previews()
-
-    @property
-    def seconds_per_frame(self) -> float | None:
-        """What a frame took with these settings, now or in an earlier session."""
-        return self._times.get(self._settings)
-
-    # -- acts on frames ------------------------------------------------------------
-
-    def go_to(self, frame: int) -> None:
-        """Show a frame."""
-        if self.active is not None:
-            self.active.navigation.go_to(frame)
-
-    def toggle_reference(self) -> None:
-        """Make the current frame a reference, or one no longer."""
-        layer_session = self._ready()
-        if layer_session is None:
-            return
-        session, frame = layer_session.session, self.current
-        found = [r for r in session.references if r.frame == frame]
-        if found:
-            session.remove_reference(frame)
-            self.show_message(
-                f"Frame {frame} is no reference any more. Its labels stay."
-            )
-            return
-        session.add_reference(frame)
-        if not any(r.is_labelled for r in session.references if r.frame == frame):
-            self.show_message(
-                f"Frame {frame} is a reference without labels: it tells the model "
-                "that nothing is there.",
-                Tone.WARNING,
-            )
-
-    def toggle_approval(self) -> None:
-        """Approve the current frame as it is, or take that back."""
-        layer_session = self._ready()
-        if layer_session is None:
-            return
-        session, frame = layer_session.session, self.current
-        if session.status(frame) is FrameStatus.APPROVED:
-            session.unapprove(frame)
-        else:
-            session.approve(frame)
-        self.show_message("")
-
-    def review(self, step: int) -> None:
-        """Go to the next frame that nobody has looked at, or the one before.
-
-        After the last one comes the first.
-        """
-        self._go_to_found(lambda session: next_in_circle(session, self.current, step))
-
-    def go_to_least_certain(self) -> None:
-        """Go to the frame that the model is least sure of."""
-        self._go_to_found(lambda session: session.least_certain())
-
-    def _go_to_found(self, find: Callable[[Session], int | None]) -> None:
-        layer_session = self._ready()
-        if layer_session is None:
-            return
-        frame = find(layer_session.session)
-        if frame is None:
-            self.show_message("There is no predicted frame left to look at.")
-            return
-        self.go_to(frame)
-        self.show_message("")
-
-    # -- runs ----------------------------------------------------------------------
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a run or tuning is on, or a run being undone."""
-        layer_session = self.active
-        return layer_session is not None and (
-            layer_session.runs.is_busy or layer_session.tuning.is_on
-        )
-
-    @property
-    def is_running(self) -> bool:
-        """Whether a run is on, be it paused or not."""
-        return self.active is not None and self.active.runs.is_running
-
-    def start(self, scope: Scope) -> None:
-        """Start a run."""
-        layer_session = self._ready()
-        if layer_session is None:
-            return
-        self.show_message("")
-        try:
-            layer_session.tuning.check_free()
-            layer_session.runs.start(scope, self.current)
-        except ValueError as error:
-            self.show_message(str(error), Tone.WARNING)
-
-    def propagate(self) -> None:
-        """Start a run over the frames that were chosen; during one, pause or go on."""
-        if self.active is not None and self.is_running:
-            self.active.runs.pause_or_resume()
-        else:
-            self.start(self.scope)
-
-    def stop(self) -> None:
-        """End the run after the present frame."""
-        if self.active is not None:
-            self.active.runs.stop()
-
-    def undo_run(self) -> None:
-        """Undo the last run."""
-        if self.active is None or self.active.runs.is_busy:
-            return
-        if self.active.session.can_undo:
-            self.show_message("")
-            self.active.runs.undo()
-        else:
-            self.show_message("There is no run to undo.")
-
-    # -- what is said --------------------------------------------------------------
+        if model_changed and self.active is not None:
+            self.active.request_previews()
 
     def show_message(self, text: str, tone: Tone = Tone.HINT) -> None:
-        """Say something until something else is done; nothing lets the hint show."""
+        """Show a message until something else is done; without text show the hint."""
         self.message = Message(text=escape(text), tone=tone) if text else None
         self.message_changed.emit()
 
-    def _ready(self) -> LayerSession | None:
-        """Return the active session; if there is none, say what is missing."""
-        if self.active is None and self.problem is None:
-            self.show_message("Choose an image and a labels layer first.", Tone.WARNING)
-        return self.active
-
-    # -- news ----------------------------------------------------------------------
+    # -- what happens to the session -----------------------------------------------
 
     def _on_statuses(self, frames: tuple[int, ...]) -> None:
-        if self.session is not None:
-            self._status_counts.update(self.session, frames)
-        self.statuses_changed.emit(frames)
-        mine = any(
-            self.session is not None and self.session.status(frame) in PROTECTED
-            for frame in frames
-        )
-        if mine and self.message is not None and not self.is_busy:
-            self.show_message("")  # what was said is about what was before
+        """Take the message away when a person goes on: it is about what was before."""
+        if self.active is None or self.message is None or self.is_busy:
+            return
+        statuses = (self.active.session.frames.status(frame) for frame in frames)
+        if any(status in PROTECTED for status in statuses):
+            self.show_message("")
 
-    def _on_references(self) -> None:
-        self.references_changed.emit()
-        self._request_previews()
-
-    def _request_previews(self) -> None:
-        if self.active is not None:
-            size = input_size(self._settings.model)
-            self.active.previews.request(self.active.session.references, size)
-            self.previews_changed.emit()
-
-    def _on_runs(self) -> None:
-        measured = self.active.runs.measured if self.active is not None else None
-        if measured is not None:
-            self._times.note(*measured)
-        self.runs_changed.emit()
+    def _note_time(self) -> None:
+        if self.active is not None and self.active.runs.measured is not None:
+            self.frame_times.note(*self.active.runs.measured)
 
     def _on_run_ended(self, report: str, went_wrong: bool) -> None:
-        self._times.save()
+        self.frame_times.save()
         self.show_message(report, Tone.ERROR if went_wrong else Tone.GOOD)
 
     def _on_history_shortened(self) -> None:
@@ -413,20 +298,7 @@ class Workspace:
         )
 
     def _on_lost(self, reason: str) -> None:
-        layer_session = self.active
-        self._leave()
-        if layer_session is not None:
-            self._layer_sessions = {
-                k: v for k, v in self._layer_sessions.items() if v is not layer_session
-            }
-            layer_session.close()
+        if self.active is not None:
+            self._close(self.active)
         self.problem = reason
         self.active_changed.emit()
-
-
-def next_in_circle(session: Session, current: int, step: int) -> int | None:
-    """Return the next frame to review; after the last one comes the first."""
-    frame = session.next_to_review(current, step)
-    if frame is None:
-        frame = session.next_to_review(-1 if step > 0 else len(session), step)
-    return frame

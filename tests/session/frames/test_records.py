@@ -1,4 +1,4 @@
-"""The book tells which frames look otherwise, and neither more nor fewer."""
+"""Records tell which frames have changed, and neither more nor fewer."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from napari_seggpt.session.frames.status import UNKNOWN, FrameRecord
 
 
 @pytest.fixture
-def book() -> FrameRecords:
+def records() -> FrameRecords:
     return FrameRecords(5)
 
 
@@ -18,146 +18,150 @@ def reference(content: bytes = b"mine", **facts: bool) -> FrameRecord:
     return FrameRecord(checksum=content, is_reference=True, **facts)
 
 
-def predicted(book: FrameRecords, confidence: float = 0.5) -> FrameRecord:
+def predicted(records: FrameRecords, confidence: float = 0.5) -> FrameRecord:
     return FrameRecord(
-        checksum=b"run", predicted=b"run", key=book.key, confidence=confidence
+        checksum=b"run", predicted=b"run", key=records.key, confidence=confidence
     )
 
 
-def test_a_new_book(book: FrameRecords) -> None:
-    assert [book.status(frame) for frame in range(5)] == [FrameStatus.EMPTY] * 5
-    assert book.references == []
-    assert book.protected == frozenset()
-    assert list(book.predicted()) == []
-    assert book.take_changes().frames == ()
+def test_a_new_book(records: FrameRecords) -> None:
+    assert [records.status(frame) for frame in range(5)] == [FrameStatus.EMPTY] * 5
+    assert records.references == []
+    assert records.protected == frozenset()
+    assert list(records.predicted()) == []
+    assert records.take_changes().frames == ()
 
 
-def test_references_are_in_order_and_protected(book: FrameRecords) -> None:
-    book[3] = reference()
-    book[1] = reference(is_enabled=False)
-    book[4] = replace(predicted(book), is_approved=True)
-    assert book.references == [1, 3]
-    assert book.protected == {1, 3, 4}
-    book[3] = UNKNOWN
-    assert book.references == [1]
-    assert book.protected == {1, 4}
+def test_references_are_in_order_and_protected(records: FrameRecords) -> None:
+    records[3] = reference()
+    records[1] = reference(is_enabled=False)
+    records[4] = replace(predicted(records), is_approved=True)
+    assert records.references == [1, 3]
+    assert records.protected == {1, 3, 4}
+    records[3] = UNKNOWN
+    assert records.references == [1]
+    assert records.protected == {1, 4}
 
 
 def test_predicted_frames_are_those_that_may_be_predicted_again(
-    book: FrameRecords,
+    records: FrameRecords,
 ) -> None:
-    book[0] = reference()
-    book[1] = predicted(book)
-    book[2] = replace(predicted(book), is_corrected=True)
-    assert [frame for frame, _ in book.predicted()] == [1]
+    records[0] = reference()
+    records[1] = predicted(records)
+    records[2] = replace(predicted(records), is_corrected=True)
+    assert [frame for frame, _ in records.predicted()] == [1]
 
 
-def test_the_key_stands_for_what_the_used_references_show(book: FrameRecords) -> None:
-    keys = [book.key]
+def test_the_key_stands_for_what_used_references_show(
+    records: FrameRecords,
+) -> None:
+    keys = [records.key]
     for frame, record in [
         (1, reference()),
         (1, reference(b"other")),
         (2, reference(b"other")),
     ]:
-        book[frame] = record
-        keys.append(book.key)
-    book.set_basis(b"other settings")
-    keys.append(book.key)
+        records[frame] = record
+        keys.append(records.key)
+    records.set_basis(b"other settings")
+    keys.append(records.key)
     assert len(set(keys)) == len(keys)
 
 
-def test_the_key_is_the_same_when_all_is_as_it_was(book: FrameRecords) -> None:
-    book[1], book[2] = reference(), reference(b"other")
-    key = book.key
-    book[2] = replace(book[2], is_enabled=False)
-    assert book.key != key
-    book[1] = UNKNOWN
-    book[1] = replace(reference(), is_approved=True)  # in another order
-    book[2] = replace(book[2], is_enabled=True)
-    assert book.key == key
-    book.set_basis(b"other settings")
-    book.set_basis(b"")
-    assert book.key == key
+def test_the_key_is_the_same_when_all_is_as_it_was(records: FrameRecords) -> None:
+    records[1], records[2] = reference(), reference(b"other")
+    key = records.key
+    records[2] = replace(records[2], is_enabled=False)
+    assert records.key != key
+    records[1] = UNKNOWN
+    records[1] = replace(reference(), is_approved=True)  # in another order
+    records[2] = replace(records[2], is_enabled=True)
+    assert records.key == key
+    records.set_basis(b"other settings")
+    records.set_basis(b"")
+    assert records.key == key
 
 
-def test_the_key_tells_which_frame_shows_what(book: FrameRecords) -> None:
+def test_the_key_tells_which_frame_shows_what(records: FrameRecords) -> None:
     other = FrameRecords(5)
-    book[1], book[2] = reference(b"a"), reference(b"b")
+    records[1], records[2] = reference(b"a"), reference(b"b")
     other[1], other[2] = reference(b"b"), reference(b"a")
-    assert book.key != other.key
+    assert records.key != other.key
 
 
 def test_what_does_not_serve_as_a_reference_leaves_the_key_alone(
-    book: FrameRecords,
+    records: FrameRecords,
 ) -> None:
-    key = book.key
-    book[0] = predicted(book)
-    book[1] = replace(predicted(book), is_approved=True)
-    book[2] = reference(is_enabled=False)
-    assert book.key == key
+    key = records.key
+    records[0] = predicted(records)
+    records[1] = replace(predicted(records), is_approved=True)
+    records[2] = reference(is_enabled=False)
+    assert records.key == key
 
 
-def test_changes_are_told_once(book: FrameRecords) -> None:
-    book[2] = reference()
-    changes = book.take_changes()
+def test_changes_are_told_once(records: FrameRecords) -> None:
+    records[2] = reference()
+    changes = records.take_changes()
     assert changes.frames == (2,)
     assert changes.references
-    changes = book.take_changes()
+    changes = records.take_changes()
     assert changes.frames == ()
     assert not changes.references
 
 
-def test_what_changes_back_in_between_is_not_told(book: FrameRecords) -> None:
-    book[2] = reference()
-    book[2] = UNKNOWN
-    assert book.take_changes().frames == ()
+def test_what_changes_back_in_between_is_not_told(records: FrameRecords) -> None:
+    records[2] = reference()
+    records[2] = UNKNOWN
+    assert records.take_changes().frames == ()
 
 
-def test_a_new_confidence_is_told(book: FrameRecords) -> None:
-    book[2] = predicted(book, 0.5)
-    book.take_changes()
-    book[2] = predicted(book, 0.6)
-    assert book.take_changes().frames == (2,)
+def test_a_new_confidence_is_told(records: FrameRecords) -> None:
+    records[2] = predicted(records, 0.5)
+    records.take_changes()
+    records[2] = predicted(records, 0.6)
+    assert records.take_changes().frames == (2,)
 
 
 def test_frames_become_stale_with_the_references_and_that_is_told(
-    book: FrameRecords,
+    records: FrameRecords,
 ) -> None:
-    book[0] = reference()
+    records[0] = reference()
     for frame in (1, 2, 3):
-        book[frame] = predicted(book)
-    book[3] = replace(book[3], is_approved=True)
-    book.take_changes()
-    book[0] = reference(b"other")
-    changes = book.take_changes()
+        records[frame] = predicted(records)
+    records[3] = replace(records[3], is_approved=True)
+    records.take_changes()
+    records[0] = reference(b"other")
+    changes = records.take_changes()
     assert changes.frames == (1, 2)
-    assert {book.status(frame) for frame in (1, 2)} == {FrameStatus.STALE}
-    book[0] = reference()
-    assert book.take_changes().frames == (1, 2)
-    assert {book.status(frame) for frame in (1, 2)} == {FrameStatus.PREDICTED}
+    assert {records.status(frame) for frame in (1, 2)} == {FrameStatus.STALE}
+    records[0] = reference()
+    assert records.take_changes().frames == (1, 2)
+    assert {records.status(frame) for frame in (1, 2)} == {FrameStatus.PREDICTED}
 
 
-def test_who_was_stale_before_is_not_told_again(book: FrameRecords) -> None:
-    book[1] = predicted(book)
-    book.set_basis(b"other")
-    book.take_changes()
-    book.set_basis(b"still another")
-    assert book.take_changes().frames == ()
+def test_who_was_stale_before_is_not_told_again(records: FrameRecords) -> None:
+    records[1] = predicted(records)
+    records.set_basis(b"other")
+    records.take_changes()
+    records.set_basis(b"still another")
+    assert records.take_changes().frames == ()
 
 
-def test_a_frame_and_the_key_change_together(book: FrameRecords) -> None:
-    book[1] = predicted(book)
-    book.take_changes()
-    book.set_basis(b"other")
-    book[1] = predicted(book)  # predicted before and after
-    assert book.take_changes().frames == ()
-    book[1] = replace(predicted(book), key=None)
-    book.set_basis(b"")
-    assert book.take_changes().frames == (1,)
+def test_a_frame_and_the_key_change_together(records: FrameRecords) -> None:
+    records[1] = predicted(records)
+    records.take_changes()
+    records.set_basis(b"other")
+    records[1] = predicted(records)  # predicted before and after
+    assert records.take_changes().frames == ()
+    records[1] = replace(predicted(records), key=None)
+    records.set_basis(b"")
+    assert records.take_changes().frames == (1,)
 
 
-def test_the_confidence_of_what_is_not_there_is_not_known(book: FrameRecords) -> None:
-    record = predicted(book, 0.7)
+def test_the_confidence_of_what_is_gone_is_not_known(
+    records: FrameRecords,
+) -> None:
+    record = predicted(records, 0.7)
     assert confidence(record) == 0.7
     assert confidence(replace(record, checksum=b"painted")) is None
     assert confidence(UNKNOWN) is None

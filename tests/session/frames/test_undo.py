@@ -7,7 +7,7 @@ from typing import IO, Any
 import numpy as np
 import pytest
 
-from napari_seggpt.session.frames import undo
+from napari_seggpt.session.frames import array_file
 from napari_seggpt.session.frames.status import UNKNOWN, FrameRecord
 from napari_seggpt.session.frames.undo import UNDO_RUNS, UndoHistory, UndoStep
 
@@ -37,13 +37,13 @@ def step() -> Iterator[UndoStep]:
 def files(monkeypatch: pytest.MonkeyPatch) -> list[IO[bytes]]:
     """The temporary files that are made."""
     made: list[IO[bytes]] = []
-    make = undo.tempfile.TemporaryFile
+    make = array_file.tempfile.TemporaryFile
 
     def remember(**options: Any) -> IO[bytes]:
         made.append(make(**options))
         return made[-1]
 
-    monkeypatch.setattr(undo.tempfile, "TemporaryFile", remember)
+    monkeypatch.setattr(array_file.tempfile, "TemporaryFile", remember)
     return made
 
 
@@ -121,7 +121,7 @@ def test_what_cannot_be_stored_is_not_written(
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr(undo.tempfile, "TemporaryFile", lambda **_: FullDisk())
+    monkeypatch.setattr(array_file.tempfile, "TemporaryFile", lambda **_: FullDisk())
     with (
         pytest.raises(OSError, match="no space left"),
         step.saving(1, labels(), RECORD, b"x"),

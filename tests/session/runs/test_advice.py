@@ -28,7 +28,9 @@ def test_examples_from_elsewhere_take_part(session, blob, label):
     from napari_seggpt.prompts import Prompt
 
     label(session, 0, blob())
-    session.add_prompt(Prompt(image=np.zeros((8, 8)), labels=blob()), "other")
+    session.references.add_example(
+        Prompt(image=np.zeros((8, 8)), labels=blob()), "other"
+    )
     assert [each.key for each in session.check_references()] == [0, "other"]
 
 
@@ -37,10 +39,10 @@ def test_a_check_needs_two_and_no_run(session, blob, label):
     with pytest.raises(ValueError, match="Expected 2 or more references"):
         session.check_references()
     label(session, 1, blob())
-    session.set_reference_enabled(1, False)
+    session.references.set_enabled(1, False)
     with pytest.raises(ValueError, match="Expected 2 or more references"):
         session.check_references()
-    session.set_reference_enabled(1, True)
+    session.references.set_enabled(1, True)
     session.start("all", 0)
     with pytest.raises(ValueError, match="Expected the run to have ended"):
         session.check_references()
@@ -49,10 +51,10 @@ def test_a_check_needs_two_and_no_run(session, blob, label):
 def test_a_check_writes_nothing(session, blob, label):
     label(session, 0, blob())
     label(session, 3, blob(2))
-    before, statuses = session.labels.data.copy(), session.statuses
+    before, statuses = session.frames.labels.data.copy(), session.frames.statuses
     list(session.check_references())
-    np.testing.assert_array_equal(session.labels.data, before)
-    assert session.statuses == statuses
+    np.testing.assert_array_equal(session.frames.labels.data, before)
+    assert session.frames.statuses == statuses
 
 
 def test_the_frame_to_label_next(session, blob, label, predict):
@@ -67,7 +69,7 @@ def test_the_frame_to_label_next(session, blob, label, predict):
     predict(session)
     assert list(session.suggest_frame()) == [4]  # the least sure
     for frame in range(6):
-        session.approve(frame)
+        session.frames.approve(frame)
     assert list(session.suggest_frame())[-1] is None
 
 
@@ -90,14 +92,14 @@ def test_a_long_stack_is_not_read_whole(make_session):
 
 def test_maps_are_there_while_the_prediction_is(session, blob, label, predict):
     label(session, 0, blob())
-    assert session.confidence_map(3) is None
+    assert session.runs.confidence_map(3) is None
     predict(session)
-    found = session.confidence_map(3)
+    found = session.runs.confidence_map(3)
     assert (found.shape, found.dtype) == ((8, 8), np.uint8)
     assert (found == round(255 * 0.87)).all()
-    assert session.confidence_map(0) is None
+    assert session.runs.confidence_map(0) is None
     label(session, 3, blob(2))
-    assert session.confidence_map(3) is None
+    assert session.runs.confidence_map(3) is None
 
 
 def test_maps_follow_undo(session, blob, label, predict):
@@ -105,6 +107,6 @@ def test_maps_follow_undo(session, blob, label, predict):
     predict(session)
     label(session, 0, blob(2))
     predict(session)
-    session.undo_run()
-    assert session.confidence(3) is not None
-    assert session.confidence_map(3) is None  # it was of the labels that are gone
+    session.runs.undo()
+    assert session.frames.confidence(3) is not None
+    assert session.runs.confidence_map(3) is None  # it was of the labels that are gone

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_seggpt.session import ModelCache
-from napari_seggpt.session.references import PromptSource
+from napari_seggpt.session.references.reference import PromptSource
 from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
 from napari_seggpt.settings import (
     ContrastSettings,

@@ -14,7 +14,7 @@ def tunable(session, label, blob):
 
 def test_it_learns_from_the_references_in_use(tunable, label, blob, tuner):
     label(tunable, 5, blob(at=3))
-    tunable.set_reference_enabled(3, False)
+    tunable.references.set_enabled(3, False)
     tuning = tunable.start_tuning(class_names={1: "cell"})
     steps = list(tuning.steps())
     assert [prompt.index for prompt in tuner.asked[0]] == [0, 5]
@@ -56,15 +56,15 @@ def test_a_tuned_prompt_makes_predicted_frames_stale_until_it_is_removed(
     tunable, predict, make_tuned
 ):
     predict(tunable)
-    assert tunable.status(1) is FrameStatus.PREDICTED
-    tunable.tuned = make_tuned()
-    assert tunable.status(1) is FrameStatus.STALE
-    tunable.tuned = None
-    assert tunable.status(1) is FrameStatus.PREDICTED
+    assert tunable.frames.status(1) is FrameStatus.PREDICTED
+    tunable.references.tuned = make_tuned()
+    assert tunable.frames.status(1) is FrameStatus.STALE
+    tunable.references.tuned = None
+    assert tunable.frames.status(1) is FrameStatus.PREDICTED
 
 
 def test_runs_use_it(tunable, predict, predictor, make_tuned):
-    tuned = tunable.tuned = make_tuned()
+    tuned = tunable.references.tuned = make_tuned()
     assert predict(tunable) == [1, 2, 4, 5]
     assert predictor.made[-1].tuned == (tuned,)
 
@@ -72,7 +72,7 @@ def test_runs_use_it(tunable, predict, predictor, make_tuned):
 def test_it_is_enough_without_references(session, predict, make_tuned):
     with pytest.raises(ValueError, match="Expected a reference with labels"):
         session.start("all", 0)
-    session.tuned = make_tuned()
+    session.references.tuned = make_tuned()
     session.start("all", 0)
 
 

@@ -58,7 +58,7 @@ def open_labels(folder, mode):
 def open_session(folder, mode):
     """Go on where the last child was killed."""
     session = Session(STACK, open_labels(folder, mode))
-    session.take_scan(*session.scan())
+    session.frames.take_scan(*session.frames.scan())
     same = set()
     if (folder / "s" / "session.json").exists():
         stored = StoredSession.read(folder / "s")
@@ -66,15 +66,15 @@ def open_session(folder, mode):
         session.restore_state(stored.state)
         for frame in stored.frames():
             assert not frame.is_damaged
-            if session.restore(frame.index, frame.records, frame.labels):
+            if session.frames.restore(frame.index, frame.records, frame.labels):
                 same.add(frame.index)
     return session, same
 
 
 def state(session, frame):
     return (
-        checksum(session.labels.read(frame)).hex(),
-        session.record(frame).is_protected,
+        checksum(session.frames.labels.read(frame)).hex(),
+        session.frames.record(frame).is_protected,
     )
 
 
@@ -115,12 +115,12 @@ class Child:
 
     def paint(self):
         frame, label = self.random.randrange(LENGTH), self.random.randrange(1, 5)
-        labels = self.session.labels.read(frame)
+        labels = self.session.frames.labels.read(frame)
         y, x = (self.random.randrange(SIDE - 20) for _ in range(2))
         labels[y : y + 20, x : x + 20] = label
         self.tell("maybe", frame, checksum(labels).hex(), True)
-        self.session.labels.data[frame] = labels
-        self.session.labels_changed([frame])
+        self.session.frames.labels.data[frame] = labels
+        self.session.frames.labels_changed([frame])
         self.tell("done", frame, *state(self.session, frame))
 
     def run(self):
@@ -136,27 +136,27 @@ class Child:
             result = FrameResult(
                 run=run.number, index=frame, labels=labels, confidence=0.5
             )
-            self.session.commit(result)
+            self.session.runs.commit(result)
             self.saver.save(0.001)
             self.tell("done", frame, *state(self.session, frame))
-        self.session.finish()
+        self.session.runs.finish()
 
     def approve(self):
         frame = self.random.randrange(LENGTH)
         mark, is_protected = state(self.session, frame)
         self.tell("maybe", frame, mark, not is_protected)
         if self.random.random() < 0.5:
-            self.session.approve(frame)
+            self.session.frames.approve(frame)
         else:
-            self.session.release(frame)
+            self.session.frames.release(frame)
         self.tell("done", frame, *state(self.session, frame))
 
     def undo(self):
-        if not self.session.can_undo:
+        if not self.session.runs.can_undo:
             return
         for frame, facts in self.before.items():
             self.tell("maybe", frame, *facts)
-        for frame in self.session.undo_run():
+        for frame in self.session.runs.undo():
             self.tell("done", frame, *state(self.session, frame))
         for frame in self.before:
             self.tell("done", frame, *state(self.session, frame))

@@ -40,20 +40,22 @@ MIXED = SessionSettings(
 
 def resume(stored, session):
     """Bring a session back; return the frames that are not as they were."""
-    session.take_scan(*session.scan())
+    session.frames.take_scan(*session.frames.scan())
     session.restore_state(stored.state)
     return [
         frame.index
         for frame in stored.frames()
-        if not session.restore(frame.index, frame.records, frame.labels)
+        if not session.frames.restore(frame.index, frame.records, frame.labels)
     ]
 
 
 def same(one: Session, other: Session) -> None:
-    assert one.statuses == other.statuses
+    assert one.frames.statuses == other.frames.statuses
     for frame in range(len(one)):
-        assert_array_equal(one.labels.read(frame), other.labels.read(frame))
-        assert one.confidence(frame) == other.confidence(frame)
+        assert_array_equal(
+            one.frames.labels.read(frame), other.frames.labels.read(frame)
+        )
+        assert one.frames.confidence(frame) == other.frames.confidence(frame)
 
 
 def worked(make_session, label, predict, blob):
@@ -62,13 +64,13 @@ def worked(make_session, label, predict, blob):
     session.settings = replace(session.settings, prediction=MIXED.prediction)
     label(session, 2, blob())
     predict(session)
-    session.approve(4)
+    session.frames.approve(4)
     label(session, 5, blob(3))
-    session.release(0)
-    session.lock_label(7)
+    session.frames.release(0)
+    session.frames.locks.lock(7)
     prompt = Prompt(image=np.ones((9, 9), np.uint16), labels=np.eye(9, dtype=np.uint8))
-    session.add_prompt(prompt, "elsewhere")
-    session.set_prompt_enabled("elsewhere", False)
+    session.references.add_example(prompt, "elsewhere")
+    session.references.set_example_enabled("elsewhere", False)
     return session
 
 
@@ -84,13 +86,13 @@ def test_what_was_known_comes_back(make_session, label, predict, blob, begin, tm
     assert stored.num_frames == 8
     assert resume(stored, other) == []
     same(session, other)
-    assert set(other.statuses) >= {
+    assert set(other.frames.statuses) >= {
         FrameStatus.REFERENCE, FrameStatus.STALE, FrameStatus.CORRECTED,
         FrameStatus.APPROVED,
     }  # fmt: skip
     assert other.settings == session.settings
-    assert other.locked_labels == {7}
-    (reference,) = [r for r in other.references if r.name]
+    assert other.frames.locks.labels == {7}
+    (reference,) = [r for r in other.references.all if r.name]
     assert not reference.enabled
     assert_array_equal(reference.prompt.labels, np.eye(9))
     assert stored.about.classes == {1: "nucleus"}
@@ -105,9 +107,9 @@ def test_predicted_frames_are_up_to_date_after_resuming(
     begin(session).flush()
     other = make_session()
     resume(StoredSession.read(tmp_path / "s"), other)
-    assert other.statuses.count(FrameStatus.PREDICTED) == 5
+    assert other.frames.statuses.count(FrameStatus.PREDICTED) == 5
     other.set_stack(np.array(other.stack))
-    assert other.statuses.count(FrameStatus.STALE) == 5
+    assert other.frames.statuses.count(FrameStatus.STALE) == 5
 
 
 def test_only_what_changed_is_written_again(
@@ -135,7 +137,7 @@ def test_undone_frames_are_stored_no_more(
     predict(session)
     saver.flush()
     assert StoredSession.read(tmp_path / "s").num_frames == 6
-    session.undo_run()
+    session.runs.undo()
     saver.flush()
     assert StoredSession.read(tmp_path / "s").num_frames == 1
 
@@ -159,11 +161,11 @@ def test_labels_that_are_there_win_and_are_protected(
     begin(session).flush()
     other = make_session()
     for frame in (1, 3):
-        other.labels.data[frame] = blob(8)
+        other.frames.labels.data[frame] = blob(8)
     assert resume(StoredSession.read(tmp_path / "s"), other) == [1, 3]
-    assert {1, 3} <= other.protected
-    assert_array_equal(other.labels.read(3), blob(8))
-    assert other.status(4) is FrameStatus.STALE  # the reference is another
+    assert {1, 3} <= other.frames.protected
+    assert_array_equal(other.frames.labels.read(3), blob(8))
+    assert other.frames.status(4) is FrameStatus.STALE  # the reference is another
 
 
 def test_a_correction_replaces_what_is_known_to_be_predicted(
@@ -172,7 +174,7 @@ def test_a_correction_replaces_what_is_known_to_be_predicted(
     session = make_session()
     label(session, 1, blob())
     predict(session)
-    before = session.labels.data.copy()  # as somebody may have saved it
+    before = session.frames.labels.data.copy()  # as somebody may have saved it
     label(session, 3, blob(5))
     begin(session).flush()
     other = make_session(before)
@@ -187,14 +189,14 @@ def test_what_is_done_before_resuming_stays(
     label(session, 1, blob())
     predict(session)
     begin(session).flush()
-    other = make_session(session.labels.data.copy())
-    other.take_scan(*other.scan())
-    other.approve(4)
+    other = make_session(session.frames.labels.data.copy())
+    other.frames.take_scan(*other.frames.scan())
+    other.frames.approve(4)
     stored = StoredSession.read(tmp_path / "s")
     for frame in stored.frames():
-        other.restore(frame.index, frame.records, frame.labels)
-    assert other.status(4) is FrameStatus.APPROVED
-    assert other.status(5) in TO_REVIEW
+        other.frames.restore(frame.index, frame.records, frame.labels)
+    assert other.frames.status(4) is FrameStatus.APPROVED
+    assert other.frames.status(5) in TO_REVIEW
 
 
 def test_a_stroke_that_nobody_told_of_is_protected(
@@ -203,12 +205,12 @@ def test_a_stroke_that_nobody_told_of_is_protected(
     session = make_session()
     label(session, 1, blob())
     predict(session)
-    session.labels.data[4] = blob(6)
+    session.frames.labels.data[4] = blob(6)
     begin(session).flush()
     other = make_session()
     resume(StoredSession.read(tmp_path / "s"), other)
-    assert other.status(4) is FrameStatus.CORRECTED
-    assert_array_equal(other.labels.read(4), blob(6))
+    assert other.frames.status(4) is FrameStatus.CORRECTED
+    assert_array_equal(other.frames.labels.read(4), blob(6))
 
 
 @pytest.mark.parametrize("content", [b"", b"II*\0", b"nonsense", None])
@@ -228,8 +230,8 @@ def test_a_damaged_frame_is_protected_and_the_rest_opens(
     assert [f.index for f in stored.frames() if f.is_damaged] == [4]
     other = make_session()
     resume(stored, other)
-    assert other.status(4) is FrameStatus.CORRECTED
-    assert other.status(3) is FrameStatus.PREDICTED
+    assert other.frames.status(4) is FrameStatus.CORRECTED
+    assert other.frames.status(3) is FrameStatus.PREDICTED
 
 
 def test_no_damage_raises(make_session, tmp_path, blob):
@@ -249,9 +251,9 @@ def test_no_damage_raises(make_session, tmp_path, blob):
         file.write_bytes(data[: random.integers(len(data) // 2, len(data) + 1)])
         (frame,) = StoredSession.read(tmp_path / "s").frames()
         other = make_session(length=2)
-        other.restore(1, frame.records, frame.labels)
+        other.frames.restore(1, frame.records, frame.labels)
         is_other_record = frame.labels is not None and not frame.records[0].is_protected
-        assert 1 in other.protected or is_other_record
+        assert 1 in other.frames.protected or is_other_record
     logging.getLogger("tifffile").disabled = False
 
 
@@ -262,10 +264,10 @@ def test_records_of_labels_on_disk(make_session, label, predict, blob, begin, tm
     session = worked(make_session, label, predict, blob)
     assert begin(session, labels_path="labels.zarr").flush()
     assert not list(tmp_path.glob("s/frames/*"))
-    session.unapprove(4)
+    session.frames.unapprove(4)
     stored = StoredSession.read(tmp_path / "s")
     assert stored.labels_path == "labels.zarr"
-    other = make_session(session.labels.data.copy())
+    other = make_session(session.frames.labels.data.copy())
     assert resume(stored, other) == []
     same(session, other)
 
@@ -289,10 +291,10 @@ def test_the_checksum_decides_what_a_killed_write_left(
     again = SessionStore(tmp_path / "s", ImageSignature.of(session.stack), "labels")
     again.close()  # opening it keeps both possibilities
     left = {"old": 0, "new": blob(), "torn": blob() * (np.arange(8) < 4)}[found]
-    session.labels.data[3] = left
+    session.frames.labels.data[3] = left
     resume(StoredSession.read(tmp_path / "s"), session)
-    assert session.status(3) == status
-    assert not [r for r in session.references if r.frame == 3]
+    assert session.frames.status(3) == status
+    assert not [r for r in session.references.all if r.frame == 3]
 
 
 # -- whose session it is --------------------------------------------------------------
@@ -340,18 +342,23 @@ def test_a_full_disk_is_told_and_tried_again(
     assert StoredSession.read(tmp_path / "s").num_frames == 1
 
 
-def test_the_newest_frame_is_copied_first(make_session, label, blob, begin):
+def test_the_newest_frame_is_copied_first_and_read_once(
+    make_session, label, blob, begin, monkeypatch
+):
     session = make_session(length=50)
-    session.labels.data[:] = blob()
-    session.take_scan(*session.scan())
+    session.frames.labels.data[:] = blob()
+    session.frames.take_scan(*session.frames.scan())
     saver = begin(session)
-    session.labels.data[7] = blob(2)
-    session.labels_changed([7])
-    read = []
-    original = session.labels.read
-    session.labels.read = lambda frame: (read.append(frame), original(frame))[1]
+    read, copied = [], []
+    labels, writer = session.frames.labels, session.frames.writer
+    original, latest = labels.read, writer.latest
+    monkeypatch.setattr(labels, "read", lambda f: (read.append(f), original(f))[1])
+    monkeypatch.setattr(writer, "latest", lambda f: (copied.append(f), latest(f))[1])
+    session.frames.labels.data[7] = blob(2)
+    session.frames.labels_changed([7])
     saver.save(0.0)
-    assert read[0] == 7
+    assert copied[0] == 7
+    assert read == [7]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
@@ -369,7 +376,7 @@ def test_a_killed_program_loses_nothing_that_is_a_second_old(tmp_path, mode, see
 
 
 def test_a_tuned_prompt_comes_back(tmp_path, session, make_tuned):
-    tuned = session.tuned = make_tuned(step=3)
+    tuned = session.references.tuned = make_tuned(step=3)
     store = SessionStore(
         tmp_path / "a.seggpt", ImageSignature.of(session.stack, "axis 0")
     )

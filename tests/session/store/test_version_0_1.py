@@ -77,45 +77,47 @@ def session(stored, images):
     else:
         data = zarr.open_array(str(stored.labels), mode="r+")
     session = Session(images, ArrayLabels(data), models=ModelCache(lambda *_, **__: ""))
-    session.take_scan(*session.scan())
+    session.frames.take_scan(*session.frames.scan())
     session.restore_state(stored.state)
     for frame in stored.frames():
-        assert session.restore(frame.index, frame.records, frame.labels), frame.index
+        assert session.frames.restore(frame.index, frame.records, frame.labels), (
+            frame.index
+        )
     yield session
     session.close()
 
 
 def test_statuses_and_labels_are_as_they_were(session):
     for frame, status in PROTECTED.items():
-        assert session.status(frame) is status
-    assert {session.status(1), session.status(3)} <= TO_REVIEW
-    assert session.confidence(1) == pytest.approx(0.7704, abs=1e-4)
+        assert session.frames.status(frame) is status
+    assert {session.frames.status(1), session.frames.status(3)} <= TO_REVIEW
+    assert session.frames.confidence(1) == pytest.approx(0.7704, abs=1e-4)
     labels = np.zeros((SIDE, SIDE), np.uint16)
     labels[3:8, 3:8] = 1
-    assert_array_equal(session.labels.read(2), labels)
+    assert_array_equal(session.frames.labels.read(2), labels)
 
 
 def test_settings_references_and_locks_are_as_they_were(session):
     assert session.settings.prediction.max_prompts == 5
     assert session.settings.contrast.percentiles == (1.0, 99.0)
     assert not session.settings.corrections_become_references
-    assert session.locked_labels == {3}
-    assert session.tuned.class_names == {1: "cell"}
-    (example,) = [each for each in session.references if each.name]
+    assert session.frames.locks.labels == {3}
+    assert session.references.tuned.class_names == {1: "cell"}
+    (example,) = [each for each in session.references.all if each.name]
     assert (example.name, example.enabled) == ("another cell", False)
     assert_array_equal(np.unique(example.prompt.labels), [0, 2])
-    frames = {each.frame: each for each in session.references if each.name is None}
+    frames = {each.frame: each for each in session.references.all if each.name is None}
     assert (frames[0].enabled, frames[5].enabled) == (True, False)
 
 
 def test_a_run_leaves_the_protected_frames_alone(session, predictor):
-    before = {frame: session.labels.read(frame) for frame in PROTECTED}
+    before = {frame: session.frames.labels.read(frame) for frame in PROTECTED}
     for result in session.start("all", 0).results():
-        session.commit(result)
-    session.finish()
-    assert session.status(1) is session.status(3) is FrameStatus.PREDICTED
+        session.runs.commit(result)
+    session.runs.finish()
+    assert session.frames.status(1) is session.frames.status(3) is FrameStatus.PREDICTED
     for frame, labels in before.items():
-        assert_array_equal(session.labels.read(frame), labels)
+        assert_array_equal(session.frames.labels.read(frame), labels)
 
 
 def test_they_are_found_beside_the_image_and_go_on(folder, images):

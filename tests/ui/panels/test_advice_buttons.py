@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt
 from napari_seggpt.session import CheckedReference
 from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.panels.advice_buttons import described, verdict
+from napari_seggpt.ui.work import actions
 from napari_seggpt.ui.work.messages import Tone
 
 WAIT_MS = 20_000
@@ -94,7 +95,7 @@ def label(dock, frame, rows):
     layer = dock.workspace.active.labels.layer
     layer.data[frame, rows, 5:9] = 1
     layer.refresh()
-    dock.workspace.session.labels_changed([frame])
+    dock.workspace.session.frames.labels_changed([frame])
 
 
 def press(qtbot, dock, button):
@@ -127,14 +128,14 @@ def test_the_next_frame_is_suggested(dock, qtbot):
     press(qtbot, dock, button)
     assert dock.workspace.current == LENGTH - 1
     assert "frame 7 next: it looks least like" in dock.workspace.message.text
-    dock.workspace.start("all")
+    actions.start_run(dock.workspace, "all")
     qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
-    dock.workspace.go_to(2)
+    actions.go_to(dock.workspace, 2)
     press(qtbot, dock, button)
     assert dock.workspace.current == LENGTH - 1
     assert "the model is least sure" in dock.workspace.message.text
     for frame in range(LENGTH):
-        dock.workspace.session.approve(frame)
+        dock.workspace.session.frames.approve(frame)
     press(qtbot, dock, button)
     assert "Every frame is yours" in dock.workspace.message.text
 

@@ -8,6 +8,7 @@ import pytest
 from napari_seggpt.session import ModelCache
 from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.panels import model_rows
+from napari_seggpt.ui.work import actions
 
 NAME = "seggpt-vit-large"
 WAIT_MS = 20_000
@@ -112,7 +113,7 @@ def test_the_measured_time_is_said(dock, download, qtbot):
     rows = dock.run_panel.model_rows
     assert rows.time_label.text() == "time unknown"
     download.fetched = 100
-    dock.workspace.propagate()
+    actions.run_or_pause(dock.workspace)
     qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
     assert rows.time_label.text().endswith("a frame")
 

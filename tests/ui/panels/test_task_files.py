@@ -24,7 +24,9 @@ def dock(viewer, models, predictor, qtbot):
     viewer.add_labels(labels, name="mine")
     dock = SegGPTWidget(viewer, models=models)
     viewer.window.add_dock_widget(dock, name="SegGPT")
-    qtbot.waitUntil(lambda: bool(dock.workspace.session.references), timeout=WAIT_MS)
+    qtbot.waitUntil(
+        lambda: bool(dock.workspace.session.references.all), timeout=WAIT_MS
+    )
     yield dock
     dock.release()
 
@@ -34,7 +36,7 @@ def test_a_task_goes_from_one_stack_to_another(
 ):
     files = dock.references_panel.examples.task_files
     name_class(dock.workspace.active.labels.layer, 3, "wall")
-    dock.workspace.session.tuned = make_tuned()
+    dock.workspace.session.references.tuned = make_tuned()
     files.save(tmp_path / "walls.zip")
     qtbot.waitUntil((tmp_path / "walls.zip").exists, timeout=WAIT_MS)
     task = Task.load(tmp_path / "walls.zip")
@@ -45,13 +47,13 @@ def test_a_task_goes_from_one_stack_to_another(
     other = viewer.add_image(np.zeros((4, 30, 20), np.uint8), name="other")
     dock.workspace.choose_image(other.__wrapped__, [])
     dock.workspace.make_labels()
-    assert not dock.workspace.session.references
+    assert not dock.workspace.session.references.all
     files.open(tmp_path / "walls.zip")
     session = dock.workspace.session
-    qtbot.waitUntil(lambda: bool(session.references), timeout=WAIT_MS)
-    assert [each.name for each in session.references] == ["walls 1"]
-    assert set(np.unique(session.references[0].prompt.labels)) == {0, 3}
-    assert session.tuned.digest == task.tuned.digest
+    qtbot.waitUntil(lambda: bool(session.references.all), timeout=WAIT_MS)
+    assert [each.name for each in session.references.all] == ["walls 1"]
+    assert set(np.unique(session.references.all[0].prompt.labels)) == {0, 3}
+    assert session.references.tuned.digest == task.tuned.digest
     assert class_names(dock.workspace.active.labels.layer) == {3: "wall"}
 
 

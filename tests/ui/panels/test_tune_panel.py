@@ -49,18 +49,18 @@ def test_tune_look_and_keep(dock, tuner, qtbot):
     click(qtbot, shown[0])
     assert dock.workspace.current == shown[0].property("frame")
     click(qtbot, panel.keep_button)
-    assert dock.workspace.session.tuned.figures.steps == 3
+    assert dock.workspace.session.references.tuned.figures.steps == 3
     assert panel.keep_button.isHidden()
     qtbot.waitUntil(lambda: not panel.remove_button.isHidden(), timeout=WAIT_MS)
     click(qtbot, panel.remove_button)
-    assert dock.workspace.session.tuned is None
+    assert dock.workspace.session.references.tuned is None
 
 
 def test_what_is_no_better_is_said_and_not_kept(dock, tuner, qtbot):
     tuner.gains = -0.1  # the best step is the first
     tune(qtbot, dock)
     assert "no better than the references" in dock.hint_line.text
-    assert dock.workspace.session.tuned is None
+    assert dock.workspace.session.references.tuned is None
     assert dock.tune_panel.keep_button.isHidden()
 
 
@@ -81,20 +81,20 @@ def test_labels_of_the_references_are_left_alone(dock, tuner, qtbot):
     before = dock.workspace.active.labels.layer.data.copy()
     tune(qtbot, dock)
     np.testing.assert_array_equal(dock.workspace.active.labels.layer.data, before)
-    assert dock.workspace.session.status(1) is FrameStatus.REFERENCE
+    assert dock.workspace.session.frames.status(1) is FrameStatus.REFERENCE
 
 
 def test_a_file_is_loaded_or_refused_in_words(dock, tmp_path, qtbot, make_tuned):
     panel = dock.tune_panel
     make_tuned().save(tmp_path / "prompt.safetensors")
     panel.load(str(tmp_path / "prompt.safetensors"))
-    assert dock.workspace.session.tuned.class_names == {1: "cell"}
+    assert dock.workspace.session.references.tuned.class_names == {1: "cell"}
     qtbot.waitUntil(lambda: "cell" in panel.state_label.text(), timeout=WAIT_MS)
     (tmp_path / "other.safetensors").write_bytes(b"no such thing")
     panel.load(str(tmp_path / "other.safetensors"))
     qtbot.wait(80)
     assert "Expected a tuned prompt" in dock.hint_line.text
-    assert dock.workspace.session.tuned is not None
+    assert dock.workspace.session.references.tuned is not None
 
 
 def test_closing_in_the_middle_ends_it(dock, tuner, qtbot):

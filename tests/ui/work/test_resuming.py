@@ -12,6 +12,7 @@ from napari_seggpt.session.store.folder import StoredSession
 from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.layers import new_labels
 from napari_seggpt.ui.layers.class_names import class_names, name_class
+from napari_seggpt.ui.work import actions
 
 LENGTH, SIDE = 8, 24
 WAIT_MS = 20_000  # a busy machine is slow, not wrong
@@ -70,11 +71,11 @@ def work(qtbot, dock):
     dock.workspace.make_labels()
     settle(qtbot, dock)
     paint(dock, 2)
-    dock.workspace.start("all")
+    actions.start_run(dock.workspace, "all")
     qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
-    dock.workspace.session.approve(5)
+    dock.workspace.session.frames.approve(5)
     paint(dock, 6, 4)
-    dock.workspace.session.lock_label(4)
+    dock.workspace.session.frames.locks.lock(4)
     name_class(dock.workspace.active.labels.layer, 2, "nucleus")
 
 
@@ -112,16 +113,16 @@ def test_saves_as_the_work_goes_on_and_resumes(image_file, open_dock, qtbot):
     folder = saved(qtbot, dock)
     assert folder.name == "stack.tif.seggpt"
     assert StoredSession.read(folder).num_frames == LENGTH
-    statuses = dock.workspace.session.statuses
+    statuses = dock.workspace.session.frames.statuses
     labels = dock.workspace.active.labels.layer.data.copy()
     settings = dock.workspace.settings
     dock = open_dock(image_file)
     assert dock.workspace.choice.labels is None
     assert "8 frames" in hint(qtbot, dock)
     resume(qtbot, dock)
-    assert dock.workspace.session.statuses == statuses
+    assert dock.workspace.session.frames.statuses == statuses
     np.testing.assert_array_equal(dock.workspace.active.labels.layer.data, labels)
-    assert dock.workspace.session.locked_labels == {4}
+    assert dock.workspace.session.frames.locks.labels == {4}
     assert class_names(dock.workspace.active.labels.layer) == {2: "nucleus"}
     assert dock.workspace.settings == settings
     assert "8 frames are back" in hint(qtbot, dock)
@@ -129,7 +130,7 @@ def test_saves_as_the_work_goes_on_and_resumes(image_file, open_dock, qtbot):
     assert saved(qtbot, dock) == folder
     dock = open_dock(image_file)
     resume(qtbot, dock)
-    assert dock.workspace.session.status(0) is FrameStatus.CORRECTED
+    assert dock.workspace.session.frames.status(0) is FrameStatus.CORRECTED
     assert len(list(image_file.parent.glob("*.seggpt"))) == 1
 
 
@@ -137,29 +138,29 @@ def test_fills_labels_that_were_saved_meanwhile(image_file, open_dock, viewer, q
     dock = open_dock(image_file)
     work(qtbot, dock)
     saved(qtbot, dock)
-    statuses = dock.workspace.session.statuses
+    statuses = dock.workspace.session.frames.statuses
     labels = dock.workspace.active.labels.layer.data.copy()
     dock = open_dock(image_file)
     viewer.add_labels(labels, name="from a file")
     settle(qtbot, dock)
-    assert set(dock.workspace.session.statuses) == {FrameStatus.REFERENCE}
+    assert set(dock.workspace.session.frames.statuses) == {FrameStatus.REFERENCE}
     resume(qtbot, dock)
     assert dock.workspace.choice.labels.name == "from a file"
-    assert dock.workspace.session.statuses == statuses
+    assert dock.workspace.session.frames.statuses == statuses
 
 
 def test_labels_that_differ_are_left_alone(image_file, open_dock, viewer, qtbot):
     dock = open_dock(image_file)
     work(qtbot, dock)
     saved(qtbot, dock)
-    statuses = dock.workspace.session.statuses
+    statuses = dock.workspace.session.frames.statuses
     dock = open_dock(image_file)
     mine = np.full((LENGTH, SIDE, SIDE), 9, np.uint8)
     layer = viewer.add_labels(mine.copy(), name="mine")
     settle(qtbot, dock)
     resume(qtbot, dock)
     assert dock.workspace.choice.labels.name != "mine"
-    assert dock.workspace.session.statuses == statuses
+    assert dock.workspace.session.frames.statuses == statuses
     np.testing.assert_array_equal(layer.data, mine)
 
 
@@ -202,14 +203,14 @@ def test_labels_on_disk_are_opened_again(image_file, open_dock, qtbot, monkeypat
     work(qtbot, dock)
     folder = saved(qtbot, dock)
     assert not list(folder.glob("frames/*"))
-    statuses = dock.workspace.session.statuses
+    statuses = dock.workspace.session.frames.statuses
     path = new_labels.zarr_path(dock.workspace.active.labels.layer.data)
     dock = open_dock(image_file)
     resume(qtbot, dock)
     layer = dock.workspace.active.labels.layer
     assert isinstance(layer.data, zarr.Array)
     assert new_labels.zarr_path(layer.data) == path
-    assert dock.workspace.session.statuses == statuses
+    assert dock.workspace.session.frames.statuses == statuses
     paint(dock, 0, 3)
     assert saved(qtbot, dock) == folder
 

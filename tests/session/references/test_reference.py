@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_seggpt.prompts import Prompt
-from napari_seggpt.session.examples import Examples
-from napari_seggpt.session.references import choose_references
+from napari_seggpt.session.references.examples import Examples
+from napari_seggpt.session.references.reference import choose_references
 
 frames = st.sets(st.integers(0, 60), min_size=1).map(sorted)
 
@@ -76,26 +76,26 @@ def test_examples_are_copies() -> None:
 def test_an_example_that_is_switched_off_is_shown_and_not_used(
     examples: Examples,
 ) -> None:
-    mark = examples.mark
+    digest = examples.digest
     examples.set_enabled("one", False)
     assert [each.enabled for each in examples.references] == [False, True]
     assert [source.labels.max() for source in examples.sources] == [2]
-    assert examples.mark != mark
+    assert examples.digest != digest
     examples.set_enabled("one", True)
-    assert examples.mark == mark
+    assert examples.digest == digest
 
 
-def test_the_mark_stands_for_what_examples_show_whatever_they_are_called(
+def test_the_digest_stands_for_what_examples_show_whatever_they_are_called(
     examples: Examples,
 ) -> None:
     others = Examples()
     others.add(make(2), "b")
-    assert others.mark != examples.mark
+    assert others.digest != examples.digest
     others.add(make(), "a")
-    assert others.mark == examples.mark
+    assert others.digest == examples.digest
     others.remove("a")
     others.add(make(image=6), "a")  # other pixels, the same labels
-    assert others.mark != examples.mark
+    assert others.digest != examples.digest
 
 
 def test_an_example_of_the_same_name_is_another_one(examples: Examples) -> None:

@@ -6,6 +6,7 @@ from napari.layers import Image
 from qtpy.QtCore import Qt
 
 from napari_seggpt.ui.dock import SegGPTWidget
+from napari_seggpt.ui.work import actions
 
 WAIT_MS = 20_000
 LENGTH, HEIGHT, WIDTH = 6, 12, 14
@@ -37,7 +38,7 @@ def press(qtbot, button):
 
 
 def run(qtbot, dock):
-    dock.workspace.start("all")
+    actions.start_run(dock.workspace, "all")
     qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
 
 
@@ -58,24 +59,24 @@ def test_it_follows_the_frame(viewer, dock, qtbot):
     assert viewer.layers.selection.active.name == "mine"
     assert not layer.editable
     for frame in (5, 0):
-        dock.workspace.go_to(frame)
+        actions.go_to(dock.workspace, frame)
         assert (layer.data == unsure(frame)).all()
         np.testing.assert_array_equal(layer.translate, (1 + 2 * frame, 2, 3))
         lows, highs = layer.extent.world
         np.testing.assert_array_equal(lows, (1 + 2 * frame, 2, 3))
         assert highs[1:].tolist() == viewer.layers["mine"].extent.world[1, 1:].tolist()
-    dock.workspace.go_to(3)  # the reference
+    actions.go_to(dock.workspace, 3)  # the reference
     assert not layer.data.any()
 
 
 def test_it_follows_the_work(viewer, dock, qtbot):
-    dock.workspace.go_to(1)
+    actions.go_to(dock.workspace, 1)
     press(qtbot, dock.review_panel.uncertainty.button)
     layer = shown(dock)
     assert not layer.data.any()
     run(qtbot, dock)
     assert (layer.data == unsure(1)).all()
-    dock.workspace.session.labels.layer.paint((1, 2, 2), 1)
+    dock.workspace.session.frames.labels.layer.paint((1, 2, 2), 1)
     qtbot.waitUntil(lambda: not layer.data.any(), timeout=WAIT_MS)
 
 
@@ -114,7 +115,7 @@ def test_a_large_frame_has_a_small_layer(viewer, dock, qtbot):
     dock.data_panel.image_box.setCurrentText("large")
     qtbot.waitUntil(lambda: not dock.workspace.active.is_scanning, timeout=WAIT_MS)
     run(qtbot, dock)
-    dock.workspace.go_to(1)
+    actions.go_to(dock.workspace, 1)
     press(qtbot, dock.review_panel.uncertainty.button)
     layer = shown(dock)
     assert layer.data.shape == (1, 367, 174)

@@ -1,45 +1,22 @@
-"""What is counted: frames by status, and the seconds that a frame takes."""
+"""FrameTimes: the seconds that a frame took on this computer."""
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from napari_seggpt.session import FrameStatus, Session
     from napari_seggpt.settings import SessionSettings
     from napari_seggpt.ui.work.preferences import Preferences
 
 
-class StatusCounts:
-    """Counts frames by status, without asking for all of them each time."""
-
-    def __init__(self) -> None:
-        self._statuses: list[FrameStatus] = []
-        self._counts: Counter[FrameStatus] = Counter()
-
-    def __getitem__(self, status: FrameStatus) -> int:
-        """Return how many frames have a status."""
-        return self._counts[status]
-
-    def begin(self, session: Session | None) -> None:
-        """Count the frames of a session."""
-        self._statuses = list(session.statuses) if session is not None else []
-        self._counts = Counter(self._statuses)
-
-    def update(self, session: Session, frames: Iterable[int]) -> None:
-        """Count some frames of the session again."""
-        for frame in frames:
-            status = session.status(frame)
-            self._counts[self._statuses[frame]] -= 1
-            self._counts[status] += 1
-            self._statuses[frame] = status
-
-
 class FrameTimes:
-    """What a frame took on this computer, by what the time depends on."""
+    """What a frame took on this computer, by what the time depends on.
+
+    Parameters
+    ----------
+    preferences : Preferences
+        Where the times are kept between sessions of napari.
+    """
 
     def __init__(self, preferences: Preferences) -> None:
         self._preferences = preferences
@@ -59,6 +36,7 @@ class FrameTimes:
 
 
 def _conditions(settings: SessionSettings) -> str:
+    """Return a text that is equal for settings with which a frame takes as long."""
     prediction = settings.prediction
     parts = [settings.model, prediction.device, prediction.ensemble]
     if prediction.tiling.enabled:

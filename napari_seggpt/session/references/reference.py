@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from napari_seggpt.prompts import Prompt
 
-MAX_REFERENCES_IN_MEMORY = (
-    32  # at most so many reference frames are held in memory, if max_prompts allows
-)
+# Labels and images of so many reference frames are held in memory by a run, or of
+# `max_prompts` if that is more.
+MAX_REFERENCES_IN_MEMORY = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,13 +10,13 @@ import numpy as np
 from napari_seggpt.files import array_digest
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.session.frames.frame_labels import checksum
-from napari_seggpt.session.references import PromptSource, Reference
+from napari_seggpt.session.references.reference import PromptSource, Reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Example:
     prompt: Prompt
-    mark: bytes  # of its content
+    digest: bytes  # of image and labels
     enabled: bool = True
 
 
@@ -39,8 +39,8 @@ class Examples:
         if not prompt.labels.any():
             raise ValueError(f"Expected labels in the example {name!r}, got none.")
         own = Prompt(image=np.array(prompt.image), labels=np.array(prompt.labels))
-        mark = array_digest(own.image) + checksum(own.labels)
-        self._examples[name] = _Example(prompt=own, mark=mark)
+        digest = array_digest(own.image) + checksum(own.labels)
+        self._examples[name] = _Example(prompt=own, digest=digest)
 
     def remove(self, name: str) -> None:
         """Remove an example."""
@@ -69,7 +69,7 @@ class Examples:
         """Those that are switched on, as they are handed to a run."""
         return [
             PromptSource(
-                identity=(name, each.mark),
+                identity=(name, each.digest),
                 image=each.prompt.image,
                 labels=each.prompt.labels,
             )
@@ -78,7 +78,7 @@ class Examples:
         ]
 
     @property
-    def mark(self) -> bytes:
-        """What stands for those that are switched on, whatever their names."""
-        marks = sorted(each.mark for each in self._examples.values() if each.enabled)
-        return hashlib.sha256(b"".join(marks)).digest()
+    def digest(self) -> bytes:
+        """A digest of those that are switched on; their names play no role."""
+        used = sorted(each.digest for each in self._examples.values() if each.enabled)
+        return hashlib.sha256(b"".join(used)).digest()

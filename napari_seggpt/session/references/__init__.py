@@ -1,0 +1,1 @@
+"""References: the labelled frames and other examples that the model is shown."""

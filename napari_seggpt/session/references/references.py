@@ -1,0 +1,203 @@
+"""References: what the model is shown, from the stack and from elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psygnal import Signal
+
+from napari_seggpt.session.frames.frame_labels import NO_LABELS
+from napari_seggpt.session.frames.status import without_reference
+from napari_seggpt.session.references.examples import Examples
+from napari_seggpt.session.references.reference import (
+    PromptSource,
+    Reference,
+    choose_references,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from napari_seggpt.prompts import Prompt, TunedPrompt
+    from napari_seggpt.session.frames.labelled_frames import LabelledFrames
+
+
+class References:
+    """The reference frames of a session, examples from elsewhere, and a tuned prompt.
+
+    Parameters
+    ----------
+    frames : LabelledFrames
+        The frames of the session, some of which are references.
+
+    Attributes
+    ----------
+    changed : Signal
+        References were added, removed, switched or painted on.
+    examples_changed : Signal
+        Examples or the tuned prompt changed; emitted before `changed`.
+    """
+
+    changed = Signal()
+    examples_changed = Signal()
+
+    def __init__(self, frames: LabelledFrames) -> None:
+        self._frames = frames
+        self._examples = Examples()
+        self._tuned: TunedPrompt | None = None
+        frames.references_changed.connect(self.changed.emit)
+
+    @property
+    def all(self) -> tuple[Reference, ...]:
+        """The reference frames in order, then the examples from elsewhere."""
+        records = self._frames.records
+        frames = [
+            Reference(
+                frame=frame,
+                enabled=records[frame].is_enabled,
+                is_labelled=records[frame].checksum != NO_LABELS,
+            )
+            for frame in records.references
+        ]
+        return (*frames, *self._examples.references)
+
+    @property
+    def used_frames(self) -> list[int]:
+        """The reference frames that are switched on, in order."""
+        records = self._frames.records
+        return [frame for frame in records.references if records[frame].is_enabled]
+
+    @property
+    def digests(self) -> tuple[bytes, bytes]:
+        """Digests of the examples that are switched on and of the tuned prompt."""
+        return self._examples.digest, b"" if self._tuned is None else self._tuned.digest
+
+    # -- frames of the stack -------------------------------------------------------
+
+    def add(self, frame: int) -> None:
+        """Make a frame a reference; without labels it shows that nothing is there."""
+        self._frames.change(frame, is_reference=True, is_asked=True, is_enabled=True)
+
+    def remove(self, frame: int) -> None:
+        """Use a frame as a reference no longer; its labels stay, and are protected."""
+        self._frames.replace_record(
+            frame,
+            lambda record: without_reference(record) if record.is_reference else record,
+        )
+
+    def set_enabled(self, frame: int, enabled: bool) -> None:
+        """Switch a reference frame on or off.
+
+        Raises
+        ------
+        ValueError
+            If the frame is no reference.
+        """
+        self._frames.labels_changed([frame])
+        if not self._frames.record(frame).is_reference:
+            raise ValueError(f"Expected a reference frame, got frame {frame}.")
+        self._frames.change(frame, is_enabled=enabled)
+
+    # -- from elsewhere ------------------------------------------------------------
+
+    @property
+    def examples(self) -> list[Reference]:
+        """The labelled images from elsewhere."""
+        return self._examples.references
+
+    def add_example(self, prompt: Prompt, name: str) -> None:
+        """Add a copy of a labelled image from elsewhere.
+
+        Raises
+        ------
+        ValueError
+            If it has no labels, or the name is taken.
+        """
+        self._examples.add(prompt, name)
+        self._on_examples()
+
+    def remove_example(self, name: str) -> None:
+        """Remove a labelled image from elsewhere."""
+        self._examples.remove(name)
+        self._on_examples()
+
+    def set_example_enabled(self, name: str, enabled: bool) -> None:
+        """Switch a labelled image from elsewhere on or off."""
+        self._examples.set_enabled(name, enabled)
+        self._on_examples()
+
+    @property
+    def tuned(self) -> TunedPrompt | None:
+        """A prompt that has learned from labelled frames, used beside the others."""
+        return self._tuned
+
+    @tuned.setter
+    def tuned(self, tuned: TunedPrompt | None) -> None:
+        self._tuned = tuned
+        self._on_examples()
+
+    def restore(self, examples: Iterable[Reference], tuned: TunedPrompt | None) -> None:
+        """Take the examples of an earlier session, and its tuned prompt if it had one.
+
+        An example whose name is taken is left out.
+        """
+        taken = {example.name for example in self._examples.references}
+        for each in examples:
+            if each.prompt is not None and each.name and each.name not in taken:
+                self._examples.add(each.prompt, each.name)
+                self._examples.set_enabled(each.name, each.enabled)
+        self.tuned = tuned or self._tuned
+
+    def _on_examples(self) -> None:
+        self.examples_changed.emit()
+        self.changed.emit()
+
+    # -- for a run -----------------------------------------------------------------
+
+    def sources(self, frames: tuple[int, ...], limit: int) -> list[PromptSource]:
+        """Copy the examples that a run over some frames is to be shown.
+
+        Parameters
+        ----------
+        frames : tuple of int
+            The frames of the run, in ascending order; at least one.
+        limit : int
+            At most so many reference frames are copied.
+
+        Raises
+        ------
+        ValueError
+            If there is nothing with labels.
+        """
+        try:
+            sources = self._frame_sources(frames, limit) + self._examples.sources
+        finally:
+            self._frames.publish()
+        if self._tuned is None and not any(source.labels.any() for source in sources):
+            raise ValueError(
+                "Expected a reference with labels, got none: paint on a frame, or "
+                "switch a reference on."
+            )
+        return sources
+
+    def _frame_sources(self, frames: tuple[int, ...], limit: int) -> list[PromptSource]:
+        sources = []
+        for frame in self._choose(frames, limit):
+            labels = self._frames.writer.read(frame)
+            record = self._frames.records[frame]
+            if record.is_used:  # reading it may have shown that its labels are gone
+                identity = (frame, record.checksum)
+                sources.append(
+                    PromptSource(identity=identity, frame=frame, labels=labels)
+                )
+        return sources
+
+    def _choose(self, frames: tuple[int, ...], limit: int) -> list[int]:
+        """Choose reference frames, at least one of them with labels if there is one."""
+        records, used = self._frames.records, self.used_frames
+        chosen = choose_references(used, frames, limit)
+        if any(records[frame].checksum != NO_LABELS for frame in chosen):
+            return chosen
+        labelled = [frame for frame in used if records[frame].checksum != NO_LABELS]
+        near = choose_references(used, frames, limit - 1)
+        return sorted({*near, *choose_references(labelled, frames, 1)})

@@ -1,0 +1,183 @@
+"""Runs: the run that is on, what it writes, and undoing the last ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psygnal import Signal
+
+from napari_seggpt.session.frames.confidence_maps import ConfidenceMaps
+from napari_seggpt.session.frames.undo import UndoHistory, UndoStep
+from napari_seggpt.session.runs.run import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_seggpt.session.frames.labelled_frames import LabelledFrames
+    from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
+    from napari_seggpt.session.runs.run import FrameResult
+    from napari_seggpt.settings import Direction
+
+
+class Runs:
+    """The runs of a session, one at a time, and their undo.
+
+    Parameters
+    ----------
+    frames : LabelledFrames
+        The frames that runs write, by its `writer`.
+
+    Attributes
+    ----------
+    changed : Signal
+        A run began, ended or was undone.
+    """
+
+    changed = Signal()
+
+    def __init__(self, frames: LabelledFrames) -> None:
+        self._frames = frames
+        self._history = UndoHistory()
+        self._maps = ConfidenceMaps()
+        self._current: Run | None = None
+        self._step = UndoStep()  # of the run that is on
+        self._num_runs = 0
+
+    @property
+    def current(self) -> Run | None:
+        """The run that is on."""
+        return self._current
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a run is on."""
+        return self._current is not None
+
+    def check_free(self, what: str) -> None:
+        """Raise ValueError while a run is on; `what` has to wait for its end."""
+        if self._current is not None:
+            raise ValueError(f"Expected the run to have ended before {what}.")
+
+    def begin(
+        self,
+        predictors: PredictorCache,
+        request: RunRequest,
+        frames: tuple[int, ...],
+        direction: Direction,
+    ) -> Run:
+        """Begin a run over some frames, none of them protected."""
+        self._num_runs += 1
+        self._step = UndoStep()
+        self._current = Run(
+            predictors,
+            request,
+            frames,
+            number=self._num_runs,
+            key=self._frames.key,
+            direction=direction,
+        )
+        self.changed.emit()
+        return self._current
+
+    def commit(self, result: FrameResult) -> bool:
+        """Write what the run that is on has predicted for a frame.
+
+        Returns
+        -------
+        bool
+            Whether it was written: not if a person vouches for the frame by now, nor
+            if the run has ended.
+
+        Raises
+        ------
+        ValueError
+            If an id does not fit the type of the labels; nothing is written.
+        OSError
+            If what was there cannot be stored for undo; nothing is written.
+        """
+        run = self._current
+        if run is None or result.run != run.number or result.index not in run:
+            return False
+        try:
+            was_written = self._frames.writer.write(
+                result.index,
+                result.labels,
+                self._step,
+                key=run.key,
+                confidence=result.confidence,
+            )
+            run.num_written += was_written
+            run.seconds.append(result.seconds)
+            if was_written and result.confidence_map is not None:
+                written = self._frames.records[result.index].checksum
+                self._maps.put(result.index, written, result.confidence_map)
+            return was_written
+        finally:
+            self._frames.publish()
+
+    def confidence_map(self, frame: int) -> NDArray[np.uint8] | None:
+        """Return how sure a run was of each place of a frame.
+
+        It is None unless what the run wrote is still there. The map is smaller than a
+        large frame: see `inference.confidence.confidence_map`.
+        """
+        if self._frames.confidence(frame) is None:
+            return None
+        return self._maps.get(frame, self._frames.records[frame].checksum)
+
+    def finish(self) -> None:
+        """End the run, after its worker ended, was stopped or failed."""
+        if self._current is None:
+            return
+        self._current.stop()
+        self._current = None
+        self._history.add(self._step)
+        self.changed.emit()
+
+    def close(self) -> None:
+        """End the run, and drop what is kept for undo."""
+        self.finish()
+        self._history.close()
+        self._maps.close()
+
+    # -- undo ----------------------------------------------------------------------
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a run to undo, and none is on."""
+        return self._current is None and self._history.last is not None
+
+    def undo(self) -> tuple[int, ...]:
+        """Bring back labels and statuses as they were before the last run.
+
+        Returns
+        -------
+        tuple of int
+            The frames that were brought back. Those that a person changed or vouched
+            for since the run are left alone.
+        """
+        return tuple(self.undo_steps())
+
+    def undo_steps(self) -> Iterator[int]:
+        """Do as `undo`, a frame at a time, for long runs.
+
+        A generator for the same thread. Closed early, it leaves the rest of the run to
+        be undone later.
+        """
+        self.check_free("it is undone")
+        step = self._history.last
+        if step is None:
+            return
+        while self._current is None and (frame := step.last) is not None:
+            try:
+                was_brought_back = self._frames.writer.undo_frame(frame, step)
+            finally:
+                self._frames.publish()
+            if not len(step):
+                self._history.remove(step)
+                self.changed.emit()
+            if was_brought_back:
+                yield frame

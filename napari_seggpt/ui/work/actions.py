@@ -1,0 +1,150 @@
+"""What a person can do with the session: the acts behind buttons, keys and commands.
+
+Each takes the workspace. What goes wrong is shown as a message.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_seggpt.session import FrameStatus
+from napari_seggpt.ui.work.messages import Tone
+
+if TYPE_CHECKING:
+    from napari_seggpt.session import Scope, Session
+    from napari_seggpt.ui.work.layer_session import LayerSession
+    from napari_seggpt.ui.work.workspace import Workspace
+
+
+# -- frames ------------------------------------------------------------------------
+
+
+def go_to(workspace: Workspace, frame: int) -> None:
+    """Show a frame."""
+    if workspace.active is not None:
+        workspace.active.navigation.go_to(frame)
+
+
+def toggle_reference(workspace: Workspace) -> None:
+    """Make the current frame a reference, or one no longer."""
+    active = _active(workspace)
+    if active is None:
+        return
+    references, frame = active.session.references, active.navigation.current
+    if any(each.frame == frame for each in references.all):
+        references.remove(frame)
+        workspace.show_message(
+            f"Frame {frame} is no reference any more. Its labels stay."
+        )
+        return
+    references.add(frame)
+    if not any(each.is_labelled for each in references.all if each.frame == frame):
+        workspace.show_message(
+            f"Frame {frame} is a reference without labels: it tells the model "
+            "that nothing is there.",
+            Tone.WARNING,
+        )
+
+
+def toggle_approval(workspace: Workspace) -> None:
+    """Approve the current frame as it is, or take that back."""
+    active = _active(workspace)
+    if active is None:
+        return
+    frames, frame = active.session.frames, active.navigation.current
+    if frames.status(frame) is FrameStatus.APPROVED:
+        frames.unapprove(frame)
+    else:
+        frames.approve(frame)
+    workspace.show_message("")
+
+
+def review_next(workspace: Workspace) -> None:
+    """Go to the next frame that nobody has reviewed; after the last, to the first."""
+    active = _active(workspace)
+    if active is not None:
+        found = next_in_circle(active.session, active.navigation.current, 1)
+        _show_found(workspace, active, found)
+
+
+def review_previous(workspace: Workspace) -> None:
+    """Go to the frame before that nobody has reviewed; from the first, to the last."""
+    active = _active(workspace)
+    if active is not None:
+        found = next_in_circle(active.session, active.navigation.current, -1)
+        _show_found(workspace, active, found)
+
+
+def review_least_certain(workspace: Workspace) -> None:
+    """Go to the frame that the model is least sure of."""
+    active = _active(workspace)
+    if active is not None:
+        _show_found(workspace, active, active.session.frames.least_certain())
+
+
+def _show_found(workspace: Workspace, active: LayerSession, frame: int | None) -> None:
+    if frame is None:
+        workspace.show_message("There is no predicted frame left to look at.")
+        return
+    active.navigation.go_to(frame)
+    workspace.show_message("")
+
+
+def next_in_circle(session: Session, current: int, step: int) -> int | None:
+    """Return the next frame to review; after the last one comes the first."""
+    frame = session.frames.next_to_review(current, step)
+    if frame is None:
+        start = -1 if step > 0 else len(session)
+        frame = session.frames.next_to_review(start, step)
+    return frame
+
+
+# -- runs --------------------------------------------------------------------------
+
+
+def start_run(workspace: Workspace, scope: Scope) -> None:
+    """Start a run."""
+    active = _active(workspace)
+    if active is None:
+        return
+    workspace.show_message("")
+    try:
+        active.tuning.check_free()
+        active.runs.start(scope, active.navigation.current)
+    except ValueError as error:
+        workspace.show_message(str(error), Tone.WARNING)
+
+
+def run_or_pause(workspace: Workspace) -> None:
+    """Start a run over the frames that were chosen; during one, pause or go on."""
+    if workspace.active is not None and workspace.is_running:
+        workspace.active.runs.pause_or_resume()
+    else:
+        start_run(workspace, workspace.scope)
+
+
+def stop_run(workspace: Workspace) -> None:
+    """End the run after the present frame."""
+    if workspace.active is not None:
+        workspace.active.runs.stop()
+
+
+def undo_run(workspace: Workspace) -> None:
+    """Undo the last run."""
+    active = workspace.active
+    if active is None or active.runs.is_busy:
+        return
+    if active.session.runs.can_undo:
+        workspace.show_message("")
+        active.runs.undo()
+    else:
+        workspace.show_message("There is no run to undo.")
+
+
+def _active(workspace: Workspace) -> LayerSession | None:
+    """Return the active session; if there is none, say what is missing."""
+    if workspace.active is None and workspace.problem is None:
+        workspace.show_message(
+            "Choose an image and a labels layer first.", Tone.WARNING
+        )
+    return workspace.active
