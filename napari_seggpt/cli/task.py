@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_seggpt.io import Stack
     from napari_seggpt.prompts import Prompt, TunedPrompt
     from napari_seggpt.session.store.results import SessionLabels
+    from napari_seggpt.session.store.signature import ImageSignature
     from napari_seggpt.session.store.task_file import Task
 
 
@@ -91,7 +92,7 @@ def _of_session(args: argparse.Namespace, tuned: TunedPrompt | None) -> Task:
     state = labels.stored.state
     path = args.stack or _image_of(args.source)
     with open_stack(path, axis=args.axis, at=args.at, level=args.level) as stack:
-        _check_stack(stack, labels, path)
+        _check_stack(stack, labels, path, args)
         frames = [
             Prompt(image=_channels(stack[index], labels), labels=labels[index])
             for index in labels.references()
@@ -116,13 +117,12 @@ def _image_of(session: Path) -> Path:
     return image
 
 
-def _check_stack(stack: Stack, labels: SessionLabels, path: Path) -> None:
+def _check_stack(
+    stack: Stack, labels: SessionLabels, path: Path, args: argparse.Namespace
+) -> None:
     """Refuse images that are not those of the session."""
-    from napari_seggpt.session.store.signature import ImageSignature
-
     known = labels.stored.signature
-    now = ImageSignature.of(stack, known.place)
-    difference = now.difference(known)
+    difference = _signature(stack, known, path, args).difference(known)
     if difference is None:
         return
     is_alike = len(stack) == known.length and stack.frame_shape == labels.frame_shape
@@ -130,12 +130,25 @@ def _check_stack(stack: Stack, labels: SessionLabels, path: Path) -> None:
         raise ValueError(f"Expected the images of the session in {path}: {difference}.")
 
 
+def _signature(
+    stack: Stack, known: ImageSignature, path: Path, args: argparse.Namespace
+) -> ImageSignature:
+    """Return the signature of a stack, of the level that one of a session is of."""
+    from napari_seggpt.io import open_stack
+    from napari_seggpt.session.store.signature import ImageSignature
+
+    if known.level == 0:
+        return ImageSignature.of(stack, known.place)
+    with open_stack(path, axis=args.axis, at=args.at, level=known.level) as hashed:
+        return ImageSignature.of(stack, known.place, hashed=hashed, level=known.level)
+
+
 def _channels(frame: Any, labels: SessionLabels) -> Any:
     """Return a frame with the channels that the session was worked with."""
-    channels = labels.stored.about.get("channels")
+    channels = labels.stored.about.channels
     if frame.ndim == 2 or not channels:
         return frame
-    chosen = frame[..., [int(channel) for channel in channels]]
+    chosen = frame[..., list(channels)]
     return chosen[..., 0] if chosen.shape[-1] == 1 else chosen
 
 

@@ -245,10 +245,12 @@ class Autosave:
             self._store.close()
             self._store = None
 
-    def close(self) -> None:
-        """Write what waits, and let go of the session."""
+    def close(self) -> bool:
+        """Write what waits, and let go of the session; whether all of it is saved."""
         self._session.frames.records_changed.disconnect(self._on_records)
-        self.end()
+        is_saved = self.flush() if self._store is not None else not self.is_touched
+        self.abandon()
+        return is_saved
 
 
 def _state_key(state: SessionState, about: About) -> tuple[object, ...]:

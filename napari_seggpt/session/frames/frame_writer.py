@@ -186,13 +186,16 @@ class FrameWriter:
         bool
             Whether the frame is as it was stored.
         """
-        present, last = self._records[frame], records[-1]
+        present = self._records[frame]
         known = [record for record in records if record.checksum == found]
-        if known and (present == UNKNOWN or present.checksum == found):
-            if is_found(present):
-                self._records[frame] = known[-1]
-            return is_found(present)
-        return self._restore_read(frame, records, labels)
+        if not known or (present != UNKNOWN and present.checksum != found):
+            return self._restore_read(frame, records, labels)
+        if not is_found(present):
+            return False
+        self._records[frame] = known[-1]
+        if self._latest is not None and self._latest[0] == frame:
+            self._latest = None  # it may be of another content
+        return True
 
     def _restore_read(
         self,

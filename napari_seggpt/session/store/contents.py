@@ -150,7 +150,7 @@ class About(Struct, frozen=True, kw_only=True):
     def of(cls, found: Any) -> Self:
         """Take what was found, without what is of another type: no work hangs on it."""
         values = found if isinstance(found, dict) else {}
-        known = {
+        known: dict[str, Any] = {
             name: entry(values, name, kind, None)
             for name, kind in get_type_hints(cls, include_extras=True).items()
         }
@@ -160,6 +160,6 @@ class About(Struct, frozen=True, kw_only=True):
 def entry(values: dict[str, Any], name: str, kind: Any, default: T) -> T:
     """Return an entry of JSON if it is there and of a type; else something else."""
     try:
-        return as_type(values[name], kind)  # type: ignore[no-any-return]
+        return as_type(values[name], kind)
     except (KeyError, ValueError):
         return default

@@ -49,6 +49,10 @@ is no file or nothing can be written beside it: see `places`. Format, version 1:
 ``lock``
     Locked by the program that writes; the lock ends with the program.
 
+``frames/000123.damaged``, ``frames/000123.kept``
+    Files of frames that could not be brought back when the session was resumed: because
+    they could not be read, or because the layer had other labels. They are not read.
+
 Each file but ``frames.jsonl`` is written under another name, and then renamed: it is
 there as it was or as it is to be. A line that was cut short is ignored. A frame that
 cannot be read is protected.
@@ -56,7 +60,6 @@ cannot be read is protected.
 
 from __future__ import annotations
 
-import shutil
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -90,7 +93,6 @@ from napari_seggpt.session.store.places import (
     is_session,
     kept_path,
     locate,
-    make_session_folder,
 )
 from napari_seggpt.session.store.settings import restored
 from napari_seggpt.session.store.signature import ImageSignature
@@ -106,7 +108,7 @@ from napari_seggpt.settings import SessionSettings
 from napari_seggpt.untrusted import as_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import Self
 
@@ -116,18 +118,11 @@ if TYPE_CHECKING:
     from napari_seggpt.session.frames.status import FrameRecord
 
 
-__all__ = [
-    "BegunSession",
-    "SessionError",
-    "SessionInUseError",
-    "SessionStore",
-    "StoredSession",
-    "begin_session",
-]
+__all__ = ["SessionError", "SessionInUseError", "SessionStore", "StoredSession"]
 
-TunedName = Annotated[
-    str, msgspec.Meta(pattern=r"^tuned/[0-9A-Za-z]+\.safetensors$")
-] | None
+TunedName = (
+    Annotated[str, msgspec.Meta(pattern=r"^tuned/[0-9A-Za-z]+\.safetensors$")] | None
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -204,7 +199,7 @@ class StoredSession:
     def state(self) -> SessionState:
         """What was known beside the frames; what is damaged is left out."""
         content = self._content
-        examples = entry(content, "examples", list[Any], [])
+        examples: list[Any] = entry(content, "examples", list[Any], [])
         return SessionState(
             settings=restored(
                 SessionSettings(), entry(content, "settings", dict[str, Any], {})
@@ -281,7 +276,9 @@ class SessionStore:
             if lock is not None:
                 lock.release()
             kind = SessionInUseError if isinstance(error, LockedError) else SessionError
-            raise kind(f"Expected to save the session in {path}, got: {error}") from error
+            raise kind(
+                f"Expected to save the session in {path}, got: {error}"
+            ) from error
         self._lock = lock
 
     def _remove_parts(self) -> None:
@@ -330,11 +327,11 @@ class SessionStore:
     def _frame_file(self, frame: int) -> Path:
         return self.path / FRAMES_FOLDER / frame_name(frame)
 
-    def set_aside(self, frame: int) -> None:
-        """Keep the file of a frame, which cannot be read, under another name."""
+    def set_aside(self, frame: int, *, is_damaged: bool) -> None:
+        """Keep the file of a frame that could not be brought back, by another name."""
         file = self._frame_file(frame)
         with suppress(OSError):
-            file.replace(file.with_suffix(".damaged"))
+            file.replace(file.with_suffix(".damaged" if is_damaged else ".kept"))
 
     def note(self, frame: int, record: FrameRecord, *, writing: bool = False) -> None:
         """Store the record of a frame whose labels are on disk, at once.
@@ -367,7 +364,8 @@ class SessionStore:
             "tuned": self._write_tuned(state.tuned),
             "about": about,
         }
-        text = msgspec.json.format(msgspec.json.encode(content), indent=1)
+        text = msgspec.json.encode(content, enc_hook=_plain)
+        text = msgspec.json.format(text, indent=1)
         write_whole(self.path / STATE_FILE, text)
 
     def _write_tuned(self, tuned: TunedPrompt | None) -> str | None:
@@ -382,69 +380,6 @@ class SessionStore:
         return name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class BegunSession:
-    """A new session.
-
-    Attributes
-    ----------
-    store : SessionStore
-        Where it is written.
-    refused : str or None
-        Why it is not at the best place, if it is not.
-    """
-
-    store: SessionStore
-    refused: str | None = None
-
-
-def begin_session(
-    bases: Sequence[Path],
-    signature: ImageSignature,
-    labels_path: str | None,
-    about: About,
-) -> BegunSession:
-    """Make a new session at the first of some places where it can be written.
-
-    Whether that is so is only known once it was tried: rights, space on the disk and
-    locks are not told before.
-
-    Parameters
-    ----------
-    bases : sequence of Path
-        Where it may lie, without the ending, the best place first.
-    signature, labels_path
-        As of `SessionStore`.
-    about : About
-        What the window knows.
-
-    Raises
-    ------
-    SessionError
-        If there is no such place; it names all reasons.
-    """
-    reasons: list[str] = []
-    for base in bases:
-        try:
-            store = _begin_at(base, signature, labels_path, about)
-        except (OSError, SessionError) as error:
-            reasons.append(str(error))
-            continue
-        return BegunSession(store=store, refused="; ".join(reasons) or None)
-    raise SessionError("; ".join(reasons))
-
-
-def _begin_at(
-    base: Path, signature: ImageSignature, labels_path: str | None, about: About
-) -> SessionStore:
-    folder = make_session_folder(base)
-    store = None
-    try:
-        store = SessionStore(folder, signature, labels_path)
-        store.write_state(SessionState(), about)
-    except (OSError, SessionError):
-        if store is not None:
-            store.close()
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return store
+def _plain(number: Any) -> Any:
+    """Return a number of numpy as one that JSON has."""
+    return number.item()

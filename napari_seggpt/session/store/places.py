@@ -79,6 +79,11 @@ def data_folder() -> Path:
     return platformdirs.user_data_path("napari-seggpt", appauthor=False)
 
 
+def session_folder() -> Path:
+    """Return where sessions and labels lie that cannot lie beside their image."""
+    return data_folder() / "sessions"
+
+
 def session_bases(image: Path | None, name: str, short: str) -> list[Path]:
     """Return where new sessions of an image may lie, without their endings.
 
@@ -91,7 +96,7 @@ def session_bases(image: Path | None, name: str, short: str) -> list[Path]:
     short : str
         Of its signature.
     """
-    away = data_folder() / "sessions" / f"{_short_name(name)}-{short}"
+    away = session_folder() / f"{_short_name(name)}-{short}"
     return [away] if image is None else [image, away]
 
 
@@ -110,7 +115,7 @@ def sessions_of(image: Path | None, name: str) -> list[Path]:
         Of the image.
     """
     found = [] if image is None else list(_sessions_in(image.parent, image.name, ""))
-    away = data_folder() / "sessions"
+    away = session_folder()
     # Whatever the signature: it is another if a frame cannot be read for a while.
     return [*found, *_sessions_in(away, f"{_short_name(name)}-", "[0-9a-f]{12}")]
 

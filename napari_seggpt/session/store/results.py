@@ -141,7 +141,9 @@ def _place(axes: LabelsAxes, ndim: int) -> list[Any]:
 
 def _frame_shape(array: Any, place: list[Any], length: int) -> tuple[int, int]:
     """Return height and width of the frames in an array; refuse other arrays."""
-    sides = [n for n, at in zip(array.shape, place, strict=True) if isinstance(at, slice)]
+    sides = [
+        n for n, at in zip(array.shape, place, strict=True) if isinstance(at, slice)
+    ]
     indices = zip(array.shape, place, strict=True)
     has_frames = all(
         (length if at == "frame" else at + 1) <= n

@@ -12,7 +12,7 @@ from napari_seggpt.session.store.contents import ImageContent
 from napari_seggpt.untrusted import as_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Self
 
     from napari_seggpt.frames import Frames
@@ -149,12 +149,24 @@ class LevelSignatures:
         The frames at each level, the finest first; nothing is read yet.
     place : str
         Which frames they are, see `ImageSignature`.
+    known : mapping of int to ImageSignature, optional
+        Signatures that were made before, by level.
+
+    Attributes
+    ----------
+    known : dict of int to ImageSignature
+        Those that were made.
     """
 
-    def __init__(self, levels: Sequence[Frames], place: str = "") -> None:
+    def __init__(
+        self,
+        levels: Sequence[Frames],
+        place: str = "",
+        known: Mapping[int, ImageSignature] | None = None,
+    ) -> None:
         self._levels = levels
-        self._known: dict[int, ImageSignature] = {}
         self.place = place
+        self.known = dict(known or {})
 
     @property
     def own(self) -> ImageSignature:
@@ -167,11 +179,11 @@ class LevelSignatures:
     def at(self, level: int) -> ImageSignature:
         """That of a level; of the finest, if there is no such level."""
         number = level if level < len(self._levels) else 0
-        if number not in self._known:
-            self._known[number] = ImageSignature.of(
+        if number not in self.known:
+            self.known[number] = ImageSignature.of(
                 self._levels[0], self.place, hashed=self._levels[number], level=number
             )
-        return self._known[number]
+        return self.known[number]
 
 
 def _chosen(length: int) -> list[int]:

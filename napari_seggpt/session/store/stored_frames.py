@@ -127,7 +127,7 @@ def _opened(file: Path) -> tifffile.TiffFile:
 
 
 def _check_page(page: Any, largest: Sequence[int]) -> None:
-    """Refuse what is no labels, or declares more than there can be, before it is read."""
+    """Refuse what is no labels, or declares more than there can be."""
     shape, dtype = page.shape, page.dtype
     if len(shape) != 2 or dtype is None or dtype.kind not in "iu":
         raise ValueError(f"Expected labels (H, W), got {shape} of {dtype}.")

@@ -146,13 +146,13 @@ def test_labels_of_a_person_are_safe_when_all_that_was_said_is_taken_back(
 ) -> None:
     label(session, 0, blob())
     label(session, 2, blob(2))
-    session.approve(2)
-    session.remove_reference(2)
-    session.unapprove(2)
-    assert session.status(2) is CORRECTED
+    session.frames.approve(2)
+    session.references.remove(2)
+    session.frames.unapprove(2)
+    assert session.frames.status(2) is CORRECTED
     assert 2 not in session.plan("all", 0)
     assert 2 not in predict(session)
-    assert (session.labels.read(2) == blob(2)).all()
+    assert (session.frames.labels.read(2) == blob(2)).all()
 
 
 def test_a_released_frame_is_stale_and_runs_may_write_it(

@@ -50,7 +50,7 @@ def test_the_newest_comes_first_and_tells_what_it_is(worked, image):
     found = find(worked.stack, image)
     assert [each.stored.path for each in found.sessions] == worked.folders[::-1]
     assert [each.num_frames for each in found.sessions] == [3, 2, 1]
-    assert [each.classes for each in found.sessions][0] == ("class 3",)
+    assert found.sessions[0].classes == ("class 3",)
     assert found.last is found.sessions[0]
     assert found.last.stored.about.labels_name == "mine"
     assert found.refused is None

@@ -14,21 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from filelock import FileLock
 from numpy.testing import assert_array_equal
 
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.session import FrameStatus, Session, autosave
 from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.frames.status import TO_REVIEW, FrameRecord
-from napari_seggpt.session.store import folder
 from napari_seggpt.session.store.contents import About
-from napari_seggpt.session.store.folder import (
-    SessionError,
-    SessionStore,
-    StoredSession,
-    begin_session,
-)
+from napari_seggpt.session.store.folder import SessionError, SessionStore, StoredSession
 from napari_seggpt.session.store.signature import ImageSignature
 from napari_seggpt.session.store.state import SessionState
 from napari_seggpt.settings import PredictionSettings, SessionSettings
@@ -463,7 +456,14 @@ def test_what_is_odd_beside_the_frames_is_left_out_and_the_rest_opens(tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs named pipes")
 @pytest.mark.parametrize(
-    "name", ["session.json", "frames/000001.tif", "frames.jsonl", "lock", "tuned/a.safetensors"]
+    "name",
+    [
+        "session.json",
+        "frames/000001.tif",
+        "frames.jsonl",
+        "lock",
+        "tuned/a.safetensors",
+    ],
 )
 def test_pipes_are_not_waited_for(tmp_path, name):
     folder = tmp_path / "s"
@@ -508,82 +508,6 @@ def test_frames_beyond_the_stack_are_no_frames(tmp_path):
     assert StoredSession.read(tmp_path).num_frames == 0
 
 
-# -- where a new session is made -------------------------------------------------------
-
-
-@pytest.fixture
-def signature():
-    return ImageSignature.of(np.zeros((3, 8, 8), np.uint8))
-
-
-def test_begins_at_the_first_place(tmp_path, signature):
-    begun = begin_session([tmp_path / "a", tmp_path / "b"], signature, None, About())
-    assert begun.store.path == tmp_path / "a.seggpt"
-    assert begun.refused is None
-    assert StoredSession.read(begun.store.path).num_frames == 0
-    again = begin_session([tmp_path / "a"], signature, None, About())
-    assert again.store.path == tmp_path / "a.2.seggpt"
-    begun.store.close()
-    again.store.close()
-
-
-def fail(words):
-    def act(*_, **__):
-        raise OSError(words)
-
-    return act
-
-
-@pytest.mark.parametrize("why", ["a long name", "mkdir", "lock", "full", "a file"])
-def test_the_second_place_is_taken_if_the_first_is_refused(
-    tmp_path, signature, monkeypatch, why
-):
-    first, second = tmp_path / "here/stack.tif", tmp_path / "data/stack"
-    first.parent.mkdir()
-    make, acquire, write = Path.mkdir, FileLock.acquire, folder.write_whole
-    if why == "a long name":
-        first = first.with_name("n" * 250)
-    elif why == "a file":
-        first = first.with_name("file") / "stack.tif"
-        first.parent.touch()
-
-    def refuse(path, function, *args, **kwargs):
-        if "here" in Path(path).parts:
-            raise OSError("it was refused")
-        return function(*args, **kwargs)
-
-    if why == "mkdir":
-        monkeypatch.setattr(Path, "mkdir", lambda s, *a, **k: refuse(s, make, s, *a, **k))
-    if why == "lock":
-        monkeypatch.setattr(
-            FileLock, "acquire", lambda s: refuse(s.lock_file, acquire, s)
-        )
-    if why == "full":
-        monkeypatch.setattr(
-            folder, "write_whole", lambda p, data: refuse(p, write, p, data)
-        )
-    begun = begin_session([first, second], signature, None, About())
-    assert begun.store.path == tmp_path / "data/stack.seggpt"
-    assert begun.refused
-    begun.store.close()
-    assert not list(first.parent.glob("*.seggpt")) if why != "a file" else True
-
-
-def test_all_reasons_are_told_if_there_is_no_place(tmp_path, signature, monkeypatch):
-    monkeypatch.setattr(Path, "mkdir", fail("it was refused"))
-    with pytest.raises(SessionError, match="it was refused; it was refused"):
-        begin_session([tmp_path / "a", tmp_path / "b"], signature, None, About())
-
-
-def test_a_hundred_sessions_are_not_too_many(tmp_path, signature):
-    for number in range(1, 105):
-        ending = ".seggpt" if number == 1 else f".{number}.seggpt"
-        (tmp_path / f"a{ending}").mkdir()
-    begun = begin_session([tmp_path / "a"], signature, None, About())
-    assert begun.store.path.name == "a.105.seggpt"
-    begun.store.close()
-
-
 # -- the folder is removed -------------------------------------------------------------
 
 
@@ -604,19 +528,21 @@ def test_a_folder_that_is_removed_is_noticed(
         time.sleep(0.02)
     assert saver.is_gone
     if labels_path is not None:
-        session.approve(2)
+        session.frames.approve(2)
         assert "was removed" in saver.error
 
 
 def test_what_is_there_already_is_not_noted_again(make_session, blob, begin, tmp_path):
     session = make_session()
-    session.labels.data[:] = blob()
-    session.take_scan(*session.scan())
+    session.frames.labels.data[:] = blob()
+    session.frames.take_scan(*session.frames.scan())
     saver = begin(session, labels_path="labels.zarr")
     saver.end()
     journal = tmp_path / "s" / "frames.jsonl"
     size = journal.stat().st_size
-    store = SessionStore(tmp_path / "s", ImageSignature.of(session.stack), "labels.zarr")
-    saver.begin(store, {frame: session.record(frame) for frame in range(5)})
+    store = SessionStore(
+        tmp_path / "s", ImageSignature.of(session.stack), "labels.zarr"
+    )
+    saver.begin(store, {frame: session.frames.record(frame) for frame in range(5)})
     saver.flush()
     assert journal.stat().st_size < size * 1.3  # the line of one frame of six

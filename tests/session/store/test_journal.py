@@ -81,8 +81,15 @@ def test_lines_that_version_0_1_has_run_together_are_read(file):
         "is_asked": False, "is_enabled": True,
     }  # fmt: skip
     line = json.dumps({"frame": 7, "record": content, "writing": False})
-    file.write_text(f'{line[:50]}{line}\n{line.replace("7", "8", 1)}')
+    file.write_text(f"{line[:50]}{line}\n{line.replace('7', '8', 1)}")
     assert read_journal(file) == {7: [APPROVED], 8: [APPROVED]}
+
+
+NO_HEXADECIMAL = (
+    b'{"frame":1,"record":{"checksum":"xyz","predicted":null,"key":null,'
+    b'"confidence":null,"is_approved":false,"is_corrected":false,'
+    b'"is_reference":false,"is_asked":false,"is_enabled":true},"writing":false}'
+)
 
 
 @pytest.mark.parametrize(
@@ -90,9 +97,7 @@ def test_lines_that_version_0_1_has_run_together_are_read(file):
     [
         b"", b"null", b"[]", b"[" * 9000, b'{"frame":-1,"record":{},"writing":false}',
         b'{"frame":1.5,"record":null,"writing":0}', b"\x00" * 40, b"{" * 40_000,
-        b'{"frame":1,"record":{"checksum":"xyz","predicted":null,"key":null,'
-        b'"confidence":null,"is_approved":false,"is_corrected":false,'
-        b'"is_reference":false,"is_asked":false,"is_enabled":true},"writing":false}',
+        NO_HEXADECIMAL,
     ],
     ids=lambda line: repr(line[:12]),
 )  # fmt: skip

@@ -87,7 +87,11 @@ def test_odd_names_of_images_are_no_fault(tmp_path, name):
 def test_new_folders_are_numbered(tmp_path):
     base = session_bases(tmp_path / "a.tif", "a", "0" * 12)[0]
     folders = [make_session_folder(base) for _ in range(3)]
-    assert [f.name for f in folders] == ["a.tif.seggpt", "a.tif.2.seggpt", "a.tif.3.seggpt"]
+    assert [f.name for f in folders] == [
+        "a.tif.seggpt",
+        "a.tif.2.seggpt",
+        "a.tif.3.seggpt",
+    ]
 
 
 def labels_at(path, value):
