@@ -147,3 +147,47 @@ def make_result() -> MakeResult:
         )
 
     return make
+
+
+@pytest.fixture
+def predicted(session: Session, blob: Any, label: Any, predict: Any) -> Session:
+    """Frame 0 is a reference, all others are predicted from it."""
+    label(session, 0, blob())
+    assert predict(session) == [1, 2, 3, 4, 5]
+    return session
+
+
+@pytest.fixture
+def labelled(session: Session, blob: Any, label: Any) -> Session:
+    """Frame 2 of six is a reference."""
+    label(session, 2, blob())
+    return session
+
+
+@pytest.fixture(scope="session")
+def news() -> Callable[..., tuple[list[int], int]]:
+    """Return the frames that an act told of, and how often it told of references."""
+
+    def listen(session: Session, act: Callable[[], object]) -> tuple[list[int], int]:
+        frames: list[int] = []
+        references: list[None] = []
+        session.frames.statuses_changed.connect(frames.extend)
+        session.references.changed.connect(lambda: references.append(None))
+        act()
+        session.frames.statuses_changed.disconnect()
+        session.references.changed.disconnect()
+        return frames, len(references)
+
+    return listen
+
+
+@pytest.fixture(scope="session")
+def state() -> Callable[[Session], tuple[Any, ...]]:
+    """Return all labels, statuses and confidences."""
+
+    def read(session: Session) -> tuple[Any, ...]:
+        frames = session.frames
+        confidences = [frames.confidence(frame) for frame in range(len(frames))]
+        return frames.labels.data.tolist(), frames.statuses, confidences
+
+    return read

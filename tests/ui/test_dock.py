@@ -373,12 +373,12 @@ def test_small_objects_are_said_with_the_fix(viewer, open_dock, qtbot):
     viewer.add_labels(labels, name="dots")
     dock = open_dock()
     panel = dock.references_panel
-    qtbot.waitUntil(lambda: not panel.tiles_box.isHidden(), timeout=WAIT_MS)
-    panel.tiles_button.click()
+    qtbot.waitUntil(lambda: not panel.tiles_hint.isHidden(), timeout=WAIT_MS)
+    panel.tiles_hint.tiles_button.click()
     tiling = dock.workspace.settings.prediction.tiling
     assert tiling.enabled
     assert tiling.scale > 1
-    assert panel.tiles_box.isHidden()
+    assert panel.tiles_hint.isHidden()
     assert dock.form.settings.prediction.tiling == tiling
 
 

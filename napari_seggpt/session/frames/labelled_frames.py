@@ -72,6 +72,7 @@ class LabelledFrames:
         self.writer = FrameWriter(labels, self.records, self.locks)
         self._statuses = [FrameStatus.EMPTY] * len(labels)  # at the last `publish`
         self._counts = Counter(self._statuses)
+        self._frame_size: int | None = None  # pixels
 
     def __len__(self) -> int:
         return self.records.length
@@ -169,9 +170,9 @@ class LabelledFrames:
 
     def _is_small(self) -> bool:
         length = len(self)
-        if not length:
-            return True
-        return self.labels.read(0).size * length <= MAX_PIXELS_READ_AT_ONCE
+        if length and self._frame_size is None:
+            self._frame_size = self.labels.read(0).size
+        return (self._frame_size or 0) * length <= MAX_PIXELS_READ_AT_ONCE
 
     def _read_all(self, frames: Iterable[int]) -> None:
         try:

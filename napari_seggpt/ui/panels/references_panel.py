@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel
 
-from napari_seggpt.session import FrameStatus
 from napari_seggpt.ui.keys import with_key
 from napari_seggpt.ui.layers.class_names import class_names, name_class
 from napari_seggpt.ui.panels.advice_buttons import AdviceButtons, described
 from napari_seggpt.ui.panels.examples_form import ExamplesForm
 from napari_seggpt.ui.panels.panel import Panel
+from napari_seggpt.ui.panels.tiles_hint import TilesHint
 from napari_seggpt.ui.widgets.class_list import ClassList
 from napari_seggpt.ui.widgets.controls import button, muted, row_of
 from napari_seggpt.ui.widgets.thumbnails import Thumbnails
@@ -50,7 +48,7 @@ class ReferencesPanel(Panel):
         self.examples.setVisible(False)
         self.classes = ClassList()
         self.none_label = muted("No frame has labels yet.")
-        self.tiles_box, self.tiles_label, self.tiles_button = self._make_tiles_box()
+        self.tiles_hint = TilesHint(workspace)
         self.rows.addWidget(self.none_label)
         self.rows.addWidget(self.thumbnails)
         self.rows.addLayout(row_of(self.toggle_button, self.others_button))
@@ -58,26 +56,15 @@ class ReferencesPanel(Panel):
             row_of(self.advice.check_button, self.advice.suggest_button)
         )
         self.rows.addWidget(self.examples)
-        self.rows.addWidget(self.tiles_box)
+        self.rows.addWidget(self.tiles_hint)
         self.rows.addWidget(self.classes)
         self._connect()
-
-    def _make_tiles_box(self) -> tuple[QFrame, QLabel, object]:
-        box, label = QFrame(), QLabel()
-        label.setWordWrap(True)
-        fix = button("Use tiles", _TILES, self._use_tiles)
-        layout = QHBoxLayout(box)
-        layout.setContentsMargins(8, 2, 2, 2)
-        layout.addWidget(label, 1)
-        layout.addWidget(fix)
-        return box, label, fix
 
     def _connect(self) -> None:
         workspace = self._workspace
         self._refresh_soon = Throttle(self.refresh, THROTTLE_MS, self)
         self._listen()
         self.advice.changed.connect(self._show_captions)
-        workspace.settings_changed.connect(self._show_tiles)
         workspace.choice_changed.connect(self._offer_layers)
         self.thumbnails.chosen.connect(self._on_chosen)
         self.thumbnails.ticked.connect(self._on_ticked)
@@ -103,11 +90,7 @@ class ReferencesPanel(Panel):
         """Paint in the colours of another theme."""
         self.thumbnails.set_tones(colors)
         self.classes.set_tones(colors)
-        self.tiles_box.setStyleSheet(
-            f"QFrame {{ border-left: 4px solid {colors.warning.name()};"
-            f" background: {colors.foreground.name()}; }}"
-            "QLabel { border: none; background: transparent; }"
-        )
+        self.tiles_hint.set_tones(colors)
 
     # -- showing -------------------------------------------------------------------
 
@@ -150,11 +133,13 @@ class ReferencesPanel(Panel):
             )
 
     def _show_current(self, _: int = 0) -> None:
-        frame, has_desk = self._workspace.current, self._workspace.active is not None
+        frame, has_session = self._workspace.current, self._workspace.active is not None
         is_one = self.thumbnails.mark(frame)
         text = f"Remove {frame}" if is_one else f"Add {frame}"
-        self.toggle_button.setText(with_key(text if has_desk else "Add", "reference"))
-        self.toggle_button.setEnabled(has_desk)
+        self.toggle_button.setText(
+            with_key(text if has_session else "Add", "reference")
+        )
+        self.toggle_button.setEnabled(has_session)
 
     def refresh_previews(self) -> None:
         """Show the pictures and labels that are known by now."""
@@ -170,7 +155,7 @@ class ReferencesPanel(Panel):
             colors = _colors(layer_session.labels.layer, preview.labels)
             self.thumbnails.show_picture(row, overlaid(preview, colors))
         self._show_classes()
-        self._show_tiles()
+        self.tiles_hint.refresh()
 
     def _show_classes(self) -> None:
         layer_session = self._workspace.active
@@ -191,44 +176,7 @@ class ReferencesPanel(Panel):
         }
         self.classes.show_labels(labels, colors, class_names(layer), locked)
 
-    def _show_tiles(self) -> None:
-        preview = self._smallest
-        settings = self._workspace.settings.prediction.tiling
-        is_needed = preview is not None and preview.scale is not None
-        self.tiles_box.setVisible(is_needed and not settings.enabled)
-        if preview is not None:
-            self.tiles_label.setText(
-                f"Smallest objects: {preview.side:.1f} pixels wide for the model, "
-                "which squeezes frames and may miss them."
-            )
-
-    def _drawn(self, reference: Reference) -> bool:
-        """Whether a person drew all of it: what was predicted may have specks."""
-        session = self._workspace.session
-        if reference.frame is None or session is None:
-            return True
-        return session.frames.status(reference.frame) is FrameStatus.REFERENCE
-
-    @property
-    def _smallest(self) -> Preview | None:
-        drawn = [x for x in self._references if x.enabled and self._drawn(x)]
-        previews = [self._preview(each) for each in drawn]
-        known = [preview for preview in previews if preview is not None]
-        return min(known, key=lambda preview: preview.side, default=None)
-
     # -- acting --------------------------------------------------------------------
-
-    def _use_tiles(self) -> None:
-        preview, settings = self._smallest, self._workspace.settings
-        if preview is None or preview.scale is None:
-            return
-        tiling = replace(settings.prediction.tiling, enabled=True, scale=preview.scale)
-        prediction = replace(settings.prediction, tiling=tiling)
-        self._workspace.settings = replace(settings, prediction=prediction)
-        self._workspace.show_message(
-            "Frames are cut into tiles now, which takes longer. Advanced settings "
-            "switch it off."
-        )
 
     def _toggle_others(self) -> None:
         is_open = self.examples.isHidden()
@@ -297,4 +245,3 @@ _TOGGLE = (
     "that you paint on become references by themselves."
 )
 _OTHERS = "Add labelled images from other layers as references."
-_TILES = "Cut frames into overlapping tiles, so that the model sees small objects."

@@ -218,7 +218,7 @@ class LayerSession:
         self._undone_timer.start(0)  # when napari is done with it
 
     def _show_undone(self) -> None:
-        """Go to what undo or redo has changed, if it is on frames that are not shown."""
+        """Go to what undo or redo has changed on frames that are not shown."""
         shown = shown_frames(self.labels.layer, self.labels.axes)
         if shown is None or shown & self._undone or not self._undone:
             return

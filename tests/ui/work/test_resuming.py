@@ -576,8 +576,8 @@ def test_html_from_a_file_is_shown_as_text(image_file, open_dock, viewer, qtbot)
     text = hint(qtbot, dock)
     assert "&lt;img src=&quot;x&quot;&gt;" in text
     assert "&lt;b&gt;bold&lt;/b&gt;" in text
-    assert not {"<img", "<b>bold", "\x1b", "\n"} & {x for x in text.split(">")}
-    assert "<img" not in text
+    for raw in ("<img", "<b>bold", "\x1b", "\n"):
+        assert raw not in text
     ((entry, _),) = listed(dock)
     assert "\n" not in entry
     assert "\x1b" not in entry

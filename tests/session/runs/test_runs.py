@@ -1,0 +1,363 @@
+"""What runs write and what they must not, and their undo."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_seggpt.prompts import Prompt
+from napari_seggpt.session import FrameStatus, ModelCache, Session
+from napari_seggpt.session.frames.array_file import ArrayFile
+from napari_seggpt.session.frames.undo import UNDO_RUNS
+from napari_seggpt.settings import (
+    PropagationSettings,
+    SessionSettings,
+)
+
+EMPTY, REFERENCE, PREDICTED, STALE, CORRECTED, APPROVED = FrameStatus
+
+
+def test_results_are_written_one_by_one(labelled: Session, blob: Any) -> None:
+    run = labelled.start("all", 0)
+    for done, result in enumerate(run.results(), start=1):
+        assert result.run == run.number
+        assert result.labels.dtype == np.uint8
+        assert result.seconds >= 0
+        assert result.confidence_map is not None
+        assert labelled.runs.commit(result)
+        assert (labelled.frames.labels.data[result.index] == blob()).all()
+        assert labelled.frames.status(result.index) is PREDICTED
+        assert labelled.frames.confidence(result.index) == pytest.approx(
+            result.confidence
+        )
+        assert labelled.frames.statuses.count(PREDICTED) == done
+    labelled.runs.finish()
+    assert labelled.frames.statuses == (*(PREDICTED,) * 2, REFERENCE, *(PREDICTED,) * 3)
+
+
+def test_a_frame_that_is_painted_while_it_is_predicted_is_left_alone(
+    labelled: Session, blob: Any, label: Any
+) -> None:
+    run = labelled.start("all", 0)
+    results = list(run.results())
+    label(labelled, 3, blob(7))
+    labelled.frames.labels.data[4] = blob(8)  # nobody is told
+    labelled.frames.approve(5)
+    assert [r.index for r in results if labelled.runs.commit(r)] == [1, 0]
+    assert (labelled.frames.labels.data[3] == blob(7)).all()
+    assert (labelled.frames.labels.data[4] == blob(8)).all()
+    assert labelled.frames.statuses[3:] == (REFERENCE, REFERENCE, APPROVED)
+    assert labelled.frames.status(0) is STALE  # 3 and 4 are references by now
+
+
+def test_what_comes_after_a_reference_has_changed_is_stale(
+    labelled: Session, blob: Any, label: Any
+) -> None:
+    first, second, *_ = labelled.start("all", 0).results()
+    labelled.runs.commit(first)
+    label(labelled, 2, blob(2))
+    labelled.runs.commit(second)
+    labelled.runs.finish()
+    assert {
+        labelled.frames.status(first.index),
+        labelled.frames.status(second.index),
+    } == {STALE}
+
+
+def test_a_late_result_is_dropped(labelled: Session, predict: Any) -> None:
+    old = list(labelled.start("all", 0).results())
+    labelled.runs.finish()
+    assert not labelled.runs.commit(old[0])
+    labelled.start("all", 0)
+    assert not labelled.runs.commit(old[0])  # of the run before
+    labelled.runs.finish()
+    assert labelled.frames.labels.written == []
+    assert not labelled.runs.can_undo
+
+
+def test_a_result_for_a_frame_that_was_not_asked_for_is_dropped(
+    labelled: Session, blob: Any, make_result: Any
+) -> None:
+    labelled.start("frame", 0)
+    assert not labelled.runs.commit(make_result(labelled, 1, blob(3)))
+    assert labelled.frames.labels.written == []
+
+
+def test_who_is_told_of_the_sessions_own_write_does_not_take_it_for_a_persons(
+    labelled: Session, predict: Any
+) -> None:
+    told: list[int] = []
+    labelled.frames.labels.on_write = lambda frame: (
+        told.append(frame),
+        labelled.frames.labels_changed([frame]),
+        labelled.frames.labels_changed(None),
+    )
+    shown: list[FrameStatus] = []
+    labelled.frames.statuses_changed.connect(
+        lambda frames: shown.extend(labelled.frames.status(frame) for frame in frames)
+    )
+    predict(labelled)
+    assert told == [1, 0, 3, 4, 5]
+    assert labelled.frames.statuses.count(PREDICTED) == 5
+    labelled.runs.undo()
+    assert labelled.frames.statuses.count(EMPTY) == 5
+    assert shown == [PREDICTED] * 5 + [EMPTY] * 5  # nothing else in between
+
+
+@pytest.mark.parametrize("what", ["labels", "undo"])
+def test_a_write_that_fails_changes_nothing(
+    state: Any, labelled: Session, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = state(labelled)
+    first, second, *_ = labelled.start("all", 0).results()
+    with monkeypatch.context() as patch:
+        error = OSError("the disk is full")
+        if what == "labels":
+            patch.setattr(labelled.frames.labels, "error", error)
+        else:
+
+            def fail(*_: object) -> None:
+                raise error
+
+            patch.setattr(ArrayFile, "write", fail)
+        with pytest.raises(OSError, match="the disk is full"):
+            labelled.runs.commit(first)
+    assert state(labelled) == before
+    assert labelled.runs.commit(second)
+    labelled.runs.finish()
+    assert labelled.runs.undo() == (second.index,)
+    assert state(labelled) == before
+
+
+def test_ids_that_do_not_fit_are_refused(
+    state: Any, labelled: Session, blob: Any, make_result: Any
+) -> None:
+    before = state(labelled)
+    labelled.start("all", 0)
+    with pytest.raises(ValueError, match="ids that fit"):
+        labelled.runs.commit(make_result(labelled, 1, blob().astype(int) * 300))
+    with pytest.raises(ValueError, match=r"shape \(8, 8\), got \(4, 8\)"):
+        labelled.runs.commit(make_result(labelled, 1, blob()[:4]))
+    assert state(labelled) == before
+
+
+def test_locked_labels_keep_their_pixels(
+    make_session: Any, blob: Any, make_result: Any
+) -> None:
+    session = make_session()
+    session.references.add_example(
+        Prompt(image=np.zeros((8, 8)), labels=blob(1)), "mine"
+    )
+    old, new = blob(3, at=0), blob(3, at=2) + blob(4, at=6, size=1)
+    session.start("all", 0)
+    session.runs.commit(make_result(session, 1, old))
+    session.frames.locks.lock(3)
+    session.runs.commit(make_result(session, 1, new))
+    expected = np.where(old == 3, 3, np.where(new == 3, 0, new))
+    assert (session.frames.labels.data[1] == expected).all()
+    assert session.frames.status(1) is PREDICTED
+
+
+def test_a_run_that_is_stopped_ends_after_the_present_frame(labelled: Session) -> None:
+    run = labelled.start("all", 0)
+    results = run.results()
+    next(results)
+    run.stop()
+    assert run.is_stopped
+    assert list(results) == []
+    assert list(labelled.runs.current.results() if labelled.runs.current else []) == []
+
+
+def test_finishing_stops_the_worker(labelled: Session) -> None:
+    run = labelled.start("all", 0)
+    results = run.results()
+    next(results)
+    labelled.runs.finish()
+    assert list(results) == []
+
+
+def test_an_error_ends_a_run_and_keeps_what_was_predicted(
+    labelled: Session, predictor: Any
+) -> None:
+    predictor.fails_at = 4
+    labelled.settings = SessionSettings(propagation=PropagationSettings(memory=1))
+    results = labelled.start("all", 0).results()
+    for _ in range(3):
+        labelled.runs.commit(next(results))
+    with pytest.raises(RuntimeError, match="the network broke"):
+        next(results)
+    labelled.runs.finish()
+    assert labelled.frames.statuses.count(PREDICTED) == 3
+    assert labelled.plan("all", 0) == (0, 1, 3, 4, 5)
+
+
+def test_whoever_computes_holds_the_model(
+    labelled: Session, models: ModelCache, predictor: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Another thread cannot take the lock while a frame is predicted, but between."""
+
+    def is_free() -> bool:
+        answers: list[bool] = []
+
+        def ask() -> None:
+            answers.append(models.lock.acquire(blocking=False))
+            if answers[0]:
+                models.lock.release()
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        thread.join()
+        return answers[0]
+
+    during: list[bool] = []
+    predict = predictor._predict
+
+    def look(self: object, *args: Any) -> Any:
+        during.append(is_free())
+        return predict(self, *args)
+
+    monkeypatch.setattr(predictor, "_predict", look)
+    for _ in labelled.start("all", 0).results():
+        assert is_free()
+    assert during == [False] * 5
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_a_download_is_told_of_and_can_be_stopped(
+    make_session: Any, blob: Any, label: Any, is_stopped: bool
+) -> None:
+    told: list[tuple[int, int]] = []
+
+    def load(name: str, /, *, progress: Callable[[int, int], None]) -> Any:
+        for done in range(3):
+            progress(done, 3)
+            if is_stopped:
+                run.stop()
+        return "a model"
+
+    session = make_session()
+    session._predictors.models._load = load
+    label(session, 2, blob())
+    run = session.start("all", 0)
+    run.on_download = lambda *args: told.append(args)
+    count = sum(1 for _ in run.results())
+    assert (count, len(told)) == ((0, 1) if is_stopped else (5, 3))
+
+
+def test_undo_brings_back_labels_and_statuses_exactly(
+    state: Any, labelled: Session, blob: Any, label: Any, predict: Any
+) -> None:
+    states = [state(labelled)]
+    predict(labelled, count=3)
+    states.append(state(labelled))
+    label(labelled, 5, blob(6))
+    states.append(state(labelled))
+    predict(labelled)
+    assert labelled.runs.can_undo
+    assert set(labelled.runs.undo()) == {0, 1, 3, 4}
+    assert state(labelled) == states.pop()
+    label(labelled, 5, 0)
+    assert state(labelled) == states.pop()
+    labelled.runs.undo()
+    assert state(labelled) == states.pop()
+    assert not labelled.runs.can_undo
+    assert labelled.runs.undo() == ()
+
+
+def test_undo_leaves_what_a_person_did_since(
+    labelled: Session, blob: Any, label: Any, predict: Any
+) -> None:
+    predict(labelled)
+    label(labelled, 0, blob(6))
+    labelled.frames.labels.data[1] = blob(7)  # nobody is told
+    labelled.frames.approve(3)
+    label(labelled, 4, blob(8))
+    label(labelled, 4, blob())  # undone by hand
+    assert set(labelled.runs.undo()) == {4, 5}
+    assert labelled.frames.statuses == (
+        CORRECTED, CORRECTED, REFERENCE, APPROVED, EMPTY, EMPTY,
+    )  # fmt: skip
+    assert (labelled.frames.labels.data[0] == blob(6)).all()
+    assert (labelled.frames.labels.data[1] == blob(7)).all()
+    assert (labelled.frames.labels.data[3] == blob()).all()
+
+
+def test_undo_leaves_labels_that_are_locked_by_now(
+    labelled: Session, blob: Any, make_result: Any
+) -> None:
+    both = blob(3, at=0, size=2) + blob(4)
+    labelled.start("all", 0)
+    labelled.runs.commit(make_result(labelled, 0, both))
+    labelled.runs.commit(make_result(labelled, 1, blob(4)))
+    labelled.runs.finish()
+    labelled.frames.locks.lock(3)
+    assert set(labelled.runs.undo()) == {0, 1}
+    assert (labelled.frames.labels.data[0] == blob(3, at=0, size=2)).all()
+    assert labelled.frames.statuses[:2] == (STALE, EMPTY)
+
+
+def test_undo_waits_for_the_run_to_end(labelled: Session) -> None:
+    run = labelled.start("all", 0)
+    labelled.runs.commit(next(run.results()))
+    assert not labelled.runs.can_undo
+    with pytest.raises(ValueError, match="Expected the run to have ended"):
+        labelled.runs.undo()
+    labelled.runs.finish()
+    assert labelled.runs.can_undo
+
+
+def test_undo_can_be_left_off_and_goes_on(
+    state: Any, labelled: Session, predict: Any
+) -> None:
+    before = state(labelled)
+    written = predict(labelled)
+    told: list[bool] = []
+    labelled.runs.changed.connect(lambda: told.append(labelled.runs.can_undo))
+    steps = labelled.runs.undo_steps()
+    assert [next(steps), next(steps)] == written[:2:-1]
+    steps.close()
+    assert labelled.runs.can_undo
+    assert told == []
+    assert labelled.runs.undo() == tuple(written[2::-1])
+    assert state(labelled) == before
+    assert told == [False]
+
+
+def test_an_undo_that_is_left_off_at_its_end_hides_no_other(
+    labelled: Session, predict: Any
+) -> None:
+    predict(labelled, "frame", 0)
+    predict(labelled, "frame", 1)
+    steps = labelled.runs.undo_steps()
+    assert next(steps) == 1
+    steps.close()
+    assert labelled.runs.undo() == (0,)
+    assert not labelled.runs.can_undo
+
+
+def test_a_frame_that_cannot_be_brought_back_is_tried_again(
+    state: Any, labelled: Session, predict: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = state(labelled)
+    predict(labelled)
+    monkeypatch.setattr(labelled.frames.labels, "error", OSError("the disk is full"))
+    with pytest.raises(OSError, match="the disk is full"):
+        labelled.runs.undo()
+    assert labelled.frames.statuses.count(PREDICTED) == 5
+    monkeypatch.setattr(labelled.frames.labels, "error", None)
+    assert len(labelled.runs.undo()) == 5
+    assert state(labelled) == before
+
+
+def test_so_many_runs_can_be_undone(labelled: Session, predict: Any) -> None:
+    for _ in range(UNDO_RUNS + 2):
+        predict(labelled, "frame", 0)
+    count = 0
+    while labelled.runs.can_undo:
+        assert labelled.runs.undo() == (0,)
+        count += 1
+    assert count == UNDO_RUNS
+    assert labelled.frames.status(0) is PREDICTED  # by the runs before

@@ -1,0 +1,121 @@
+"""The session that is active follows the layers that are chosen."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from napari.layers import Labels
+
+from napari_seggpt.session import FrameStatus
+from napari_seggpt.ui.work import actions
+from napari_seggpt.ui.work.messages import Tone
+from napari_seggpt.ui.work.preferences import Preferences
+from napari_seggpt.ui.work.workspace import Workspace
+
+LENGTH, SIDE = 4, 12
+WAIT_MS = 20_000
+
+
+class Listener:
+    """Hears of the statuses of whichever session is active."""
+
+    def __init__(self, workspace):
+        self.heard = []
+        workspace.follow(self.connections)
+
+    def connections(self, active):
+        yield active.session.frames.statuses_changed, self.heard.extend
+
+
+@pytest.fixture
+def workspace(make_napari_viewer, models, predictor):
+    viewer = make_napari_viewer()
+    viewer.add_image(np.zeros((LENGTH, SIDE, SIDE), np.uint8), name="stack")
+    for name in ("mine", "others"):
+        viewer.add_labels(np.zeros((LENGTH, SIDE, SIDE), np.uint8), name=name)
+    workspace = Workspace(viewer, Preferences(), models=models)
+    yield workspace
+    workspace.close()
+
+
+def choose(workspace, name, qtbot):
+    """Work on the image and a labels layer."""
+    layers = workspace.viewer.layers
+    workspace.choose_image(layers["stack"], [])
+    workspace.choose(replace(workspace.choice, labels=layers[name]))
+    qtbot.waitUntil(lambda: not workspace.active.is_scanning, timeout=WAIT_MS)
+    return workspace.active
+
+
+def paint(active, frame):
+    active.labels.layer.data[frame, 2:6, 2:6] = 1
+    active.session.frames.labels_changed([frame])
+
+
+def test_who_follows_hears_of_the_active_session_only(workspace, qtbot):
+    listener = Listener(workspace)
+    first = choose(workspace, "mine", qtbot)
+    paint(first, 1)
+    assert listener.heard == [1]
+    second = choose(workspace, "others", qtbot)
+    paint(first, 2)
+    assert listener.heard == [1]
+    paint(second, 3)
+    assert listener.heard == [1, 3]
+    workspace.close()
+    paint(second, 0)
+    assert listener.heard == [1, 3]
+
+
+def test_who_follows_late_hears_of_the_session_that_is_active(workspace, qtbot):
+    active = choose(workspace, "mine", qtbot)
+    listener = Listener(workspace)
+    paint(active, 2)
+    assert listener.heard == [2]
+
+
+def test_a_session_that_was_left_is_found_again(workspace, qtbot):
+    first = choose(workspace, "mine", qtbot)
+    paint(first, 1)
+    second = choose(workspace, "others", qtbot)
+    assert second is not first
+    assert choose(workspace, "mine", qtbot) is first
+    assert workspace.session.frames.status(1) is FrameStatus.REFERENCE
+    assert workspace.session.frames.count(FrameStatus.REFERENCE) == 1
+
+
+def test_labels_that_do_not_fit_are_a_problem_and_no_session(workspace):
+    choice = workspace.choice
+    workspace.choose_image(workspace.viewer.layers["stack"], [])
+    small = Labels(np.zeros((LENGTH, 3, 3), np.uint8), name="small")
+    workspace.choose(replace(workspace.choice, labels=small))
+    assert workspace.active is None
+    assert "small" in workspace.problem
+    workspace.choose(choice)
+    assert workspace.problem is None
+
+
+@pytest.mark.parametrize(
+    "act",
+    [actions.run_or_pause, actions.toggle_reference, actions.review_next],
+)
+def test_without_a_session_it_is_said_what_is_missing(workspace, act):
+    act(workspace)
+    assert "Choose an image" in workspace.message.text
+    assert workspace.message.tone is Tone.WARNING
+
+
+def test_a_message_goes_when_a_person_goes_on(workspace, qtbot):
+    active = choose(workspace, "mine", qtbot)
+    workspace.show_message("<b>done</b>", Tone.GOOD)
+    assert workspace.message.text == "&lt;b&gt;done&lt;/b&gt;"
+    paint(active, 0)
+    assert workspace.message is None
+
+
+def test_the_settings_reach_the_session_and_are_remembered(workspace, qtbot):
+    active = choose(workspace, "mine", qtbot)
+    changed = replace(workspace.settings, corrections_become_references=False)
+    workspace.settings = changed
+    assert active.session.settings == changed
+    assert Preferences().load_settings() == changed
