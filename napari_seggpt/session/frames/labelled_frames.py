@@ -12,11 +12,7 @@ from napari_seggpt.session.frames.frame_labels import ScannedFrame, checksum
 from napari_seggpt.session.frames.frame_writer import FrameWriter
 from napari_seggpt.session.frames.locked_labels import LockedLabels
 from napari_seggpt.session.frames.records import FrameRecords, confidence
-from napari_seggpt.session.frames.status import (
-    FrameStatus,
-    released,
-    without_approval,
-)
+from napari_seggpt.session.frames.status import FrameStatus, released, without_approval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_seggpt.session.frames.frame_labels import FrameLabels
+    from napari_seggpt.session.frames.frame_labels import Checksum, FrameLabels
     from napari_seggpt.session.frames.status import FrameRecord
 
 MAX_PIXELS_READ_AT_ONCE = 1 << 22  # of all frames; a worker scans larger stacks
@@ -234,6 +230,7 @@ class LabelledFrames:
         frame: int,
         records: Sequence[FrameRecord],
         labels: NDArray[np.integer[Any]] | None = None,
+        found: Checksum | None = None,
     ) -> bool:
         """Take what was known of a frame in an earlier session; see `FrameWriter`.
 
@@ -243,6 +240,6 @@ class LabelledFrames:
             Whether the frame is now as it was; else it is protected as it is.
         """
         try:
-            return self.writer.restore(self._check(frame), records, labels)
+            return self.writer.restore(self._check(frame), records, labels, found)
         finally:
             self.publish()

@@ -51,9 +51,16 @@ class LabelsWatcher:
     ----------
     history : NapariUndoHistory
         What napari could undo and redo.
+    changed : Signal
+        With the frames that may have changed, or None for any.
+    undone : Signal
+        With the frames that napari's undo or redo has changed just now.
+    unusable : Signal
+        The layer has data that does not serve, with the reason.
     """
 
     changed = Signal(object)
+    undone = Signal(object)
     unusable = Signal(str)
 
     def __init__(self, layer: Labels, axes: FrameAxes) -> None:
@@ -161,6 +168,8 @@ class LabelsWatcher:
         undone = self.history.changed_frames()
         if undone is None:
             self._emit_any_later()
+        elif self.history.replayed:
+            self.undone.emit(self.history.replayed)
         told = undone or frozenset()
         if self._stroke and not self.history.is_stroke:  # it was aborted
             told, self._stroke = told | self._stroke, frozenset()
