@@ -94,7 +94,7 @@ class PreparedFrame:
 
 
 def _are_same(some: NDArray[Any], other: NDArray[Any]) -> bool:
-    """Whether arrays have the same type and values; eight bytes are compared at once."""
+    """Whether arrays are the same in type and values; eight bytes at a time."""
     if some.shape != other.shape or some.dtype != other.dtype:
         return False
     is_plain = some.flags.c_contiguous and other.flags.c_contiguous
