@@ -32,7 +32,6 @@ from napari_seggpt.preprocessing import measure_limits, to_rgb
 from napari_seggpt.prompts import Prompt, TunedPrompt
 from napari_seggpt.session.frames.frame_labels import compact
 from napari_seggpt.session.store.errors import DAMAGED_FILE_ERRORS
-from napari_seggpt.session.store.settings import restored
 from napari_seggpt.settings import SessionSettings
 from napari_seggpt.untrusted import (
     as_type,
@@ -178,7 +177,7 @@ class Task:
         return cls(
             prompts=tuple(prompts),
             classes=content.classes,
-            settings=restored(SessionSettings(), content.settings).for_any_stack(),
+            settings=as_type(content.settings, SessionSettings).for_any_stack(),
             tuned=_tuned(file, content.tuned),
         )
 

@@ -24,7 +24,8 @@ from napari_seggpt.session.store.signature import ImageSignature
 
 LENGTH, SIDE = 12, 96
 SECONDS = 0.6  # what is older than that is not lost; a second is promised
-STACK = np.arange(LENGTH, dtype=np.uint16)[:, None, None].repeat(4, 1).repeat(4, 2)
+IMAGE = np.ones((SIDE, SIDE), np.uint16)
+STACK = np.arange(LENGTH, dtype=np.uint16)[:, None, None] * IMAGE
 
 
 class ArrayLabels:
