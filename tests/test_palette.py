@@ -278,3 +278,21 @@ def test_without_background_every_pixel_has_a_label() -> None:
     labels, confidence = palette.decode(black, background=False)
     assert set(np.unique(labels)) <= {3, 9}
     assert confidence.max() == pytest.approx(0, abs=1e-6)  # half way between both
+
+
+# -- shares ------------------------------------------------------------------------
+
+
+def test_shares_of_a_palettes_own_colours_are_whole():
+    palette = Palette.of([4, 9])
+    shares = palette.shares(palette.encode(np.array([[0, 4, 9]])))
+    np.testing.assert_allclose(shares[:, 0], np.eye(3), atol=0.01)
+
+
+def test_shares_half_way_between_two_colours_are_equal():
+    palette = Palette.of([4, 9])
+    half = palette.colors[0][None, None] / 2
+    shares = palette.shares(half)[:, 0, 0]
+    assert shares.sum() == pytest.approx(1)
+    assert shares[0] == pytest.approx(shares[1], rel=1e-4)
+    assert shares[0] > shares[2]
