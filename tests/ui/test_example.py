@@ -26,7 +26,7 @@ def test_custom_layer(make_napari_viewer, monkeypatch, tmp_path, qtbot):
         qtbot.waitUntil(lambda: not active.is_scanning, timeout=WAIT_MS)
         assert unwrapped(active.labels.layer).data is example["array"]
         assert dock.workspace.current == reference
-        status = active.session.status(reference)
+        status = active.session.frames.status(reference)
         assert status is FrameStatus.REFERENCE
         active.labels.layer.paint((0, 20, 20), 1)
         on_disk = np.asarray(example["array"][0])
