@@ -17,7 +17,7 @@ SPAN = re.compile(r"`([^`]+)`")
 # Words of others, or of a file, that are no names of our code.
 FOREIGN = {"[tool.importlinter]", "weights_only"}
 IN_THE_NETWORK = {"blocks", "attn", "qkv", "rel_pos_h"}
-COMMANDS = {"predict", "evaluate", "benchmark"}
+COMMANDS = {"predict", "evaluate", "benchmark", "paper"}
 
 
 @cache
@@ -115,6 +115,6 @@ def test_the_order_of_the_rooms_is_that_of_the_contract(page: str) -> None:
     layers = [set(re.findall(r"napari_seggpt\.(\w+)", layer)) for layer in contract]
     listed = [
         {re.sub(r"/$|\.py$", "", span) for span in SPAN.findall(line)}
-        for line in re.findall(r"^\d\. (`.*)$", page, flags=re.MULTILINE)
+        for line in re.findall(r"^\d+\. (`.*)$", page, flags=re.MULTILINE)
     ]
     assert listed[: len(layers)] == layers
