@@ -22,6 +22,7 @@ CORNERS = (
     (1, 1, 0), (1, 0, 1), (0, 1, 1), (1, 1, 1), (1, 0, 0), (0, 1, 0), (0, 0, 1),
 )  # fmt: skip
 DECODE_ROWS = 1 << 15  # pixels decoded at once, few enough for the cache
+SOFTNESS = 1e-3  # added to squared distances of colours, so that none is 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -128,6 +129,28 @@ class Palette:
             labels[part] = ids[nearest]
         shape = colors.shape[:2]
         return labels.reshape(shape), confidence.reshape(shape)
+
+    def shares(self, colors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """Say how much of each label there is in every pixel's colour.
+
+        Parameters
+        ----------
+        colors : NDArray
+            (H, W, 3), 0 to 1.
+
+        Returns
+        -------
+        NDArray[np.float32]
+            (1 + L, H, W), the background first, then the ids in their order. A pixel's
+            shares sum to 1; nearer colours have more, by the square of the distance.
+        """
+        known = np.vstack([np.zeros((1, 3), np.float32), self.colors])
+        shape = (len(known), *colors.shape[:2])
+        weights = np.empty(shape, dtype=np.float32)
+        for number, color in enumerate(known):
+            squares = ((colors - color) ** 2).sum(axis=2)
+            weights[number] = 1.0 / (squares + SOFTNESS)
+        return weights / weights.sum(axis=0)
 
 
 def _nearest(

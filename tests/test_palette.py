@@ -34,7 +34,8 @@ def label_images(draw: st.DrawFn, most: int) -> np.ndarray:
     """Small label images of any integer dtype; any id may occur, up to `most`."""
     dtype = np.dtype(draw(st.sampled_from(INTEGERS)))
     info = np.iinfo(dtype)
-    id_lists = st.lists(st.integers(info.min, info.max), min_size=1, max_size=most)
+    largest = min(info.max, np.iinfo(np.int64).max)  # larger ids are refused
+    id_lists = st.lists(st.integers(info.min, largest), min_size=1, max_size=most)
     ids = np.array(draw(id_lists), dtype=dtype)
     shape = draw(hnp.array_shapes(min_dims=2, max_dims=2, max_side=20))
     return ids[draw(hnp.arrays(np.intp, shape, elements=st.integers(0, len(ids) - 1)))]
@@ -81,7 +82,7 @@ def test_200_labels_in_one_picture() -> None:
 
 
 def test_ids_beyond_the_exact_floats_are_told_apart() -> None:
-    labels = np.array([[2**63, 2**63 + 1, 2**64 - 1, 0]], dtype=np.uint64)
+    labels = np.array([[2**62, 2**62 + 1, 2**63 - 1, 0]], dtype=np.uint64)
     palette = Palette.of(ids_of(labels))
     decoded, _ = palette.decode(palette.encode(labels))
     np.testing.assert_array_equal(decoded.astype(np.uint64), labels)
@@ -277,3 +278,21 @@ def test_without_background_every_pixel_has_a_label() -> None:
     labels, confidence = palette.decode(black, background=False)
     assert set(np.unique(labels)) <= {3, 9}
     assert confidence.max() == pytest.approx(0, abs=1e-6)  # half way between both
+
+
+# -- shares ------------------------------------------------------------------------
+
+
+def test_shares_of_a_palettes_own_colours_are_whole():
+    palette = Palette.of([4, 9])
+    shares = palette.shares(palette.encode(np.array([[0, 4, 9]])))
+    np.testing.assert_allclose(shares[:, 0], np.eye(3), atol=0.01)
+
+
+def test_shares_half_way_between_two_colours_are_equal():
+    palette = Palette.of([4, 9])
+    half = palette.colors[0][None, None] / 2
+    shares = palette.shares(half)[:, 0, 0]
+    assert shares.sum() == pytest.approx(1)
+    assert shares[0] == pytest.approx(shares[1], rel=1e-4)
+    assert shares[0] > shares[2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari_seggpt.io import Stack
     from napari_seggpt.prompts import Prompt, TunedPrompt
     from napari_seggpt.session.store.results import SessionLabels
+    from napari_seggpt.session.store.signature import ImageSignature
     from napari_seggpt.session.store.task_file import Task
 
 
@@ -144,7 +145,7 @@ def _of_session(
     state = labels.stored.state
     path = request.stack or _image_of(request.source)
     with open_images(request.reading, path) as stack:
-        _check_stack(stack, labels, path)
+        _check_stack(stack, labels, path, request.reading)
         chosen = choose_references(
             labels.references(),
             range(len(stack)),
@@ -175,13 +176,12 @@ def _image_of(session: Path) -> Path:
     return image
 
 
-def _check_stack(stack: Stack, labels: SessionLabels, path: Path) -> None:
+def _check_stack(
+    stack: Stack, labels: SessionLabels, path: Path, reading: Reading
+) -> None:
     """Refuse images that are not those of the session."""
-    from napari_seggpt.session.store.signature import ImageSignature
-
     known = labels.stored.signature
-    now = ImageSignature.of(stack, known.place)
-    difference = now.difference(known)
+    difference = _signature(stack, known, path, reading).difference(known)
     if difference is None:
         return
     is_alike = len(stack) == known.length and stack.frame_shape == labels.frame_shape
@@ -189,12 +189,24 @@ def _check_stack(stack: Stack, labels: SessionLabels, path: Path) -> None:
         raise ValueError(f"Expected the images of the session in {path}: {difference}.")
 
 
+def _signature(
+    stack: Stack, known: ImageSignature, path: Path, reading: Reading
+) -> ImageSignature:
+    """Return the signature of a stack, of the level that one of a session is of."""
+    from napari_seggpt.session.store.signature import ImageSignature
+
+    if known.level == 0:
+        return ImageSignature.of(stack, known.place)
+    with open_images(replace(reading, level=known.level), path) as hashed:
+        return ImageSignature.of(stack, known.place, hashed=hashed, level=known.level)
+
+
 def _channels(frame: Any, labels: SessionLabels) -> Any:
     """Return a frame with the channels that the session was worked with."""
-    channels = labels.stored.about.get("channels")
+    channels = labels.stored.about.channels
     if frame.ndim == 2 or not channels:
         return frame
-    chosen = frame[..., [int(channel) for channel in channels]]
+    chosen = frame[..., list(channels)]
     return chosen[..., 0] if chosen.shape[-1] == 1 else chosen
 
 

@@ -9,13 +9,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
 
     from napari_seggpt.session.frames.status import FrameRecord
     from napari_seggpt.session.session import Session
+    from napari_seggpt.session.store.contents import About
     from napari_seggpt.session.store.folder import SessionStore
     from napari_seggpt.session.store.state import SessionState
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 COPYING_SECONDS = 0.008  # that frames are copied for before the window goes on
 MAX_WAITING_BYTES = 1 << 27  # of copies that wait to be written
 RETRY_SECONDS = 5.0  # after a failure, such as a full disk
+CHECK_SECONDS = 2.0  # between looks at whether the folder is still there
 CLOSE_SECONDS = 30.0
 
 
@@ -45,7 +47,9 @@ class Autosave:
     Attributes
     ----------
     error : str or None
-        Why nothing can be saved at present.
+        Why nothing can be saved at present; it is tried again.
+    failing_since : float or None
+        Since when, on the clock of `time.monotonic`.
     is_touched : bool
         Whether anybody did anything; finding labels that were there does not count.
     """
@@ -53,7 +57,7 @@ class Autosave:
     def __init__(
         self,
         session: Session,
-        about: Callable[[], dict[str, Any]],
+        about: Callable[[], About],
         *,
         is_scanning: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -65,7 +69,9 @@ class Autosave:
         self._changed: dict[int, None] = {}  # the newest at the end
         self._state: tuple[object, ...] = ()  # as it was written last
         self._again_at = 0.0
+        self._is_gone = False
         self.error: str | None = None
+        self.failing_since: float | None = None
         self.is_touched = False
         session.frames.records_changed.connect(self._on_records)
 
@@ -74,18 +80,35 @@ class Autosave:
         """Where it is saved; None before `begin`."""
         return self._store
 
-    def begin(self, store: SessionStore) -> None:
+    @property
+    def is_gone(self) -> bool:
+        """Whether somebody has removed what was saved: begin somewhere else."""
+        return self._is_gone or (self._writer is not None and self._writer.is_gone)
+
+    def begin(
+        self, store: SessionStore, stored: Mapping[int, FrameRecord] | None = None
+    ) -> None:
         """Save there, first of all what there is to say beside frames.
 
-        All frames of which anything is known are saved, too; see `skip`.
+        All frames of which anything is known are saved, too.
+
+        Parameters
+        ----------
+        store : SessionStore
+            Where it is to be saved; closed at the end.
+        stored : mapping of int to FrameRecord, optional
+            Frames that are there already, with these records: they are left out.
         """
         self.end()
         self._store = store
-        self._again_at = 0.0
+        self._again_at, self._is_gone = 0.0, False
         known = (f for f in self._session.frames.known if f not in self._changed)
         self._changed = {**dict.fromkeys(known), **self._changed}
+        for frame, record in (stored or {}).items():
+            if self._session.frames.record(frame) == record:
+                self.skip(frame)
         if store.labels_path is not None:
-            self._note_all()
+            self._note_some()
             self._session.frames.writer.before_write = self._announce
         self._state = ()
         self._writer = _Writer(store)
@@ -108,22 +131,29 @@ class Autosave:
             self._changed.pop(frame, None)
             self._changed[frame] = None
         if self._store is not None and self._store.labels_path is not None:
-            self._note_all()
+            self._note_some()
 
     def _announce(self, frame: int, record: FrameRecord) -> None:
         """Note what a run is about to write into labels that are on disk."""
         assert self._store is not None
         self._store.note(frame, record, writing=True)
 
-    def _note_all(self) -> None:
+    def _note_some(self, seconds: float = COPYING_SECONDS) -> bool:
+        """Note what has changed for so long; return whether there is more."""
         assert self._store is not None
-        try:
-            while self._changed:
-                frame = next(reversed(self._changed))
+        until = time.monotonic() + seconds
+        while self._changed:
+            frame = next(reversed(self._changed))
+            try:
                 self._store.note(frame, self._session.frames.record(frame))
-                del self._changed[frame]
-        except OSError as error:
-            self.error = str(error)
+            except OSError as error:
+                self._is_gone = not self._store.is_there
+                self._fail(str(error))
+                return False
+            del self._changed[frame]
+            if time.monotonic() > until:
+                break
+        return bool(self._changed)
 
     def save(self, seconds: float = COPYING_SECONDS) -> bool:
         """Copy frames for so long, and have them written.
@@ -140,8 +170,14 @@ class Autosave:
         self._take_failures(writer)
         self._save_state(writer)
         if store.labels_path is not None:
-            self._note_all()
-            return False
+            is_more = self._note_some(seconds)
+        else:
+            is_more = self._copy_some(writer, seconds)
+        if self.error is None and not self.num_waiting:
+            self.failing_since = None
+        return is_more
+
+    def _copy_some(self, writer: _Writer, seconds: float) -> bool:
         until = time.monotonic() + seconds
         while self._changed and self.error is None:
             if writer.num_bytes > MAX_WAITING_BYTES:
@@ -177,8 +213,10 @@ class Autosave:
             self._fail(reason)
 
     def _fail(self, reason: str) -> None:
+        now = time.monotonic()
         self.error = reason
-        self._again_at = time.monotonic() + RETRY_SECONDS
+        self.failing_since = self.failing_since or now
+        self._again_at = now + RETRY_SECONDS
 
     def flush(self, seconds: float = CLOSE_SECONDS) -> bool:
         """Write all that waits; returns whether that was done in the time."""
@@ -193,23 +231,29 @@ class Autosave:
 
     def end(self) -> None:
         """Write what waits, and save no more until `begin`."""
-        if self._store is None:
-            return
-        self.flush()
+        if self._store is not None:
+            self.flush()
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Save no more until `begin`, whatever waits to be written."""
         self._session.frames.writer.before_write = None
         if self._writer is not None:
             self._writer.stop()
             self._writer = None
-        self._store.close()
-        self._store = None
+        if self._store is not None:
+            self._store.close()
+            self._store = None
 
-    def close(self) -> None:
-        """Write what waits, and let go of the session."""
+    def close(self) -> bool:
+        """Write what waits, and let go of the session; whether all of it is saved."""
         self._session.frames.records_changed.disconnect(self._on_records)
-        self.end()
+        is_saved = self.flush() if self._store is not None else not self.is_touched
+        self.abandon()
+        return is_saved
 
 
-def _state_key(state: SessionState, about: dict[str, Any]) -> tuple[object, ...]:
+def _state_key(state: SessionState, about: About) -> tuple[object, ...]:
     """Return what is equal if there is nothing new to write."""
     examples = tuple((x.name, x.enabled, id(x.prompt)) for x in state.examples)
     tuned = None if state.tuned is None else id(state.tuned)
@@ -221,11 +265,13 @@ class _Writer:
 
     def __init__(self, store: SessionStore) -> None:
         self._store = store
-        self._state: tuple[SessionState, dict[str, Any]] | None = None
+        self._state: tuple[SessionState, About] | None = None
         self._waiting: dict[int, Waiting] = {}
         self._failures: deque[tuple[int | None, str]] = deque()
         self._is_writing = False
         self._has_ended = False
+        self._has_written_state = False
+        self.is_gone = False
         self._condition = threading.Condition()
         self._thread = threading.Thread(
             target=self._work, name="napari-seggpt autosave", daemon=True
@@ -243,7 +289,7 @@ class _Writer:
         with self._condition:
             return sum(labels.nbytes for labels, _ in self._waiting.values())
 
-    def add_state(self, state: SessionState, about: dict[str, Any]) -> None:
+    def add_state(self, state: SessionState, about: About) -> None:
         """Have written what is known beside the frames, before them."""
         with self._condition:
             self._state = (state, about)
@@ -285,6 +331,7 @@ class _Writer:
             frame, write = task
             try:
                 write()
+                self._has_written_state = self._has_written_state or frame is None
             except Exception as error:  # noqa: BLE001 (told on the other thread)
                 self._failures.append((frame, str(error) or type(error).__name__))
             finally:
@@ -292,12 +339,21 @@ class _Writer:
                     self._is_writing = False
                     self._condition.notify_all()
 
+    def _wait_for_work(self) -> bool:
+        """Wait a while; return whether there is something to write, or the end."""
+        with self._condition:
+            return bool(
+                self._condition.wait_for(
+                    lambda: self._waiting or self._state is not None or self._has_ended,
+                    CHECK_SECONDS,
+                )
+            )
+
     def _next(self) -> tuple[int | None, Callable[[], None]] | None:
         """Wait for something to write; None at the end."""
+        while not self._wait_for_work():
+            self.is_gone = self._has_written_state and not self._store.is_there
         with self._condition:
-            self._condition.wait_for(
-                lambda: self._waiting or self._state is not None or self._has_ended
-            )
             if self._has_ended:
                 return None
             self._is_writing = True

@@ -101,7 +101,7 @@ def tune_on_dataset(
         With the first step, if the file is that of another tuning.
     """
     prediction = prediction or PredictionSettings()
-    size = model.config.image_size
+    size = model.config.seen_size(model.config.image_size)
     source = _Source(dataset, palette, size, settings.seed)
     names = dataset.classes if class_names is None else class_names
     data = TuningData(

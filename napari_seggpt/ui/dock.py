@@ -24,6 +24,7 @@ from napari_seggpt.ui.panels.data_panel import DataPanel
 from napari_seggpt.ui.panels.references_panel import ReferencesPanel
 from napari_seggpt.ui.panels.review_panel import ReviewPanel
 from napari_seggpt.ui.panels.run_panel import RunPanel
+from napari_seggpt.ui.panels.sessions_button import SessionsButton
 from napari_seggpt.ui.panels.tune_panel import TunePanel
 from napari_seggpt.ui.widgets.controls import FoldingSection
 from napari_seggpt.ui.widgets.hint_line import HintLine
@@ -84,6 +85,8 @@ class SegGPTWidget(QWidget):
         self.saved_sessions = SavedSessions(self.workspace)
         self.hint_line = HintLine()
         self.data_panel = DataPanel(self.workspace)
+        self.sessions_button = SessionsButton(self.saved_sessions)
+        self.data_panel.labels_row.addWidget(self.sessions_button)
         self.references_panel = ReferencesPanel(self.workspace)
         self.run_panel = RunPanel(self.workspace)
         self.review_panel = ReviewPanel(self.workspace)

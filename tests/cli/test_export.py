@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from msgspec.structs import replace
 from numpy.testing import assert_array_equal
 from PIL import Image
 from skimage.measure import regionprops
@@ -16,14 +17,15 @@ from napari_seggpt.io import open_stack
 from napari_seggpt.io.table import measure_frame
 from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.frames.status import FrameRecord
+from napari_seggpt.session.store.contents import About, LabelsAxes
 from napari_seggpt.session.store.folder import SessionStore
 from napari_seggpt.session.store.signature import ImageSignature
 from napari_seggpt.session.store.state import SessionState
 
-ABOUT = {
-    "name": "stack", "axis": "t", "pixel_size": [3.0, 0.5, 0.25],
-    "units": ["second", "micrometer", "micrometer"], "classes": {"3": "nucleus"},
-}  # fmt: skip
+ABOUT = About(
+    name="stack", axis="t", pixel_size=(3.0, 0.5, 0.25),
+    units=("second", "micrometer", "micrometer"), classes={3: "nucleus"},
+)  # fmt: skip
 
 
 def rows_of(path):
@@ -80,7 +82,7 @@ def test_a_session_on_disk(run, tmp_path, labels):
     path = str(tmp_path / "labels.zarr")
     store = SessionStore(tmp_path / "s", signature, path)
     store.note(1, FrameRecord(checksum=checksum(labels[1]), is_approved=True))
-    about = {**ABOUT, "labels_axes": {"axis": 1, "fixed": [[0, 1]]}}
+    about = replace(ABOUT, labels_axes=LabelsAxes(axis=1, fixed=((0, 1),)))
     store.write_state(SessionState(), about)
     store.close()
     code, _, _ = run(

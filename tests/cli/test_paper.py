@@ -287,8 +287,8 @@ def test_mistakes_are_one_line(paper, tmp_path, published):
 
 
 def test_the_commands_of_the_docs_are_understood():
-    root = Path(__file__).parents[2]
-    page = (root / ".docs" / "background" / "paper.md").read_text("utf-8")
+    docs = Path(__file__).parents[2] / ".docs"
+    page = (docs / "reference" / "paper.md").read_text("utf-8")
     blocks = "\n".join(re.findall(r"```bash\n(.*?)```", page, flags=re.DOTALL))
     blocks = blocks.replace("\\\n", " ")
     commands = re.findall(r"napari-seggpt ((?:paper|tune) [^&#\n]*)", blocks)

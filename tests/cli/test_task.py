@@ -14,6 +14,7 @@ from napari_seggpt.io import open_stack
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.frames.status import FrameRecord
+from napari_seggpt.session.store.contents import About
 from napari_seggpt.session.store.folder import SessionStore
 from napari_seggpt.session.store.signature import ImageSignature
 from napari_seggpt.session.store.state import SessionState
@@ -216,7 +217,7 @@ def test_of_a_session(run, stack):
         prediction=PredictionSettings(max_prompts=4),
         propagation=PropagationSettings(memory=2, start=1, stop=4),
     )
-    store.write_state(SessionState(settings=settings), {"classes": {"3": "square"}})
+    store.write_state(SessionState(settings=settings), About(classes={3: "square"}))
     store.close()
     code, out, _ = run("task", stack / "stack.tif.seggpt", "--output", stack / "t.zip")
     assert code == 0

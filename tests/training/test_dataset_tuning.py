@@ -131,3 +131,17 @@ def test_images_are_read_when_they_are_drawn(tiny_model, ade20k, monkeypatch):
     before = len(read)
     next(steps)
     assert len(read) == before + QUICK.queries_per_step
+
+
+def test_a_network_with_a_readout_learns_too(new_model, dataset):
+    model = new_model()
+    best = tune(model, dataset, Palette.of([1, 3]))[-1].best
+    assert best.images.shape[-2:] == model.config.seen_size(model.config.image_size)
+    predicted = Predictor(model, tuned=[best], settings=CPU).predict(dataset[0].image())
+    assert set(np.unique(predicted.labels)) <= {0, 1, 3}
+
+
+def test_a_readout_has_no_room_for_150_classes(new_model, ade20k):
+    palette = Palette.painter(ade20k.classes)
+    with pytest.raises(ValueError, match="colours"):
+        tune(new_model(), ade20k, palette)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from napari_seggpt.training.recipe import Recipe
 
-FILE = Path(__file__).parents[2] / ".docs" / "recipes" / "paper.json"
+FILE = Path(__file__).parents[2] / ".docs" / "reference" / "paper-recipe.json"
 
 
 def test_the_papers_recipe_is_one():

@@ -9,6 +9,7 @@ import psutil
 
 from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.layers import new_labels
+from napari_seggpt.ui.work import actions
 
 WAIT_MS = 120_000  # a busy machine is slow, not wrong
 LENGTH, SIDE, ASKED = 10_000, 384, 200
@@ -42,13 +43,13 @@ def test_only_what_is_asked_for_is_read_and_memory_is_flat(
     viewer.dims.set_current_step(0, 5000)
     dock = SegGPTWidget(viewer, models=models)
     viewer.window.add_dock_widget(dock, name="SegGPT")
-    bench = dock.workspace
-    bench.make_labels()
-    qtbot.waitUntil(lambda: not bench.active.is_scanning, timeout=WAIT_MS)
-    layer = bench.active.labels.layer
+    workspace = dock.workspace
+    workspace.make_labels()
+    qtbot.waitUntil(lambda: not workspace.active.is_scanning, timeout=WAIT_MS)
+    layer = workspace.active.labels.layer
     layer.brush_size = 40
     layer.paint((5000, 100, 100), 1)
-    qtbot.waitUntil(lambda: bool(bench.session.references.all), timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: bool(workspace.session.references.all), timeout=WAIT_MS)
     panel = dock.run_panel
     panel.scope_box.setCurrentText("a range")
     panel.from_spin.setValue(5001)
@@ -58,10 +59,10 @@ def test_only_what_is_asked_for_is_read_and_memory_is_flat(
     counted.reads.clear()
     counted.on_window.clear()
     process, sizes = psutil.Process(), []
-    bench.propagate()
-    runs = bench.active.runs
+    actions.run_or_pause(workspace)
+    runs = workspace.active.runs
     runs.changed.connect(lambda: sizes.append(process.memory_info().rss))
-    qtbot.waitUntil(lambda: not bench.is_busy, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: not workspace.is_busy, timeout=WAIT_MS)
 
     asked = range(5001, 5001 + ASKED)
     assert sorted(predictor.predicted) == list(asked)

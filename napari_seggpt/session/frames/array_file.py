@@ -37,6 +37,31 @@ class StoredArray:
     room: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PackedArray:
+    """An array as it is stored.
+
+    Attributes
+    ----------
+    shape, dtype
+        Of the array.
+    data : bytes
+        Its compressed values; nothing for an array of zeros.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    data: bytes
+
+
+def pack(array: NDArray[Any]) -> PackedArray:
+    """Compress an array; may be done on any thread."""
+    data = b""
+    if array.any():
+        data = zlib.compress(np.ascontiguousarray(array).data, ZLIB_LEVEL)
+    return PackedArray(shape=array.shape, dtype=array.dtype.str, data=data)
+
+
 class ArrayFile:
     """Compressed arrays in a temporary file that is gone when it is closed.
 
@@ -51,24 +76,23 @@ class ArrayFile:
         self._file: IO[bytes] | None = None
 
     def write(
-        self, array: NDArray[Any], instead: StoredArray | None = None
+        self, packed: PackedArray, instead: StoredArray | None = None
     ) -> StoredArray:
-        """Store an array, in the place of another one if it fits there.
+        """Store a packed array, in the place of another one if it fits there.
 
         Raises
         ------
         OSError
             If the disk is full, say.
         """
-        shape, dtype = array.shape, array.dtype.str
-        if not array.any():
+        shape, dtype, data = packed.shape, packed.dtype, packed.data
+        if not data:
             empty = StoredArray(shape=shape, dtype=dtype)
             return (
                 empty
                 if instead is None
                 else replace(empty, start=instead.start, room=instead.room)
             )
-        data = zlib.compress(np.ascontiguousarray(array).data, ZLIB_LEVEL)
         file = self._opened()
         if instead is not None and len(data) <= instead.room:
             start, room = file.seek(instead.start), instead.room

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from napari_seggpt.session.frames.array_file import ArrayFile, StoredArray
+from napari_seggpt.session.frames.array_file import ArrayFile, StoredArray, pack
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ class ConfidenceMaps:
         """Keep a map (h, w), with the checksum of the labels that it belongs to."""
         _, old = self._frames.pop(frame, (None, None))
         try:
-            self._frames[frame] = (written, self._file.write(values, instead=old))
+            self._frames[frame] = (written, self._file.write(pack(values), instead=old))
         except OSError as error:
             logger.warning("The confidence of frame %d is not kept: %s", frame, error)
 

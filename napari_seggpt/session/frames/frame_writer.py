@@ -6,7 +6,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.session.frames.frame_labels import NO_LABELS, checksum, keep_locked
-from napari_seggpt.session.frames.status import FrameRecord, is_found, seen, vouched_for
+from napari_seggpt.session.frames.prepared_frame import PreparedFrame
+from napari_seggpt.session.frames.status import (
+    UNKNOWN,
+    FrameRecord,
+    is_found,
+    seen,
+    vouched_for,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_seggpt.session.frames.frame_labels import FrameLabels
+    from napari_seggpt.session.frames.frame_labels import Checksum, FrameLabels
     from napari_seggpt.session.frames.locked_labels import LockedLabels
     from napari_seggpt.session.frames.records import FrameRecords
     from napari_seggpt.session.frames.undo import UndoStep
@@ -58,13 +65,34 @@ class FrameWriter:
         """Read a frame, and note it if anything but the session changed it."""
         labels = self._labels.read(frame)
         if frame != self._writing:  # a listener may read it when it is half written
-            self._latest = (frame, labels)
-            self._records[frame] = seen(
-                self._records[frame],
-                checksum(labels),
-                corrections_become_references=self.corrections_become_references,
-            )
+            self._note(frame, labels, checksum(labels))
         return labels
+
+    def _note(
+        self, frame: int, labels: NDArray[np.integer[Any]], mark: Checksum
+    ) -> None:
+        self._latest = (frame, labels)
+        self._records[frame] = seen(
+            self._records[frame],
+            mark,
+            corrections_become_references=self.corrections_become_references,
+        )
+
+    def prepare(
+        self, frame: int, labels: NDArray[np.integer[Any]]
+    ) -> PreparedFrame | None:
+        """Compute what `write` will need, in a worker, so that the window need not.
+
+        Returns
+        -------
+        PreparedFrame or None
+            None if that cannot be done; `write` then tells why.
+        """
+        try:
+            old = self._labels.read(frame)
+            return PreparedFrame.of(old, labels, self._locks.labels, checksum(old))
+        except (ValueError, LookupError, OSError):
+            return None
 
     def latest(self, frame: int) -> NDArray[np.integer[Any]]:
         """Return the labels that the record of a frame is about; not to be changed.
@@ -83,6 +111,7 @@ class FrameWriter:
         *,
         key: bytes,
         confidence: float,
+        prepared: PreparedFrame | None = None,
     ) -> bool:
         """Write what a run predicted, unless a person vouches for what is there.
 
@@ -98,30 +127,32 @@ class FrameWriter:
             The references and settings of the run.
         confidence : float
             Of the prediction.
+        prepared : PreparedFrame, optional
+            What `prepare` returned; used if the frame is still as it was then.
 
         Returns
         -------
         bool
             Whether it was written.
         """
-        old = self.read(frame)
+        old, locked = self._labels.read(frame), self._locks.labels
+        if prepared is not None and not prepared.serves(old, labels, locked):
+            prepared = None
+        mark = checksum(old) if prepared is None else prepared.old_checksum
+        self._note(frame, old, mark)
         if self._records[frame].is_protected:
             return False
-        if labels.shape != old.shape:
-            raise ValueError(
-                f"Expected labels of the frame's shape {old.shape}, got {labels.shape}."
-            )
-        new = keep_locked(old, labels, self._locks.labels)
-        written = checksum(new)
-        before = self._records[frame]
+        if prepared is None:
+            prepared = PreparedFrame.of(old, labels, locked, mark)
+        written = prepared.new_checksum
         record = FrameRecord(
             checksum=written, predicted=written, key=key, confidence=confidence
         )
         with (
-            step.saving(frame, old, before, written),
-            self._recording(frame, new, record),
+            step.saving(frame, prepared.old_packed, self._records[frame], written),
+            self._recording(frame, prepared.new, record),
         ):
-            self._labels.write(frame, new)
+            self._labels.write(frame, prepared.new)
         return True
 
     def undo_frame(self, frame: int, step: UndoStep) -> bool:
@@ -154,6 +185,7 @@ class FrameWriter:
         frame: int,
         records: Sequence[FrameRecord],
         labels: NDArray[np.integer[Any]] | None = None,
+        found: Checksum | None = None,
     ) -> bool:
         """Take what was known of a frame in an earlier session.
 
@@ -169,12 +201,33 @@ class FrameWriter:
             What may have been known last, the likeliest at the end.
         labels : NDArray, optional
             (H, W), the labels that were stored with the last record, if they were.
+        found : bytes, optional
+            Checksum of what a worker found in the frame. If that is what was stored,
+            and nobody has told of another change, the frame is not read again: nothing
+            is written, and before anything is, it will be read.
 
         Returns
         -------
         bool
             Whether the frame is as it was stored.
         """
+        present = self._records[frame]
+        known = [record for record in records if record.checksum == found]
+        if not known or (present != UNKNOWN and present.checksum != found):
+            return self._restore_read(frame, records, labels)
+        if not is_found(present):
+            return False
+        self._records[frame] = known[-1]
+        if self._latest is not None and self._latest[0] == frame:
+            self._latest = None  # it may be of another content
+        return True
+
+    def _restore_read(
+        self,
+        frame: int,
+        records: Sequence[FrameRecord],
+        labels: NDArray[np.integer[Any]] | None,
+    ) -> bool:
         now = self.read(frame)
         present, last = self._records[frame], records[-1]
         if not is_found(present):

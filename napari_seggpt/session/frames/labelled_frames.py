@@ -12,11 +12,7 @@ from napari_seggpt.session.frames.frame_labels import ScannedFrame, checksum
 from napari_seggpt.session.frames.frame_writer import FrameWriter
 from napari_seggpt.session.frames.locked_labels import LockedLabels
 from napari_seggpt.session.frames.records import FrameRecords, confidence
-from napari_seggpt.session.frames.status import (
-    FrameStatus,
-    released,
-    without_approval,
-)
+from napari_seggpt.session.frames.status import FrameStatus, released, without_approval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_seggpt.session.frames.frame_labels import FrameLabels
+    from napari_seggpt.session.frames.frame_labels import Checksum, FrameLabels
     from napari_seggpt.session.frames.status import FrameRecord
 
 MAX_PIXELS_READ_AT_ONCE = 1 << 22  # of all frames; a worker scans larger stacks
@@ -76,6 +72,7 @@ class LabelledFrames:
         self.writer = FrameWriter(labels, self.records, self.locks)
         self._statuses = [FrameStatus.EMPTY] * len(labels)  # at the last `publish`
         self._counts = Counter(self._statuses)
+        self._frame_size: int | None = None  # pixels
 
     def __len__(self) -> int:
         return self.records.length
@@ -173,9 +170,9 @@ class LabelledFrames:
 
     def _is_small(self) -> bool:
         length = len(self)
-        if not length:
-            return True
-        return self.labels.read(0).size * length <= MAX_PIXELS_READ_AT_ONCE
+        if length and self._frame_size is None:
+            self._frame_size = self.labels.read(0).size
+        return (self._frame_size or 0) * length <= MAX_PIXELS_READ_AT_ONCE
 
     def _read_all(self, frames: Iterable[int]) -> None:
         try:
@@ -233,6 +230,7 @@ class LabelledFrames:
         frame: int,
         records: Sequence[FrameRecord],
         labels: NDArray[np.integer[Any]] | None = None,
+        found: Checksum | None = None,
     ) -> bool:
         """Take what was known of a frame in an earlier session; see `FrameWriter`.
 
@@ -242,6 +240,6 @@ class LabelledFrames:
             Whether the frame is now as it was; else it is protected as it is.
         """
         try:
-            return self.writer.restore(self._check(frame), records, labels)
+            return self.writer.restore(self._check(frame), records, labels, found)
         finally:
             self.publish()

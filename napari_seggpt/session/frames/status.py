@@ -169,7 +169,7 @@ def released(record: FrameRecord) -> FrameRecord:
 
 
 def is_found(record: FrameRecord) -> bool:
-    """Whether nobody did anything with a frame in this session, but look at it."""
+    """Whether a frame was only read in this session, and nobody acted on it."""
     found = FrameRecord(checksum=record.checksum, is_reference=True)
     return record in (UNKNOWN, found)
 

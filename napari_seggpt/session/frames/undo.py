@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.session.frames.array_file import ArrayFile, StoredArray
-from napari_seggpt.session.frames.frame_labels import compact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_seggpt.session.frames.array_file import PackedArray
     from napari_seggpt.session.frames.frame_labels import Checksum
     from napari_seggpt.session.frames.status import FrameRecord
 
@@ -66,13 +66,24 @@ class UndoStep:
     def saving(
         self,
         frame: int,
-        labels: NDArray[np.integer[Any]],
+        labels: PackedArray,
         record: FrameRecord,
         written: Checksum,
     ) -> Iterator[None]:
         """Remember a frame while a run writes it; forget it if that fails.
 
         If a run writes a frame twice, what was there first is what is remembered.
+
+        Parameters
+        ----------
+        frame : int
+            The frame.
+        labels : PackedArray
+            What was there.
+        record : FrameRecord
+            What was known of that.
+        written : bytes
+            Checksum of what is written instead.
 
         Raises
         ------
@@ -81,7 +92,7 @@ class UndoStep:
         """
         known = self._frames.get(frame)
         if known is None:
-            stored = self._file.write(compact(labels))
+            stored = self._file.write(labels)
             self._frames[frame] = ReplacedFrame(
                 record=record, written=written, labels=stored
             )

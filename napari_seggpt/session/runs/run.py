@@ -10,14 +10,17 @@ from napari_seggpt.session.frames.frame_labels import compact
 from napari_seggpt.session.runs.models import Stoppable, StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
 
     from napari_seggpt.inference.propagation import FramePrediction
+    from napari_seggpt.session.frames.prepared_frame import PreparedFrame
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
     from napari_seggpt.settings import Direction
+
+    Prepare = Callable[[int, NDArray[np.integer[Any]]], PreparedFrame | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,6 +41,8 @@ class FrameResult:
         (h, w), where it is how sure; see `inference.confidence.confidence_map`.
     seconds : float
         How long it took since the result before.
+    prepared : PreparedFrame, optional
+        What is computed for writing it, so that the window need not compute it.
     """
 
     run: int
@@ -46,6 +51,7 @@ class FrameResult:
     confidence: float
     confidence_map: NDArray[np.uint8] | None = None
     seconds: float = 0.0
+    prepared: PreparedFrame | None = None
 
 
 class Run(Stoppable):
@@ -63,6 +69,19 @@ class Run(Stoppable):
         Frames that `Runs.commit` has written by now.
     seconds : list of float
         What each frame took that was handed to `Runs.commit`.
+
+    Parameters
+    ----------
+    predictors, request
+        What the frames are predicted with.
+    frames : tuple of int
+        What will be predicted, in ascending order.
+    number, key
+        See the attributes.
+    direction : str
+        Where to go from a reference.
+    prepare : callable, optional
+        Computes, in the worker, what is needed to write a frame; see `FrameWriter`.
     """
 
     def __init__(
@@ -74,6 +93,7 @@ class Run(Stoppable):
         number: int = 1,
         key: bytes = b"",
         direction: Direction = "both",
+        prepare: Prepare | None = None,
     ) -> None:
         super().__init__()
         self.number = number
@@ -84,6 +104,7 @@ class Run(Stoppable):
         self._predictors = predictors
         self._request = request
         self._direction = direction
+        self._prepare = prepare
         self._members = frozenset(frames)
 
     def __contains__(self, frame: object) -> bool:
@@ -134,10 +155,13 @@ class Run(Stoppable):
         from napari_seggpt.inference.confidence import confidence_map, frame_confidence
 
         confidence = step.prediction.confidence
+        labels = compact(step.prediction.labels)
+        prepare = self._prepare
         return FrameResult(
             run=self.number,
             index=step.index,
-            labels=compact(step.prediction.labels),
+            labels=labels,
+            prepared=None if prepare is None else prepare(step.index, labels),
             confidence=frame_confidence(step.prediction.labels, confidence),
             confidence_map=confidence_map(confidence),
             seconds=seconds,

@@ -78,6 +78,7 @@ class Runs:
             number=self._num_runs,
             key=self._frames.key,
             direction=direction,
+            prepare=self._frames.writer.prepare,
         )
         self.changed.emit()
         return self._current
@@ -108,6 +109,7 @@ class Runs:
                 self._step,
                 key=run.key,
                 confidence=result.confidence,
+                prepared=result.prepared,
             )
             run.num_written += was_written
             run.seconds.append(result.seconds)

@@ -1,48 +1,28 @@
-"""The files of a session: how each is read and written; see `folder` for the format."""
+"""The files of a session beside those of its frames; their format is in `folder`."""
 
 from __future__ import annotations
 
-import json
-import struct
+import io
 import zipfile
-import zlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tifffile
 
-from napari_seggpt.files import array_digest
+from napari_seggpt.files import array_digest, write_whole
 from napari_seggpt.prompts import Prompt
-from napari_seggpt.session.frames.status import UNKNOWN
 from napari_seggpt.session.references.reference import Reference
-from napari_seggpt.session.store.stored_frames import (
-    StoredFrame,
-    damaged,
-    fitting,
-    record_from_json,
-    record_to_json,
-)
+from napari_seggpt.session.store.contents import ExampleContent
+from napari_seggpt.session.store.errors import DAMAGED_FILE_ERRORS, SessionError
+from napari_seggpt.session.store.places import STATE_FILE
+from napari_seggpt.untrusted import as_type, check_fits_memory, check_regular, read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_seggpt.session.frames.status import FrameRecord
-
 FORMAT, VERSION = "napari-seggpt session", 1
-STATE_FILE, FRAMES_FOLDER, JOURNAL_FILE = "session.json", "frames", "frames.jsonl"
+FRAMES_FOLDER, JOURNAL_FILE = "frames", "frames.jsonl"
 EXAMPLES_FOLDER, TUNED_FOLDER = "examples", "tuned"
-
-# The errors that reading a damaged file may raise.
-DAMAGED_FILE_ERRORS = (
-    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError,
-    RuntimeError, TypeError, ValueError, struct.error, zlib.error, zipfile.BadZipFile,
-    tifffile.TiffFileError,
-)  # fmt: skip
-
-
-class SessionError(ValueError):
-    """A session that cannot be opened or saved, and why, in one line."""
 
 
 def read_state_file(path: Path) -> dict[str, Any]:
@@ -54,15 +34,15 @@ def read_state_file(path: Path) -> dict[str, Any]:
         If there is no session, or it is of another version.
     """
     try:
-        content = json.loads((path / STATE_FILE).read_text(encoding="utf-8"))
+        content = read_json(path / STATE_FILE, dict[str, Any])
     except (OSError, ValueError) as error:
         raise SessionError(f"Expected a session in {path}, got: {error}") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if content.get("format") != FORMAT:
         raise SessionError(f"Expected a session of napari-seggpt in {path}, got other.")
     version = content.get("version")
     if version != VERSION:
         raise SessionError(
-            f"Expected a session of version {VERSION}, got {version!r} in "
+            f"Expected a session of version {VERSION}, got {str(version)[:20]} in "
             f"{path.name}: another version of napari-seggpt wrote it."
         )
     return content
@@ -75,69 +55,39 @@ def last_change(path: Path) -> datetime:
     return datetime.fromtimestamp(newest, UTC)
 
 
-def frame_files(path: Path) -> dict[int, Path]:
-    """Return the files of frames, by frame."""
-    files = sorted((path / FRAMES_FOLDER).glob("*.tif"))
-    return {int(file.stem): file for file in files if file.stem.isdecimal()}
-
-
-def read_frame(index: int, file: Path) -> StoredFrame:
-    """Read labels and record of a frame; it is protected if that fails."""
-    try:
-        with tifffile.TiffFile(file) as tiff:
-            page = tiff.pages.first
-            labels = page.asarray()
-            record = record_from_json(json.loads(page.description))
-    except DAMAGED_FILE_ERRORS:
-        return damaged(index)
-    if labels.ndim != 2 or labels.dtype.kind not in "iu":
-        return damaged(index)
-    record = fitting(record, labels)
-    return StoredFrame(index=index, records=(record,), labels=labels)
-
-
-def journal_line(frame: int, record: FrameRecord, *, writing: bool = False) -> bytes:
-    """Return a line of `frames.jsonl`."""
-    found = {"frame": frame, "record": record_to_json(record), "writing": writing}
-    return json.dumps(found).encode() + b"\n"
-
-
-def read_journal(path: Path) -> dict[int, list[FrameRecord]]:
-    """Return the records of each frame that its labels may have, the last at the end.
-
-    A line that is no announcement of a write says what is there, so that nothing older
-    counts any more.
-    """
-    known: dict[int, list[FrameRecord]] = {}
-    try:
-        lines = (path / JOURNAL_FILE).read_bytes().splitlines()
-    except OSError:
-        return known
-    for line in lines:
-        try:
-            found = json.loads(line)
-            frame, record = int(found["frame"]), record_from_json(found["record"])
-            is_writing = bool(found["writing"])
-        except DAMAGED_FILE_ERRORS:
-            continue
-        if is_writing:
-            known.setdefault(frame, [UNKNOWN]).append(record)
-        else:
-            known[frame] = [record]
-    return known
-
-
 def read_example(path: Path, found: Any) -> Reference | None:
-    """Read a labelled image; None if it is damaged."""
+    """Read a labelled image of a session; None if it is damaged."""
     try:
-        with np.load(path / found["file"], allow_pickle=False) as arrays:
-            prompt = Prompt(image=arrays["image"], labels=arrays["labels"])
-        name, enabled = str(found["name"]), bool(found["enabled"])
+        content = as_type(found, ExampleContent)
+        prompt = _read_prompt(path / content.file)
     except DAMAGED_FILE_ERRORS:
         return None
-    return Reference(name=name, enabled=enabled, prompt=prompt)
+    return Reference(name=content.name, enabled=content.enabled, prompt=prompt)
 
 
-def content_name(prompt: Prompt) -> str:
-    """Return a name for what an example holds."""
-    return array_digest(prompt.image, prompt.labels).hex()[:16]
+def _read_prompt(file: Path) -> Prompt:
+    check_regular(file)
+    with zipfile.ZipFile(file) as archive:
+        check_fits_memory(sum(x.file_size for x in archive.infolist()), file.name)
+    with np.load(file, allow_pickle=False) as arrays:
+        return Prompt(image=arrays["image"], labels=arrays["labels"])
+
+
+def write_example(path: Path, example: Reference) -> ExampleContent:
+    """Store a labelled image, unless it is there already; say what it is and where."""
+    assert example.prompt is not None
+    assert example.name is not None
+    prompt = example.prompt
+    digest = array_digest(prompt.image, prompt.labels).hex()[:16]
+    content = ExampleContent(
+        name=example.name,
+        enabled=example.enabled,
+        file=f"{EXAMPLES_FOLDER}/{digest}.npz",
+    )
+    file = path / content.file
+    if not file.exists():
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, image=prompt.image, labels=prompt.labels)
+        file.parent.mkdir(exist_ok=True)
+        write_whole(file, buffer.getvalue())
+    return content

@@ -1,76 +1,114 @@
-"""find_session: the last session that was saved of an image, if there is one."""
+"""find_sessions: the sessions that were saved of an image, the newest first."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_seggpt.session.store.folder import SessionError, StoredSession
-from napari_seggpt.session.store.places import is_locked, session_bases, sessions_at
-from napari_seggpt.session.store.signature import ImageSignature
+from napari_seggpt.session.store.errors import SessionError
+from napari_seggpt.session.store.folder import StoredSession
+from napari_seggpt.session.store.places import is_locked, sessions_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_seggpt.frames import Frames
+    from napari_seggpt.session.store.signature import ImageSignature, LevelSignatures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FoundSession:
+class SavedWork:
+    """A session of an image, and what a person knows it by.
+
+    Attributes
+    ----------
+    stored : StoredSession
+        The session.
+    num_frames : int
+        How many frames something is stored of.
+    is_open : bool
+        Whether somebody writes it, in this window or another.
+    """
+
+    stored: StoredSession
+    num_frames: int
+    is_open: bool
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of its classes."""
+        return tuple(self.stored.about.classes.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FoundSessions:
     """What was found of an image.
 
     Attributes
     ----------
     signature : ImageSignature
         Of the image.
-    stored : StoredSession or None
-        The session of it that was saved last and that nobody writes.
+    sessions : tuple of SavedWork
+        The sessions of it, the one that was saved last first.
     refused : str or None
         Why a session that lies at its place is not of it, if there is none that is.
     """
 
     signature: ImageSignature
-    stored: StoredSession | None = None
+    sessions: tuple[SavedWork, ...] = ()
     refused: str | None = None
 
+    @property
+    def last(self) -> SavedWork | None:
+        """The session that was saved last, of those that nobody writes."""
+        return next((each for each in self.sessions if not each.is_open), None)
 
-def find_session(
-    stack: Frames, place: str, image: Path | None, name: str
-) -> FoundSession:
+
+def find_sessions(
+    signatures: LevelSignatures, image: Path | None, name: str
+) -> FoundSessions:
     """Search for sessions of an image, in a worker; a few frames are read.
 
     Parameters
     ----------
-    stack : Frames
-        The frames of the image.
-    place : str
-        Which they are, see `ImageSignature`.
+    signatures : LevelSignatures
+        Of the image.
     image : Path or None
         The file or folder that it came from.
     name : str
         Of the image, for people.
     """
-    signature = ImageSignature.of(stack, place)
-    found: list[StoredSession] = []
+    own = signatures.own
+    found: list[SavedWork] = []
     refused: str | None = None
-    for base in session_bases(image, name, signature.short):
-        for folder in sessions_at(base):
-            try:
-                stored = StoredSession.read(folder)
-            except SessionError as error:
-                refused = str(error)
-                continue
-            if stored.signature.place != place:
-                continue
-            difference = signature.difference(stored.signature)
-            if difference is None:
-                found += [] if is_locked(folder) else [stored]
-            elif stored.about.get("name") == name:
-                refused = (
-                    f"The session in {folder.name} is not of this image: {difference}. "
-                    "It is left as it is."
-                )
-    if not found:
-        return FoundSession(signature=signature, refused=refused)
-    last = max(found, key=lambda stored: stored.saved)
-    return FoundSession(signature=signature, stored=last)
+    for folder in sessions_of(image, name):
+        try:
+            stored = StoredSession.read(folder)
+        except SessionError as error:
+            refused = str(error)
+            continue
+        if stored.signature.place != signatures.place:
+            continue
+        difference = _difference(signatures, stored)
+        if difference is None:
+            found.append(_describe(stored))
+        elif stored.about.name == name:
+            refused = (
+                f"The session in {folder.name} is not of this image: {difference}. "
+                "It is left as it is."
+            )
+    found.sort(key=lambda each: each.stored.saved, reverse=True)
+    return FoundSessions(
+        signature=own, sessions=tuple(found), refused=None if found else refused
+    )
+
+
+def _difference(signatures: LevelSignatures, stored: StoredSession) -> str | None:
+    """Say why a session is not of an image; pixels are read only if the rest fits."""
+    its = stored.signature
+    return signatures.own.other_kind(its) or signatures.at(its.level).other_pixels(its)
+
+
+def _describe(stored: StoredSession) -> SavedWork:
+    return SavedWork(
+        stored=stored, num_frames=stored.num_frames, is_open=is_locked(stored.path)
+    )

@@ -49,6 +49,10 @@ is no file or nothing can be written beside it: see `places`. Format, version 1:
 ``lock``
     Locked by the program that writes; the lock ends with the program.
 
+``frames/000123.damaged``, ``frames/000123.kept``
+    Files of frames that could not be brought back when the session was resumed: because
+    they could not be read, or because the layer had other labels. They are not read.
+
 Each file but ``frames.jsonl`` is written under another name, and then renamed: it is
 there as it was or as it is to be. A line that was cut short is ignored. A frame that
 cannot be read is protected.
@@ -56,60 +60,69 @@ cannot be read is protected.
 
 from __future__ import annotations
 
-import io
-import json
-import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-import tifffile
+import msgspec
 
 from napari_seggpt.files import PART_PATTERN, write_whole
 from napari_seggpt.prompts import PromptFileError, TunedPrompt
-from napari_seggpt.session.frames.frame_labels import compact
 from napari_seggpt.session.frames.status import UNKNOWN
+from napari_seggpt.session.store.contents import About, entry
+from napari_seggpt.session.store.errors import SessionError, SessionInUseError
 from napari_seggpt.session.store.files import (
-    DAMAGED_FILE_ERRORS,
     EXAMPLES_FOLDER,
     FORMAT,
     FRAMES_FOLDER,
     JOURNAL_FILE,
-    STATE_FILE,
     TUNED_FOLDER,
     VERSION,
-    SessionError,
-    content_name,
-    frame_files,
-    journal_line,
     last_change,
     read_example,
-    read_frame,
-    read_journal,
     read_state_file,
+    write_example,
 )
-from napari_seggpt.session.store.places import FolderLock
+from napari_seggpt.session.store.journal import Journal, read_journal
+from napari_seggpt.session.store.places import (
+    STATE_FILE,
+    FolderLock,
+    LockedError,
+    is_session,
+    kept_path,
+    locate,
+)
 from napari_seggpt.session.store.settings import restored
 from napari_seggpt.session.store.signature import ImageSignature
 from napari_seggpt.session.store.state import SessionState
-from napari_seggpt.session.store.stored_frames import StoredFrame, record_to_json
+from napari_seggpt.session.store.stored_frames import (
+    StoredFrame,
+    frame_bytes,
+    frame_files,
+    frame_name,
+    read_frame,
+)
 from napari_seggpt.settings import SessionSettings
+from napari_seggpt.untrusted import as_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import Self
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from napari_seggpt.session.frames.status import FrameRecord
-    from napari_seggpt.session.references.reference import Reference
 
 
-__all__ = ["SessionError", "SessionStore", "StoredSession"]
+__all__ = ["SessionError", "SessionInUseError", "SessionStore", "StoredSession"]
+
+TunedName = (
+    Annotated[str, msgspec.Meta(pattern=r"^tuned/[0-9A-Za-z]+\.safetensors$")] | None
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -123,18 +136,19 @@ class StoredSession:
     signature : ImageSignature
         Of the image.
     labels_path : str or None
-        The zarr that labels are in; None if they are in the folder.
+        The zarr that labels are in, as it was written, see `labels`; None if they are
+        in the folder.
     saved : datetime
         When it was saved last.
-    about : dict
-        What the window knows; see the module.
+    about : About
+        What the window knows.
     """
 
     path: Path
     signature: ImageSignature
     labels_path: str | None
     saved: datetime
-    about: dict[str, Any]
+    about: About
     _content: dict[str, Any]
 
     @classmethod
@@ -148,53 +162,67 @@ class StoredSession:
         """
         content = read_state_file(path)
         try:
-            labels, about = content["labels"], content["about"]
             return cls(
                 path=path,
                 signature=ImageSignature.from_json(content["image"]),
-                labels_path=None if labels is None else str(labels),
+                labels_path=as_type(content["labels"], str | None),  # type: ignore[arg-type]
                 saved=last_change(path),
-                about=dict(about),
+                about=About.of(content.get("about")),
                 _content=content,
             )
-        except DAMAGED_FILE_ERRORS as error:
+        except (KeyError, ValueError, OSError) as error:
             raise SessionError(
                 f"Expected a session in {path}, but {STATE_FILE} lacks something: "
                 f"{error}"
             ) from error
 
     @property
+    def labels(self) -> Path | None:
+        """Where the labels are, if they are not in the folder."""
+        return None if self.labels_path is None else locate(self.labels_path, self.path)
+
+    @property
     def num_frames(self) -> int:
         """How many frames something is stored of."""
         if self.labels_path is None:
-            return len(frame_files(self.path))
-        return len(read_journal(self.path))
+            return len(self.frame_files)
+        return len(read_journal(self.path / JOURNAL_FILE))
+
+    @property
+    def frame_files(self) -> dict[int, Path]:
+        """The files of frames, by frame."""
+        files = frame_files(self.path / FRAMES_FOLDER)
+        length = self.signature.length
+        return {index: file for index, file in files.items() if index < length}
 
     @property
     def state(self) -> SessionState:
-        """What was known beside the frames; examples that are damaged are left out."""
+        """What was known beside the frames; what is damaged is left out."""
         content = self._content
-        settings = content.get("settings")
-        examples = (read_example(self.path, x) for x in content.get("examples", []))
+        examples: list[Any] = entry(content, "examples", list[Any], [])
         return SessionState(
             settings=restored(
-                SessionSettings(), settings if isinstance(settings, dict) else {}
+                SessionSettings(), entry(content, "settings", dict[str, Any], {})
             ),
-            stacks=int(content.get("stacks", 1)),
-            locked=tuple(int(label) for label in content.get("locked", [])),
-            examples=tuple(x for x in examples if x is not None),
+            stacks=entry(content, "stacks", int, 1),
+            locked=entry(content, "locked", tuple[int, ...], ()),
+            examples=tuple(
+                example
+                for each in examples
+                if (example := read_example(self.path, each)) is not None
+            ),
             tuned=self._tuned,
         )
 
     @property
     def tuned_file(self) -> Path | None:
         """The file of the tuned prompt that was used."""
-        name = self._content.get("tuned")
-        return self.path / name if isinstance(name, str) else None
+        name = entry(self._content, "tuned", TunedName, None)
+        return None if name is None else self.path / name
 
     @property
     def _tuned(self) -> TunedPrompt | None:
-        if self.tuned_file is None:
+        if self.tuned_file is None or not self.tuned_file.is_file():
             return None
         try:
             return TunedPrompt.load(self.tuned_file)
@@ -203,14 +231,13 @@ class StoredSession:
 
     def frames(self) -> Iterator[StoredFrame]:
         """Read one frame after the other, in a worker."""
-        if self.labels_path is not None:
-            for index, records in read_journal(self.path).items():
-                if 0 <= index < self.signature.length:
-                    yield StoredFrame(index=index, records=tuple(records))
+        if self.labels_path is None:
+            for index, file in self.frame_files.items():
+                yield read_frame(index, file, self.signature.frame_shape)
             return
-        for index, file in frame_files(self.path).items():
-            if 0 <= index < self.signature.length:
-                yield read_frame(index, file)
+        for index, records in read_journal(self.path / JOURNAL_FILE).items():
+            if index < self.signature.length:
+                yield StoredFrame(index=index, records=tuple(records))
 
 
 class SessionStore:
@@ -227,8 +254,10 @@ class SessionStore:
 
     Raises
     ------
+    SessionInUseError
+        If another window is writing it.
     SessionError
-        If another program is writing it, or it cannot be written.
+        If it cannot be written.
     """
 
     def __init__(
@@ -246,7 +275,8 @@ class SessionStore:
         except OSError as error:
             if lock is not None:
                 lock.release()
-            raise SessionError(
+            kind = SessionInUseError if isinstance(error, LockedError) else SessionError
+            raise kind(
                 f"Expected to save the session in {path}, got: {error}"
             ) from error
         self._lock = lock
@@ -260,19 +290,10 @@ class SessionStore:
             for part in folder.glob(PART_PATTERN):
                 part.unlink(missing_ok=True)
 
-    def _open_journal(self) -> int | None:
-        """Open the journal for new lines, leaving only those that still count."""
+    def _open_journal(self) -> Journal | None:
         if self.labels_path is None:
             return None
-        file = self.path / JOURNAL_FILE
-        known = read_journal(self.path) if file.exists() else {}
-        lines = [
-            journal_line(frame, record, writing=place > 0)
-            for frame, records in known.items()
-            for place, record in enumerate(records)
-        ]
-        write_whole(file, b"".join(lines))
-        return os.open(file, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0))
+        return Journal(self.path / JOURNAL_FILE)
 
     def move_labels(self, labels_path: str | None) -> None:
         """Go on with labels that are elsewhere; told by the next `write_state`."""
@@ -280,10 +301,16 @@ class SessionStore:
         if self._journal is None:
             self._journal = self._open_journal()
 
+    @property
+    def is_there(self) -> bool:
+        """Whether nobody has removed the folder while it was written."""
+        has_journal = self._journal is None or self._journal.is_there
+        return has_journal and is_session(self.path)
+
     def close(self) -> None:
         """Let another program write it."""
         if self._journal is not None:
-            os.close(self._journal)
+            self._journal.close()
             self._journal = None
         self._lock.release()
 
@@ -291,52 +318,55 @@ class SessionStore:
         self, frame: int, labels: NDArray[np.integer[Any]], record: FrameRecord
     ) -> None:
         """Store labels and record of a frame, as one file."""
-        file = self.path / FRAMES_FOLDER / f"{frame:06}.tif"
+        file = self._frame_file(frame)
         if record == UNKNOWN and not labels.any():
             file.unlink(missing_ok=True)
             return
-        buffer = io.BytesIO()
-        tifffile.imwrite(
-            buffer,
-            compact(labels),
-            compression="zlib",
-            compressionargs={"level": 1},
-            photometric="minisblack",
-            description=json.dumps(record_to_json(record)),
-            metadata=None,
-            software="napari-seggpt",
-        )
-        write_whole(file, buffer.getvalue())
+        write_whole(file, frame_bytes(labels, record))
 
-    def set_aside(self, frame: int) -> None:
-        """Keep the file of a frame, which cannot be read, under another name."""
-        file = self.path / FRAMES_FOLDER / f"{frame:06}.tif"
+    def _frame_file(self, frame: int) -> Path:
+        return self.path / FRAMES_FOLDER / frame_name(frame)
+
+    def set_aside(self, frame: int, *, is_damaged: bool) -> None:
+        """Keep the file of a frame that could not be brought back, by another name."""
+        file = self._frame_file(frame)
         with suppress(OSError):
-            file.replace(file.with_suffix(".damaged"))
+            file.replace(file.with_suffix(".damaged" if is_damaged else ".kept"))
 
     def note(self, frame: int, record: FrameRecord, *, writing: bool = False) -> None:
-        """Store the record of a frame whose labels are on disk, at once."""
-        if self._journal is not None:
-            os.write(self._journal, journal_line(frame, record, writing=writing))
+        """Store the record of a frame whose labels are on disk, at once.
 
-    def write_state(self, state: SessionState, about: Mapping[str, Any]) -> None:
+        Raises
+        ------
+        OSError
+            If that cannot be done, or the folder was removed.
+        """
+        if self._journal is None:
+            return
+        if not self._journal.is_there:
+            raise OSError(f"{self.path.name} was removed")
+        self._journal.note(frame, record, writing=writing)
+
+    def write_state(self, state: SessionState, about: About) -> None:
         """Store what is known beside the frames."""
+        labels = self.labels_path
         content = {
             "format": FORMAT,
             "version": VERSION,
             "saved": datetime.now(UTC).isoformat(timespec="seconds"),
             "package": metadata.version("napari-seggpt"),
             "image": self._signature.to_json(),
-            "labels": self.labels_path,
+            "labels": None if labels is None else kept_path(labels, self.path),
             "settings": asdict(state.settings),
             "stacks": state.stacks,
             "locked": list(state.locked),
-            "examples": [self._write_example(example) for example in state.examples],
+            "examples": [write_example(self.path, each) for each in state.examples],
             "tuned": self._write_tuned(state.tuned),
-            "about": dict(about),
+            "about": about,
         }
-        text = json.dumps(content, indent=1)
-        write_whole(self.path / STATE_FILE, text.encode())
+        text = msgspec.json.encode(content, enc_hook=_plain)
+        text = msgspec.json.format(text, indent=1)
+        write_whole(self.path / STATE_FILE, text)
 
     def _write_tuned(self, tuned: TunedPrompt | None) -> str | None:
         """Store a tuned prompt, unless it is there already."""
@@ -349,15 +379,7 @@ class SessionStore:
             tuned.save(file)
         return name
 
-    def _write_example(self, example: Reference) -> dict[str, Any]:
-        """Store a labelled image, unless it is there already."""
-        assert example.prompt is not None
-        prompt = example.prompt
-        name = f"{EXAMPLES_FOLDER}/{content_name(prompt)}.npz"
-        file = self.path / name
-        if not file.exists():
-            buffer = io.BytesIO()
-            np.savez_compressed(buffer, image=prompt.image, labels=prompt.labels)
-            file.parent.mkdir(exist_ok=True)
-            write_whole(file, buffer.getvalue())
-        return {"name": example.name, "enabled": example.enabled, "file": name}
+
+def _plain(number: Any) -> Any:
+    """Return a number of numpy as one that JSON has."""
+    return number.item()

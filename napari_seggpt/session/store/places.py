@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
-from typing import IO
+import re
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING
+
+import platformdirs
+from filelock import FileLock, Timeout
 
 from napari_seggpt.files import safe_name
+from napari_seggpt.untrusted import check_regular
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SUFFIX = ".seggpt"
+STATE_FILE = "session.json"
+LOCK_FILE = "lock"
 DATA_VARIABLE = "NAPARI_SEGGPT_DATA"  # names another data folder
-MAX_SESSIONS_OF_IMAGE = 100  # sessions of one image at one place
+NAME_LETTERS = 40  # of an image, in the names of its sessions in the data folder
+MAX_SESSIONS_OF_IMAGE = 100_000  # that are looked for at one place
+
+
+class LockedError(OSError):
+    """Another window writes a folder."""
 
 
 class FolderLock:
@@ -24,43 +38,37 @@ class FolderLock:
 
     Raises
     ------
+    LockedError
+        If it is locked already.
     OSError
-        If it is locked already, or nothing can be written there.
+        If nothing can be written there, or the file system knows no locks.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._file: IO[bytes] | None = (folder / "lock").open("ab")
+        file = folder / LOCK_FILE
         try:
-            _lock(self._file)
-        except OSError as error:
-            self._file.close()
-            raise OSError(f"{folder.name} is open in another window") from error
+            check_regular(file)
+            # It may be released in another thread than it was taken in.
+            self._lock = FileLock(file, timeout=0, thread_local=False)
+            self._lock.acquire()
+        except Timeout:
+            raise LockedError(f"{folder.name} is open in another window") from None
+        except (NotImplementedError, ValueError) as error:
+            raise OSError(f"{folder.name} cannot be locked: {error}") from error
 
     def release(self) -> None:
         """Let others write it."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-
-def _lock(file: IO[bytes]) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._lock.release(force=True)
 
 
 def is_locked(folder: Path) -> bool:
     """Return whether somebody writes a session, in this program or another."""
     try:
         FolderLock(folder).release()
-    except OSError:
+    except LockedError:
         return True
+    except OSError:  # nobody can write it
+        return False
     return False
 
 
@@ -68,17 +76,16 @@ def data_folder() -> Path:
     """Return where programs of this user keep their data."""
     if own := os.environ.get(DATA_VARIABLE):
         return Path(own)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    else:
-        base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "napari-seggpt"
+    return platformdirs.user_data_path("napari-seggpt", appauthor=False)
+
+
+def session_folder() -> Path:
+    """Return where sessions and labels lie that cannot lie beside their image."""
+    return data_folder() / "sessions"
 
 
 def session_bases(image: Path | None, name: str, short: str) -> list[Path]:
-    """Return where sessions of an image may lie, without their endings.
+    """Return where new sessions of an image may lie, without their endings.
 
     Parameters
     ----------
@@ -89,42 +96,99 @@ def session_bases(image: Path | None, name: str, short: str) -> list[Path]:
     short : str
         Of its signature.
     """
-    away = data_folder() / "sessions" / f"{safe_name(name)[:40]}-{short}"
+    away = session_folder() / f"{_short_name(name)}-{short}"
     return [away] if image is None else [image, away]
 
 
-def sessions_at(base: Path) -> list[Path]:
-    """Return the folders of sessions at a place, in the order they were made."""
-    found = [folder for folder in _folders(base) if folder.is_dir()]
-    return [folder for folder in found if (folder / "session.json").is_file()]
+def _short_name(name: str) -> str:
+    return safe_name(name)[:NAME_LETTERS]
 
 
-def new_session_at(base: Path) -> Path:
-    """Return a folder for another session, which is not there yet.
+def sessions_of(image: Path | None, name: str) -> list[Path]:
+    """Return the folders of all sessions that may be of an image.
+
+    Parameters
+    ----------
+    image : Path or None
+        The file or folder that the image came from, if it did.
+    name : str
+        Of the image.
+    """
+    found = [] if image is None else list(_sessions_in(image.parent, image.name, ""))
+    away = session_folder()
+    # Whatever the signature: it is another if a frame cannot be read for a while.
+    return [*found, *_sessions_in(away, f"{_short_name(name)}-", "[0-9a-f]{12}")]
+
+
+def _sessions_in(folder: Path, start: str, rest: str) -> Iterator[Path]:
+    """Yield the sessions in a folder whose names have a start and match a pattern."""
+    pattern = re.compile(rf"{re.escape(start)}{rest}(\.\d+)?{re.escape(SUFFIX)}")
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return
+    for name in names:
+        if pattern.fullmatch(name) and is_session(folder / name):
+            yield folder / name
+
+
+def is_session(folder: Path) -> bool:
+    """Return whether there is a saved session at a path."""
+    try:
+        return (folder / STATE_FILE).is_file()
+    except OSError:  # a name that is too long, say
+        return False
+
+
+def kept_path(labels: str, session: Path) -> str:
+    """Return what is written of where labels on disk are.
+
+    If they lie in the folder that the session lies in, it is told from there: a copy of
+    all of it has its own labels, and does not write those of the original.
+    """
+    try:
+        return Path(labels).relative_to(session.parent).as_posix()
+    except ValueError:
+        return labels
+
+
+def locate(kept: str, session: Path) -> Path:
+    """Return where labels on disk are; what lies beside the session comes first.
+
+    Parameters
+    ----------
+    kept : str
+        Where they were, as it was written; version 0.1 wrote full paths.
+    session : Path
+        The folder of the session.
+    """
+    from napari_seggpt.io.ome_zarr import is_zarr  # zarr takes a while to load
+
+    path = PureWindowsPath(kept) if "\\" in kept else PurePosixPath(kept)
+    if not path.is_absolute():
+        return session.parent / path
+    for count in (2, 1):  # an array in a group, or alone
+        beside = session.parent.joinpath(*path.parts[-count:])
+        if len(path.parts) > count and is_zarr(beside):
+            return beside
+    return Path(kept)
+
+
+def make_session_folder(base: Path) -> Path:
+    """Make a folder for another session.
 
     Raises
     ------
     OSError
-        If there are too many.
+        If that cannot be done.
     """
-    for folder in _folders(base):
-        if not folder.exists():
-            return folder
-    raise OSError(
-        f"there are {MAX_SESSIONS_OF_IMAGE} sessions of {base.name}: remove some"
-    )
-
-
-def _folders(base: Path) -> list[Path]:
-    return [
-        base.with_name(base.name + (SUFFIX if i == 1 else f".{i}{SUFFIX}"))
-        for i in range(1, MAX_SESSIONS_OF_IMAGE)
-    ]
-
-
-def is_writable(base: Path) -> bool:
-    """Return whether a session can be made at a place."""
-    folder = base.parent
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return os.access(folder, os.W_OK)
+    base.parent.mkdir(parents=True, exist_ok=True)
+    for number in range(1, MAX_SESSIONS_OF_IMAGE):
+        ending = SUFFIX if number == 1 else f".{number}{SUFFIX}"
+        folder = base.with_name(base.name + ending)
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise OSError(f"there are {MAX_SESSIONS_OF_IMAGE} sessions of {base.name}")

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_seggpt.io.stacks import checked_steps
 from napari_seggpt.session.frames.frame_labels import checksum
-from napari_seggpt.session.store.files import STATE_FILE, frame_files, read_frame
-from napari_seggpt.session.store.folder import SessionError, StoredSession
+from napari_seggpt.session.store.errors import SessionError
+from napari_seggpt.session.store.folder import StoredSession
+from napari_seggpt.session.store.places import is_session
+from napari_seggpt.session.store.stored_frames import read_frame
+from napari_seggpt.untrusted import check_fits_memory
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from napari_seggpt.session.frames.status import FrameRecord
+    from napari_seggpt.session.store.contents import LabelsAxes
     from napari_seggpt.session.store.stored_frames import StoredFrame
+
+__all__ = ["SessionLabels", "is_session"]
 
 
 class SessionLabels:
@@ -47,30 +54,27 @@ class SessionLabels:
     def __init__(self, path: Path) -> None:
         stored = self.stored = StoredSession.read(path)
         about = stored.about
-        self._files = frame_files(path) if stored.labels_path is None else {}
+        self._files = stored.frame_files if stored.labels is None else {}
         self._records: dict[int, tuple[FrameRecord, ...]] = {}
         self._array: Any = None
-        if stored.labels_path is not None:
-            self._array = _open_array(locate(stored.labels_path, path))
+        if stored.labels is not None:
+            self._array = _open_array(stored.labels)
             self._records = {frame.index: frame.records for frame in stored.frames()}
-        self._place = _place(about, getattr(self._array, "ndim", 3))
-        self.axis = "t" if about.get("axis") == "t" else "z"
-        self.pixel_size, self.units = checked_steps(
-            about.get("pixel_size"), about.get("units")
-        )
-        classes = about.get("classes") or {}
-        self.classes = {int(label): str(name) for label, name in classes.items()}
+        self._place = _place(about.labels_axes, getattr(self._array, "ndim", 3))
+        self.axis: str = about.axis
+        self.pixel_size, self.units = checked_steps(about.pixel_size, about.units)
+        self.classes = about.classes
         self.frame_shape: tuple[int, int] = self._find_shape()
 
     def _find_shape(self) -> tuple[int, int]:
         if self._array is not None:
-            height, width = self[0].shape
-            return height, width
+            return _frame_shape(self._array, self._place, len(self))
         for index in self._files:
             labels = self.frame(index).labels
             if labels is not None:
                 return labels.shape[0], labels.shape[1]
         height, width = self.stored.signature.frame_shape[:2]
+        check_fits_memory(height * width, "a frame of the session")
         return height, width
 
     def __len__(self) -> int:
@@ -86,7 +90,7 @@ class SessionLabels:
 
     def frame(self, index: int) -> StoredFrame:
         """Read all that is stored of a frame that has a file."""
-        return read_frame(index, self._files[index])
+        return read_frame(index, self._files[index], self.stored.signature.frame_shape)
 
     def references(self) -> list[int]:
         """Return the frames that were used as references."""
@@ -116,26 +120,6 @@ class SessionLabels:
         return (known or records)[-1]
 
 
-def is_session(path: Path) -> bool:
-    """Return whether there is a saved session at a path."""
-    return (path / STATE_FILE).is_file()
-
-
-def locate(kept: str, session: Path) -> Path:
-    """Return where labels on disk are now: where they were, or moved with the session.
-
-    Parameters
-    ----------
-    kept : str
-        Where they were.
-    session : Path
-        The folder of the session.
-    """
-    path = Path(kept)
-    moved = session.parent / path.parent.name / path.name
-    return moved if not path.exists() and moved.exists() else path
-
-
 def _open_array(path: Path) -> Any:
     import zarr
 
@@ -147,11 +131,28 @@ def _open_array(path: Path) -> Any:
         ) from error
 
 
-def _place(about: dict[str, Any], ndim: int) -> list[Any]:
+def _place(axes: LabelsAxes, ndim: int) -> list[Any]:
     """Return where a frame lies in the array of labels, "frame" for its number."""
-    axes = about.get("labels_axes") or {"axis": 0, "fixed": []}
-    fixed = {int(at): int(index) for at, index in axes["fixed"]}
+    fixed = dict(axes.fixed)
     return [
-        "frame" if at == axes["axis"] else fixed.get(at, slice(None))
-        for at in range(ndim)
+        "frame" if at == axes.axis else fixed.get(at, slice(None)) for at in range(ndim)
     ]
+
+
+def _frame_shape(array: Any, place: list[Any], length: int) -> tuple[int, int]:
+    """Return height and width of the frames in an array; refuse other arrays."""
+    sides = [
+        n for n, at in zip(array.shape, place, strict=True) if isinstance(at, slice)
+    ]
+    indices = zip(array.shape, place, strict=True)
+    has_frames = all(
+        (length if at == "frame" else at + 1) <= n
+        for n, at in indices
+        if not isinstance(at, slice)
+    )
+    if len(sides) != 2 or not has_frames or array.dtype.kind not in "iu":
+        raise SessionError(
+            f"Expected labels of {length} frames, got an array of shape {array.shape} "
+            f"and type {array.dtype}."
+        )
+    return sides[0], sides[1]

@@ -1,19 +1,31 @@
-"""Records of frames as plain values that a file can hold, and back."""
+"""StoredFrame: what is stored of a frame, and its file."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import io
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_seggpt.session.frames.frame_labels import NO_LABELS
+import msgspec
+import tifffile
+
+from napari_seggpt.session.frames.frame_labels import NO_LABELS, compact
 from napari_seggpt.session.frames.frame_labels import checksum as checksum_of
 from napari_seggpt.session.frames.status import FrameRecord, seen
+from napari_seggpt.session.store.contents import MAX_FRAMES, RecordContent
+from napari_seggpt.session.store.errors import DAMAGED_FILE_ERRORS
+from napari_seggpt.untrusted import check_fits_memory, check_regular, parse_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
-FLAGS = ("is_approved", "is_corrected", "is_reference", "is_asked", "is_enabled")
+    from napari_seggpt.session.frames.frame_labels import Checksum
+
+ZLIB_LEVEL = 1  # labels are smooth, so that the fastest is small enough
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -31,46 +43,97 @@ class StoredFrame:
         (H, W); None if they are elsewhere, or could not be read.
     is_damaged : bool
         Whether the file could not be read.
+    found : bytes or None
+        Checksum of the labels that a worker found in the layer, if it looked.
     """
 
     index: int
     records: tuple[FrameRecord, ...]
     labels: NDArray[np.integer[Any]] | None = None
     is_damaged: bool = False
+    found: Checksum | None = None
 
 
-def record_to_json(record: FrameRecord) -> dict[str, Any]:
-    """Return a record as plain values."""
-    found: dict[str, Any] = {}
-    for each in fields(record):
-        value = getattr(record, each.name)
-        found[each.name] = value.hex() if isinstance(value, bytes) else value
-    return found
+def frame_name(index: int) -> str:
+    """Return the name of the file of a frame."""
+    return f"{index:06}.tif"
 
 
-def record_from_json(found: dict[str, Any]) -> FrameRecord:
-    """Make a record of what `record_to_json` returned.
+def frame_files(folder: Path) -> dict[int, Path]:
+    """Return the files of frames in a folder, by frame."""
+    files = sorted(folder.glob("*.tif"))
+    numbers = ((file.stem, file) for file in files if len(file.stem) <= 9)
+    found = {int(stem): file for stem, file in numbers if stem.isdecimal()}
+    return {index: file for index, file in found.items() if index < MAX_FRAMES}
 
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        If it is not that.
-    """
-    confidence = found["confidence"]
-    flags = {name: found[name] for name in FLAGS}
-    if not all(isinstance(flag, bool) for flag in flags.values()):
-        raise ValueError(f"Expected flags that are true or false, got {flags}.")
-    return FrameRecord(
-        checksum=bytes.fromhex(found["checksum"]),
-        predicted=_bytes(found["predicted"]),
-        key=_bytes(found["key"]),
-        confidence=None if confidence is None else float(confidence),
-        **flags,
+
+def frame_bytes(labels: NDArray[np.integer[Any]], record: FrameRecord) -> bytes:
+    """Return a file of labels (H, W) and what is known of them."""
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer,
+        compact(labels),
+        compression="zlib",
+        compressionargs={"level": ZLIB_LEVEL},
+        photometric="minisblack",
+        description=msgspec.json.encode(RecordContent.of(record)),
+        metadata=None,
+        software="napari-seggpt",
     )
+    return buffer.getvalue()
 
 
-def _bytes(text: str | None) -> bytes | None:
-    return None if text is None else bytes.fromhex(text)
+def read_frame(index: int, file: Path, largest: Sequence[int]) -> StoredFrame:
+    """Read labels and record of a frame; it is protected if that fails.
+
+    Parameters
+    ----------
+    index : int
+        The frame.
+    file : Path
+        Its file.
+    largest : sequence of int
+        Height and width of the image: labels have no more.
+    """
+    try:
+        with _opened(file) as tiff:
+            page = tiff.pages.first
+            _check_page(page, largest)
+            labels = page.asarray()
+            record = parse_json(page.description, RecordContent).record()
+    except DAMAGED_FILE_ERRORS:
+        return damaged(index)
+    record = fitting(record, labels)
+    return StoredFrame(index=index, records=(record,), labels=labels)
+
+
+def frame_dtype(file: Path, largest: Sequence[int]) -> np.dtype[Any] | None:
+    """Return the type of the labels in a file, without reading them; None if damaged.
+
+    It is the smallest that holds the ids of the frame. Parameters as of `read_frame`.
+    """
+    try:
+        with _opened(file) as tiff:
+            page = tiff.pages.first
+            _check_page(page, largest)
+            return page.dtype
+    except DAMAGED_FILE_ERRORS:
+        return None
+
+
+def _opened(file: Path) -> tifffile.TiffFile:
+    check_regular(file)
+    return tifffile.TiffFile(file)
+
+
+def _check_page(page: Any, largest: Sequence[int]) -> None:
+    """Refuse what is no labels, or declares more than there can be."""
+    shape, dtype = page.shape, page.dtype
+    if len(shape) != 2 or dtype is None or dtype.kind not in "iu":
+        raise ValueError(f"Expected labels (H, W), got {shape} of {dtype}.")
+    if shape[0] > largest[0] or shape[1] > largest[1]:
+        raise ValueError(f"Expected labels of at most {largest[:2]}, got {shape}.")
+    check_fits_memory(page.size * dtype.itemsize, "a frame")
 
 
 def fitting(record: FrameRecord, labels: NDArray[np.integer[Any]]) -> FrameRecord:

@@ -24,13 +24,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tifffile
+from msgspec import Struct
 
 from napari_seggpt.files import whole_file
 from napari_seggpt.frames import sample_frames
 from napari_seggpt.preprocessing import measure_limits, to_rgb
 from napari_seggpt.prompts import Prompt, TunedPrompt
 from napari_seggpt.session.frames.frame_labels import compact
-from napari_seggpt.session.store.files import DAMAGED_FILE_ERRORS
+from napari_seggpt.session.store.errors import DAMAGED_FILE_ERRORS
 from napari_seggpt.settings import SessionSettings
 from napari_seggpt.untrusted import (
     as_type,
@@ -52,6 +53,22 @@ if TYPE_CHECKING:
 
 FORMAT, VERSION = "napari-seggpt task", 1
 TASK_FILE, TUNED_FILE = "task.json", "tuned.safetensors"
+
+
+class ReferenceContent(Struct, frozen=True, kw_only=True):
+    """The files of a reference in the zip."""
+
+    image: str
+    labels: str
+
+
+class TaskContent(Struct, frozen=True, kw_only=True):
+    """What `task.json` holds, beside format and version."""
+
+    references: tuple[ReferenceContent, ...]
+    settings: dict[str, Any] = {}
+    classes: dict[int, str] = {}
+    tuned: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -136,9 +153,9 @@ class Task:
             raise ValueError(f"Expected a task file, got {path.name}.")
         try:
             with zipfile.ZipFile(path) as file:
-                head = parse_json(read_entry(file, TASK_FILE), dict[str, Any])
-                _check_head(head)
-                return cls._read(file, as_type(head, _Head))
+                content = parse_json(read_entry(file, TASK_FILE), dict[str, Any])
+                _check_format(content)
+                return cls._read(file, as_type(content, TaskContent))
         except OSError:
             raise
         except DAMAGED_FILE_ERRORS as error:
@@ -147,41 +164,22 @@ class Task:
             ) from None
 
     @classmethod
-    def _read(cls, file: zipfile.ZipFile, head: _Head) -> Self:
-        if len(head.references) > len(file.infolist()):
+    def _read(cls, file: zipfile.ZipFile, content: TaskContent) -> Self:
+        if len(content.references) > len(file.infolist()):
             raise ValueError("it names more references than it has files")
         prompts = [
             Prompt(
                 image=_array(read_entry(file, names.image)),
                 labels=_array(read_entry(file, names.labels)),
             )
-            for names in head.references
+            for names in content.references
         ]
-        tuned = head.tuned and TunedPrompt.from_bytes(read_entry(file, head.tuned))
         return cls(
             prompts=tuple(prompts),
-            classes=head.classes,
-            settings=head.settings.for_any_stack(),
-            tuned=tuned or None,
+            classes=content.classes,
+            settings=as_type(content.settings, SessionSettings).for_any_stack(),
+            tuned=_tuned(file, content.tuned),
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Files:
-    """Where a reference is in the file."""
-
-    image: str
-    labels: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Head:
-    """What `task.json` says of a task."""
-
-    settings: SessionSettings
-    classes: dict[int, str]
-    references: list[_Files]
-    tuned: str | None
 
 
 def make_task(
@@ -210,13 +208,18 @@ def make_task(
     )
 
 
-def _check_head(head: dict[str, Any]) -> None:
-    if head.get("format") != FORMAT:
+def _tuned(file: zipfile.ZipFile, name: str | None) -> TunedPrompt | None:
+    return None if name is None else TunedPrompt.from_bytes(read_entry(file, name))
+
+
+def _check_format(content: dict[str, Any]) -> None:
+    if content.get("format") != FORMAT:
         raise ValueError("it is none of napari-seggpt")
-    version = head.get("version")
+    version = content.get("version")
     if version != VERSION:
         raise ValueError(
-            f"it is of version {version!r}, which this napari-seggpt does not know"
+            f"it is of version {str(version)[:20]}, which this napari-seggpt does not "
+            "know"
         )
 
 
@@ -228,7 +231,8 @@ def _tiff(array: NDArray[Any]) -> bytes:
 
 
 def _array(data: bytes) -> NDArray[Any]:
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        page = file.pages.first
-        check_fits_memory(page.nbytes, "a reference")
-        return page.asarray()
+    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+        page = tiff.pages.first
+        num_bytes = page.size * (page.dtype.itemsize if page.dtype else 1)
+        check_fits_memory(num_bytes, "a reference")
+        return np.asarray(page.asarray())

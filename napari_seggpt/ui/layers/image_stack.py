@@ -11,7 +11,7 @@ from napari_seggpt.io.stacks import frame_index
 from napari_seggpt.ui.layers.frame_axes import FrameAxes, checked_axis
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from napari.layers import Image
     from numpy.typing import NDArray
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.layers.frame_axes import Index
 
 MAX_CHANNELS = 3  # a model is shown RGB pictures
+ALL_ROWS = slice(None)
 
 
 class ImageStack:
@@ -136,17 +137,41 @@ class ImageStack:
         StackError
             If it cannot be read.
         """
+        return self._checked(frame_index(index, len(self)))
+
+    def rows(self, index: int, max_bytes: int) -> Iterator[NDArray[Any]]:
+        """Read one frame in pieces of full rows, from the first row to the last.
+
+        Parameters
+        ----------
+        index : int
+            The frame.
+        max_bytes : int
+            At most so many bytes are read at once, if a row has no more.
+
+        Raises
+        ------
+        IndexError, StackError
+            As if the frame was read whole.
+        """
         frame = frame_index(index, len(self))
+        height, width = self.frame_shape
+        row_bytes = width * self.num_channels * self.dtype.itemsize
+        step = max(1, max_bytes // max(1, row_bytes))
+        for start in range(0, height, step):
+            yield self._checked(frame, slice(start, min(start + step, height)))
+
+    def _checked(self, frame: int, rows: slice = ALL_ROWS) -> NDArray[Any]:
         try:
-            return self._read(frame)
+            return self._read(frame, rows)
         except Exception as error:  # a dask graph may raise anything
             raise StackError(
                 f"Expected frame {frame} of {self.name} to be readable, "
                 f"got: {one_line(error)}"
             ) from error
 
-    def _read(self, frame: int) -> NDArray[Any]:
-        place = self._axes.index(frame)
+    def _read(self, frame: int, rows: slice) -> NDArray[Any]:
+        place = with_rows(self._axes.index(frame), rows)
         if self.channel_axis is None:
             return self._block(place)
         at = self.channel_axis
@@ -221,6 +246,12 @@ class MixedStack:
 def _size(stack: ImageStack) -> str:
     height, width = stack.frame_shape
     return f"{len(stack)} frames of {height} x {width}"
+
+
+def with_rows(place: Index, rows: slice) -> Index:
+    """Return the place of some rows of a frame, given that of the frame."""
+    first = next(at for at, each in enumerate(place) if isinstance(each, slice))
+    return (*place[:first], rows, *place[first + 1 :])
 
 
 def num_levels(layer: Image) -> int:

@@ -122,6 +122,11 @@ class LabelsLayer:
         return self._watcher.changed
 
     @property
+    def undone(self) -> SignalInstance:
+        """Emitted with the frames that napari's undo or redo has changed."""
+        return self._watcher.undone
+
+    @property
     def unusable(self) -> SignalInstance:
         """Emitted with the reason when the layer gets data that does not serve."""
         return self._watcher.unusable

@@ -51,9 +51,16 @@ class LabelsWatcher:
     ----------
     history : NapariUndoHistory
         What napari could undo and redo.
+    changed : Signal
+        With the frames that may have changed, or None for any.
+    undone : Signal
+        With the frames that napari's undo or redo has changed just now.
+    unusable : Signal
+        The layer has data that does not serve, with the reason.
     """
 
     changed = Signal(object)
+    undone = Signal(object)
     unusable = Signal(str)
 
     def __init__(self, layer: Labels, axes: FrameAxes) -> None:
@@ -152,8 +159,8 @@ class LabelsWatcher:
         if frames is None:
             self._emit_any_later()
         else:
-            changed_frames, self._stroke = frames - self._stroke, self._stroke | frames
-            self._emit(changed_frames)
+            new, self._stroke = frames - self._stroke, self._stroke | frames
+            self._emit(new)
 
     def _on_set_data(self, event: Event) -> None:
         if self._is_own_refresh:
@@ -161,12 +168,14 @@ class LabelsWatcher:
         undone = self.history.changed_frames()
         if undone is None:
             self._emit_any_later()
+        elif self.history.replayed:
+            self.undone.emit(self.history.replayed)
         told = undone or frozenset()
         if self._stroke and not self.history.is_stroke:  # it was aborted
             told, self._stroke = told | self._stroke, frozenset()
         self._emit(told)
-        check_history, self._view_state = self._view_state, _view_state(self._layer)
-        if check_history != self._view_state:
+        before, self._view_state = self._view_state, _view_state(self._layer)
+        if before != self._view_state:
             self._settle_timer.start(VIEW_SETTLED_MS)
         elif not told:
             self._emit_shown()

@@ -14,13 +14,19 @@ from napari_seggpt.ui.layers.image_stack import (
     ImageStack,
     MixedStack,
     level_data,
+    num_levels,
 )
 from napari_seggpt.ui.layers.labels_layer import LabelsLayer
-from napari_seggpt.ui.layers.new_labels import METADATA_KEY, new_labels_layer
+from napari_seggpt.ui.layers.new_labels import (
+    DEFAULT_DTYPE,
+    METADATA_KEY,
+    new_labels_layer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import numpy as np
     from napari.layers import Layer
 
 AXIS_NAMES = {"t": "time (t)", "z": "depth (z)", "c": "channels (c)"}
@@ -93,8 +99,18 @@ class LayerChoice:
         ]
         return MixedStack(stacks) if self.mixed else stacks[0]
 
-    def new_labels(self, kept: Any = None) -> Labels:
-        """Make an empty labels layer for it, or one of labels that were kept."""
+    def new_labels(
+        self, kept: Any = None, dtype: np.dtype[Any] = DEFAULT_DTYPE
+    ) -> Labels:
+        """Make an empty labels layer for it, or one of labels that were kept.
+
+        Parameters
+        ----------
+        kept : zarr.Array, optional
+            Labels that were made before.
+        dtype : dtype
+            Of an empty one: an integer type that its ids fit.
+        """
         if self.image is None:
             raise ValueError("Expected an image layer, got none.")
         return new_labels_layer(
@@ -103,8 +119,23 @@ class LayerChoice:
             channel_axis=self.channel_axis,
             level=self.level,
             fixed=dict(self.fixed),
+            dtype=dtype,
             kept=kept,
         )
+
+    def levels(self) -> list[ImageStack | MixedStack]:
+        """Return the frames of each level, the finest first, of the first channels.
+
+        Raises
+        ------
+        ValueError
+            If there is no image, or axes do not fit it.
+        """
+        if self.image is None:
+            raise ValueError("Expected an image layer, got none.")
+        plain = self.plain()
+        numbers = range(num_levels(self.image))
+        return [replace(plain, level=number).stack() for number in numbers]
 
     def plain(self) -> LayerChoice:
         """Return the choice of the same frames, of the channels and level at first."""

@@ -36,6 +36,11 @@ class NapariUndoHistory:
         The layer.
     axes : FrameAxes
         Where the frames lie in its data.
+
+    Attributes
+    ----------
+    replayed : frozenset of int
+        The frames of what was undone or redone, when `changed_frames` was called last.
     """
 
     def __init__(self, layer: Labels, axes: FrameAxes) -> None:
@@ -46,6 +51,7 @@ class NapariUndoHistory:
         self._known: dict[int, tuple[Item, Touched]] = {}
         self._stroke: Item = []
         self._num_seen = 0
+        self.replayed: frozenset[int] = frozenset()
         self.changed_frames()
 
     def changed_frames(self) -> Touched:
@@ -62,11 +68,18 @@ class NapariUndoHistory:
         moved = [
             known.get(key) or self._known[key] for key in known.keys() ^ self._known
         ]
+        # Undo and redo make a new item of the edits of the old one.
+        went = {
+            id(atom) for key in known.keys() - self._known for atom in known[key][0]
+        }
+        self.replayed = frozenset()
         frames: frozenset[int] = frozenset()
-        for _, touched in moved:
+        for item, touched in moved:
             if touched is None:
                 return None
             frames |= touched
+            if id(item) in self._known and any(id(atom) in went for atom in item):
+                self.replayed |= touched
         return frames
 
     def stroke_frames(self) -> Touched:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
-import tempfile
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from napari.layers import Labels
 
 from napari_seggpt.files import safe_name
 from napari_seggpt.io.layout import normalize_unit
+from napari_seggpt.session.store.places import session_folder
 from napari_seggpt.ui.layers.frame_axes import FrameAxes, axis_names, checked_axis
 from napari_seggpt.ui.layers.image_stack import level_data
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 METADATA_KEY = "napari-seggpt"
 MEMORY_SHARE = 0.25  # of the free memory, that labels may take
+DEFAULT_DTYPE = np.dtype(np.uint16)
+MAX_NAME_BYTES = 200  # of the name of an image, in that of its labels
 MAX_CHUNK_SIDE = 512  # pixels; painting rewrites whole chunks
 OME_AXES = ("t", "c", "z", "y", "x")  # the order that OME-Zarr asks for
 OME_TYPES = {"t": "time", "c": "channel"}
@@ -38,7 +40,7 @@ def new_labels_layer(
     channel_axis: int | None = None,
     level: int = 0,
     fixed: Mapping[int, int] | None = None,
-    dtype: np.dtype[Any] | type[np.integer[Any]] = np.uint16,
+    dtype: np.dtype[Any] | type[np.integer[Any]] = DEFAULT_DTYPE,
     on_disk: bool | None = None,
     kept: zarr.Array[Any] | None = None,
 ) -> Labels:
@@ -59,9 +61,9 @@ def new_labels_layer(
         An integer type that the ids fit.
     on_disk : bool, optional
         Whether labels are kept in a zarr: beside the image, where it is a file that
-        new files can be made beside, or in a temporary folder, which is not deleted.
-        By default if they would take more than a quarter of the free memory. Its path
-        is in the layer's metadata.
+        new files can be made beside, or else where sessions are kept in the user's data
+        folder. By default if they would take more than a quarter of the free memory.
+        Its path is in the layer's metadata.
     kept : zarr.Array, optional
         Labels that were made so before, which the layer is to show.
 
@@ -90,9 +92,8 @@ def new_labels_layer(
         data = kept
         metadata["path"] = str(zarr_path(kept))
     elif on_disk:
-        path = _new_path(layer)
+        path, data = _create_on_disk(axes, dtype, layer)
         metadata["path"] = str(path)
-        data = _create_zarr(path, axes, dtype, layer)
     else:
         data = np.zeros(shape, dtype)
     steps = np.divide(full, shape)  # of one pixel of the labels, in those of the image
@@ -111,23 +112,38 @@ def new_labels_layer(
     )
 
 
-def _new_path(layer: Image) -> Path:
-    """Return where a new zarr is made: beside the image or in a temporary folder."""
-    name = safe_name(str(layer.name))
-    folder = _folder_of(layer)
-    if folder is None:
-        folder = Path(tempfile.mkdtemp(prefix="napari-seggpt-"))
-    path, count = folder / f"{name} labels.zarr", 1
+def _create_on_disk(
+    axes: FrameAxes, dtype: Any, layer: Image
+) -> tuple[Path, zarr.Array[Any]]:
+    """Create zeros in a new zarr, at the first place where that can be done.
+
+    Raises
+    ------
+    OSError
+        If there is none.
+    """
+    image = image_path(layer)
+    folders = [session_folder()] if image is None else [image.parent, session_folder()]
+    reasons = []
+    for folder in folders:
+        path = _new_path(folder, str(layer.name))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return path, _create_zarr(path, axes, dtype, layer)
+        except OSError as error:
+            shutil.rmtree(path, ignore_errors=True)
+            reasons.append(str(error))
+    raise OSError(f"Expected to make labels on disk, got: {'; '.join(reasons)}")
+
+
+def _new_path(folder: Path, image_name: str) -> Path:
+    """Return a path in a folder that is not taken."""
+    short = safe_name(image_name).encode()[:MAX_NAME_BYTES].decode(errors="ignore")
+    path, count = folder / f"{short} labels.zarr", 1
     while path.exists():
         count += 1
-        path = folder / f"{name} labels {count}.zarr"
+        path = folder / f"{short} labels {count}.zarr"
     return path
-
-
-def _folder_of(layer: Image) -> Path | None:
-    """Return the folder that an image's file is in, if files can be made there."""
-    path = image_path(layer)
-    return path.parent if path and os.access(path.parent, os.W_OK) else None
 
 
 def image_path(layer: Image) -> Path | None:

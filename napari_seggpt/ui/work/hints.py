@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from napari_seggpt.session import PROTECTED, FrameStatus
 from napari_seggpt.ui.keys import key_text
 from napari_seggpt.ui.work.messages import Message, Tone, count_of
+from napari_seggpt.untrusted import printable
 
 if TYPE_CHECKING:
     from napari_seggpt.session import Session
-    from napari_seggpt.session.store.folder import StoredSession
+    from napari_seggpt.session.store.finding import SavedWork
     from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.saved_sessions import SavedSessions
     from napari_seggpt.ui.work.workspace import Workspace
@@ -21,35 +22,66 @@ SAMPLES = {"cells": "cells", "membranes": "membranes", "organs": "organs"}
 
 
 MAX_NAME_LENGTH = 28  # letters of a name that are shown
+MAX_CLASSES_SHOWN = 4  # of a session that can be resumed
 
 
 def message_to_show(
     workspace: Workspace, saved_sessions: SavedSessions | None = None
 ) -> Message:
-    """Return the last message, or else what to do next; after success, both."""
-    if (
-        workspace.message is None
-        and saved_sessions is not None
-        and saved_sessions.offer is not None
-    ):
-        return _offer(saved_sessions.offer, next_step(workspace))
-    if workspace.message is None:
-        return next_step(workspace)
-    if workspace.message.tone is not Tone.GOOD:
-        return workspace.message
-    following = next_step(workspace).text
-    return Message(text=f"{workspace.message.text} {following}", tone=Tone.GOOD)
+    """Return the last message, or else what to do next; after success, both.
+
+    While work is not saved, that is told first, whatever else is told.
+    """
+    message = _last_or_next(workspace, saved_sessions)
+    if saved_sessions is None or saved_sessions.unsaved is None:
+        return message
+    warning = (
+        f"<b>Your work is not saved:</b> {escape(saved_sessions.unsaved)}. It is tried "
+        "again every few seconds; you can save the labels with <b>File &gt; Save "
+        "Selected Layers</b>."
+    )
+    return Message(text=f"{warning}<br>{message.text}", tone=Tone.WARNING)
 
 
-def _offer(stored: StoredSession, following: Message) -> Message:
+def _last_or_next(
+    workspace: Workspace, saved_sessions: SavedSessions | None
+) -> Message:
+    message = workspace.message
+    if message is not None and message.tone is not Tone.GOOD:
+        return message
+    offer = None if saved_sessions is None else saved_sessions.offer
+    following = next_step(workspace)
+    if offer is not None:
+        following = _offer(offer, following)
+    if message is None:
+        return following
+    return Message(text=f"{message.text} {following.text}", tone=Tone.GOOD)
+
+
+def _offer(work: SavedWork, following: Message) -> Message:
     """Offer to go on with a session; a person who begins anew need not decline."""
-    when = stored.saved.astimezone().strftime("%d %B %Y at %H:%M").lstrip("0")
     text = (
-        "You worked on this image before: "
-        f"{count_of(stored.num_frames, 'frame')}, saved on {when}. "
+        f"You worked on this image before: {escape(description(work))}. "
         f'<a href="{RESUME}">Resume</a>.'
     )
     return Message(text=f"{text} Or begin anew: {following.text}")
+
+
+def description(work: SavedWork) -> str:
+    """Say of a session when it was saved, of how many frames, and of which labels.
+
+    The text is plain and one line, whatever the file says.
+    """
+    when = work.stored.saved.astimezone().strftime("%d %B %Y at %H:%M").lstrip("0")
+    text = f"{when}, {count_of(work.num_frames, 'frame')}"
+    names = [_plain(name) for name in (work.stored.about.labels_name, *work.classes)]
+    shown = [name for name in names if name][: 1 + MAX_CLASSES_SHOWN]
+    return f"{text}, {', '.join(shown)}" if shown else text
+
+
+def _plain(name: str) -> str:
+    """Return a name from a file as text of one short line."""
+    return _shortened(" ".join(printable(name).split()))
 
 
 def next_step(workspace: Workspace) -> Message:
@@ -136,6 +168,10 @@ def _with_references(workspace: Workspace, session: Session) -> Message:
 
 def _short(name: str) -> str:
     """Return the name of a layer, shortened in the middle and safe in rich text."""
+    return escape(_shortened(name))
+
+
+def _shortened(name: str) -> str:
     if len(name) > MAX_NAME_LENGTH:
-        name = f"{name[: MAX_NAME_LENGTH // 2]}...{name[-MAX_NAME_LENGTH // 2 :]}"
-    return escape(name)
+        return f"{name[: MAX_NAME_LENGTH // 2]}...{name[-MAX_NAME_LENGTH // 2 :]}"
+    return name

@@ -10,6 +10,7 @@ from qtpy.QtCore import QTimer
 
 from napari_seggpt.model.cards import model_config
 from napari_seggpt.session import Session
+from napari_seggpt.ui.layers.chunk_lock import ChunkLock
 from napari_seggpt.ui.layers.frame_axes import stack_axes
 from napari_seggpt.ui.layers.labels_layer import LabelsLayer
 from napari_seggpt.ui.layers.labels_watcher import shown_frames
@@ -72,6 +73,8 @@ class LayerSession:
         Whether a scan is taking note of labels that were there from the start.
     scanned : Signal
         The labels of all frames have been read.
+    undone_elsewhere : Signal
+        Napari's undo or redo changed a frame that was not shown, with the frame.
     lost : Signal
         The layers do not fit each other any more, with the reason.
     closing : Signal
@@ -84,6 +87,7 @@ class LayerSession:
     """
 
     scanned = Signal()
+    undone_elsewhere = Signal(int)
     lost = Signal(str)
     closing = Signal()
 
@@ -99,6 +103,7 @@ class LayerSession:
         self.image = choice.image
         self.stack: ImageStack | MixedStack = choice.stack()
         self.labels = LabelsLayer.of_stack(self.stack, choice.labels)
+        self._chunks = _locked_chunks(self.labels)
         self.session = Session(self.stack, self.labels, settings, models=models)
         self.runs = RunControl(self.session)
         self.tuning = TuningControl(self.session, self.labels.layer)
@@ -115,6 +120,11 @@ class LayerSession:
         self._preview_timer = QTimer()
         self._preview_timer.setSingleShot(True)
         self._preview_timer.timeout.connect(self.request_previews)
+        self._undone: frozenset[int] = frozenset()
+        self._undone_timer = QTimer()
+        self._undone_timer.setSingleShot(True)
+        self._undone_timer.timeout.connect(self._show_undone)
+        self.labels.undone.connect(self._on_undone)
         self.labels.changed.connect(self._on_labels)
         self.labels.unusable.connect(self.lost.emit)
         self.session.frames.scan_wanted.connect(self.scan)
@@ -183,6 +193,8 @@ class LayerSession:
         self.tuning.close()
         self._on_references.stop()
         self._preview_timer.stop()
+        self._undone_timer.stop()
+        self.labels.undone.disconnect(self._on_undone)
         self.previews.close()
         self._scan_again = False
         if self._scan is not None:
@@ -191,6 +203,7 @@ class LayerSession:
         self.labels.changed.disconnect(self._on_labels)
         self.labels.unusable.disconnect(self.lost.emit)
         self.labels.close()
+        self._chunks.release()
         self.session.close()
 
     # -- what happens to the layers --------------------------------------------------
@@ -199,6 +212,20 @@ class LayerSession:
         self.previews.forget(frames)
         self.session.frames.labels_changed(frames)
         self._preview_timer.start(PREVIEW_DELAY_MS)
+
+    def _on_undone(self, frames: frozenset[int]) -> None:
+        self._undone = frames
+        self._undone_timer.start(0)  # when napari is done with it
+
+    def _show_undone(self) -> None:
+        """Go to what undo or redo has changed on frames that are not shown."""
+        shown = shown_frames(self.labels.layer, self.labels.axes)
+        if shown is None or shown & self._undone or not self._undone:
+            return
+        current = self.navigation.current
+        frame = min(self._undone, key=lambda each: abs(each - current))
+        self.navigation.go_to(frame)
+        self.undone_elsewhere.emit(frame)
 
     def _on_image_data(self, event: object = None) -> None:
         """Go on with other data of the image layer, if it has the same frames."""
@@ -248,6 +275,14 @@ class LayerSession:
             self.scan()
         else:
             self.scanned.emit()
+
+
+def _locked_chunks(labels: LabelsLayer) -> ChunkLock:
+    try:
+        return ChunkLock(labels)
+    except ValueError:
+        labels.close()
+        raise
 
 
 def in_groups(items: Iterable[T]) -> Iterator[list[T]]:

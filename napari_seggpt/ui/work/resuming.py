@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,23 +12,31 @@ from psygnal import Signal
 
 from napari_seggpt.io.layout import normalize_unit
 from napari_seggpt.session.frames.frame_labels import NO_LABELS, checksum
-from napari_seggpt.session.store.results import locate
+from napari_seggpt.session.store.contents import About, LabelsAxes
+from napari_seggpt.session.store.folder import (
+    SessionError,
+    SessionInUseError,
+    SessionStore,
+)
+from napari_seggpt.session.store.stored_frames import frame_dtype
 from napari_seggpt.ui.layers.class_names import class_names, name_class
 from napari_seggpt.ui.layers.frame_axes import axis_names
 from napari_seggpt.ui.layers.layer_choice import unwrapped
-from napari_seggpt.ui.layers.new_labels import zarr_path
+from napari_seggpt.ui.layers.new_labels import DEFAULT_DTYPE, zarr_path
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.layer_session import in_groups
 from napari_seggpt.ui.work.messages import Tone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from napari_seggpt.session import FrameLabels
     from napari_seggpt.session.frames.status import FrameRecord
-    from napari_seggpt.session.store.folder import SessionStore, StoredSession
+    from napari_seggpt.session.store.folder import StoredSession
+    from napari_seggpt.session.store.signature import ImageSignature
     from napari_seggpt.session.store.state import SessionState
     from napari_seggpt.session.store.stored_frames import StoredFrame
     from napari_seggpt.ui.layers.layer_choice import LayerChoice
@@ -41,26 +50,49 @@ class _Start:
 
     state: SessionState
     fits: bool  # whether the chosen labels hold nothing but what was saved
+    dtype: np.dtype[Any]  # that holds all ids
 
 
 class SessionResume:
-    """Brings a session back, a frame at a time, in a worker."""
+    """Brings a session back, a frame at a time, in a worker.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        Where it is to be worked on.
+    stored : StoredSession
+        The session.
+    signature : ImageSignature
+        Of the image, as it is to be written from now on.
+
+    Attributes
+    ----------
+    layer_session : LayerSession or None
+        Where it was brought back, once that is known.
+    store : SessionStore or None
+        Where it is saved from now on; None if it cannot be written there.
+    same : dict of int to FrameRecord
+        Frames that are as they were saved.
+    """
 
     ended = Signal(str, Tone)
 
     def __init__(
-        self, workspace: Workspace, stored: StoredSession, store: SessionStore
+        self, workspace: Workspace, stored: StoredSession, signature: ImageSignature
     ) -> None:
-        self.store = store
         self.layer_session: LayerSession | None = None
-        self.same: dict[int, FrameRecord] = {}  # frames that are as they were saved
+        self.store: SessionStore | None = None
+        self.same: dict[int, FrameRecord] = {}
         self._workspace = workspace
+        self._labels = None if workspace.active is None else workspace.active.labels
         self._stored = stored
+        self._signature = signature
         self._others: list[int] = []
         self._damaged: list[int] = []
-        labels = workspace.active.labels if workspace.active is not None else None
+        self._failed: dict[int, str] = {}
+        self._is_prepared = threading.Event()
         self._job: Job[_Start | list[StoredFrame]] = Job(
-            lambda: _read(stored, labels), self._take, title="Resuming"
+            self._read, self._take, title="Resuming"
         )
         self._job.ended.connect(self._on_ended)
 
@@ -71,12 +103,43 @@ class SessionResume:
     def close(self) -> None:
         """End early; the session that was saved stays as it is."""
         self._job.ended.disconnect(self._on_ended)
+        self._is_prepared.set()
         self._job.close()
-        self.store.close()
+        self.close_store()
+
+    def close_store(self) -> None:
+        """Let others write the session."""
+        if self.store is not None:
+            self.store.close()
+            self.store = None
+
+    # -- in the worker -------------------------------------------------------------
+
+    def _read(self) -> Iterator[_Start | list[StoredFrame]]:
+        stored, labels = self._stored, self._labels
+        self.store = _opened(stored, self._signature)
+        fits = labels is not None and len(labels) == stored.signature.length
+        if fits and labels is not None and stored.labels is None:
+            fits = all(_is_like(labels, frame) for frame in stored.frames())
+        yield _Start(state=stored.state, fits=fits, dtype=_dtype_of(stored))
+        self._is_prepared.wait()
+        layer_session = self.layer_session
+        if layer_session is None:
+            return
+        is_blank = stored.labels is None and not fits
+        frames = stored.frames()
+        if not is_blank:
+            frames = (_looked_at(layer_session.labels, frame) for frame in frames)
+        yield from in_groups(frames)
+
+    # -- in the window -------------------------------------------------------------
 
     def _take(self, found: _Start | list[StoredFrame]) -> None:
         if isinstance(found, _Start):
-            self.layer_session = self._prepare(found)
+            try:
+                self.layer_session = self._prepare(found)
+            finally:
+                self._is_prepared.set()
         elif self.layer_session is not None:
             for frame in found:
                 self._restore(self.layer_session, frame)
@@ -85,27 +148,26 @@ class SessionResume:
         """Choose the labels layer, or make it, and bring back all but the frames."""
         workspace, about = self._workspace, self._stored.about
         choice = _with_pictures(workspace.choice, about)
-        if self._stored.labels_path is not None:
-            labels = self._open_labels(choice, self._stored.labels_path)
+        if self._stored.labels is not None:
+            labels = self._open_labels(choice, self._stored.labels)
             workspace.choose(replace(choice, labels=labels))
         elif start.fits:
             workspace.choose(choice)
         else:
             workspace.choose(replace(choice, labels=None))
-            workspace.make_labels()
+            workspace.make_labels(start.dtype)
         layer_session = workspace.active
         if layer_session is None:
             reason = workspace.problem or "there is no labels layer"
             raise ValueError(f"Expected to resume the session, but {reason}")
         workspace.settings = start.state.settings
         layer_session.session.restore_state(start.state)
-        for label, name in _classes(about).items():
+        for label, name in about.classes.items():
             name_class(layer_session.labels.layer, label, name)
         return layer_session
 
-    def _open_labels(self, choice: LayerChoice, kept: str) -> Labels:
+    def _open_labels(self, choice: LayerChoice, place: Path) -> Labels:
         """Return the layer of labels that are on disk, opened unless it is there."""
-        place = locate(kept, self._stored.path)
         for layer in map(unwrapped, self._workspace.viewer.layers):
             if isinstance(layer, Labels) and zarr_path(layer.data) == place:
                 return layer
@@ -121,14 +183,24 @@ class SessionResume:
         return labels
 
     def _restore(self, layer_session: LayerSession, frame: StoredFrame) -> None:
-        session = layer_session.session
+        frames, index = layer_session.session.frames, frame.index
+        try:
+            is_same = frames.restore(index, frame.records, frame.labels, frame.found)
+        except (
+            ValueError,
+            OSError,
+        ) as error:  # the others are brought back all the same
+            self._failed[index] = str(error)
+            is_same = False
         if frame.is_damaged:
-            self._damaged.append(frame.index)
-            self.store.set_aside(frame.index)
-        if session.frames.restore(frame.index, frame.records, frame.labels):
-            self.same[frame.index] = session.frames.record(frame.index)
-        elif not frame.is_damaged:
-            self._others.append(frame.index)
+            self._damaged.append(index)
+        elif is_same:
+            self.same[index] = frames.record(index)
+            return
+        elif index not in self._failed:
+            self._others.append(index)
+        if self.store is not None:  # else it would be written over
+            self.store.set_aside(index, is_damaged=frame.is_damaged)
 
     def _on_ended(self, state: JobState) -> None:
         if state is not JobState.DONE:
@@ -145,18 +217,53 @@ class SessionResume:
         if self._damaged:
             tone = Tone.WARNING
             report += f" What was saved of {_list(self._damaged)} cannot be read."
+        if self._failed:
+            tone = Tone.WARNING
+            reason = next(iter(self._failed.values()))
+            report += (
+                f" {_list([*self._failed])} could not be brought back, and stay in "
+                f"{self._stored.path}: {reason}"
+            )
+        if self.store is None:
+            tone = Tone.WARNING
+            report += (
+                f" Nothing can be written in {self._stored.path.name}: your work is "
+                "saved as a new session."
+            )
         self.ended.emit(report, tone)
 
 
-def _read(
-    stored: StoredSession, labels: FrameLabels | None
-) -> Iterator[_Start | list[StoredFrame]]:
-    """Read a session, in a worker."""
-    fits = labels is not None and len(labels) == stored.signature.length
-    if fits and labels is not None and stored.labels_path is None:
-        fits = all(_is_like(labels, frame) for frame in stored.frames())
-    yield _Start(state=stored.state, fits=fits)
-    yield from in_groups(stored.frames())
+def _opened(stored: StoredSession, signature: ImageSignature) -> SessionStore | None:
+    """Open a session to be written; None if it can only be read.
+
+    Raises
+    ------
+    SessionInUseError
+        If another window writes it.
+    """
+    labels = None if stored.labels is None else str(stored.labels)
+    try:
+        return SessionStore(stored.path, signature, labels)
+    except SessionInUseError:
+        raise
+    except SessionError:
+        return None
+
+
+def _dtype_of(stored: StoredSession) -> np.dtype[Any]:
+    """Return an integer type that holds the ids of all stored frames."""
+    size, dtypes = stored.signature.frame_shape, {DEFAULT_DTYPE}
+    for file in stored.frame_files.values() if stored.labels is None else ():
+        dtype = frame_dtype(file, size)
+        if dtype is not None:
+            dtypes.add(dtype.newbyteorder("="))
+    found = np.result_type(*dtypes)
+    return found if found.kind in "iu" else np.dtype(np.int64)
+
+
+def _looked_at(labels: FrameLabels, frame: StoredFrame) -> StoredFrame:
+    """Return a stored frame with the checksum of the labels that are there now."""
+    return replace(frame, found=checksum(labels.read(frame.index)))
 
 
 def _is_like(labels: FrameLabels, frame: StoredFrame) -> bool:
@@ -171,19 +278,17 @@ def _is_like(labels: FrameLabels, frame: StoredFrame) -> bool:
 
 def _can_hold(now: NDArray[Any], stored: NDArray[Any]) -> bool:
     """Whether labels of a layer can be replaced by others."""
+    if now.shape != stored.shape or not stored.size:
+        return False
     limits = np.iinfo(now.dtype)
-    fits = limits.min <= int(stored.min()) and int(stored.max()) <= limits.max
-    return fits and now.shape == stored.shape
+    return limits.min <= int(stored.min()) and int(stored.max()) <= limits.max
 
 
-def _with_pictures(choice: LayerChoice, about: dict[str, Any]) -> LayerChoice:
+def _with_pictures(choice: LayerChoice, about: About) -> LayerChoice:
     """Return a choice with the channels and the level that were worked with."""
-    channels, level = about.get("channels"), about.get("level")
-    chosen = choice
-    if isinstance(channels, list) and channels and choice.channel_axis is not None:
-        chosen = replace(chosen, channels=tuple(int(x) for x in channels))
-    if isinstance(level, int):
-        chosen = replace(chosen, level=level)
+    chosen = replace(choice, level=about.level)
+    if about.channels and choice.channel_axis is not None:
+        chosen = replace(chosen, channels=about.channels)
     try:
         chosen.stack()
     except ValueError:
@@ -197,36 +302,36 @@ def labels_path(layer_session: LayerSession) -> str | None:
     return None if path is None else str(path)
 
 
-def about(layer_session: LayerSession) -> dict[str, Any]:
-    """Return what the window knows of a session, as plain values."""
+def about(layer_session: LayerSession) -> About:
+    """Return what the window knows of a session."""
     layer, axes, choice = (
         layer_session.labels.layer,
         layer_session.labels.axes,
         layer_session.choice,
     )
-    spanned = [at for at, x in enumerate(axes.index(0)) if isinstance(x, slice)]
-    places = [axes.axis, *spanned]
+    rows, columns = (at for at, x in enumerate(axes.index(0)) if isinstance(x, slice))
     units = [normalize_unit(str(unit)) for unit in layer.units]
     name = None if axes.axis is None else axis_names(layer)[axes.axis]
-    return {
-        "name": str(layer_session.image.name),
-        "axis": name if name in ("z", "t") else "z",
-        "pixel_size": [
-            1.0 if x is None else abs(float(layer.scale[x])) for x in places
-        ],
-        "units": ["" if x is None else units[x] for x in places],
-        "classes": {str(label): name for label, name in class_names(layer).items()},
-        "channels": list(choice.channels),
-        "level": choice.level,
-        "labels_axes": {"axis": axes.axis, "fixed": [list(x) for x in axes.fixed]},
-    }
-
-
-def _classes(about: dict[str, Any]) -> dict[int, str]:
-    """Return the names of classes that were saved, without damaged entries."""
-    found = about.get("classes")
-    items = found.items() if isinstance(found, dict) else ()
-    return {int(label): str(name) for label, name in items if str(label).isdecimal()}
+    size = [abs(float(step)) for step in layer.scale]
+    return About(
+        name=str(layer_session.image.name),
+        labels_name=str(layer.name),
+        axis="t" if name == "t" else "z",
+        pixel_size=(
+            1.0 if axes.axis is None else size[axes.axis],
+            size[rows],
+            size[columns],
+        ),
+        units=(
+            "" if axes.axis is None else units[axes.axis],
+            units[rows],
+            units[columns],
+        ),
+        classes=class_names(layer),
+        channels=choice.channels,
+        level=choice.level,
+        labels_axes=LabelsAxes(axis=axes.axis, fixed=axes.fixed),
+    )
 
 
 def _list(frames: list[int]) -> str:

@@ -1,42 +1,34 @@
-"""SavedSessions: saves sessions while they are worked on, and offers to resume."""
+"""SavedSessions: saves sessions while they are worked on, and resumes saved ones."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+import time
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary, WeakSet
 
+from napari.utils.notifications import show_warning
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
-from napari_seggpt.session.autosave import Autosave
-from napari_seggpt.session.store.finding import FoundSession, find_session
-from napari_seggpt.session.store.folder import SessionError, SessionStore
-from napari_seggpt.session.store.places import (
-    is_writable,
-    new_session_at,
-    session_bases,
-)
+from napari_seggpt.session.autosave import RETRY_SECONDS, Autosave
+from napari_seggpt.session.store.beginning import begin_session
+from napari_seggpt.session.store.errors import SessionError
+from napari_seggpt.session.store.places import session_bases
 from napari_seggpt.ui.layers.new_labels import image_path
-from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.resuming import SessionResume, about, labels_path
+from napari_seggpt.ui.work.session_search import SessionSearch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    from napari.layers import Image
-
-    from napari_seggpt.session.store.folder import StoredSession
-    from napari_seggpt.ui.layers.image_stack import ImageStack, MixedStack
+    from napari_seggpt.session.store.finding import FoundSessions, SavedWork
     from napari_seggpt.ui.layers.layer_choice import LayerChoice
     from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.workspace import Workspace
 
-    Key = tuple[object, ...]
-
 SAVE_MS = 250  # between two times that frames are copied
 SAVE_REST_MS = 40  # the same, while there are more to copy
+MOVE_SECONDS = 30.0  # that saving fails, until it is tried at another place
 
 
 class SavedSessions:
@@ -44,87 +36,74 @@ class SavedSessions:
 
     Attributes
     ----------
+    unsaved : str or None
+        Why work is not saved at present; it is tried again and again.
     changed : Signal
-        There is an offer, or none any more.
+        There are other sessions to resume, or `unsaved` has changed.
     """
 
     changed = Signal()
 
     def __init__(self, workspace: Workspace) -> None:
+        self.unsaved: str | None = None
         self._workspace = workspace
-        self._found: WeakKeyDictionary[Image, dict[Key, FoundSession | None]]
-        self._found = WeakKeyDictionary()
-        self._search: Job[FoundSession | None] | None = None
+        self._search = SessionSearch()
         self._resuming: SessionResume | None = None
         self._autosaves: dict[LayerSession, Autosave] = {}
-        self._told: str | None = None
-        self._given_up: WeakSet[LayerSession] = WeakSet()
+        self._refused: dict[LayerSession, str] = {}  # why none could be begun
+        self._again_at: dict[LayerSession, float] = {}
         self._is_closed = False
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.save)
+        self._search.changed.connect(self._on_found)
         workspace.choice_changed.connect(self._search_and_save)
         workspace.active_changed.connect(self._search_and_save)
 
     # -- what there is ---------------------------------------------------------------
 
     @property
-    def offer(self) -> StoredSession | None:
-        """The session that can be resumed; none once the work has begun without it."""
-        found = self._known(self._workspace.choice)
-        if found is None or self._resuming is not None:
+    def sessions(self) -> tuple[SavedWork, ...]:
+        """The sessions of the present image, the newest first."""
+        found = self._found(self._workspace.choice)
+        return () if found is None or self._resuming is not None else found.sessions
+
+    def _found(self, choice: LayerChoice) -> FoundSessions | None:
+        result = self._search.result(choice)
+        return None if result is None else result.found
+
+    @property
+    def offer(self) -> SavedWork | None:
+        """The session to resume, if nothing was done yet without it."""
+        if self.autosave is not None and self.autosave.store is not None:
             return None
-        autosave = self.autosave
-        return None if autosave is not None and autosave.store else found.stored
+        return next((each for each in self.sessions if not each.is_open), None)
 
     @property
     def autosave(self) -> Autosave | None:
         """What saves the active session."""
-        return (
-            self._autosaves.get(self._workspace.active)
-            if self._workspace.active
-            else None
-        )
+        active = self._workspace.active
+        return None if active is None else self._autosaves.get(active)
 
     @property
     def is_busy(self) -> bool:
-        """Whether it searches for a session, or resumes one."""
-        return self._search is not None or self._resuming is not None
+        """Whether it searches for sessions, or resumes one."""
+        return self._search.is_on or self._resuming is not None
 
     def _search_and_save(self) -> None:
         """Search for sessions of a newly chosen image; save a new session."""
-        layer_session, choice = self._workspace.active, self._workspace.choice
+        layer_session = self._workspace.active
         if layer_session is not None and layer_session not in self._autosaves:
             self._watch(layer_session)
-        if choice.image is None or self._search is not None:
-            return
-        if _key(choice) in self._found.get(choice.image, {}):
-            return
-        self._search = Job(
-            _search_for(choice),
-            lambda found: self._take_found(choice, found),
-            title="Looking for your last work",
-        )
-        self._search.ended.connect(self._on_searched)
-        self._search.start()
+        self._search.look(self._workspace.choice)
 
-    def _take_found(self, choice: LayerChoice, found: FoundSession | None) -> None:
-        assert choice.image is not None
-        self._found.setdefault(choice.image, {})[_key(choice)] = found
+    def _on_found(self, choice: LayerChoice) -> None:
+        found = self._found(choice)
         is_present = choice.image is self._workspace.choice.image
         if found is not None and found.refused and is_present:
             self._workspace.show_message(found.refused, Tone.WARNING)
+        self._search.look(self._workspace.choice)  # it may be another by now
         self.changed.emit()
-
-    def _known(self, choice: LayerChoice) -> FoundSession | None:
-        if choice.image is None:
-            return None
-        return self._found.get(choice.image, {}).get(_key(choice))
-
-    def _on_searched(self, state: JobState) -> None:
-        self._search = None
-        if state is JobState.DONE and not self._is_closed:
-            self._search_and_save()  # another image may have been chosen meanwhile
 
     # -- saving ----------------------------------------------------------------------
 
@@ -138,58 +117,138 @@ class SavedSessions:
         self._timer.start(SAVE_MS)
 
     def _let_go(self, layer_session: LayerSession) -> None:
-        autosave = self._autosaves.pop(layer_session, None)
-        if autosave is not None:
-            self._begin_if_touched(layer_session, autosave)
-            autosave.close()
+        """Save the last of a session that is closed; a run of it ends before that."""
+        autosave = self._autosaves.get(layer_session)
+        if autosave is None:
+            return
+        layer_session.runs.close()
+        self._again_at.pop(layer_session, None)
+        self._keep_saving(layer_session, autosave)
+        refused = self._refused.pop(layer_session, None)
+        self._again_at.pop(layer_session, None)
+        del self._autosaves[layer_session]
+        if not autosave.close():
+            reason = refused or autosave.error or "it took too long"
+            show_warning(f"The last of your work was not saved: {reason}")
+        if not self._is_closed:  # it can be resumed now
+            self._search.look(self._workspace.choice, again=True)
 
     def save(self) -> None:
         """Save what has changed; called again and again."""
         is_more = False
-        for layer_session, autosave in self._autosaves.items():
-            self._begin_if_touched(layer_session, autosave)
+        for layer_session, autosave in list(self._autosaves.items()):
+            self._keep_saving(layer_session, autosave)
             is_more = autosave.save() or is_more
-            if autosave.error is not None:
-                self._warn(autosave.error)
+        self._tell_unsaved()
         self._timer.start(SAVE_REST_MS if is_more else SAVE_MS)
 
-    def _begin_if_touched(
-        self, layer_session: LayerSession, autosave: Autosave
-    ) -> None:
-        """Begin a new session, once there is anything of it to save."""
-        if autosave.store or not autosave.is_touched or layer_session in self._given_up:
+    def _keep_saving(self, layer_session: LayerSession, autosave: Autosave) -> None:
+        """Begin a session once there is something to save, or if it lies wrong now."""
+        if self._is_resuming(layer_session) or not self._is_time(layer_session):
             return
-        if self._resuming is not None and self._resuming.layer_session in (
+        store = autosave.store
+        if store is None:
+            if autosave.is_touched:
+                self._begin(layer_session, autosave)
+        elif autosave.is_gone:
+            if self._begin(layer_session, autosave):
+                self._tell_place(autosave, f"{store.path.name} was removed")
+        elif store.labels_path != labels_path(
+            layer_session
+        ):  # the layer has other data
+            self._begin(layer_session, autosave)
+        elif _has_failed_for_long(autosave):
+            self._begin(layer_session, autosave, other_than=store.path.parent)
+        else:
+            self._refused.pop(layer_session, None)
+
+    def _is_resuming(self, layer_session: LayerSession) -> bool:
+        return self._resuming is not None and self._resuming.layer_session in (
             None,
             layer_session,
-        ):
-            return
-        found = self._known(layer_session.choice)
+        )
+
+    def _is_time(self, layer_session: LayerSession) -> bool:
+        return time.monotonic() >= self._again_at.get(layer_session, 0.0)
+
+    def _begin(
+        self,
+        layer_session: LayerSession,
+        autosave: Autosave,
+        other_than: Path | None = None,
+    ) -> bool:
+        """Begin a new session, in which all is saved that is known.
+
+        Parameters
+        ----------
+        layer_session, autosave
+            What is saved.
+        other_than : Path, optional
+            A folder in which it is not to lie.
+
+        Returns
+        -------
+        bool
+            Whether that was done; if not, it is tried again later.
+        """
+        found = self._found_of(layer_session)
         if found is None:
-            return
-        places = session_bases(
+            return False
+        self._again_at[layer_session] = time.monotonic() + RETRY_SECONDS
+        bases = session_bases(
             image_path(layer_session.image),
             str(layer_session.image.name),
             found.signature.short,
         )
-        base = next((x for x in places if is_writable(x)), places[-1])
+        places = [base for base in bases if base.parent != other_than]
+        if not places:
+            return False
         try:
-            folder = new_session_at(base)
-            autosave.begin(
-                SessionStore(folder, found.signature, labels_path(layer_session))
+            begun = begin_session(
+                places,
+                found.signature,
+                labels_path(layer_session),
+                about(layer_session),
             )
-        except (OSError, SessionError) as error:
-            self._given_up.add(layer_session)
-            self._warn(str(error))
-            return
+        except SessionError as error:
+            self._refused[layer_session] = str(error)
+            return False
+        self._refused.pop(layer_session, None)
+        autosave.abandon()
+        autosave.begin(begun.store)
+        if begun.refused:
+            self._tell_place(autosave, begun.refused)
+        self._search.look(layer_session.choice, again=True)
         self.changed.emit()
+        return True
 
-    def _warn(self, reason: str) -> None:
-        """Say once that nothing is saved."""
-        if reason != self._told:
-            self._told = reason
-            text = f"Your work is not saved as it goes on: {reason}"
+    def _found_of(self, layer_session: LayerSession) -> FoundSessions | None:
+        """Return what is known of the image of a session; have it looked for if not."""
+        choice = layer_session.choice
+        result = self._search.result(choice)
+        if result is not None and result.problem is not None:
+            self._refused[layer_session] = result.problem
+            self._again_at[layer_session] = time.monotonic() + RETRY_SECONDS
+            self._search.look(choice, again=True)
+        else:
+            self._search.look(choice)
+        return None if result is None else result.found
+
+    def _tell_place(self, autosave: Autosave, reason: str) -> None:
+        if autosave.store is not None:
+            text = f"Your work is saved in {autosave.store.path}, because {reason}"
             self._workspace.show_message(text, Tone.WARNING)
+
+    def _tell_unsaved(self) -> None:
+        reasons = [
+            reason
+            for layer_session, autosave in self._autosaves.items()
+            if (reason := self._refused.get(layer_session) or autosave.error)
+        ]
+        unsaved = reasons[0] if reasons else None
+        if unsaved != self.unsaved:
+            self.unsaved = unsaved
+            self.changed.emit()
 
     def close(self) -> None:
         """Save what waits, and let go of everything."""
@@ -197,26 +256,27 @@ class SavedSessions:
         self._workspace.choice_changed.disconnect(self._search_and_save)
         self._workspace.active_changed.disconnect(self._search_and_save)
         self._timer.stop()
-        if self._search is not None:
-            self._search.close()
+        self._search.close()
+        self._search.changed.disconnect(self._on_found)
         if self._resuming is not None:
             self._resuming.close()
+            self._resuming = None
         for layer_session in list(self._autosaves):
             self._let_go(layer_session)
 
     # -- resuming --------------------------------------------------------------------
 
-    def resume(self) -> None:
-        """Go on with the session that is offered."""
-        offer, workspace = self.offer, self._workspace
-        if offer is None or workspace.is_busy:
+    def resume(self, work: SavedWork | None = None) -> None:
+        """Go on with a session; with the one that is offered, if none is named."""
+        chosen, workspace = work or self.offer, self._workspace
+        found = self._found(workspace.choice)
+        if chosen is None or found is None or self._resuming is not None:
             return
-        try:
-            store = SessionStore(offer.path, offer.signature, offer.labels_path)
-        except SessionError as error:
-            workspace.show_message(str(error), Tone.WARNING)
+        if workspace.is_busy:
+            text = "Wait until the run has ended, or stop it, then resume."
+            workspace.show_message(text, Tone.WARNING)
             return
-        self._resuming = SessionResume(workspace, offer, store)
+        self._resuming = SessionResume(workspace, chosen.stored, found.signature)
         self._resuming.ended.connect(self._on_resumed)
         self._resuming.start()
         self.changed.emit()
@@ -225,52 +285,30 @@ class SavedSessions:
         resuming, self._resuming = self._resuming, None
         if resuming is None:
             return
-        autosave = (
-            self._autosaves.get(resuming.layer_session)
-            if resuming.layer_session
-            else None
-        )
-        if tone is Tone.ERROR or autosave is None or resuming.layer_session is None:
-            resuming.store.close()
+        layer_session = resuming.layer_session
+        autosave = None if layer_session is None else self._autosaves.get(layer_session)
+        if tone is Tone.ERROR or autosave is None or layer_session is None:
+            resuming.close_store()
         else:
-            self._go_on(resuming, resuming.layer_session, autosave)
+            self._go_on(resuming, layer_session, autosave)
         self._workspace.show_message(report, tone)
+        self._search.look(self._workspace.choice, again=True)
         self.changed.emit()
 
     def _go_on(
         self, resuming: SessionResume, layer_session: LayerSession, autosave: Autosave
     ) -> None:
         """Save on where the session was saved, but not what is there already."""
-        resuming.store.move_labels(labels_path(layer_session))
-        autosave.begin(resuming.store)
-        for frame, record in resuming.same.items():
-            if layer_session.session.frames.record(frame) == record:
-                autosave.skip(frame)
+        store = resuming.store
+        if store is None:  # it can be read, but not written: a new one is begun
+            autosave.end()
+            autosave.is_touched = True
+            return
+        was_elsewhere = store.labels_path != labels_path(layer_session)
+        store.move_labels(labels_path(layer_session))
+        autosave.begin(store, {} if was_elsewhere else resuming.same)
 
 
-def _search_for(choice: LayerChoice) -> Callable[[], Iterator[FoundSession | None]]:
-    """Return the job of searching for sessions of an image."""
-    assert choice.image is not None
-    path, name, place = image_path(choice.image), str(choice.image.name), _place(choice)
-    stack: ImageStack | MixedStack | None = None
-    with suppress(ValueError):
-        stack = choice.plain().stack()
-
-    def work() -> Iterator[FoundSession | None]:
-        found = None
-        if stack is not None:
-            with suppress(ValueError, OSError, IndexError):  # frames that are damaged
-                found = find_session(stack, place, path, name)
-        yield found
-
-    return work
-
-
-def _key(choice: LayerChoice) -> Key:
-    return (choice.axis, choice.channel_axis, choice.fixed)
-
-
-def _place(choice: LayerChoice) -> str:
-    """Return which frames of an image are meant, whatever the channels."""
-    fixed = "".join(f", {at} at {index}" for at, index in choice.fixed)
-    return f"axis {choice.axis}{fixed}"
+def _has_failed_for_long(autosave: Autosave) -> bool:
+    since = autosave.failing_since
+    return since is not None and time.monotonic() - since > MOVE_SECONDS

@@ -15,6 +15,7 @@ from napari_seggpt.ui.layers.layer_choice import (
     likely_labels,
 )
 from napari_seggpt.ui.layers.navigation import place_in
+from napari_seggpt.ui.layers.new_labels import DEFAULT_DTYPE
 from napari_seggpt.ui.work.frame_times import FrameTimes
 from napari_seggpt.ui.work.layer_session import LayerSession
 from napari_seggpt.ui.work.messages import Message, Tone
@@ -22,6 +23,7 @@ from napari_seggpt.ui.work.messages import Message, Tone
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    import numpy as np
     from napari.layers import Image, Layer
     from napari.viewer import Viewer
     from psygnal import SignalInstance
@@ -120,6 +122,7 @@ class Workspace:
         yield active.runs.ended, self._on_run_ended
         yield active.scanned, self.message_changed.emit
         yield active.labels.history_shortened, self._on_history_shortened
+        yield active.undone_elsewhere, self._on_undone_elsewhere
         yield active.lost, self._on_lost
 
     @property
@@ -167,12 +170,18 @@ class Workspace:
             self._open()
         self.choice_changed.emit()
 
-    def make_labels(self) -> None:
-        """Add an empty labels layer like the image, and work on it."""
+    def make_labels(self, dtype: np.dtype[Any] = DEFAULT_DTYPE) -> None:
+        """Add an empty labels layer like the image, and work on it.
+
+        Parameters
+        ----------
+        dtype : dtype
+            An integer type that its ids will fit.
+        """
         if self.choice.image is None:
             return
         try:
-            layer = self.choice.new_labels()
+            layer = self.choice.new_labels(dtype=dtype)
         except (ValueError, OSError) as error:
             self.show_message(str(error), Tone.ERROR)
             return
@@ -296,6 +305,9 @@ class Workspace:
             "Napari's undo (Ctrl+Z) no longer reaches frames that a run has written: "
             "use Undo run for these."
         )
+
+    def _on_undone_elsewhere(self, frame: int) -> None:
+        self.show_message(f"Napari's undo or redo changed frame {frame}: here it is.")
 
     def _on_lost(self, reason: str) -> None:
         if self.active is not None:

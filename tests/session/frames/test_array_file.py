@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_seggpt.session.frames.array_file import ArrayFile
+from napari_seggpt.session.frames.array_file import ArrayFile, pack
 
 
 @pytest.fixture
@@ -19,24 +19,24 @@ def noise(seed, shape=(9, 7), dtype=np.uint8):
 
 def test_arrays_of_any_type_come_back(file):
     arrays = [noise(0), noise(1, (3, 4, 5), np.int64), noise(2, dtype=np.float32)]
-    stored = [file.write(array) for array in arrays]
+    stored = [file.write(pack(array)) for array in arrays]
     for array, where in zip(arrays, stored, strict=True):
         np.testing.assert_array_equal(file.read(where), array)
         assert file.read(where).dtype == array.dtype
 
 
 def test_zeros_need_no_file(file):
-    stored = file.write(np.zeros((4, 5), np.uint16))
+    stored = file.write(pack(np.zeros((4, 5), np.uint16)))
     assert file._file is None
     np.testing.assert_array_equal(file.read(stored), np.zeros((4, 5)))
 
 
 def test_an_array_takes_the_place_of_another_where_it_fits(file):
-    first, kept = file.write(noise(0)), file.write(noise(1))
-    empty = file.write(np.zeros((9, 7), np.uint8), instead=first)
-    second = file.write(noise(2), instead=empty)
+    first, kept = file.write(pack(noise(0))), file.write(pack(noise(1)))
+    empty = file.write(pack(np.zeros((9, 7), np.uint8)), instead=first)
+    second = file.write(pack(noise(2)), instead=empty)
     assert (second.start, second.room) == (first.start, first.room)
-    larger = file.write(noise(3, (90, 70)), instead=second)
+    larger = file.write(pack(noise(3, (90, 70))), instead=second)
     assert larger.start > kept.start
     np.testing.assert_array_equal(file.read(kept), noise(1))
     np.testing.assert_array_equal(file.read(larger), noise(3, (90, 70)))

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from napari_seggpt.session.frames import array_file
+from napari_seggpt.session.frames.array_file import pack
+from napari_seggpt.session.frames.frame_labels import compact
 from napari_seggpt.session.frames.status import UNKNOWN, FrameRecord
 from napari_seggpt.session.frames.undo import UNDO_RUNS, UndoHistory, UndoStep
 
@@ -22,7 +24,7 @@ def labels(label: int = 1, dtype: Any = np.uint16) -> np.ndarray:
 
 
 def save(step: UndoStep, frame: int, old: np.ndarray, written: bytes = b"new") -> None:
-    with step.saving(frame, old, RECORD, written):
+    with step.saving(frame, pack(compact(old)), RECORD, written):
         pass
 
 
@@ -85,7 +87,7 @@ def test_what_was_there_first_is_kept_if_a_run_writes_a_frame_twice(
     step: UndoStep,
 ) -> None:
     save(step, 1, labels(1), b"first")
-    with step.saving(1, labels(2), UNKNOWN, b"second"):
+    with step.saving(1, pack(labels(2)), UNKNOWN, b"second"):
         pass
     assert len(step) == 1
     assert (step.load(1) == labels(1)).all()
@@ -94,12 +96,18 @@ def test_what_was_there_first_is_kept_if_a_run_writes_a_frame_twice(
 
 
 def test_a_write_that_fails_is_forgotten(step: UndoStep) -> None:
-    with pytest.raises(OSError, match="full"), step.saving(1, labels(), RECORD, b"x"):
+    with (
+        pytest.raises(OSError, match="full"),
+        step.saving(1, pack(labels()), RECORD, b"x"),
+    ):
         raise OSError("full")
     assert 1 not in step
     assert len(step) == 0
     save(step, 1, labels(1), b"first")
-    with pytest.raises(OSError, match="full"), step.saving(1, labels(), RECORD, b"x"):
+    with (
+        pytest.raises(OSError, match="full"),
+        step.saving(1, pack(labels()), RECORD, b"x"),
+    ):
         raise OSError("full")
     assert step[1].written == b"first"
     assert (step.load(1) == labels(1)).all()
@@ -124,7 +132,7 @@ def test_what_cannot_be_stored_is_not_written(
     monkeypatch.setattr(array_file.tempfile, "TemporaryFile", lambda **_: FullDisk())
     with (
         pytest.raises(OSError, match="no space left"),
-        step.saving(1, labels(), RECORD, b"x"),
+        step.saving(1, pack(labels()), RECORD, b"x"),
     ):
         pytest.fail("It was written all the same.")
     assert 1 not in step

@@ -18,12 +18,14 @@ import numpy as np
 from napari_seggpt.session import FrameResult, Session
 from napari_seggpt.session.autosave import Autosave
 from napari_seggpt.session.frames.frame_labels import checksum
+from napari_seggpt.session.store.contents import About
 from napari_seggpt.session.store.folder import SessionStore, StoredSession
 from napari_seggpt.session.store.signature import ImageSignature
 
 LENGTH, SIDE = 12, 96
 SECONDS = 0.6  # what is older than that is not lost; a second is promised
-STACK = np.arange(LENGTH, dtype=np.uint16)[:, None, None].repeat(4, 1).repeat(4, 2)
+IMAGE = np.ones((SIDE, SIDE), np.uint16)
+STACK = np.arange(LENGTH, dtype=np.uint16)[:, None, None] * IMAGE
 
 
 class ArrayLabels:
@@ -85,7 +87,7 @@ class Child:
         self.log = log
         self.clock = 0.0
         self.session, same = open_session(folder, mode)
-        self.saver = Autosave(self.session, dict)
+        self.saver = Autosave(self.session, About)
         place = None if mode == "memory" else str(folder / "labels.npy")
         self.saver.begin(SessionStore(folder / "s", ImageSignature.of(STACK), place))
         for frame in same:

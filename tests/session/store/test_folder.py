@@ -2,9 +2,12 @@
 
 import json
 import logging
+import os
+import shutil
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +17,11 @@ import tifffile
 from numpy.testing import assert_array_equal
 
 from napari_seggpt.prompts import Prompt
-from napari_seggpt.session import FrameStatus, Session
-from napari_seggpt.session.autosave import Autosave
+from napari_seggpt.session import FrameStatus, Session, autosave
 from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.frames.status import TO_REVIEW, FrameRecord
-from napari_seggpt.session.store.finding import find_session
+from napari_seggpt.session.store.contents import About
 from napari_seggpt.session.store.folder import SessionError, SessionStore, StoredSession
-from napari_seggpt.session.store.places import new_session_at, sessions_at
 from napari_seggpt.session.store.signature import ImageSignature
 from napari_seggpt.session.store.state import SessionState
 from napari_seggpt.settings import PredictionSettings, SessionSettings
@@ -28,28 +29,6 @@ from napari_seggpt.settings import PredictionSettings, SessionSettings
 MIXED = SessionSettings(
     model="seggpt-vit-large", prediction=PredictionSettings(max_prompts=3)
 )
-
-
-@pytest.fixture(autouse=True)
-def _own_data(tmp_path, monkeypatch):
-    monkeypatch.setenv("NAPARI_SEGGPT_DATA", str(tmp_path / "data"))
-
-
-@pytest.fixture
-def begin(tmp_path):
-    """Save a session in a folder; ended with the test."""
-    savers = []
-
-    def act(session, name="s", labels_path=None, about=None):
-        saver = Autosave(session, lambda: dict(about or {}))
-        signature = ImageSignature.of(session.stack)
-        saver.begin(SessionStore(tmp_path / name, signature, labels_path))
-        savers.append(saver)
-        return saver
-
-    yield act
-    for saver in savers:
-        saver.close()
 
 
 def resume(stored, session):
@@ -93,7 +72,7 @@ def worked(make_session, label, predict, blob):
 
 def test_what_was_known_comes_back(make_session, label, predict, blob, begin, tmp_path):
     session = worked(make_session, label, predict, blob)
-    saver = begin(session, about={"name": "x", "classes": {"1": "nucleus"}})
+    saver = begin(session, about=About(name="x", classes={1: "nucleus"}))
     assert saver.flush()
     other = make_session(length=8)
     stored = StoredSession.read(tmp_path / "s")
@@ -109,7 +88,7 @@ def test_what_was_known_comes_back(make_session, label, predict, blob, begin, tm
     (reference,) = [r for r in other.references.all if r.name]
     assert not reference.enabled
     assert_array_equal(reference.prompt.labels, np.eye(9))
-    assert stored.about["classes"] == {"1": "nucleus"}
+    assert stored.about.classes == {1: "nucleus"}
 
 
 def test_predicted_frames_are_up_to_date_after_resuming(
@@ -253,7 +232,7 @@ def test_no_damage_raises(make_session, tmp_path, blob):
     store = SessionStore(tmp_path / "s", ImageSignature.of(session.stack))
     mark = checksum(blob())
     store.write_frame(1, blob(), FrameRecord(checksum=mark, is_reference=True))
-    store.write_state(SessionState(), {})
+    store.write_state(SessionState(), About())
     store.close()
     file, random = tmp_path / "s/frames/000001.tif", np.random.default_rng(0)
     whole = file.read_bytes()
@@ -297,7 +276,7 @@ def test_the_checksum_decides_what_a_killed_write_left(
     store = SessionStore(tmp_path / "s", ImageSignature.of(session.stack), "labels")
     mark = checksum(blob())
     record = FrameRecord(checksum=mark, predicted=mark, key=b"k", confidence=0.5)
-    store.write_state(SessionState(), {})
+    store.write_state(SessionState(), About())
     store.note(3, record, writing=True)
     store.close()
     with (tmp_path / "s/frames.jsonl").open("ab") as file:
@@ -314,61 +293,11 @@ def test_the_checksum_decides_what_a_killed_write_left(
 # -- whose session it is --------------------------------------------------------------
 
 
-def test_the_signature_says_in_words_what_differs():
-    image = np.zeros((9, 6, 5), np.uint8)
-    mine = ImageSignature.of(image, "axis 0")
-    assert mine.difference(ImageSignature.of(image.copy(), "axis 0")) is None
-    assert mine == ImageSignature.from_json(json.loads(json.dumps(mine.to_json())))
-    other = image.copy()
-    other[4, 2, 2] = 1
-    for data, words in (
-        (image[:7], "9 frames, not 7"),
-        (image[:, :5], "6 x 5, not 5 x 5"),
-        (image.astype(np.uint16), "uint8, not uint16"),
-        (other, "pixels of frame 4"),
-    ):
-        assert words in mine.difference(ImageSignature.of(data, "axis 0"))
-
-
-def test_finds_the_last_session_of_an_image_and_refuses_others(
-    make_session, label, blob, begin, tmp_path
-):
-    image = tmp_path / "stack.tif"
-    session = make_session()
-    assert find_session(session.stack, "", image, "x").stored is None
-    for count in (1, 2):
-        folder = new_session_at(image)
-        assert folder.name == ("stack.tif.seggpt", "stack.tif.2.seggpt")[count - 1]
-        label(session, count, blob())
-        saver = begin(session, folder.name, about={"name": "x"})
-        saver.flush()
-        being_written = find_session(session.stack, "", image, "x").stored
-        assert being_written is None or being_written.path != saver.store.path
-        saver.close()
-        saver.close = lambda: None
-    found = find_session(session.stack, "", image, "x")
-    assert found.stored.path.name == "stack.tif.2.seggpt"
-    assert found.stored.num_frames == 2
-    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
-    found = find_session(np.zeros((6, 8, 8), np.uint8), "", image, "x")
-    assert found.stored is None
-    assert "not of this image: its values are uint8, not uint16" in found.refused
-    assert before == {f: f.read_bytes() for f in tmp_path.rglob("*") if f.is_file()}
-    assert len(sessions_at(image)) == 2
-
-
-def test_one_program_at_a_time(make_session, begin, tmp_path):
-    session = make_session()
-    begin(session)
-    with pytest.raises(SessionError, match="open in another window"):
-        SessionStore(tmp_path / "s", ImageSignature.of(session.stack))
-
-
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("", "Expected a session in"),
-        ("[]", "got other"),
+        ("[]", "Expected object, got array"),
         ('{"format": "napari-seggpt session", "version": 2}', "version 1, got 2"),
         ('{"format": "napari-seggpt session", "version": 1}', "lacks something"),
     ],
@@ -444,8 +373,8 @@ def test_a_tuned_prompt_comes_back(tmp_path, session, make_tuned):
     store = SessionStore(
         tmp_path / "a.seggpt", ImageSignature.of(session.stack, "axis 0")
     )
-    store.write_state(session.state, {})
-    store.write_state(session.state, {})
+    store.write_state(session.state, About())
+    store.write_state(session.state, About())
     store.close()
     stored = StoredSession.read(tmp_path / "a.seggpt")
     found = stored.state.tuned
@@ -453,3 +382,167 @@ def test_a_tuned_prompt_comes_back(tmp_path, session, make_tuned):
     assert found.digest == tuned.digest
     stored.tuned_file.write_bytes(b"damaged")
     assert stored.state.tuned is None
+
+
+# -- hostile and broken files ----------------------------------------------------------
+
+
+def write_content(folder, **changes):
+    """Write a session file with some of its entries changed."""
+    content = {
+        "format": "napari-seggpt session", "version": 1, "labels": None, "about": {},
+        "image": {
+            "place": "", "length": 3, "frame_shape": [8, 8], "dtype": "uint8",
+            "hashes": [[0, "aa"]],
+        },
+    }  # fmt: skip
+    (folder / "session.json").write_text(json.dumps({**content, **changes}))
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        {"length": 10**9}, {"length": 0}, {"length": 3.0}, {"length": True},
+        {"length": "3"}, {"frame_shape": [10**9, 8]}, {"frame_shape": [8]},
+        {"frame_shape": "8x8"}, {"hashes": [[0, 1]]}, {"hashes": [[0, ""]] * 10**4},
+        {"dtype": None}, {"place": 3}, {"hashes": [[-1, "aa"]]},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_session_of_nonsense_is_refused_in_one_line(tmp_path, image):
+    good = {
+        "place": "", "length": 3, "frame_shape": [8, 8], "dtype": "uint8",
+        "hashes": [[0, "aa"]],
+    }  # fmt: skip
+    write_content(tmp_path, image={**good, **image})
+    with pytest.raises(SessionError, match="lacks something") as caught:
+        StoredSession.read(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, '{"a":' * 100_000 + "1" + "}" * 100_000, "null", "[]", "3", "NaN"],
+    ids=lambda text: text[:6],
+)
+def test_json_that_is_no_session_is_refused(tmp_path, text):
+    (tmp_path / "session.json").write_text(text)
+    with pytest.raises(SessionError, match="Expected a session"):
+        StoredSession.read(tmp_path)
+
+
+def test_what_is_odd_beside_the_frames_is_left_out_and_the_rest_opens(tmp_path):
+    write_content(
+        tmp_path,
+        settings={
+            "model": 3, "corrections_become_references": "no",
+            "prediction": {"max_prompts": 3.5, "batch": 7, "tiling": []},
+            "propagation": {"start": 1.5, "stop": 2, "memory": True},
+            "contrast": {"limits": ["a", None], "percentiles": [1, 99]},
+        },
+        stacks="many", locked=[1, "2"], examples=[None, {"file": "/etc/passwd"}, 3],
+        tuned="../../elsewhere.safetensors", about=[],
+    )  # fmt: skip
+    stored = StoredSession.read(tmp_path)
+    state, plain = stored.state, SessionSettings()
+    assert state.settings.prediction == replace(plain.prediction, batch=7)
+    assert state.settings.propagation == replace(plain.propagation, stop=2)
+    assert state.settings.contrast == replace(plain.contrast, percentiles=(1.0, 99.0))
+    assert state.settings.model == plain.model
+    assert (state.stacks, state.locked, state.examples) == (1, (), ())
+    assert stored.tuned_file is None
+    assert stored.about == About()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs named pipes")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "session.json",
+        "frames/000001.tif",
+        "frames.jsonl",
+        "lock",
+        "tuned/a.safetensors",
+    ],
+)
+def test_pipes_are_not_waited_for(tmp_path, name):
+    folder = tmp_path / "s"
+    (folder / "frames").mkdir(parents=True)
+    (folder / "tuned").mkdir()
+    write_content(folder, tuned="tuned/a.safetensors", labels="labels.zarr")
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    script = (
+        "import sys, pathlib\n"
+        "from napari_seggpt.session.store.folder import *\n"
+        "from napari_seggpt.session.store.places import is_locked\n"
+        "try:\n"
+        "    stored = StoredSession.read(pathlib.Path(sys.argv[1]))\n"
+        "    stored.state, stored.num_frames, list(stored.frames())\n"
+        "    is_locked(stored.path)\n"
+        "    SessionStore(stored.path, stored.signature, 'x').close()\n"
+        "except SessionError as error:\n"
+        "    print(error)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, folder], check=True, timeout=60)
+
+
+def test_a_frame_that_declares_more_than_the_memory_is_damaged(tmp_path):
+    file = tmp_path / "frames" / "000001.tif"
+    file.parent.mkdir()
+    write_content(tmp_path)
+    tifffile.imwrite(file, np.zeros((8, 8), np.uint8), metadata=None)
+    with tifffile.TiffFile(file, mode="r+b") as tiff:
+        for tag in ("ImageWidth", "ImageLength", "RowsPerStrip"):
+            tiff.pages.first.tags[tag].overwrite(1_000_000)
+    (frame,) = StoredSession.read(tmp_path).frames()
+    assert frame.is_damaged
+    assert frame.records[0].is_protected
+
+
+def test_frames_beyond_the_stack_are_no_frames(tmp_path):
+    (tmp_path / "frames").mkdir()
+    write_content(tmp_path)
+    for name in ("000003", "999999999", "9" * 40, "-1", "x"):
+        (tmp_path / "frames" / f"{name}.tif").touch()
+    assert StoredSession.read(tmp_path).num_frames == 0
+
+
+# -- the folder is removed -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("labels_path", [None, "labels.zarr"])
+def test_a_folder_that_is_removed_is_noticed(
+    make_session, label, blob, begin, tmp_path, monkeypatch, labels_path
+):
+    monkeypatch.setattr(autosave, "CHECK_SECONDS", 0.02)
+    session = make_session()
+    saver = begin(session, labels_path=labels_path)
+    label(session, 1, blob())
+    saver.flush()
+    assert not saver.is_gone
+    shutil.rmtree(tmp_path / "s")
+    for _ in range(500):
+        if saver.is_gone:
+            break
+        time.sleep(0.02)
+    assert saver.is_gone
+    if labels_path is not None:
+        session.frames.approve(2)
+        assert "was removed" in saver.error
+
+
+def test_what_is_there_already_is_not_noted_again(make_session, blob, begin, tmp_path):
+    session = make_session()
+    session.frames.labels.data[:] = blob()
+    session.frames.take_scan(*session.frames.scan())
+    saver = begin(session, labels_path="labels.zarr")
+    saver.end()
+    journal = tmp_path / "s" / "frames.jsonl"
+    size = journal.stat().st_size
+    store = SessionStore(
+        tmp_path / "s", ImageSignature.of(session.stack), "labels.zarr"
+    )
+    saver.begin(store, {frame: session.frames.record(frame) for frame in range(5)})
+    saver.flush()
+    assert journal.stat().st_size < size * 1.3  # the line of one frame of six

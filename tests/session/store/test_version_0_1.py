@@ -17,9 +17,10 @@ from numpy.testing import assert_array_equal
 
 from napari_seggpt.session import FrameStatus, ModelCache, Session
 from napari_seggpt.session.frames.status import TO_REVIEW
-from napari_seggpt.session.store.finding import find_session
+from napari_seggpt.session.store.finding import find_sessions
 from napari_seggpt.session.store.folder import SessionStore, StoredSession
 from napari_seggpt.session.store.results import SessionLabels
+from napari_seggpt.session.store.signature import LevelSignatures
 
 DATA = Path(__file__).parent / "data" / "version_0_1"
 LENGTH, SIDE = 7, 16
@@ -74,7 +75,7 @@ def session(stored, images):
     if stored.labels_path is None:
         data = np.zeros((LENGTH, SIDE, SIDE), np.uint16)
     else:
-        data = zarr.open_array(str(stored.path.parent / stored.labels_path), mode="r+")
+        data = zarr.open_array(str(stored.labels), mode="r+")
     session = Session(images, ArrayLabels(data), models=ModelCache(lambda *_, **__: ""))
     session.frames.take_scan(*session.frames.scan())
     session.restore_state(stored.state)
@@ -121,14 +122,15 @@ def test_a_run_leaves_the_protected_frames_alone(session, predictor):
 
 def test_they_are_found_beside_the_image_and_go_on(folder, images):
     image = folder / "memory"  # that the folder is called after
-    found = find_session(images, "axis 0", image, "cells")
-    assert found.stored.num_frames == LENGTH
-    assert found.stored.about["classes"] == {"1": "nucleus"}
-    store = SessionStore(found.stored.path, found.signature)
-    store.write_state(found.stored.state, found.stored.about)
+    found = find_sessions(LevelSignatures([images], "axis 0"), image, "cells")
+    stored = found.last.stored
+    assert found.last.num_frames == LENGTH
+    assert found.last.classes == ("nucleus",)
+    store = SessionStore(stored.path, found.signature)
+    store.write_state(stored.state, stored.about)
     store.close()
-    again = StoredSession.read(found.stored.path)
-    assert again.state.settings == found.stored.state.settings
+    again = StoredSession.read(stored.path)
+    assert again.state.settings == stored.state.settings
     assert len(list(again.path.glob("examples/*"))) == 1
 
 

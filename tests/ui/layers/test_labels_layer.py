@@ -345,6 +345,30 @@ def test_undo_and_redo_of_frames_that_are_not_shown(bench: Bench) -> None:
     assert not bench.is_suspected
 
 
+def test_what_undo_and_redo_have_changed_is_told_and_no_stroke_is(bench: Bench) -> None:
+    undone: list[frozenset[int]] = []
+    bench.labels.undone.connect(undone.append)
+    paint(bench.layer, 2, 8, 8)
+    bench.viewer.dims.set_current_step(0, 4)
+    paint(bench.layer, 4, 8, 8, label=2)
+    bench.layer.data_setitem((np.array([1]), np.array([2]), np.array([3])), 5)
+    fill(bench.layer, 4, 8, 8, label=3)
+    bench.labels.write(0, blob())
+    bench.layer.refresh()
+    bench.labels.flush()
+    assert undone == []
+    for _ in range(4):
+        bench.layer.undo()
+    assert undone == [{4}, {1}, {4}, {2}]
+    undone.clear()
+    bench.layer.redo()
+    bench.layer.redo()
+    assert undone == [{2}, {4}]
+    paint(bench.layer, 4, 3, 3, label=1)
+    bench.layer.refresh()
+    assert undone == [{2}, {4}]
+
+
 def test_undo_on_a_hidden_layer_has_no_event_but_is_told(bench: Bench) -> None:
     paint(bench.layer, 2, 4, 4)
     bench.labels.flush()

@@ -1,6 +1,5 @@
 """New Labels layers lie on their image, in memory or on disk, and can be painted on."""
 
-import os
 import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,14 +38,6 @@ GRIDS: dict[str, dict[str, Any]] = {
     "shear": {"shear": (0.0, 0.0, 0.4), "scale": (1, 2, 3)},
     "affine": {"affine": TURN, "scale": (1, 2, 3), "translate": (0, 5, 0)},
 }
-
-
-@pytest.fixture(autouse=True)
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(new_labels.tempfile, "tempdir", str(folder))
-    return folder
 
 
 def from_file(path: Path, data: Any, **options: Any) -> Image:
@@ -199,21 +190,45 @@ def test_labels_are_made_beside_a_zarr_not_in_it(tmp_path: Path) -> None:
     assert path_of(layer).parent == tmp_path
 
 
-def test_without_a_file_or_a_folder_to_write_to_they_are_temporary(
-    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+def test_without_a_file_or_a_folder_to_write_to_they_are_in_the_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A session of such an image is there, too; a temporary folder would be emptied."""
     (tmp_path / "cells.tif").touch()
-    monkeypatch.setattr(os, "access", lambda *_: False)
+    create = new_labels._create_zarr
+
+    def refuse(path: Path, *rest: Any) -> Any:
+        if path.parent == tmp_path:  # though access may say yes
+            raise OSError("Read-only file system")
+        return create(path, *rest)
+
+    monkeypatch.setattr(new_labels, "_create_zarr", refuse)
     data = np.zeros((4, 6, 8))
     for image in (
         Image(data, name="a/b: c?"),
-        from_file(tmp_path / "cells.tif", data),  # cannot be written beside
+        from_file(tmp_path / "cells.tif", data),
         from_file(Path("https://somewhere/cells.tif"), data),
     ):
         path = path_of(new_labels_layer(image, 0, on_disk=True))
-        assert path.parent.parent == temporary
-    first = new_labels_layer(Image(data, name="a/b: c?"), 0, on_disk=True)
-    assert path_of(first).name == "a_b_ c_ labels.zarr"
+        assert path.parent == tmp_path / "data" / "sessions"
+        assert path.exists()
+    again = new_labels_layer(Image(data, name="a/b: c?"), 0, on_disk=True)
+    assert path_of(again).name == "a_b_ c_ labels 2.zarr"
+
+
+def test_that_there_is_no_place_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> Any:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(new_labels, "_create_zarr", refuse)
+    with pytest.raises(OSError, match="labels on disk, got: No space left"):
+        new_labels_layer(Image(np.zeros((4, 6, 8))), 0, on_disk=True)
+
+
+@pytest.mark.parametrize("name", ["n" * 250, "\u00e9" * 200])
+def test_a_long_name_is_shortened(name: str) -> None:
+    layer = new_labels_layer(Image(np.zeros((4, 6, 8)), name=name), 0, on_disk=True)
+    assert path_of(layer).exists()
 
 
 def test_axes_that_ome_zarr_has_no_word_for(tmp_path: Path) -> None:

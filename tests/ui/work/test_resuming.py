@@ -1,18 +1,24 @@
 """The dock saves what is done, and goes on with it when the image is opened again."""
 
+import shutil
+import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 import zarr
+from filelock import FileLock
 
-from napari_seggpt.session import FrameStatus
+from napari_seggpt.session import FrameStatus, autosave
+from napari_seggpt.session.store import folder, journal
 from napari_seggpt.session.store.folder import StoredSession
+from napari_seggpt.session.store.signature import LevelSignatures
 from napari_seggpt.ui.dock import SegGPTWidget
-from napari_seggpt.ui.layers import new_labels
+from napari_seggpt.ui.layers import image_stack, new_labels
 from napari_seggpt.ui.layers.class_names import class_names, name_class
-from napari_seggpt.ui.work import actions
+from napari_seggpt.ui.work import actions, saved_sessions
 
 LENGTH, SIDE = 8, 24
 WAIT_MS = 20_000  # a busy machine is slow, not wrong
@@ -52,10 +58,10 @@ def open_dock(viewer, models, predictor, qtbot):
 
 
 def settle(qtbot, dock):
-    bench = dock.workspace
+    workspace = dock.workspace
     qtbot.waitUntil(lambda: not dock.saved_sessions.is_busy, timeout=WAIT_MS)
     qtbot.waitUntil(
-        lambda: not (bench.active and bench.active.is_scanning), timeout=WAIT_MS
+        lambda: not (workspace.active and workspace.active.is_scanning), timeout=WAIT_MS
     )
 
 
@@ -258,3 +264,393 @@ def test_the_window_waits_little_for_saving(image_file, open_dock, qtbot):
     began = time.perf_counter()
     dock.saved_sessions.save()
     assert time.perf_counter() - began < 0.05
+
+
+# -- nothing is lost, and nothing is silent ------------------------------------------
+
+
+def begun(dock):
+    return dock.saved_sessions.autosave.store
+
+
+def labels_of(dock):
+    return dock.workspace.active.labels.layer
+
+
+def choose_to_resume(qtbot, dock, number):
+    """Click on a session in the list."""
+    action = dock.sessions_button.menu().actions()[number]
+    assert action.isEnabled()
+    action.trigger()
+    settle(qtbot, dock)
+
+
+def listed(dock):
+    actions = dock.sessions_button.menu().actions()
+    return [(action.text(), action.isEnabled()) for action in actions]
+
+
+def test_all_sessions_are_listed_and_each_can_be_resumed(
+    image_file, open_dock, viewer, qtbot
+):
+    dock = open_dock(image_file)
+    assert dock.sessions_button.isHidden()
+    work(qtbot, dock)
+    saved(qtbot, dock)
+    statuses = dock.workspace.session.frames.statuses
+    dock = open_dock(image_file)
+    dock.workspace.make_labels()
+    settle(qtbot, dock)
+    paint(dock, 1)  # a stroke before Resume was clicked
+    saved(qtbot, dock)
+    settle(qtbot, dock)
+    assert dock.saved_sessions.offer is None
+    (new, is_on), (old, can_resume) = listed(dock)
+    assert ("1 frame," in new, "(open)" in new, is_on) == (True, True, False)
+    assert "8 frames, stack labels, nucleus" in old
+    assert can_resume
+    choose_to_resume(qtbot, dock, 1)
+    assert dock.workspace.session.frames.statuses == statuses
+    first = begun(dock).path
+    assert first.name == "stack.tif.seggpt"
+    viewer.layers.remove(labels_of(dock))  # by mistake
+    settle(qtbot, dock)
+    assert dock.saved_sessions.offer.stored.path == first
+    resume(qtbot, dock)
+    assert dock.workspace.session.frames.statuses == statuses
+
+
+def test_ids_of_any_size_come_back(image_file, open_dock, viewer, qtbot):
+    dock = open_dock(image_file)
+    data = np.zeros((LENGTH, SIDE, SIDE), np.uint32)
+    data[1, 3:9, 3:9] = 70_000
+    data[5, 3:9, 3:9] = 3
+    viewer.add_labels(data, name="big")
+    settle(qtbot, dock)
+    paint(dock, 2, 2**31)
+    saved(qtbot, dock)
+    before = labels_of(dock).data.copy()
+    dock = open_dock(image_file)
+    resume(qtbot, dock)
+    np.testing.assert_array_equal(labels_of(dock).data, before)
+
+
+def test_one_frame_that_cannot_be_brought_back_keeps_no_other(
+    image_file, open_dock, qtbot
+):
+    dock = open_dock(image_file)
+    work(qtbot, dock)
+    session = saved(qtbot, dock)
+    dock.release()
+    odd = session / "frames/000003.tif"
+    with tifffile.TiffFile(odd) as tiff:
+        record = tiff.pages.first.description
+    other = np.full((SIDE - 2, SIDE), 9, np.uint8)  # another shape
+    tifffile.imwrite(odd, other, description=record, metadata=None)
+    content = odd.read_bytes()
+    dock = open_dock(image_file)
+    resume(qtbot, dock)
+    assert "7 frames are back" in hint(qtbot, dock)
+    assert 3 in dock.workspace.session.frames.protected
+    saved(qtbot, dock)
+    assert odd.with_suffix(".kept").read_bytes() == content
+
+
+def test_a_copied_folder_has_its_own_labels(
+    image_file, open_dock, qtbot, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(new_labels, "MEMORY_SHARE", 0)
+    dock = open_dock(image_file)
+    work(qtbot, dock)
+    saved(qtbot, dock)
+    original = new_labels.zarr_path(labels_of(dock).data)
+    dock.release()
+    copy = shutil.copytree(image_file.parent, tmp_path / "copied" / "deep")
+    before = zarr.open_array(str(original), mode="r")[:]
+    dock = open_dock(copy / image_file.name)
+    resume(qtbot, dock)
+    place = new_labels.zarr_path(labels_of(dock).data)
+    assert place.is_relative_to(copy)
+    paint(dock, 0, 7)
+    assert saved(qtbot, dock).is_relative_to(copy)
+    np.testing.assert_array_equal(zarr.open_array(str(original), mode="r")[:], before)
+
+
+def test_labels_replaced_by_an_array_are_saved_whole(
+    image_file, open_dock, qtbot, monkeypatch
+):
+    monkeypatch.setattr(new_labels, "MEMORY_SHARE", 0)
+    dock = open_dock(image_file)
+    work(qtbot, dock)
+    first = saved(qtbot, dock)
+    statuses = dock.workspace.session.frames.statuses
+    labels_of(dock).data = np.array(labels_of(dock).data)
+    paint(dock, 0, 3)
+    qtbot.waitUntil(lambda: begun(dock).path != first, timeout=WAIT_MS)
+    saved(qtbot, dock)
+    labels = labels_of(dock).data.copy()
+    dock = open_dock(image_file)
+    resume(qtbot, dock)
+    np.testing.assert_array_equal(labels_of(dock).data, labels)
+    assert dock.workspace.session.frames.statuses[1:] == statuses[1:]
+
+
+def test_a_frame_that_cannot_be_read_keeps_nothing_from_being_saved(
+    image_file, open_dock, qtbot, monkeypatch
+):
+    read = image_stack.to_numpy
+
+    def broken(block):
+        if block.shape == (SIDE, SIDE) and np.array_equal(block, first):
+            raise OSError("a bad sector")
+        return read(block)
+
+    first = tifffile.imread(image_file)[0]
+    monkeypatch.setattr(image_stack, "to_numpy", broken)
+    dock = open_dock(image_file)
+    dock.workspace.make_labels()
+    settle(qtbot, dock)
+    paint(dock, 2)
+    assert saved(qtbot, dock).name == "stack.tif.seggpt"
+    monkeypatch.setattr(image_stack, "to_numpy", read)
+    dock = open_dock(image_file)
+    assert dock.saved_sessions.offer.num_frames == 1
+
+
+def refuse_beside(image_file, monkeypatch, is_on=lambda: True, *, everywhere=False):
+    """Let no session be written beside an image, or nowhere."""
+    write = folder.write_whole
+
+    def refuse(path, data):
+        is_beside = path.is_relative_to(image_file.parent) and "data" not in path.parts
+        if is_on() and (is_beside or everywhere):
+            raise OSError("No space left on device")
+        write(path, data)
+
+    monkeypatch.setattr(folder, "write_whole", refuse)
+
+
+def test_the_data_folder_is_the_second_place(
+    image_file, open_dock, qtbot, monkeypatch, tmp_path
+):
+    refuse_beside(image_file, monkeypatch)
+    dock = open_dock(image_file)
+    dock.workspace.make_labels()
+    settle(qtbot, dock)
+    paint(dock, 2)
+    assert saved(qtbot, dock).parent == tmp_path / "data/sessions"
+    assert "No space left" in hint(qtbot, dock)  # why it is there
+    assert dock.saved_sessions.unsaved is None
+    assert not list(image_file.parent.glob("*.seggpt"))
+    statuses = dock.workspace.session.frames.statuses
+    dock = open_dock(image_file)
+    resume(qtbot, dock)
+    assert dock.workspace.session.frames.statuses == statuses
+
+
+def test_work_that_is_not_saved_is_told_until_it_is(
+    image_file, open_dock, qtbot, monkeypatch
+):
+    monkeypatch.setattr(saved_sessions, "RETRY_SECONDS", 0.1)
+    is_full = threading.Event()
+    is_full.set()
+    refuse_beside(image_file, monkeypatch, is_full.is_set, everywhere=True)
+    dock = open_dock(image_file)
+    dock.workspace.make_labels()
+    settle(qtbot, dock)
+    paint(dock, 2)
+    told = "Your work is not saved:</b> No space left on device"
+    qtbot.waitUntil(lambda: told in hint(qtbot, dock), timeout=WAIT_MS)
+    actions.start_run(dock.workspace, "all")
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
+    dock.workspace.show_message("something else")
+    assert told in hint(qtbot, dock)
+    assert "something else" in hint(qtbot, dock)
+    is_full.clear()
+    assert StoredSession.read(saved(qtbot, dock)).num_frames == LENGTH
+    qtbot.waitUntil(lambda: "not saved" not in hint(qtbot, dock), timeout=WAIT_MS)
+
+
+def test_a_disk_that_is_full_for_long_is_left(
+    image_file, open_dock, qtbot, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(saved_sessions, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(saved_sessions, "MOVE_SECONDS", 0.3)
+    monkeypatch.setattr(autosave, "RETRY_SECONDS", 0.05)
+    dock = open_dock(image_file)
+    work(qtbot, dock)
+    saved(qtbot, dock)
+    refuse_beside(image_file, monkeypatch)
+    paint(dock, 0, 3)
+    away = tmp_path / "data/sessions"
+    qtbot.waitUntil(lambda: begun(dock).path.parent == away, timeout=WAIT_MS)
+    assert StoredSession.read(saved(qtbot, dock)).num_frames == LENGTH
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_session_that_is_deleted_is_begun_anew(
+    image_file, open_dock, qtbot, monkeypatch, on_disk
+):
+    monkeypatch.setattr(autosave, "CHECK_SECONDS", 0.05)
+    if on_disk:
+        monkeypatch.setattr(new_labels, "MEMORY_SHARE", 0)
+    dock = open_dock(image_file)
+    work(qtbot, dock)
+    store = begun(dock) or (saved(qtbot, dock) and begun(dock))
+    saved(qtbot, dock)
+    statuses = dock.workspace.session.frames.statuses
+    shutil.rmtree(store.path)
+    qtbot.waitUntil(lambda: begun(dock) is not store, timeout=WAIT_MS)
+    assert "was removed" in hint(qtbot, dock)
+    saved(qtbot, dock)
+    dock = open_dock(image_file)
+    resume(qtbot, dock)
+    assert dock.workspace.session.frames.statuses == statuses
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+@pytest.mark.parametrize("how", ["dock", "layer"])
+def test_frames_predicted_last_are_saved_when_all_is_closed(
+    image_file, open_dock, viewer, predictor, qtbot, monkeypatch, on_disk, how
+):
+    if on_disk:
+        monkeypatch.setattr(new_labels, "MEMORY_SHARE", 0)
+    dock = open_dock(image_file)
+    dock.workspace.make_labels()
+    settle(qtbot, dock)
+    paint(dock, 2)
+    saved(qtbot, dock)
+    predictor.seconds = 0.05
+    actions.start_run(dock.workspace, "all")
+    runs, data = dock.workspace.active.runs, labels_of(dock).data
+    qtbot.waitUntil(lambda: runs.done >= 2, timeout=WAIT_MS)
+    time.sleep(0.3)  # results wait to be taken
+    viewer.layers.remove(labels_of(dock)) if how == "layer" else dock.release()
+    written = sum(bool(np.any(data[frame])) for frame in range(LENGTH))
+    assert written >= 4
+    dock = open_dock(image_file)
+    resume(qtbot, dock)
+    session = dock.workspace.session
+    statuses = [status for status in session.frames.statuses if status != "empty"]
+    assert len(statuses) == written
+    assert statuses.count(FrameStatus.REFERENCE) == 1
+
+
+def test_a_session_that_can_only_be_read_goes_on_elsewhere(
+    image_file, open_dock, qtbot, monkeypatch, tmp_path
+):
+    dock = open_dock(image_file)
+    work(qtbot, dock)
+    first = saved(qtbot, dock)
+    statuses = dock.workspace.session.frames.statuses
+    dock.release()
+    before = {file: file.read_bytes() for file in first.rglob("*") if file.is_file()}
+    acquire = FileLock.acquire
+
+    def refuse(lock, *args, **kwargs):
+        if Path(lock.lock_file).is_relative_to(first):
+            raise OSError("Read-only file system")
+        return acquire(lock, *args, **kwargs)
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    dock = open_dock(image_file)
+    qtbot.waitUntil(lambda: dock.saved_sessions.offer is not None, timeout=WAIT_MS)
+    dock.saved_sessions.resume()
+    settle(qtbot, dock)
+    assert "saved as a new session" in hint(qtbot, dock)
+    assert dock.workspace.session.frames.statuses == statuses
+    assert saved(qtbot, dock) != first
+    assert StoredSession.read(begun(dock).path).num_frames == LENGTH
+    assert before == {f: f.read_bytes() for f in first.rglob("*") if f.is_file()}
+
+
+def test_html_from_a_file_is_shown_as_text(image_file, open_dock, viewer, qtbot):
+    dock = open_dock(image_file)
+    dock.workspace.make_labels()
+    settle(qtbot, dock)
+    labels_of(dock).name = '<img src="x">'
+    name_class(labels_of(dock), 2, "<b>bold</b>&amp;\x1b[31m\nline")
+    paint(dock, 2)
+    saved(qtbot, dock)
+    dock = open_dock(image_file)
+    text = hint(qtbot, dock)
+    assert "&lt;img src=&quot;x&quot;&gt;" in text
+    assert "&lt;b&gt;bold&lt;/b&gt;" in text
+    for raw in ("<img", "<b>bold", "\x1b", "\n"):
+        assert raw not in text
+    ((entry, _),) = listed(dock)
+    assert "\n" not in entry
+    assert "\x1b" not in entry
+
+
+def test_undo_on_a_frame_that_is_not_shown_goes_there(
+    image_file, open_dock, viewer, qtbot
+):
+    dock = open_dock(image_file)
+    dock.workspace.make_labels()
+    settle(qtbot, dock)
+    dock.workspace.active.navigation.go_to(2)
+    paint(dock, 2)
+    dock.workspace.active.navigation.go_to(6)
+    labels_of(dock).undo()
+    qtbot.waitUntil(lambda: dock.workspace.current == 2, timeout=WAIT_MS)
+    assert "changed frame 2" in hint(qtbot, dock)
+    labels_of(dock).redo()
+    dock.workspace.active.labels.flush()
+    qtbot.wait(50)
+    assert dock.workspace.current == 2
+
+
+def test_a_long_journal_is_read_by_a_worker(image_file, open_dock, qtbot, monkeypatch):
+    """The window parses no line and reads no frame, but the one that is shown."""
+    monkeypatch.setattr(new_labels, "MEMORY_SHARE", 0)
+    dock = open_dock(image_file)
+    work(qtbot, dock)
+    path = saved(qtbot, dock)
+    statuses = dock.workspace.session.frames.statuses
+    dock.release()
+    lines = (path / "frames.jsonl").read_bytes().splitlines(keepends=True)
+    (path / "frames.jsonl").write_bytes(b"".join(lines * 200))
+    parsed, window = [], threading.get_ident()
+    decode = journal._decoded
+
+    def decoded(line):
+        parsed.append(threading.get_ident())
+        return decode(line)
+
+    monkeypatch.setattr(journal, "_decoded", decoded)
+    dock = open_dock(image_file)
+    resume(qtbot, dock)
+    assert dock.workspace.session.frames.statuses == statuses
+    assert len(parsed) > 200 * len(lines)
+    assert window not in parsed
+
+
+def test_the_signature_of_a_pyramid_reads_no_finest_level(
+    viewer, models, predictor, qtbot
+):
+    class Level:
+        def __init__(self, side):
+            self.data = np.random.default_rng(1).integers(0, 9, (3, side, side), "u1")
+            self.shape, self.dtype = self.data.shape, self.data.dtype
+            self.ndim, self.reads = 3, []
+
+        def __getitem__(self, place):
+            self.reads.append(threading.get_ident())
+            return self.data[place]
+
+    levels = [Level(side) for side in (2048, 1024, 512, 256)]
+    viewer.add_image([x.data for x in levels], multiscale=True, name="pyramid")
+    layer = viewer.layers[0]
+    dock = SegGPTWidget(viewer, models=models)
+    choice = dock.workspace.choice
+    stacks = choice.levels()
+    for stack, level in zip(stacks, levels, strict=True):
+        stack._data = level
+    own = LevelSignatures(stacks, "axis 0").own
+    assert [len(level.reads) for level in levels] == [0, 0, 0, 3]
+    assert own.frame_shape == (2048, 2048)
+    settle(qtbot, dock)
+    assert dock.saved_sessions._search.result(choice).found.signature == own
+    assert layer.multiscale
+    dock.release()

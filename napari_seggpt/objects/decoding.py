@@ -1,0 +1,181 @@
+"""Class maps to instances: interiors are told apart and grown over their borders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import ndimage
+from skimage.measure import label as connected
+from skimage.morphology import local_maxima, reconstruction
+from skimage.segmentation import watershed
+
+from napari_seggpt.objects.shapes import largest_values, separate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_seggpt.objects.encoding import ObjectEncoding
+
+    Labels = NDArray[np.integer[Any]]
+
+NECKS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
+MAY_SPLIT = 0.05  # share of the references' objects that a neck may cut in two
+SMOOTHING = 0.1  # of depths, as a share of the typical radius
+SHALLOW = 0.5  # an interior of less than this share of the smallest depth is noise
+LEAST_DEPTH = 1e-3  # pixels, where a logarithm needs one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Instances:
+    """The objects of one frame.
+
+    Attributes
+    ----------
+    labels : NDArray[np.int64]
+        (H, W), objects numbered from 1 without gaps; 0 is background.
+    classes : NDArray[np.int64]
+        (N,), the class of each object, in order.
+    """
+
+    labels: NDArray[np.int64]
+    classes: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedRule:
+    """What tells two interiors that grew together from one, as references show it.
+
+    Attributes
+    ----------
+    neck : float
+        An interior that narrows to less than this share of the smaller part's depth
+        is two. Round objects allow a high share, winding ones a low one.
+    depth : float
+        Pixels of depth that an interior has at least.
+    smoothing : float
+        Pixels (sigma) by which depths are smoothed.
+    """
+
+    neck: float
+    depth: float
+    smoothing: float
+
+    @classmethod
+    def of(cls, references: Sequence[Labels], encoding: ObjectEncoding) -> SeedRule:
+        """Choose the highest neck that leaves the references' objects whole."""
+        smoothing = max(0.5, SMOOTHING * encoding.sizes.radius)
+        frames = []
+        for labels in references:
+            objects = separate(labels)
+            interior = (objects > 0) & (encoding.encode(labels) < encoding.border)
+            depths = _smooth_depths(interior, smoothing)
+            frames.append((np.where(interior, objects, 0), depths))
+        peaks = [largest_values(depths, objects)[1:] for objects, depths in frames]
+        smallest = np.percentile(np.concatenate(peaks), 5)
+        neck = next((x for x in NECKS if _share_split(frames, x) <= MAY_SPLIT), None)
+        return cls(
+            neck=NECKS[-1] if neck is None else neck,
+            depth=SHALLOW * float(smallest),
+            smoothing=smoothing,
+        )
+
+
+def _share_split(
+    frames: Sequence[tuple[NDArray[np.int64], NDArray[np.float64]]], neck: float
+) -> float:
+    """Return the share of objects in which a neck would see more than one seed."""
+    split, total = 0, 0
+    for objects, depths in frames:
+        seeds = _separate_seeds(depths, objects > 0, neck)
+        numbers, at = np.unique(seeds, return_index=True)
+        owners = objects.ravel()[at[numbers > 0]]
+        split += int(np.count_nonzero(np.bincount(owners) > 1))
+        total += int(objects.max())
+    return split / max(1, total)
+
+
+def find_objects(
+    scores: NDArray[np.float32], encoding: ObjectEncoding, rule: SeedRule
+) -> Instances:
+    """Find the objects of a frame from the scores of its class labels.
+
+    Every number comes from the references' objects; where all that is predicted is
+    smaller than they are, from what is predicted.
+
+    Parameters
+    ----------
+    scores : NDArray[np.float32]
+        (1 + labels, H, W), of background, interiors and border, as `class_scores`
+        makes them; the scores of a pixel sum to 1.
+    encoding : ObjectEncoding
+        How the prompts were encoded.
+    rule : SeedRule
+        What tells interiors apart.
+    """
+    interiors, border = scores[1 : encoding.border], scores[encoding.border]
+    interior = interiors.sum(axis=0)
+    if encoding.fills_frame:  # whatever is not interior is border
+        within = np.ones(border.shape, dtype=bool)
+        core = interior > border
+    else:
+        core = interior > 0.5
+        within = core | (scores[0] < 0.5)
+    depths = _smooth_depths(core, rule.smoothing)
+    seeds = _drop_shallow(_separate_seeds(depths, core, rule.neck), depths, rule.depth)
+    grown = watershed(-depths, seeds, mask=core)
+    labels = watershed(border, grown, mask=within).astype(np.int64)
+    return Instances(labels=labels, classes=_classes(labels, interiors, encoding.kinds))
+
+
+def _smooth_depths(mask: NDArray[np.bool_], sigma: float) -> NDArray[np.float64]:
+    """Return how deep the pixels of a mask (H, W) lie in it, smoothed."""
+    if mask.all():
+        return np.ones(mask.shape)
+    depths = ndimage.distance_transform_edt(mask)
+    smooth: NDArray[np.float64] = ndimage.gaussian_filter(depths, sigma)
+    return smooth
+
+
+def _separate_seeds(
+    depths: NDArray[np.float64], mask: NDArray[np.bool_], neck: float
+) -> NDArray[np.int64]:
+    """Number the places of greatest depth that are parted from each other by a neck.
+
+    On the way from one to a deeper one the depth falls below `neck` times its own:
+    these are the h-maxima of the logarithm of the depth.
+    """
+    if not mask.any():
+        return np.zeros(mask.shape, dtype=np.int64)
+    low = 2 * np.log(LEAST_DEPTH)
+    height = np.where(mask, np.log(np.maximum(depths, LEAST_DEPTH)), low)
+    flattened = reconstruction(height + np.log(neck), height)
+    seeds: NDArray[np.int64] = connected(local_maxima(flattened) & mask, connectivity=2)
+    return seeds
+
+
+def _drop_shallow(
+    seeds: NDArray[np.int64], depths: NDArray[np.float64], least: float
+) -> NDArray[np.int64]:
+    """Drop seeds of little depth: against the references', or what is usual here."""
+    peaks = largest_values(depths, seeds)
+    if len(peaks) == 1:
+        return seeds
+    usual = float(np.average(peaks, weights=peaks**2))  # the large ones speak
+    kept = peaks >= min(least, SHALLOW * usual)
+    kept[0] = False
+    return np.where(kept, np.cumsum(kept), 0)[seeds]
+
+
+def _classes(
+    labels: NDArray[np.int64], interiors: NDArray[np.float32], kinds: Sequence[int]
+) -> NDArray[np.int64]:
+    """Return the class that most pixels of each object speak for."""
+    count = int(labels.max())
+    best = np.argmax(interiors, axis=0)
+    votes = np.zeros((count + 1, len(kinds)), dtype=np.int64)
+    np.add.at(votes, (labels.ravel(), best.ravel()), 1)
+    return np.asarray(kinds, dtype=np.int64)[votes[1:].argmax(axis=1)]

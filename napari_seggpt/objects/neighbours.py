@@ -1,0 +1,52 @@
+"""Which labels touch each other, and along how many pixel edges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Contacts:
+    """The pairs of labels that share pixel edges; each pair in both orders.
+
+    Attributes
+    ----------
+    own, other : NDArray
+        (P,), the two labels, which differ; 0 is among them.
+    edges : NDArray[np.int64]
+        (P,), along how many pixel edges they touch.
+    """
+
+    own: NDArray[np.integer[Any]]
+    other: NDArray[np.integer[Any]]
+    edges: NDArray[np.int64]
+
+
+def find_contacts(labels: NDArray[np.integer[Any]]) -> Contacts:
+    """Count along how many pixel edges the labels of an image (H, W) touch."""
+    pairs = []
+    for first, second in (
+        (labels[1:], labels[:-1]),
+        (labels[:, 1:], labels[:, :-1]),
+    ):
+        differ = first != second
+        pairs.append(np.stack([first[differ], second[differ]]))
+    both = np.concatenate(pairs, axis=1)
+    both = np.concatenate([both, both[::-1]], axis=1)
+    found, edges = np.unique(both, axis=1, return_counts=True)
+    return Contacts(own=found[0], other=found[1], edges=edges.astype(np.int64))
+
+
+def main_neighbours(labels: NDArray[np.integer[Any]]) -> dict[int, int]:
+    """Return for every label of an image (H, W) the one that it touches most."""
+    contacts = find_contacts(labels)
+    order = np.lexsort((contacts.other, -contacts.edges, contacts.own))
+    own, first = np.unique(contacts.own[order], return_index=True)
+    other = contacts.other[order][first]
+    return dict(zip(own.tolist(), other.tolist(), strict=True))

@@ -1,0 +1,117 @@
+"""Regions: where the objects of a frame are, as linking needs to know them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import ndimage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+    Labels = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Region:
+    """One object on one frame.
+
+    Attributes
+    ----------
+    corner : tuple of int
+        Row and column of the upper left pixel of its box.
+    mask : NDArray[np.bool_]
+        (h, w), its pixels in the box.
+    center : NDArray[np.float64]
+        (2,), row and column of its centre of mass.
+    area : int
+        Its pixels.
+    """
+
+    corner: tuple[int, int]
+    mask: NDArray[np.bool_]
+    center: NDArray[np.float64]
+    area: int
+
+    @property
+    def radius(self) -> float:
+        """That of the circle of equal area, in pixels."""
+        return float(np.sqrt(self.area / np.pi))
+
+    def share_within(self, other: Region, margin: float) -> float:
+        """Return the share of its pixels that lie in another region or near it.
+
+        Parameters
+        ----------
+        other : Region
+            On the same grid.
+        margin : float
+            So many pixels around it count, too.
+        """
+        pad = int(np.ceil(margin))
+        near = ndimage.distance_transform_edt(~np.pad(other.mask, pad)) <= margin
+        rows, columns = np.nonzero(self.mask)
+        rows = rows + self.corner[0] - other.corner[0] + pad
+        columns = columns + self.corner[1] - other.corner[1] + pad
+        inside = (rows >= 0) & (rows < near.shape[0])
+        inside &= (columns >= 0) & (columns < near.shape[1])
+        return float(near[rows[inside], columns[inside]].sum()) / self.area
+
+
+def find_regions(labels: Labels) -> dict[int, Region]:
+    """Find the region of every label (H, W) but 0, by its id, in order of the ids."""
+    ids, places = np.unique(labels, return_inverse=True)
+    places = places.reshape(labels.shape) + 1
+    found = {}
+    for number, box in enumerate(ndimage.find_objects(places), start=1):
+        label = int(ids[number - 1])
+        if label == 0:
+            continue
+        mask = places[box] == number
+        rows, columns = np.nonzero(mask)
+        corner = (int(box[0].start), int(box[1].start))
+        found[label] = Region(
+            corner=corner,
+            mask=mask,
+            center=np.array([rows.mean() + corner[0], columns.mean() + corner[1]]),
+            area=len(rows),
+        )
+    return found
+
+
+def paint_regions(
+    regions: Iterable[tuple[int, Region, NDArray[np.float64]]], shape: tuple[int, int]
+) -> NDArray[np.int64]:
+    """Paint regions, each moved by rows and columns, into an image (H, W).
+
+    Where they overlap, the first stays. What lies beyond the frame is left out.
+
+    Parameters
+    ----------
+    regions : iterable of (int, Region, NDArray)
+        The number that each is painted with, and by how much it is moved.
+    shape : tuple of int
+        Of the image.
+    """
+    image = np.zeros(shape, dtype=np.int64)
+    for number, region, shift in regions:
+        row, column = (round(x) + y for x, y in zip(shift, region.corner, strict=True))
+        height, width = region.mask.shape
+        top, left = max(0, -row), max(0, -column)
+        bottom, right = min(height, shape[0] - row), min(width, shape[1] - column)
+        if top >= bottom or left >= right:
+            continue
+        window = image[row + top : row + bottom, column + left : column + right]
+        window[region.mask[top:bottom, left:right] & (window == 0)] = number
+    return image
+
+
+def renamed(labels: Labels, names: Mapping[int, int]) -> NDArray[np.int64]:
+    """Give labels (H, W) new ids; those without one become 0."""
+    ids, places = np.unique(labels, return_inverse=True)
+    table = np.array([names.get(int(i), 0) for i in ids], dtype=np.int64)
+    return table[places].reshape(labels.shape)

@@ -1,0 +1,174 @@
+"""Tracks as files: a table, the Cell Tracking Challenge's layout, and GEFF."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tifffile
+
+from napari_seggpt.objects.regions import renamed
+from napari_seggpt.objects.tracks import first_and_last, track_edges, unbroken
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_seggpt.objects.tracks import Tracks
+
+    Labels = NDArray[np.integer[Any]]
+
+MOST_IDS = 65535  # masks of the Cell Tracking Challenge have 16 bits
+LEAST_DIGITS = 3  # of the frame's number in their names
+
+
+def write_tracks_table(path: str | os.PathLike[str], tracks: Tracks) -> None:
+    """Write tracks as CSV: a row for each object on each frame, in pixels.
+
+    The columns are `track`, `frame`, `row`, `column`, `area` and `parent`, which is
+    empty unless the object came from a division.
+    """
+    with Path(path).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("track", "frame", "row", "column", "area", "parent"))
+        for values, area in zip(tracks.rows, tracks.areas.tolist(), strict=True):
+            track, frame = int(values[0]), int(values[1])
+            place = (f"{values[2]:.2f}", f"{values[3]:.2f}")
+            parents = tracks.graph.get(track, [""])
+            writer.writerow((track, frame, *place, area, parents[0]))
+
+
+def write_challenge(
+    folder: str | os.PathLike[str],
+    frames: Iterable[tuple[int, Labels]],
+    tracks: Tracks,
+) -> None:
+    """Write masks and tracks as the Cell Tracking Challenge takes results.
+
+    The folder gets `mask000.tif` and so on, 16 bit, and `res_track.txt` with a line
+    "id first last parent" for each track. A track may not have gaps there, so one that
+    was lost for a while becomes several, each with the one before as its parent.
+
+    Parameters
+    ----------
+    folder : path
+        It is made if there is none; files of these names are written over. Ids stay as
+        they are, unless 16 bits are too few for them.
+    frames : iterable of (int, NDArray)
+        Number, from 0, and labels (H, W) of each frame; read one at a time.
+    tracks : Tracks
+        Of these labels.
+
+    Raises
+    ------
+    ValueError
+        If there are more tracks than 16 bits can number.
+    """
+    parts = unbroken(tracks)
+    ends = first_and_last(parts)
+    if len(ends) > MOST_IDS:
+        raise ValueError(f"Expected at most {MOST_IDS} tracks, got {len(ends)}.")
+    numbers = {part: number for number, part in enumerate(sorted(ends), start=1)}
+    if max(ends, default=0) <= MOST_IDS:
+        numbers = {part: part for part in ends}
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    _write_masks(target, frames, tracks, [numbers[part] for part in parts.ids.tolist()])
+    lines = []
+    for part, (first, last) in sorted(ends.items()):
+        parents = parts.graph.get(part, [])
+        parent = numbers[parents[0]] if parents else 0
+        begin, end = parts.frames[first], parts.frames[last]
+        lines.append(f"{numbers[part]} {begin} {end} {parent}\n")
+    (target / "res_track.txt").write_text("".join(lines), encoding="ascii")
+
+
+def _write_masks(
+    folder: Path,
+    frames: Iterable[tuple[int, Labels]],
+    tracks: Tracks,
+    numbers: list[int],
+) -> None:
+    """Write the labels of frames with the number of each row of the tracks."""
+    names: dict[int, dict[int, int]] = {}
+    for frame, i, number in zip(
+        tracks.frames.tolist(), tracks.ids.tolist(), numbers, strict=True
+    ):
+        names.setdefault(frame, {})[i] = number
+    digits = max(LEAST_DIGITS, len(str(max(names, default=0))))
+    for index, labels in frames:
+        known = renamed(labels, names.get(index, {})).astype(np.uint16)
+        file = folder / f"mask{index:0{digits}d}.tif"
+        tifffile.imwrite(file, known, compression="zlib")
+
+
+def check_geff() -> None:
+    """Raise ValueError, with what to do, if there is no geff."""
+    try:
+        import geff  # noqa: F401
+    except ImportError:
+        raise ValueError(
+            "Expected geff to write GEFF files, got none: "
+            "pip install 'napari-seggpt[tracks]'."
+        ) from None
+
+
+def write_geff(
+    path: str | os.PathLike[str],
+    tracks: Tracks,
+    *,
+    axis: str = "t",
+    pixel_size: Sequence[float] = (1.0, 1.0, 1.0),
+    units: Sequence[str] = ("frame", "pixel", "pixel"),
+    overwrite: bool = False,
+) -> None:
+    """Write tracks as a graph in GEFF, a zarr folder.
+
+    A node is an object on a frame, with its track, area and place in frames and pixels;
+    an edge leads to the next place, or to a child.
+
+    Parameters
+    ----------
+    path : path
+        Ending in .geff or .zarr.
+    tracks : Tracks
+        What is written.
+    axis : str
+        What the frames lie along: "t", or else a spatial axis.
+    pixel_size, units : sequence
+        Of frames, rows and columns.
+    overwrite : bool
+        Whether a file that is there is replaced.
+
+    Raises
+    ------
+    ValueError
+        If geff is not installed.
+    FileExistsError
+        If there is one already.
+    """
+    check_geff()
+    import geff
+    import networkx
+
+    graph = networkx.DiGraph()
+    for node, (values, area) in enumerate(
+        zip(tracks.rows.tolist(), tracks.areas.tolist(), strict=True)
+    ):
+        track, frame, row, column = values
+        place = {axis: int(frame), "y": row, "x": column}
+        graph.add_node(node, track=int(track), area=area, **place)
+    graph.add_edges_from(track_edges(tracks).tolist())
+    geff.write(
+        graph,
+        Path(path),
+        axis_names=[axis, "y", "x"],
+        axis_types=["time" if axis == "t" else "space", "space", "space"],
+        axis_scales=list(pixel_size),
+        scaled_units=list(units),
+        overwrite=overwrite,
+    )

@@ -1,0 +1,143 @@
+"""Tracks: where each object is on each frame, and which objects divided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_seggpt.objects.divisions import find_divisions
+from napari_seggpt.objects.regions import Region, find_regions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+    Labels = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Tracks:
+    """Objects along a stack.
+
+    Attributes
+    ----------
+    rows : NDArray[np.float64]
+        (P, 4), id, frame, row and column (pixels) of the centre of each object on each
+        frame, in order of ids and frames: what napari's Tracks layer takes.
+    areas : NDArray[np.int64]
+        (P,), their pixels.
+    graph : dict of int to list of int
+        The parents of an object that came from a division: one, in a list, as the
+        Tracks layer wants it.
+    """
+
+    rows: NDArray[np.float64]
+    areas: NDArray[np.int64]
+    graph: Mapping[int, list[int]] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """(P,), the id of each row."""
+        return self.rows[:, 0].astype(np.int64)
+
+    @property
+    def frames(self) -> NDArray[np.int64]:
+        """(P,), the frame of each row."""
+        return self.rows[:, 1].astype(np.int64)
+
+
+def trace(frames: Iterable[tuple[int, Labels]], *, divisions: bool = True) -> Tracks:
+    """Read the tracks of labels whose ids hold along the stack.
+
+    What is a track is decided by the ids alone, so corrected labels give corrected
+    tracks. An object divided if it is never seen again and two new ones lie in its
+    place on the next frame.
+
+    Parameters
+    ----------
+    frames : iterable of (int, NDArray)
+        Number and labels (H, W) of each frame, in order; read one at a time.
+    divisions : bool
+        Whether objects may divide, which they do in time but not through z.
+    """
+    rows: list[tuple[float, ...]] = []
+    areas: list[int] = []
+    last_frame: dict[int, int] = {}
+    found: list[tuple[int, int, tuple[int, int]]] = []
+    previous: dict[int, Region] = {}
+    for index, labels in frames:
+        regions = find_regions(labels)
+        for i, region in regions.items():
+            rows.append((i, index, *region.center))
+            areas.append(region.area)
+        if divisions:
+            ended = {i: x for i, x in previous.items() if i not in regions}
+            begun = {i: x for i, x in regions.items() if i not in last_frame}
+            pairs = find_divisions(ended, begun, {})
+            found += [(mother, index, pair) for mother, pair in pairs.items()]
+        last_frame.update(dict.fromkeys(regions, index))
+        previous = regions
+    graph = {
+        child: [mother]
+        for mother, index, pair in found
+        if last_frame[mother] < index
+        for child in pair
+    }
+    return _sorted(rows, areas, graph)
+
+
+def _sorted(
+    rows: list[tuple[float, ...]], areas: list[int], graph: dict[int, list[int]]
+) -> Tracks:
+    table = np.array(rows, dtype=np.float64).reshape(-1, 4)
+    order = np.lexsort((table[:, 1], table[:, 0]))
+    return Tracks(
+        rows=table[order], areas=np.array(areas, dtype=np.int64)[order], graph=graph
+    )
+
+
+def unbroken(tracks: Tracks) -> Tracks:
+    """Part tracks where an object was lost for a while: into pieces without gaps.
+
+    The first piece of a track has its id; further ones get ids above all others, with
+    the piece before as parent. The rows stay in their order.
+    """
+    ids, frames = tracks.ids, tracks.frames
+    continues = np.zeros(len(ids), dtype=bool)
+    continues[1:] = ids[1:] == ids[:-1]
+    resumes = continues.copy()
+    resumes[1:] &= frames[1:] != frames[:-1] + 1
+    pieces = ids.copy()
+    graph: dict[int, list[int]] = {}
+    for piece, at in enumerate(np.flatnonzero(resumes), start=ids.max(initial=0) + 1):
+        graph[int(piece)] = [int(pieces[at - 1])]
+        pieces[at:][ids[at:] == ids[at]] = piece
+    latest = dict(zip(ids.tolist(), pieces.tolist(), strict=True))
+    graph |= {i: [latest[x] for x in parents] for i, parents in tracks.graph.items()}
+    rows = np.column_stack([pieces, tracks.rows[:, 1:]])
+    return Tracks(rows=rows, areas=tracks.areas, graph=graph)
+
+
+def first_and_last(tracks: Tracks) -> dict[int, tuple[int, int]]:
+    """Return the places of the first and the last row of each track, by its id."""
+    ends: dict[int, tuple[int, int]] = {}
+    for at, i in enumerate(tracks.ids.tolist()):
+        ends[i] = (ends.get(i, (at, at))[0], at)
+    return ends
+
+
+def track_edges(tracks: Tracks) -> NDArray[np.int64]:
+    """Return (E, 2) pairs of rows: from an object to its next place, or to a child."""
+    ends = first_and_last(tracks)
+    ids = tracks.ids
+    same = np.flatnonzero(ids[1:] == ids[:-1])
+    edges = [(at, at + 1) for at in same.tolist()]
+    edges += [
+        (ends[mother][1], ends[child][0])
+        for child, mothers in tracks.graph.items()
+        for mother in mothers
+    ]
+    return np.array(sorted(edges), dtype=np.int64).reshape(-1, 2)

@@ -1,0 +1,157 @@
+"""SessionSearch: looks for the sessions that were saved of an image, in a worker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from psygnal import Signal
+
+from napari_seggpt.session.store.errors import DAMAGED_FILE_ERRORS
+from napari_seggpt.session.store.finding import FoundSessions, find_sessions
+from napari_seggpt.session.store.signature import LevelSignatures
+from napari_seggpt.ui.layers.new_labels import image_path
+from napari_seggpt.ui.work.jobs import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari.layers import Image
+
+    from napari_seggpt.session.store.signature import ImageSignature
+    from napari_seggpt.ui.layers.layer_choice import LayerChoice
+
+    Key = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SearchResult:
+    """What came of a search.
+
+    Attributes
+    ----------
+    found : FoundSessions or None
+        The sessions; None if that could not be found out.
+    problem : str or None
+        Why not.
+    signatures : dict of int to ImageSignature
+        Those of the image that were made, by level, so that they are made once.
+    """
+
+    found: FoundSessions | None = None
+    problem: str | None = None
+    signatures: dict[int, ImageSignature] = field(default_factory=dict)
+
+
+class SessionSearch:
+    """Looks for sessions, and keeps for each image what was found.
+
+    Attributes
+    ----------
+    changed : Signal
+        Something was found for a choice of layers.
+    """
+
+    changed = Signal(object)
+
+    def __init__(self) -> None:
+        self._results: WeakKeyDictionary[Image, dict[Key, SearchResult]]
+        self._results = WeakKeyDictionary()
+        self._job: Job[SearchResult] | None = None
+        self._present: LayerChoice | None = None  # that it is looking for
+        self._next: LayerChoice | None = None  # that it will look for then
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it is looking."""
+        return self._job is not None
+
+    def result(self, choice: LayerChoice) -> SearchResult | None:
+        """Return what was found for a choice; None before it was looked for."""
+        if choice.image is None:
+            return None
+        return self._results.get(choice.image, {}).get(_key(choice))
+
+    def look(self, choice: LayerChoice, *, again: bool = False) -> None:
+        """Look for sessions of the image of a choice, unless that was done.
+
+        Parameters
+        ----------
+        choice : LayerChoice
+            What is worked on.
+        again : bool
+            Whether to look though it was done: there may be others by now.
+        """
+        result = self.result(choice)
+        if choice.image is None or (result is not None and not again):
+            return
+        if self._job is not None:
+            if again or not _is_same(choice, self._present):
+                self._next = choice
+            return
+        self._present = choice
+        self._job = Job(
+            _search_for(choice, {} if result is None else result.signatures),
+            lambda result: self._take(choice, result),
+            title="Looking for your last work",
+        )
+        self._job.ended.connect(self._on_ended)
+        self._job.start()
+
+    def _take(self, choice: LayerChoice, result: SearchResult) -> None:
+        assert choice.image is not None
+        self._results.setdefault(choice.image, {})[_key(choice)] = result
+        self.changed.emit(choice)
+
+    def _on_ended(self) -> None:
+        self._job = self._present = None
+        choice, self._next = self._next, None
+        if choice is not None:
+            self.look(choice, again=True)
+
+    def close(self) -> None:
+        """Look no more; what is found within a moment is still taken."""
+        self._next = None
+        if self._job is not None:
+            self._job.close()
+
+
+def _search_for(
+    choice: LayerChoice, known: dict[int, ImageSignature]
+) -> Callable[[], Iterator[SearchResult]]:
+    """Return the job of searching for sessions of an image."""
+    assert choice.image is not None
+    path, name, place = image_path(choice.image), str(choice.image.name), _place(choice)
+    try:
+        levels = choice.levels()
+    except ValueError as error:
+        problem = SearchResult(problem=str(error))
+        return lambda: iter((problem,))
+
+    def work() -> Iterator[SearchResult]:
+        signatures = LevelSignatures(levels, place, known)
+        try:
+            found = find_sessions(signatures, path, name)
+        except DAMAGED_FILE_ERRORS as error:
+            yield SearchResult(problem=str(error), signatures=signatures.known)
+        else:
+            yield SearchResult(found=found, signatures=signatures.known)
+
+    return work
+
+
+def _is_same(choice: LayerChoice, other: LayerChoice | None) -> bool:
+    if other is None or choice.image is not other.image:
+        return False
+    return _key(choice) == _key(other)
+
+
+def _key(choice: LayerChoice) -> Key:
+    return (choice.axis, choice.channel_axis, choice.fixed)
+
+
+def _place(choice: LayerChoice) -> str:
+    """Return which frames of an image are meant, whatever the channels."""
+    fixed = "".join(f", {at} at {index}" for at, index in choice.fixed)
+    return f"axis {choice.axis}{fixed}"

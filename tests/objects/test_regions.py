@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from napari_seggpt.objects.regions import find_regions, paint_regions, renamed
+
+STAY = np.zeros(2)
+
+
+def test_regions_are_found_by_their_ids(discs) -> None:
+    labels = discs((40, 30, 6), (90, 90, 8)) * 100_000
+    regions = find_regions(labels)
+    assert list(regions) == [100_000, 200_000]
+    region = regions[100_000]
+    np.testing.assert_allclose(region.center, [40, 30])
+    assert (region.corner, region.area) == ((34, 24), 113)
+    assert region.radius == pytest.approx(6, abs=0.1)
+
+
+def test_an_id_in_two_pieces_is_one_region(discs) -> None:
+    labels = (discs((40, 30, 6), (40, 90, 6)) > 0).astype(int)
+    (region,) = find_regions(labels).values()
+    assert region.area == 226
+    np.testing.assert_allclose(region.center, [40, 60])
+
+
+def test_regions_are_painted_where_they_move_to(discs) -> None:
+    labels = discs((40, 30, 6), (90, 90, 8))
+    regions = find_regions(labels)
+    shift = np.array([3.4, -2.0])
+    image = paint_regions([(7, regions[1], shift)], labels.shape)
+    assert np.array_equal(image == 7, np.roll(labels == 1, (3, -2), (0, 1)))
+
+
+def test_the_first_of_two_that_overlap_stays_and_the_frame_cuts(discs) -> None:
+    regions = find_regions(discs((10, 10, 8), (90, 90, 8)))
+    image = paint_regions(
+        [(1, regions[1], STAY), (2, regions[2], np.array([-80.0, -80.0]))], (128, 128)
+    )
+    assert set(np.unique(image)) == {0, 1}
+    image = paint_regions([(1, regions[1], np.array([-10.0, -10.0]))], (128, 128))
+    assert 0 < np.count_nonzero(image) < regions[1].area / 2
+    gone = paint_regions([(1, regions[1], np.array([-50.0, 0.0]))], (128, 128))
+    assert not gone.any()
+
+
+def test_share_within_counts_a_margin(discs) -> None:
+    regions = find_regions(discs((60, 60, 10), (60, 80, 9)))
+    assert regions[2].share_within(regions[1], 0) == 0
+    assert 0.1 < regions[2].share_within(regions[1], 6) < 0.6
+    assert regions[2].share_within(regions[1], 30) == 1
+
+
+def test_renamed() -> None:
+    labels = np.array([[0, 5, 9], [9, 7, 0]], np.uint16)
+    assert renamed(labels, {5: 70_000, 9: 1}).tolist() == [[0, 70_000, 1], [1, 0, 0]]

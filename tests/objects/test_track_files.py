@@ -1,0 +1,87 @@
+import csv
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_seggpt.objects import track_files
+from napari_seggpt.objects.track_files import (
+    write_challenge,
+    write_geff,
+    write_tracks_table,
+)
+from napari_seggpt.objects.tracks import trace
+
+
+@pytest.fixture
+def film(discs):
+    """An object that is lost on frame 1, and one that divides on frame 2."""
+    whole, apart = discs((60, 60, 12)), discs((60, 52, 8), (60, 69, 8))
+    lost = discs((110, 20, 6)) * 7
+    children = np.where(apart > 0, apart + 4, 0)
+    return list(enumerate([whole + lost, whole, children + lost]))
+
+
+def test_the_table_has_a_row_for_each_object_of_each_frame(film, tmp_path) -> None:
+    write_tracks_table(tmp_path / "tracks.csv", trace(film))
+    with (tmp_path / "tracks.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["track"], row["frame"], row["parent"]) for row in rows] == [
+        ("1", "0", ""), ("1", "1", ""), ("5", "2", "1"), ("6", "2", "1"),
+        ("7", "0", ""), ("7", "2", ""),
+    ]  # fmt: skip
+    assert (rows[0]["row"], rows[0]["column"], rows[0]["area"]) == (
+        "60.00",
+        "60.00",
+        "441",
+    )
+
+
+def test_the_challenge_gets_masks_and_tracks_without_gaps(film, tmp_path) -> None:
+    write_challenge(tmp_path / "out", film, trace(film))
+    lines = (tmp_path / "out" / "res_track.txt").read_text().splitlines()
+    assert lines == ["1 0 1 0", "5 2 2 1", "6 2 2 1", "7 0 0 0", "8 2 2 7"]
+    masks = [tifffile.imread(tmp_path / "out" / f"mask00{i}.tif") for i in range(3)]
+    assert masks[0].dtype == np.uint16
+    assert np.array_equal(masks[1], film[1][1])
+    assert np.array_equal(masks[2] == 8, film[2][1] == 7)
+
+
+def test_ids_that_16_bits_do_not_hold_are_numbered_anew(film, tmp_path) -> None:
+    large = [(i, np.where(x > 0, x + 100_000, 0)) for i, x in film]
+    write_challenge(tmp_path, large, trace(large))
+    lines = (tmp_path / "res_track.txt").read_text().splitlines()
+    assert lines == ["1 0 1 0", "2 2 2 1", "3 2 2 1", "4 0 0 0", "5 2 2 4"]
+    assert set(np.unique(tifffile.imread(tmp_path / "mask002.tif"))) == {0, 2, 3, 5}
+
+
+def test_too_many_tracks_are_refused(film, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(track_files, "MOST_IDS", 3)
+    with pytest.raises(ValueError, match="at most 3 tracks, got 5"):
+        write_challenge(tmp_path, film, trace(film))
+
+
+def test_geff_holds_the_graph(film, tmp_path) -> None:
+    geff = pytest.importorskip("geff")
+    tracks = trace(film)
+    write_geff(
+        tmp_path / "tracks.geff",
+        tracks,
+        pixel_size=(30.0, 0.5, 0.5),
+        units=("second", "micrometer", "micrometer"),
+    )
+    graph, metadata = geff.read(tmp_path / "tracks.geff")
+    assert graph.number_of_nodes() == 6
+    parents = {graph.nodes[a]["track"]: graph.nodes[b]["track"] for a, b in graph.edges}
+    assert set(parents) == {1, 7}
+    assert sorted(graph.nodes[b]["track"] for a, b in graph.edges) == [1, 5, 6, 7]
+    assert [axis.name for axis in metadata.axes] == ["t", "y", "x"]
+    assert [axis.scale for axis in metadata.axes] == [30.0, 0.5, 0.5]
+    with pytest.raises(FileExistsError):
+        write_geff(tmp_path / "tracks.geff", tracks)
+
+
+def test_without_geff_it_is_said_what_to_install(film, tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "geff", None)
+    with pytest.raises(ValueError, match=r"pip install 'napari-seggpt\[tracks\]'"):
+        write_geff(tmp_path / "tracks.geff", trace(film))
