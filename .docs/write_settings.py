@@ -1,8 +1,6 @@
 """Write settings.md, which tells of every setting, from what the settings say.
 
-Run it after a setting was changed::
-
-    python.docs / write_settings.py
+Run ``python .docs/write_settings.py`` after a setting was changed.
 """
 
 from pathlib import Path

@@ -17,7 +17,7 @@ SPAN = re.compile(r"`([^`]+)`")
 # Words of others, or of a file, that are no names of our code.
 FOREIGN = {"[tool.importlinter]", "weights_only"}
 IN_THE_NETWORK = {"blocks", "attn", "qkv", "rel_pos_h"}
-COMMANDS = {"predict", "evaluate", "benchmark"}
+COMMANDS = {"predict", "evaluate", "benchmark", "paper"}
 
 
 @cache

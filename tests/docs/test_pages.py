@@ -87,7 +87,7 @@ def commands() -> Iterator[tuple[Path, str]]:
 
 @pytest.mark.parametrize("command", with_ids(commands()))
 def test_commands_are_understood(command: str) -> None:
-    args = build_parser().parse_args(shlex.split(command)[1:])
+    args = build_parser().parse_args(shlex.split(command, comments=True)[1:])
     assert callable(args.run)
 
 
