@@ -33,7 +33,8 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(USER_ERROR, f"{self.prog}: {message} (--help tells more)\n")
+        text = printable(f"{self.prog}: {message} (--help tells more)")
+        self.exit(USER_ERROR, f"{text}\n")
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -12,7 +12,12 @@ import numpy as np
 import torch
 
 from napari_seggpt.inference.decoding import combine_passes, read_labels
-from napari_seggpt.inference.device import autocast, pick_device, pick_dtype
+from napari_seggpt.inference.device import (
+    autocast,
+    is_out_of_memory,
+    pick_device,
+    pick_dtype,
+)
 from napari_seggpt.inference.ensemble import spatial_grid
 from napari_seggpt.inference.memory import (
     Memory,
@@ -338,7 +343,9 @@ class Predictor:
         """Run a batch, in halves where the device has too little memory for it."""
         try:
             return self._run(pictures, chosen, number)
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             half = len(pictures) // 2
             if half == 0:
                 raise RuntimeError(

@@ -80,7 +80,7 @@ class TiffSource:
         with contextlib.ExitStack() as on_error:
             try:
                 self._file = on_error.enter_context(tifffile.TiffFile(path))
-                check_announced(self._file)
+                check_announced(self._file, path.parent)
                 chosen = choose_series(self._file, series)
                 base = chosen.series
                 self._series = choose(base.levels, level, "a level")

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from napari_seggpt.io.layout import StackError, choose
+from napari_seggpt.untrusted import check_regular
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import tifffile
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 # Kinds of series that are no more than pages of one size, written at one time.
 PAGE_KINDS = ("generic", "uniform", "shaped", "imagej")
+MOST_LEVELS = 100  # of elements in OME-XML, which has about ten
 MOST_PLANES = 1000  # announced for each one there is; recordings are often cut short
 
 
@@ -111,8 +114,15 @@ def _note(left_out: Sequence[Page]) -> str:
     )
 
 
-def check_announced(file: tifffile.TiffFile) -> None:
-    """Refuse OME-XML that announces far more planes than there are.
+def check_announced(file: tifffile.TiffFile, folder: Path) -> None:
+    """Refuse OME-XML that announces far more planes than there are, or names pipes.
+
+    Parameters
+    ----------
+    file : TiffFile
+        Opened, but none of its series asked for.
+    folder : Path
+        Where the file lies, and others that the XML may name.
 
     Raises
     ------
@@ -121,15 +131,52 @@ def check_announced(file: tifffile.TiffFile) -> None:
     """
     if not file.is_ome:
         return
-    root = ElementTree.fromstring(file.ome_metadata or "")
-    known = len(file.pages) + len(root.findall(".//{*}TiffData"))
+    parser = ElementTree.XMLParser(target=_PlainTree())
+    root = ElementTree.fromstring(file.ome_metadata or "", parser)
+    data = root.findall(".//{*}TiffData")
+    announced = sum(
+        abs(_number(each, name, 1))
+        for each in data
+        for name in ("NumPlanes", "PlaneCount")
+    )
     for pixels in root.findall("{*}Image/{*}Pixels"):
-        sizes = [int(pixels.attrib.get(f"Size{axis}", 1)) for axis in "ZCT"]
-        if math.prod(sizes) > MOST_PLANES * known:
-            raise StackError(
-                f"Expected the planes that the OME-XML announces, "
-                f"{' x '.join(map(str, sizes))}, got {len(file.pages)} pages."
-            )
+        announced += math.prod(abs(_number(pixels, f"Size{x}", 1)) for x in "ZCT")
+    for along in root.iterfind(".//{*}Modulo/*"):
+        start, end = (_number(along, name, 0) for name in ("Start", "End"))
+        announced += abs(end - start) / (abs(_number(along, "Step", 1)) or 1e-300)
+    # Also if it is no number at all.
+    if not announced <= MOST_PLANES * (len(file.pages) + len(data)):
+        raise StackError(
+            f"Expected the planes that the OME-XML announces, {announced:g}, got "
+            f"{len(file.pages)} pages."
+        )
+    for named in root.iterfind(".//{*}TiffData/{*}UUID"):
+        check_regular(folder / named.attrib.get("FileName", ""))
+
+
+class _PlainTree(ElementTree.TreeBuilder):
+    """Builds a tree, unless it is one that takes minutes or gigabytes to build."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._depth = 0
+
+    def doctype(self, *_: object) -> None:
+        raise StackError("Expected OME-XML, got XML with entities of its own.")
+
+    def start(self, tag: str, attrs: dict[str, str], /) -> ElementTree.Element:
+        self._depth += 1
+        if self._depth > MOST_LEVELS:
+            raise StackError("Expected OME-XML, got XML that is nested too deep.")
+        return super().start(tag, attrs)
+
+    def end(self, tag: str, /) -> ElementTree.Element:
+        self._depth -= 1
+        return super().end(tag)
+
+
+def _number(element: ElementTree.Element, name: str, default: float) -> float:
+    return float(element.attrib.get(name, default))
 
 
 def check_complete(file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -84,22 +85,55 @@ def test_further_images_of_an_ome_tiff_are_said(
         assert "the first of 2 images: series= (--series)" in stack.notes[0]
 
 
-@pytest.mark.parametrize("sizes", [(10**8, 1, 1), (1, 10**9, 10**9)])
-def test_planes_that_are_only_announced(
-    tmp_path: Path, zyx: np.ndarray, sizes: tuple[int, ...]
-) -> None:
-    depth, channels, times = sizes
-    xml = (
+def ome_xml(sizes: str, inside: str = "<TiffData/>", after: str = "") -> str:
+    return (
         '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
         '<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" '
-        f'Type="uint16" SizeX="30" SizeY="20" SizeZ="{depth}" SizeC="{channels}" '
-        f'SizeT="{times}"><TiffData/></Pixels></Image></OME>'
+        f'Type="uint16" SizeX="30" SizeY="20" {sizes}>{inside}</Pixels></Image>'
+        f"{after}</OME>"
     )
+
+
+ONE = 'SizeZ="1" SizeC="1" SizeT="1"'
+MODULO = '<Modulo><ModuloAlongZ Start="0" End="1000000000" Step="1"/></Modulo>'
+LAUGHS = "".join(
+    f'<!ENTITY a{i} "{f"&a{i - 1};" * 10}">' if i else '<!ENTITY a0 "ha">'
+    for i in range(10)
+)
+
+
+@pytest.mark.parametrize(
+    ("xml", "words"),
+    [
+        (ome_xml('SizeZ="100000000" SizeC="1" SizeT="1"'), "announces"),
+        (ome_xml('SizeZ="1" SizeC="-1000000000" SizeT="1000000000"'), "announces"),
+        (ome_xml(ONE, '<TiffData PlaneCount="1000000000"/>'), "announces"),
+        (ome_xml(ONE, '<TiffData NumPlanes="1e300"/>'), "announces"),
+        (ome_xml(ONE, '<TiffData NumPlanes="NaN"/>'), "announces"),
+        (ome_xml(ONE, after=f"<Value>{MODULO}</Value>"), "announces"),
+        (ome_xml(ONE, after="<a>" * 20_000 + "</a>" * 20_000), "nested too deep"),
+        (f"<!DOCTYPE OME [{LAUGHS}]>" + ome_xml(ONE, "&a9;"), "entities of its own"),
+    ],
+    ids=["z", "negative", "count", "huge", "nan", "modulo", "deep", "laughs"],
+)
+def test_ome_xml_that_would_take_all_memory_or_time(
+    tmp_path: Path, zyx: np.ndarray, xml: str, words: str
+) -> None:
     tifffile.imwrite(tmp_path / "a.ome.tif", zyx[0], description=xml, metadata=None)
     began = time.monotonic()
-    with pytest.raises(StackError, match=r"the planes that the OME-XML announces"):
+    with pytest.raises(StackError, match=rf"a\.ome\.tif: .*{words}"):
         open_stack(tmp_path / "a.ome.tif")
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_ome_xml_that_names_a_pipe(tmp_path: Path, zyx: np.ndarray) -> None:
+    os.mkfifo(tmp_path / "pipe.tif")
+    named = '<UUID FileName="pipe.tif">urn:uuid:1</UUID>'
+    xml = ome_xml(ONE, f'<TiffData PlaneCount="1">{named}</TiffData>')
+    tifffile.imwrite(tmp_path / "a.ome.tif", zyx[0], description=xml, metadata=None)
+    with pytest.raises(StackError, match=r"pipe\.tif, which is a pipe or a device"):
+        open_stack(tmp_path / "a.ome.tif")
 
 
 def test_zero_is_white_is_shown_as_others(tmp_path: Path, zyx: np.ndarray) -> None:
