@@ -1,8 +1,14 @@
 """SessionStore: a session as a folder that survives a killed program.
 
 The folder lies beside the image and is called as it is, with ``.seggpt`` at the end
-(``.2.seggpt`` and so on for further sessions), or in the user's data folder where there
-is no file or nothing can be written beside it: see `places`. Format, version 1:
+(``.2.seggpt`` and so on for further sessions). Where there is no file, or nothing can
+be written beside it, it lies in the folder ``sessions`` of the user's data folder,
+called as the image, with twelve characters of its signature: see `places`. An image may
+have any number of sessions; the one that was written last is the newest.
+
+Format, version 1. Readers take what version 0.1 of napari-seggpt wrote. JSON of other
+types than said here is refused where frames hang on it (``image`` and ``labels``); else
+the entry is left out, so that no damage beside the frames makes these unreadable.
 
 ``session.json``
     JSON object with
@@ -10,35 +16,50 @@ is no file or nothing can be written beside it: see `places`. Format, version 1:
     - ``format``: "napari-seggpt session", and ``version``: 1. Readers refuse versions
       that they do not know.
     - ``saved``: when the file was written, in ISO 8601; ``package``: by which version.
-    - ``image``: the signature: ``place`` (which axes frames lie along), ``length``,
-      ``frame_shape``, ``dtype``, and ``hashes``: [frame, BLAKE2b-96 of its pixels in C
-      order] of five frames, evenly spread. Another image is refused.
-    - ``labels``: null if labels are in the folder, else the path of the zarr that they
-      are in.
+    - ``image``: the signature: ``place`` (which axes frames lie along), ``length`` (1
+      to 1,000,000), ``frame_shape`` (two or three numbers), ``dtype``, ``hashes``:
+      [frame, BLAKE2b-96 of its pixels in C order, in hexadecimal] of five frames,
+      evenly spread, "" for a frame that could not be read; ``level``: the level of
+      resolution that the hashed frames are of, 0 if it is not there. Of an image
+      pyramid it is the coarsest level with frames of 256 pixels or more; all else is
+      told of the finest. Another image is refused: if any frame differs that could be
+      read both times.
+    - ``labels``: null if labels are in the folder, else the path of the zarr array that
+      they are in: from the folder that the session lies in if they are in that, so that
+      a copy of all of it has its own labels, else the full path. Of a full path, as
+      version 0.1 wrote it always, an array of that name beside the session comes first.
     - ``settings``: of `settings.SessionSettings`; unknown entries are ignored.
     - ``stacks``: how often other channels or another level were chosen, from 1.
     - ``locked``: label ids that no run changes.
     - ``examples``: labelled images from elsewhere: ``name``, ``enabled``, ``file``.
     - ``tuned``: file of the tuned prompt that is used, or null.
-    - ``about``: what the window knows: ``name`` of the image, ``classes`` (label id to
-      name), ``axis``, ``pixel_size`` and ``units`` of frames, rows and columns,
-      ``channels``, ``level``, and ``labels_axes``: the
-      ``axis`` of frames in the array of labels, and the ``fixed`` [axis, index].
+    - ``about``: what the window knows: ``name`` of the image, ``labels_name`` of the
+      layer, ``classes`` (label id to name), ``axis`` ("z" or "t"), ``pixel_size`` and
+      ``units`` of frames, rows and columns, ``channels``, ``level``, and
+      ``labels_axes``: the ``axis`` of frames in the array of labels, and the ``fixed``
+      [axis, index].
 
 ``frames/000123.tif``
-    Labels of frame 123, counted from 0, in the smallest integer type, deflated. The
-    image description is the frame's record as JSON: ``checksum`` of the labels (SHA-256
-    in hexadecimal, of ``"{dtype} {shape}"`` and the pixels; "" without labels),
-    ``predicted`` (that of what the last run wrote, or null), ``key`` (what it was
-    predicted with), ``confidence``, and the flags ``is_approved``, ``is_corrected``,
-    ``is_reference``, ``is_asked``, ``is_enabled``. Any of the first three flags
-    protects the frame. A frame without a file is empty.
+    Labels of frame 123, counted from 0, in the smallest integer type, deflated; not
+    larger than frames of the image. The image description is the frame's record as
+    JSON: ``checksum`` of the labels (SHA-256 in hexadecimal, of ``"{dtype} {shape}"``
+    and the pixels; "" without labels), ``predicted`` (that of what the last run wrote,
+    or null), ``key`` (what it was predicted with), ``confidence``, and the flags
+    ``is_approved``, ``is_corrected``, ``is_reference``, ``is_asked``, ``is_enabled``.
+    Any of the first three flags protects the frame, and so do labels other than
+    ``predicted``. A frame without a file is empty.
+
+``frames/000123.damaged``, ``frames/000123.kept``
+    Files of frames that could not be brought back when the session was resumed: because
+    they could not be read, or because the layer had other labels. They are not read.
 
 ``frames.jsonl``
     Only where labels are in a zarr: records, each a line with ``frame``, ``record`` and
     ``writing``. The line is written before a run writes a frame (``writing`` is true)
     and after anything that changed it. The last line whose checksum the labels have is
-    what counts; if there is none the frame is protected.
+    what counts; if there is none the frame is protected. Of a line that begins within
+    another one, which was cut short, the second part counts. When the session is opened
+    to be written, lines that count no more are dropped.
 
 ``examples/HASH.npz``
     ``image`` and ``labels``.
@@ -47,15 +68,14 @@ is no file or nothing can be written beside it: see `places`. Format, version 1:
     A tuned prompt, see `prompts.TunedPrompt`.
 
 ``lock``
-    Locked by the program that writes; the lock ends with the program.
-
-``frames/000123.damaged``, ``frames/000123.kept``
-    Files of frames that could not be brought back when the session was resumed: because
-    they could not be read, or because the layer had other labels. They are not read.
+    Locked by the program that writes (flock, or its like); the lock ends with the
+    program. Where a file system knows no locks, the file itself is the lock.
 
 Each file but ``frames.jsonl`` is written under another name, and then renamed: it is
-there as it was or as it is to be. A line that was cut short is ignored. A frame that
-cannot be read is protected.
+there as it was or as it is to be. A frame that cannot be read is protected.
+
+A zarr of labels whose chunks hold several frames has a file ``.napari-seggpt.lock``
+beside its chunks, which the program that works on them locks.
 """
 
 from __future__ import annotations
@@ -120,6 +140,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SessionError", "SessionInUseError", "SessionStore", "StoredSession"]
 
+LABELS_TYPE: Any = str | None
 TunedName = (
     Annotated[str, msgspec.Meta(pattern=r"^tuned/[0-9A-Za-z]+\.safetensors$")] | None
 )
@@ -165,7 +186,7 @@ class StoredSession:
             return cls(
                 path=path,
                 signature=ImageSignature.from_json(content["image"]),
-                labels_path=as_type(content["labels"], str | None),  # type: ignore[arg-type]
+                labels_path=as_type(content["labels"], LABELS_TYPE),
                 saved=last_change(path),
                 about=About.of(content.get("about")),
                 _content=content,

@@ -14,7 +14,13 @@ from napari_seggpt.fields import own_fields
 from napari_seggpt.model.cards import MODELS, locate, readable
 from napari_seggpt.session.runs.models import Stoppable, StoppedError
 from napari_seggpt.settings import Device, PredictionSettings, SessionSettings
-from napari_seggpt.ui.widgets.controls import Combo, FormRows, button, muted
+from napari_seggpt.ui.widgets.controls import (
+    Combo,
+    FormRows,
+    as_tooltip,
+    button,
+    muted,
+)
 from napari_seggpt.ui.widgets.style import with_links
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.messages import Tone
@@ -208,7 +214,8 @@ class ModelRows(QWidget):
         card = MODELS.get(name)
         is_published = card is not None and card.repo is not None
         self._about.setVisible(is_published)
-        self.model_box.setToolTip(f"{_MODEL} Now: {name}." if card is None else _MODEL)
+        now = "" if card is not None else f" Now: {name}."
+        self.model_box.setToolTip(as_tooltip(f"{_MODEL}{now}"))
         if is_published:
             self.fetch_button.setVisible(False)
             self._show_published(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
@@ -114,6 +115,7 @@ class FormRows(QGridLayout):
     def add(self, text: str, field: QWidget, tooltip: str) -> FormRow:
         """Add a row at the end."""
         label = QLabel(text)
+        label.setTextFormat(Qt.TextFormat.PlainText)  # it may be named in a file
         label.setProperty("role", "field")
         label.setBuddy(field)
         label.setMinimumWidth(LABEL_WIDTH)
@@ -157,7 +159,8 @@ class Combo(QComboBox):
         self.clear()
         for text, data in choices:
             self.addItem(text, data)
-            self.setItemData(self.count() - 1, text, Qt.ItemDataRole.ToolTipRole)
+            tooltip = as_tooltip(text)
+            self.setItemData(self.count() - 1, tooltip, Qt.ItemDataRole.ToolTipRole)
         self.choose(chosen)
         self.blockSignals(False)
 
@@ -224,6 +227,14 @@ def button(
         made.setProperty("role", role)
     made.clicked.connect(lambda *_: clicked())
     return made
+
+
+def as_tooltip(text: str) -> str:
+    """Return a tooltip that shows a text as it is: Qt would obey tags in it."""
+    if "<" not in text and "&" not in text:
+        return text
+    lines = escape(text).splitlines()
+    return f"<span>{'<br>'.join(lines)}</span>"
 
 
 def row_of(*widgets: QWidget) -> QHBoxLayout:

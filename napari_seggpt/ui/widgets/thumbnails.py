@@ -15,6 +15,8 @@ from qtpy.QtWidgets import (
     QStyledItemDelegate,
 )
 
+from napari_seggpt.ui.widgets.controls import as_tooltip
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -101,7 +103,7 @@ class Thumbnails(QListWidget):
         item = self.item(row)
         self.blockSignals(True)
         item.setText(caption)
-        item.setToolTip(tooltip)
+        item.setToolTip(as_tooltip(tooltip))
         item.setFlags(
             Qt.ItemFlag.ItemIsEnabled
             | Qt.ItemFlag.ItemIsSelectable
