@@ -124,7 +124,7 @@ class Mixer(nn.Module):
             (B, R, h, w) and (B, R, 2 h, 2 w), logarithms up to a constant.
         """
         said = torch.stack(list(reads), dim=2)  # (B, R, reads, h, w)
-        others = _most_of_others(said)
+        others = _most_of_others(said, exists)
         # Colours that the palette lacks would only cost time.
         row, color = exists.nonzero(as_tuple=True)
         known = torch.cat([said, others, facts], dim=2)[row, color]
@@ -164,12 +164,17 @@ def _scatter(scores: Tensor, exists: Tensor) -> Tensor:
     return every.masked_scatter(exists[..., None, None], scores)
 
 
-def _most_of_others(said: Tensor) -> Tensor:
-    """Return, of each colour (dim 1), the most that is said of any other."""
+def _most_of_others(said: Tensor, exists: Tensor) -> Tensor:
+    """Return, of each colour (dim 1), the most that is said of any other that exists.
+
+    Nothing, which is 0, is said of others where a colour is alone.
+    """
     if said.shape[1] == 1:
         return torch.zeros_like(said)
-    two = said.topk(2, dim=1).values
-    return torch.where(said == two[:, :1], two[:, 1:2], two[:, :1])
+    missing = ~exists[..., None, None, None]
+    two = said.masked_fill(missing, NEVER).topk(2, dim=1).values
+    most = torch.where(said == two[:, :1], two[:, 1:2], two[:, :1])
+    return most.masked_fill(most == NEVER, 0.0)
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:

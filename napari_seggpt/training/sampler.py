@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 TRIES = 1000  # until an example with something to segment is drawn
 CANDIDATES = 6  # of so many images, the one that shows most becomes the partner
-FARTHEST = 6  # frames between a query of a sequence and its prompts
+FARTHEST = 10  # frames between a query of a sequence and its prompts
 KEPT_OBJECTS = (0.02, 0.4)  # share of the objects of a frame that is half done
 SPOILED_BEND = 0.02  # deviation of a wrong outline, in shares of a side
 MISSED_SIDE = (0.1, 0.5)  # of a rectangle in which labels were missed
@@ -197,7 +197,8 @@ class ExampleSampler:
         if prompts > 1 and rng.random() < recipe.partial_prompts:
             one = int(rng.integers(prompts))
             regions[one] = keep_few(regions[one], rng)
-            if rng.random() < 0.5:  # a hint: what is not labelled says nothing
+            # A hint: what is not labelled says nothing.
+            if rng.random() < 0.5 and regions[one].any():
                 known[one] = regions[one] > 0
         look = Look.draw(rng)
         return Example(

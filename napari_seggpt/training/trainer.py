@@ -48,6 +48,7 @@ class TrainStep:
     loss: float
     learning_rate: float
     num_prompts: int
+    num_samples: int
 
 
 def coloring_loss(model: SegGPT, batch: Batch, recipe: Recipe) -> Tensor:
@@ -94,11 +95,23 @@ def recall(model: SegGPT, pictures: Pictures) -> Pictures:
     for number in range(1, colors.shape[1] - 1):
         shown = replace(pictures, colors=colors)
         prompts = _encode(model, shown, slice(0, number), predicted)
-        painted = model(pictures.images[:, number], prompts).float()
-        colors[:, number] = nearest_colors(painted[:, None], pictures.palettes)[:, 0]
+        colors[:, number] = _likeliest(model, pictures, number, prompts)
     known = pictures.known.clone()
     known[:, 1:] = 1
     return replace(pictures, colors=colors, known=known)
+
+
+def _likeliest(
+    model: SegGPT, pictures: Pictures, number: int, prompts: EncodedPrompts
+) -> Tensor:
+    """Return the colours (B, 3, S, S) of a picture as they would be read."""
+    image = pictures.images[:, number]
+    if model.config.decoder != "readout":
+        painted = model(image, prompts).float()
+        return nearest_colors(painted[:, None], pictures.palettes)[:, 0]
+    best = model.probabilities(image, prompts).argmax(1)
+    row = torch.arange(len(best), device=best.device)[:, None, None]
+    return pictures.palettes[row, best].movedim(-1, 1)
 
 
 def _hidden_pixels(pictures: Pictures) -> Tensor:
@@ -291,6 +304,7 @@ class _Run:
             loss=loss.item(),
             learning_rate=rate,
             num_prompts=batch.num_prompts,
+            num_samples=len(batch.images),
         )
 
     def save(self) -> None:
