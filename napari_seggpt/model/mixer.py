@@ -127,11 +127,18 @@ class Mixer(nn.Module):
         others = _most_of_others(said, exists)
         # Colours that the palette lacks would only cost time.
         row, color = exists.nonzero(as_tuple=True)
-        known = torch.cat([said, others, facts], dim=2)[row, color]
-        hidden = self._decide(torch.cat([known, picture[row]], dim=1))
-        skip = (said[row, color] * self.skip[:, None, None]).sum(1, keepdim=True)
+        place = row * exists.shape[1] + color
+
+        def chosen(x: Tensor) -> Tensor:
+            """Of (B, R, ...) the colours that exist."""
+            return x.flatten(0, 1).index_select(0, place)
+
+        known = chosen(torch.cat([said, others, facts], dim=2))
+        hidden = self._decide(torch.cat([known, picture.index_select(0, row)], dim=1))
+        skip = (chosen(said) * self.skip[:, None, None]).sum(1, keepdim=True)
         scores = skip + self.score(hidden)  # (colours that exist, 1, h, w)
-        sharp = self._sharpen(scores, hidden, edge_read[row, color], edges[row])
+        near = edges.index_select(0, row)
+        sharp = self._sharpen(scores, hidden, chosen(edge_read), near)
         return [_scatter(x[:, 0], exists) for x in (scores, sharp)]
 
     def _decide(self, x: Tensor) -> Tensor:
