@@ -85,9 +85,13 @@ def test_takes_measures(run, data):
     code, out, _ = run("evaluate", data, "--measures", "--json")
     assert code == 0
     report = json.loads(out)
-    ours = {"iou", "j", "f", "f1", "ap50", "pq", "f1_of_true_mask"}
+    ours = {"iou", "j", "f", "boundary_f_2px", "f1", "ap50", "pq", "f1_of_true_mask"}
     assert set(report["frames"][0]["measures"]) == ours
-    assert set(report["mean"]["measures"]) == ours | {"miou", "fb_iou"}
+    assert set(report["mean"]["measures"]) == ours | {
+        "miou",
+        "fb_iou",
+        "area_ratio",
+    }
     _, out, _ = run("evaluate", data, "--measures")
     assert "fb_iou" in out
 
