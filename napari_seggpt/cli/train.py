@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from napari_seggpt.model.seggpt import SegGPT
+    from napari_seggpt.training.dataset import DataSet
     from napari_seggpt.training.sampler import ExampleSampler
     from napari_seggpt.training.trainer import TrainStep
 
@@ -75,7 +76,10 @@ def add_parser(commands: Any) -> None:
         "images and on simulated ones. A stopped run goes on where it was.",
     )
     parser.add_argument(
-        "data", type=Path, nargs="*", help="folders with images/ and labels/"
+        "data",
+        type=Path,
+        nargs="*",
+        help="folders with images/ and labels/, or of the paper's data sets",
     )
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
     parser.add_argument(
@@ -123,11 +127,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _train(request: TrainRequest) -> int:
     from napari_seggpt.inference.device import pick_device
+    from napari_seggpt.training.processes import join_processes
     from napari_seggpt.training.trainer import train
 
     recipe, output = request.recipe, request.output
-    sampler = _make_sampler(request.data, recipe)
     device = pick_device(request.device)
+    processes = join_processes(device)
+    sampler = _make_sampler(request.data, recipe)
     model = _start_model(request.start, recipe).to(device)
     output.mkdir(parents=True, exist_ok=True)
     state = output / STATE
@@ -141,10 +147,17 @@ def _train(request: TrainRequest) -> int:
         precision=request.precision,
         workers=_workers(request.workers, device.type),
     )
-    (output / RECIPE).write_text(json.dumps(asdict(recipe), indent=2) + "\n")
-    log = RunLog(output)
     with StopAtNextStep() as interrupt:
-        _follow(steps, recipe, log, averaged, validate, interrupt)
+
+        def is_stopped() -> bool:  # all stop at one step, when the first one does
+            return processes.of_first(float(interrupt.asked), device) > 0
+
+        if not processes.is_first:  # the first one writes and shows
+            _run_along(steps, is_stopped)
+            return INTERRUPTED if interrupt.asked else 0
+        (output / RECIPE).write_text(json.dumps(asdict(recipe), indent=2) + "\n")
+        log = RunLog(output)
+        _follow(steps, recipe, log, averaged, validate, is_stopped)
     steps.close()
     log.draw_if_possible()
     averaged.write()
@@ -153,6 +166,12 @@ def _train(request: TrainRequest) -> int:
         warn(f"Stopped: the same command goes on from {output}.")
         return INTERRUPTED
     return 0
+
+
+def _run_along(steps: Iterator[TrainStep], is_stopped: Callable[[], bool]) -> None:
+    for _ in steps:
+        if is_stopped():
+            return
 
 
 def _workers(asked: int | None, device: str) -> int:
@@ -166,18 +185,34 @@ def _workers(asked: int | None, device: str) -> int:
 def _make_sampler(folders: Sequence[Path], recipe: Recipe) -> ExampleSampler:
     from tqdm import tqdm
 
-    from napari_seggpt.training.dataset import read_datasets, simulated_datasets
+    from napari_seggpt.training.dataset import simulated_datasets
     from napari_seggpt.training.sampler import ExampleSampler
 
-    real = [
-        one for folder in tqdm(folders, desc="Reading") for one in read_datasets(folder)
-    ]
+    real = [one for folder in tqdm(folders, desc="Reading") for one in _read(folder)]
     count = recipe.simulated_groups if recipe.simulated > 0 else 0
     num_bytes = count * MOST_IN_GROUP * recipe.simulated_size**2 * PIXEL_BYTES
     check_fits_memory(num_bytes, "the simulated images")
     groups = simulated_datasets(recipe)
     simulated = tqdm(groups, total=count, unit="group", desc="Simulating")
     return ExampleSampler(real, simulated, recipe)
+
+
+def _read(folder: Path) -> list[DataSet]:
+    """Read folders with images/ and labels/, or open published data sets."""
+    from napari_seggpt.datasets.base import DatasetError
+    from napari_seggpt.training.dataset import DataError, read_datasets
+    from napari_seggpt.training.published import read_mixture
+
+    try:
+        return read_datasets(folder)
+    except DataError as error:
+        try:
+            datasets, missing = read_mixture(folder)
+        except DatasetError as other:
+            raise DataError(f"{error} {other}") from None
+    if missing:
+        warn(f"Not there, of the paper's mixture: {', '.join(missing)}.")
+    return datasets
 
 
 def _read_recipe(path: Path) -> Recipe:
@@ -255,7 +290,7 @@ def _follow(
     log: RunLog,
     averaged: _Averaged,
     validate: Callable[[], float] | None,
-    interrupt: StopAtNextStep,
+    is_stopped: Callable[[], bool],
 ) -> None:
     """Show the progress and log every step.
 
@@ -277,7 +312,7 @@ def _follow(
                 dice = _measure(last, log, validate)
             bar.update(last + 1 - bar.n)
             bar.set_postfix_str(f"loss {step.loss:.3f}, {pace.of(step)}{dice}")
-            if interrupt.asked:
+            if is_stopped():
                 return
         if last >= 0 and (last + 1) % recipe.save_every:  # it ended in between
             _measure(last, log, validate)

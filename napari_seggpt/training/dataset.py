@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from napari_seggpt.preprocessing import (
 from napari_seggpt.training.synthesis import simulate_pair, simulate_sequence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -42,7 +41,7 @@ class DataError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledImage:
-    """An 8-bit image (H, W) or (H, W, 3) and its labels (H, W)."""
+    """An 8-bit image (H, W) or (H, W, 3) and its labels (H, W); below 0 is unknown."""
 
     image: NDArray[np.uint8]
     labels: NDArray[np.integer[Any]]
@@ -64,17 +63,19 @@ class DataSet:
 
     name: str
     label_kind: str
-    images: tuple[LabelledImage, ...]
+    images: Sequence[LabelledImage]
     weight: float = 1.0
     sequences: tuple[tuple[int, ...], ...] = ()
+    _shown: dict[int, frozenset[int]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
-    @cached_property
-    def presence(self) -> list[frozenset[int]]:
-        """The ids that occur in each image, without 0."""
-        return [
-            frozenset(int(i) for i in np.unique(one.labels)) - {0}
-            for one in self.images
-        ]
+    def shown(self, place: int) -> frozenset[int]:
+        """Return the ids above 0 that occur in an image."""
+        if place not in self._shown:
+            ids = np.unique(self.images[place].labels)
+            self._shown[place] = frozenset(int(i) for i in ids if i > 0)
+        return self._shown[place]
 
 
 def read_datasets(root: Path) -> list[DataSet]:

@@ -99,7 +99,7 @@ def test_a_set_knows_which_ids_are_where():
         for labels in (np.eye(4, dtype=int) * 7, np.zeros((4, 4), int))
     )
     data = DataSet(name="x", label_kind="semantic", images=images)
-    assert data.presence == [frozenset({7}), frozenset()]
+    assert [data.shown(i) for i in (0, 1)] == [frozenset({7}), frozenset()]
 
 
 @pytest.mark.parametrize("text", ["no JSON", "[]"])
