@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import time
 from dataclasses import asdict, dataclass, replace
 from pickle import UnpicklingError
@@ -14,6 +13,7 @@ import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
+from napari_seggpt.files import whole_file
 from napari_seggpt.inference.device import autocast, pick_dtype
 from napari_seggpt.training.batches import (
     Batch,
@@ -359,9 +359,8 @@ class _Run:
             "seconds": self.seconds,
         }
         self._checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._checkpoint.with_name(self._checkpoint.name + ".part")
-        torch.save(state, temporary)
-        os.replace(temporary, self._checkpoint)
+        with whole_file(self._checkpoint) as draft:
+            torch.save(state, draft)
 
     def resume(self) -> None:
         """Read the state of a run with the same recipe."""
