@@ -40,7 +40,7 @@ from napari_seggpt.preprocessing import denormalise, measure_limits, normalise, 
 from napari_seggpt.settings import PredictionSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -89,6 +89,12 @@ class Predictor:
     limits : Limits, optional
         The contrast of prompts and frames; without them the prompts' own.
 
+    Attributes
+    ----------
+    before_pass : callable, optional
+        Called before every pass of the model, of which a frame with tiles or many
+        labels needs hundreds. What it raises ends the prediction.
+
     Raises
     ------
     TunedPromptError
@@ -104,6 +110,7 @@ class Predictor:
         settings: PredictionSettings | None = None,
         limits: Limits | None = None,
     ) -> None:
+        self.before_pass: Callable[[], object] | None = None
         self.settings = settings or PredictionSettings()
         self.device = pick_device(self.settings.device)
         self.dtype = pick_dtype(self.settings.precision, self.device)
@@ -263,6 +270,7 @@ class Predictor:
     def _encoded(self, tile: PromptTile, number: int) -> EncodedPrompts:
         """Return a tile encoded for a pass: at its first use, and once."""
         if number not in tile.encoded:
+            self._announce_pass()
             image = self._tensor(tile.picture[None, None])
             colors = self.palettes[number].encode(tile.labels)
             seg_type = torch.tensor([SEG_TYPES[self.seg_type]])
@@ -277,6 +285,10 @@ class Predictor:
                 )
                 tile.encoded[number] = tuned.read(encoded)
         return tile.encoded[number]
+
+    def _announce_pass(self) -> None:
+        if self.before_pass is not None:
+            self.before_pass()
 
     def _tuned_pass(self, number: int) -> TunedPass:
         """Return what the tuned prompts bring into a pass, encoded once."""
@@ -364,6 +376,7 @@ class Predictor:
         self, pictures: NDArray[np.uint8], chosen: list[list[PromptTile]], number: int
     ) -> NDArray[np.float32]:
         prompts = self._join(chosen, number)
+        self._announce_pass()
         query = self._tensor(pictures)
         is_readout = self.model.config.decoder == "readout"
         paint = self.model.probabilities if is_readout else self.model

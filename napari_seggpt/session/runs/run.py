@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.inference.propagation import FramePrediction
     from napari_seggpt.session.frames.prepared_frame import PreparedFrame
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
@@ -114,30 +116,43 @@ class Run(Stoppable):
         """Predict the frames, in a worker.
 
         The frame order is that of `inference.propagation`: away from the references.
+        A run that is told to stop ends before the next pass of the model.
 
         Raises
         ------
         ModelUnavailableError, CheckpointError, FrameError, ValueError, RuntimeError
             As `load_model`, `Predictor` and `predict_stack` do.
         """
-        try:
-            steps = self._steps()
-        except StoppedError:
-            return
-        began = perf_counter()  # so that the time to load the model is left out
-        while not self.is_stopped:
-            with self._predictors.models.lock:
-                step = next(steps, None)
-            if step is None:
-                return
-            now = perf_counter()
-            yield self._result(step, now - began)
-            began = perf_counter()
+        with suppress(StoppedError):
+            predictor = self._predictors.predictor(self._request, self.report_download)
+            steps = self._steps(predictor)
+            began = perf_counter()  # so that the time to load the model is left out
+            while (step := self._next(steps, predictor)) is not None:
+                now = perf_counter()
+                yield self._result(step, now - began)
+                began = perf_counter()
 
-    def _steps(self) -> Iterator[FramePrediction]:
+    def _next(
+        self, steps: Iterator[FramePrediction], predictor: Predictor
+    ) -> FramePrediction | None:
+        """Predict the next frame, unless the run is told to stop before that is done.
+
+        Raises
+        ------
+        StoppedError
+            If it is; nothing of the frame is kept.
+        """
+        with self._predictors.models.lock:
+            self.check_stopped()
+            predictor.before_pass = self.check_stopped
+            try:
+                return next(steps, None)
+            finally:
+                predictor.before_pass = None
+
+    def _steps(self, predictor: Predictor) -> Iterator[FramePrediction]:
         from napari_seggpt.inference.propagation import predict_stack
 
-        predictor = self._predictors.predictor(self._request, self.report_download)
         first, stop = self.frames[0], self.frames[-1] + 1
         settings = replace(
             self._request.settings.propagation,

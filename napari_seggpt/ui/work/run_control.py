@@ -62,7 +62,7 @@ class RunControl:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether the run ends after the present frame."""
+        """Whether the run is about to end."""
         return self._job is not None and self._job.state is JobState.STOPPING
 
     @property
@@ -139,10 +139,10 @@ class RunControl:
             self._job.pause()
 
     def stop(self) -> None:
-        """End the run after the present frame; what was predicted stays."""
+        """End the run before the next pass of the model; what was predicted stays."""
         if self._job is not None and self.run is not None:
-            self.run.stop()
             self._job.stop()
+            self.run.stop()
 
     def undo(self) -> None:
         """Undo the last run, a few frames at a time."""

@@ -7,11 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_seggpt.inference import predictor as predictor_module
+from napari_seggpt.inference.predictor import Predictor
+from napari_seggpt.model.seggpt import SegGPT
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.session import FrameStatus, ModelCache, Session
 from napari_seggpt.session.frames.array_file import ArrayFile
 from napari_seggpt.session.frames.undo import UNDO_RUNS
 from napari_seggpt.settings import (
+    PredictionSettings,
     PropagationSettings,
     SessionSettings,
 )
@@ -168,6 +172,39 @@ def test_a_run_that_is_stopped_ends_after_the_present_frame(labelled: Session) -
     assert run.is_stopped
     assert list(results) == []
     assert list(labelled.runs.current.results() if labelled.runs.current else []) == []
+
+
+def test_a_run_ends_between_two_passes_of_a_frame_and_writes_nothing_of_it(
+    make_session: Any, label: Any, tiny_model: SegGPT, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A frame of many labels may take minutes: nobody waits for its end."""
+    monkeypatch.setattr(predictor_module, "Predictor", Predictor)
+    session = make_session(
+        settings=SessionSettings(
+            prediction=PredictionSettings(device="cpu", labels_per_pass=1)
+        )
+    )
+    session._predictors.models._load = lambda name, /, *, progress=None: tiny_model
+    label(session, 2, np.arange(64, dtype=np.uint8).reshape(8, 8))  # 63 passes
+    run = session.start("all", 0)
+    passes: list[int] = []
+
+    def stop_at_the_fifth(self: Predictor, *args: Any) -> Any:
+        passes.append(len(passes))
+        if len(passes) == 5:
+            run.stop()
+        return run_pass(self, *args)
+
+    run_pass = Predictor._run
+    monkeypatch.setattr(Predictor, "_run", stop_at_the_fifth)
+    assert list(run.results()) == []
+    assert len(passes) <= 6
+    session.runs.finish()
+    assert session.frames.labels.written == []
+    assert session.frames.statuses.count(EMPTY) == 5
+    monkeypatch.setattr(Predictor, "_run", run_pass)
+    (result,) = session.start("frame", 0).results()  # with the predictor that is kept
+    assert session.runs.commit(result)
 
 
 def test_finishing_stops_the_worker(labelled: Session) -> None:
