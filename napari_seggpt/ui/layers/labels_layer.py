@@ -180,7 +180,7 @@ class LabelsLayer:
         data = self._present_data()
         self._watcher.check_history()
         data[self.axes.index(frame)] = _checked(labels, self.frame_shape, self.dtype)
-        if self._watcher.history.forget(frame) and not self._is_history_told:
+        if self._watcher.forget(frame) and not self._is_history_told:
             self._is_history_told = True
             self.history_shortened.emit()
         self._show(frame)

@@ -117,6 +117,16 @@ class LabelsWatcher:
         """Notice an undo or redo that had no event; it is told soon."""
         self._queue(self.history.changed_frames())
 
+    def forget(self, frame: int) -> bool:
+        """Take a frame out of napari's history; see `NapariUndoHistory.forget`.
+
+        A stroke of which nothing is left has no event at its end.
+        """
+        is_changed = self.history.forget(frame)
+        if not self.history.is_stroke:
+            self._stroke = frozenset()
+        return is_changed
+
     def _emit(self, frames: frozenset[int]) -> None:
         if frames and not why_unusable(self._layer, self._axes):
             self.changed.emit(frames)
@@ -190,6 +200,7 @@ class LabelsWatcher:
         if self._layer.data is not self._data:
             self._data = self._layer.data
             self.history.drop()  # undo would write old pixels into other data
+            self._stroke = frozenset()
         reason = why_unusable(self._layer, self._axes)
         if reason:
             self.unusable.emit(reason)

@@ -418,6 +418,18 @@ def test_others_write_and_refresh(bench: Bench) -> None:
     assert bench.news.count(None) == 1
 
 
+def test_others_write_after_a_stroke_that_a_run_has_taken_away(bench: Bench) -> None:
+    """Such a stroke ends without an event, and explains no refresh."""
+    with bench.layer.block_history():
+        bench.layer.paint((2, 4, 4), 1)
+        bench.labels.write(2, blob())
+    bench.labels.flush()
+    bench.news.clear()
+    bench.layer.data[4] = blob()
+    bench.layer.refresh()
+    assert bench.is_suspected
+
+
 def test_new_data(bench: Bench) -> None:
     bench.layer.data = np.full(SHAPE, 3, np.uint16)
     assert bench.is_suspected
