@@ -16,7 +16,7 @@ from napari_seggpt.cli.console import say, warn
 from napari_seggpt.cli.interrupt import INTERRUPTED
 from napari_seggpt.cli.paths import check_apart, check_new, check_picture
 from napari_seggpt.cli.reading import Reading, open_images
-from napari_seggpt.cli.watching import WatchedFrames
+from napari_seggpt.inference.watching import WatchedFrames
 from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
@@ -320,7 +320,8 @@ def _show(
             code = INTERRUPTED
         finally:
             bar.close()
-            frames.tell()
+            for line in frames.lines():
+                warn(line)
             is_done = code == 0 and len(predicted) == total
             say(
                 f"{len(predicted)} of {total} frames predicted from {source}"

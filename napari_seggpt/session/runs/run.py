@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from napari_seggpt.inference.watching import WatchedFrames
 from napari_seggpt.session.frames.frame_labels import compact
 from napari_seggpt.session.runs.models import Stoppable, StoppedError
 
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.inference.predictor import Predictor
-    from napari_seggpt.inference.propagation import FramePrediction
+    from napari_seggpt.inference.propagation import FramePrediction, UnreadableFrame
     from napari_seggpt.session.frames.prepared_frame import PreparedFrame
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
     from napari_seggpt.settings import Direction
 
+    Step = FramePrediction | UnreadableFrame
     Prepare = Callable[[int, NDArray[np.integer[Any]]], PreparedFrame | None]
 
 
@@ -71,6 +73,8 @@ class Run(Stoppable):
         Frames that `Runs.commit` has written by now.
     seconds : list of float
         What each frame took that was handed to `Runs.commit`.
+    watched : WatchedFrames
+        The images, and what was noticed of them; to be asked when the run has ended.
 
     Parameters
     ----------
@@ -108,6 +112,7 @@ class Run(Stoppable):
         self._direction = direction
         self._prepare = prepare
         self._members = frozenset(frames)
+        self.watched = WatchedFrames(request.stack)
 
     def __contains__(self, frame: object) -> bool:
         return frame in self._members
@@ -116,25 +121,33 @@ class Run(Stoppable):
         """Predict the frames, in a worker.
 
         The frame order is that of `inference.propagation`: away from the references.
-        A run that is told to stop ends before the next pass of the model.
+        A run that is told to stop ends before the next pass of the model. Frames that
+        cannot be read are left out, references too: see `watched`.
 
         Raises
         ------
         ModelUnavailableError, CheckpointError, FrameError, ValueError, RuntimeError
             As `load_model`, `Predictor` and `predict_stack` do.
         """
+        from napari_seggpt.inference.propagation import UnreadableFrame
+
         with suppress(StoppedError):
-            predictor = self._predictors.predictor(self._request, self.report_download)
+            request, left_out = self._predictors.readable(
+                self._request, self.report_download
+            )
+            self.watched.unreadable += left_out
+            predictor = self._predictors.predictor(request)
             steps = self._steps(predictor)
             began = perf_counter()  # so that the time to load the model is left out
             while (step := self._next(steps, predictor)) is not None:
                 now = perf_counter()
-                yield self._result(step, now - began)
+                if isinstance(step, UnreadableFrame):
+                    self.watched.unreadable.append(step)
+                else:
+                    yield self._result(step, now - began)
                 began = perf_counter()
 
-    def _next(
-        self, steps: Iterator[FramePrediction], predictor: Predictor
-    ) -> FramePrediction | None:
+    def _next(self, steps: Iterator[Step], predictor: Predictor) -> Step | None:
         """Predict the next frame, unless the run is told to stop before that is done.
 
         Raises
@@ -150,7 +163,7 @@ class Run(Stoppable):
             finally:
                 predictor.before_pass = None
 
-    def _steps(self, predictor: Predictor) -> Iterator[FramePrediction]:
+    def _steps(self, predictor: Predictor) -> Iterator[Step]:
         from napari_seggpt.inference.propagation import predict_stack
 
         first, stop = self.frames[0], self.frames[-1] + 1
@@ -163,7 +176,11 @@ class Run(Stoppable):
         )
         others = {*range(first, stop)} - {*self.frames}
         return predict_stack(
-            self._request.stack, predictor, settings=settings, protected=others
+            self.watched,
+            predictor,
+            settings=settings,
+            protected=others,
+            skip_unreadable=True,
         )
 
     def _result(self, step: FramePrediction, seconds: float) -> FrameResult:

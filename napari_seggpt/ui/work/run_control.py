@@ -9,7 +9,7 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_seggpt.ui.work.jobs import Job, JobState
-from napari_seggpt.ui.work.messages import count_of
+from napari_seggpt.ui.work.messages import Tone, count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 POLL_MS = 200
 UNDOING_SECONDS = 0.015  # that frames are undone for before the window goes on
+MOST_LINES = 3  # about single frames, in a report
 NUM_RECENT_RESULTS = 12  # results that the seconds a frame are measured on
 
 
@@ -26,11 +27,11 @@ class RunControl:
     """The runs of one session, in napari's worker.
 
     `changed` is emitted when anything that is shown of a run has changed, `ended` with
-    a report, and whether something went wrong.
+    a report and its tone.
     """
 
     changed = Signal()
-    ended = Signal(str, bool)
+    ended = Signal(str, Tone)
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -180,10 +181,17 @@ class RunControl:
         self.session.runs.finish()
         self.downloaded = None
         if job is not None:
-            self.ended.emit(self._report(job, state), state is JobState.FAILED)
+            self.ended.emit(*self._report(job, state))
         self.changed.emit()
 
-    def _report(self, job: Job[FrameResult], state: JobState) -> str:
+    def _report(self, job: Job[FrameResult], state: JobState) -> tuple[str, Tone]:
+        noticed = [] if self.run is None else self.run.watched.lines(MOST_LINES)
+        report = " ".join([self._result(job, state), *noticed])
+        if state is JobState.FAILED:
+            return report, Tone.ERROR
+        return report, Tone.WARNING if noticed else Tone.GOOD
+
+    def _result(self, job: Job[FrameResult], state: JobState) -> str:
         written = 0 if self.run is None else self.run.num_written
         frames = count_of(written, "frame")
         left_alone = job.done - written
@@ -204,12 +212,12 @@ class RunControl:
                     return
                 self._undone += 1
         except (ValueError, OSError) as error:
-            self._end_undo(_plain(error), went_wrong=True)
+            self._end_undo(_plain(error), Tone.ERROR)
 
-    def _end_undo(self, report: str, *, went_wrong: bool = False) -> None:
+    def _end_undo(self, report: str, tone: Tone = Tone.GOOD) -> None:
         self._undo_timer.stop()
         self._undo = None
-        self.ended.emit(report, went_wrong)
+        self.ended.emit(report, tone)
         self.changed.emit()
 
 

@@ -296,9 +296,9 @@ class Workspace:
         if self.active is not None and self.active.runs.measured is not None:
             self.frame_times.note(*self.active.runs.measured)
 
-    def _on_run_ended(self, report: str, went_wrong: bool) -> None:
+    def _on_run_ended(self, report: str, tone: Tone) -> None:
         self.frame_times.save()
-        self.show_message(report, Tone.ERROR if went_wrong else Tone.GOOD)
+        self.show_message(report, tone)
 
     def _on_history_shortened(self) -> None:
         self.show_message(

@@ -230,6 +230,62 @@ def test_an_error_ends_a_run_and_keeps_what_was_predicted(
     assert labelled.plan("all", 0) == (0, 1, 3, 4, 5)
 
 
+class BrokenStack:
+    """Six frames with noise, some of which cannot be read."""
+
+    def __init__(self, *broken: int) -> None:
+        self.broken = broken
+        self.frames = np.random.default_rng(0).integers(0, 255, (6, 8, 8), np.uint8)
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        if index in self.broken:
+            raise OSError(f"frame {index} is cut short")
+        return self.frames[index]
+
+
+@pytest.mark.parametrize("memory", [0, 1])
+def test_a_frame_that_cannot_be_read_is_left_out_and_named(
+    make_session: Any, blob: Any, label: Any, predict: Any, memory: int
+) -> None:
+    stack = BrokenStack(0, 4)
+    settings = SessionSettings(propagation=PropagationSettings(memory=memory))
+    session = make_session(stack=stack, settings=settings)
+    label(session, 2, blob())
+    run = session.start("all", 0)
+    for result in run.results():
+        assert session.runs.commit(result)
+    assert session.frames.statuses == (
+        EMPTY, PREDICTED, REFERENCE, PREDICTED, EMPTY, PREDICTED,
+    )  # fmt: skip
+    assert sorted(run.watched.lines()) == [
+        "Frame 0 is left out: frame 0 is cut short",
+        "Frame 4 is left out: frame 4 is cut short",
+    ]
+    session.runs.finish()
+    stack.broken = ()
+    assert sorted(predict(session)) == [0, 1, 3, 4, 5]
+
+
+def test_a_reference_that_cannot_be_read_stops_no_other(
+    make_session: Any, blob: Any, label: Any
+) -> None:
+    session = make_session(stack=BrokenStack(2))
+    label(session, 0, blob(1))
+    label(session, 2, blob(2))
+    run = session.start("all", 0)
+    assert sum(session.runs.commit(result) for result in run.results()) == 4
+    assert run.watched.lines() == ["Frame 2 is left out: frame 2 is cut short"]
+    assert (session.frames.labels.data[2] == blob(2)).all()
+    assert set(np.unique(session.frames.labels.data[3:])) == {0, 1}
+    session.runs.finish()
+    session.set_stack(BrokenStack(0, 2))
+    with pytest.raises(OSError, match="frame 2 is cut short"):
+        list(session.start("all", 0).results())
+
+
 def test_whoever_computes_holds_the_model(
     labelled: Session, models: ModelCache, predictor: Any,
     monkeypatch: pytest.MonkeyPatch,
