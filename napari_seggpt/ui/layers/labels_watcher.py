@@ -178,16 +178,17 @@ class LabelsWatcher:
         undone = self.history.changed_frames()
         if undone is None:
             self._emit_any_later()
-        elif self.history.replayed:
+        is_explained = bool(self.history.replayed)
+        if is_explained:
             self.undone.emit(self.history.replayed)
         told = undone or frozenset()
         if self._stroke and not self.history.is_stroke:  # it was aborted
-            told, self._stroke = told | self._stroke, frozenset()
+            told, self._stroke, is_explained = told | self._stroke, frozenset(), True
         self._emit(told)
         before, self._view_state = self._view_state, _view_state(self._layer)
         if before != self._view_state:
             self._settle_timer.start(VIEW_SETTLED_MS)
-        elif not told:
+        elif not is_explained:  # items that only went were dropped by another session
             self._emit_shown()
             self._emit_any_later()
 

@@ -430,6 +430,20 @@ def test_others_write_after_a_stroke_that_a_run_has_taken_away(bench: Bench) -> 
     assert bench.is_suspected
 
 
+def test_another_session_on_the_same_layer_writes(bench: Bench) -> None:
+    """It takes what it writes out of napari's history, which explains no refresh."""
+    bench.layer.paint((2, 4, 4), 1)
+    bench.layer.paint((3, 4, 4), 1)
+    bench.labels.flush()
+    bench.news.clear()
+    other = LabelsLayer(bench.layer, 0)
+    other.write(2, blob())
+    other.write(5, blob())
+    other.close()
+    bench.layer.refresh()
+    assert bench.is_suspected
+
+
 def test_new_data(bench: Bench) -> None:
     bench.layer.data = np.full(SHAPE, 3, np.uint16)
     assert bench.is_suspected
