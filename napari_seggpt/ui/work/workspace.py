@@ -214,8 +214,11 @@ class Workspace:
         if known is None:
             known = LayerSession(self.viewer, choice, self._settings, self.models)
             self._layer_sessions[choice.place] = known
-        elif not known.shows(choice):
+            return known
+        if not known.shows(choice):
             known.show_pictures(choice)
+        # Another session may have written the same labels on frames not shown.
+        known.session.frames.labels_changed(None)
         return known
 
     def _enter(self, active: LayerSession) -> None:
