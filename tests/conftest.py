@@ -103,7 +103,7 @@ class CopyingPredictor:
     def predict(self, frame: np.ndarray, *, index: int | None = None) -> Prediction:
         return self._predict(frame, index or 0)
 
-    def prepare(self, prompt: Prompt, *, predicted: bool = False) -> list[Any]:
+    def prepare(self, prompt: Prompt, **_: Any) -> list[Any]:
         return []
 
     def predict_batch(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import logging
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from napari_seggpt.inference.decoding import combine_passes, read_labels
+from napari_seggpt.inference.decoding import read_passes
 from napari_seggpt.inference.device import (
     autocast,
     is_out_of_memory,
@@ -64,11 +65,15 @@ class Prediction:
         (H, W), from 0 (between two labels) to 1.
     colors : tuple of NDArray[np.float32]
         (H, W, 3) from 0 to 1, what the model painted, of each pass.
+    seen : NDArray[np.int64] or None
+        (h, w), the labels on the model's own grid, to be remembered. None if nothing
+        is, or if the frame was cut into tiles.
     """
 
     labels: NDArray[np.int64]
     confidence: NDArray[np.float32]
     colors: tuple[NDArray[np.float32], ...]
+    seen: NDArray[np.int64] | None = None
 
 
 class Predictor:
@@ -164,17 +169,31 @@ class Predictor:
         """The prompts that are frames of the stack, by their index."""
         return {p.index: p for p in self.prompts if p.index is not None}
 
-    def prepare(self, prompt: Prompt, *, predicted: bool = False) -> list[PromptTile]:
+    def prepare(
+        self,
+        prompt: Prompt,
+        *,
+        predicted: bool = False,
+        seen: NDArray[np.integer[Any]] | None = None,
+    ) -> list[PromptTile]:
         """Cut a prompt into tiles of the model's size.
 
-        `predicted` marks labels that nobody vouches for, as those in memory.
+        Parameters
+        ----------
+        prompt : Prompt
+            The labelled image.
+        predicted : bool
+            Whether nobody vouches for the labels, as for those in memory.
+        seen : NDArray, optional
+            The `Prediction.seen` that the labels are of: resized to the grid of the
+            frame and back, small objects would lose pixels with every frame.
         """
         rgb = self._rgb(prompt.image)
         tiles, size = self._cut(rgb)
         return [
             self._tile(
                 tile.picture(rgb, size),
-                tile.labels(prompt.labels, size),
+                tile.labels(prompt.labels, size) if seen is None else seen,
                 center=tile.center,
                 index=prompt.index,
                 is_predicted=predicted,
@@ -227,7 +246,9 @@ class Predictor:
             shapes.append(rgb.shape[:2])
         painted = self._paint([q for part in queries for q in part], memory)
         return [
-            self._decode([next(painted) for _ in part], part, shape)
+            self._decode(
+                [next(painted) for _ in part], part, shape, remember=memory is not None
+            )
             for part, shape in zip(queries, shapes, strict=True)
         ]
 
@@ -307,6 +328,8 @@ class Predictor:
         painted: list[list[NDArray[np.float32]]],
         queries: list[QueryTile],
         shape: tuple[int, int],
+        *,
+        remember: bool,
     ) -> Prediction:
         """Join the tiles of a frame (tile, pass, h, w, C) and read their labels."""
         tiles = [query.tile for query in queries]
@@ -315,13 +338,15 @@ class Predictor:
             for i in range(len(self.palettes))
         )
         are_shares = self.model.config.decoder == "readout"
-        read = [
-            read_labels(one, palette, are_shares=are_shares)
-            for one, palette in zip(joined, self.palettes, strict=True)
-        ]
-        labels, confidence = combine_passes([(one[0], one[1]) for one in read])
-        colors = tuple(one[2] for one in read)
-        return Prediction(labels=labels, confidence=confidence, colors=colors)
+        read = partial(read_passes, palettes=self.palettes, are_shares=are_shares)
+        labels, confidence, colors = read(joined)
+        seen = None
+        if remember and len(tiles) == 1:
+            is_same = queries[0].picture.shape[:2] == shape
+            seen = labels if is_same else read(painted[0])[0]
+        return Prediction(
+            labels=labels, confidence=confidence, colors=colors, seen=seen
+        )
 
     # -- many queries ------------------------------------------------------------
 

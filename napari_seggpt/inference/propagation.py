@@ -220,4 +220,5 @@ def _predict_chain(
         yield FramePrediction(index=index, prediction=prediction)
         if index != chain[-1]:
             prompt = Prompt(image=frame, labels=prediction.labels, index=index)
-            memory.add(predictor.prepare(prompt, predicted=True))
+            tiles = predictor.prepare(prompt, predicted=True, seen=prediction.seen)
+            memory.add(tiles)
