@@ -91,7 +91,8 @@ class LabelsLayer:
         """Find the frames of an image stack in a Labels layer.
 
         As napari does, the last axes of both are taken for the same. A layer may lack
-        axes that all frames lie at one index of, or have length 1 there.
+        axes that all frames lie at one index of, or have length 1 there. Further first
+        axes of length 1, as some programs save them, do not count.
 
         Raises
         ------
@@ -105,11 +106,13 @@ class LabelsLayer:
             for at, index in first.fixed.items()
             if at >= missing
         }
+        fixed |= dict.fromkeys(range(-missing), 0)  # axes that the image has not
         if first.channel_axis is not None and first.channel_axis >= missing:
             fixed[first.channel_axis - missing] = 0
         axis = None if first.axis is None else first.axis - missing
         wanted = (len(stack), *stack.frame_shape)
-        if missing < 0 or _size(shape, axis, fixed) != wanted:
+        is_one_more = any(length > 1 for length in shape[: max(0, -missing)])
+        if is_one_more or _size(shape, axis, fixed) != wanted:
             raise ValueError(
                 f"Expected labels of {wanted[0]} frames of {wanted[1]} x {wanted[2]}, "
                 f"as in {stack.name}, got {layer.name} of shape {shape}."
