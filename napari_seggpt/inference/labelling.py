@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_seggpt.frames import DAMAGE, Frames, sample_frames
 from napari_seggpt.inference.predictor import Predictor
-from napari_seggpt.inference.propagation import UnreadableFrame, plan, predict_stack
+from napari_seggpt.inference.propagation import plan, predict_stack
 from napari_seggpt.inference.references import read_references
+from napari_seggpt.inference.watching import UnreadableFrame
 from napari_seggpt.preprocessing import measure_limits
 from napari_seggpt.settings import SessionSettings
 

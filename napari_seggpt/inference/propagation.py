@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from napari_seggpt.frames import DAMAGE
 from napari_seggpt.inference.memory import Memory
+from napari_seggpt.inference.watching import UnreadableFrame
 from napari_seggpt.io.layout import one_line
 from napari_seggpt.preprocessing import check_frame
 from napari_seggpt.prompts import Prompt
@@ -28,14 +29,6 @@ class FramePrediction:
 
     index: int
     prediction: Prediction
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnreadableFrame:
-    """A frame of a stack that was left out, and why, in one line."""
-
-    index: int
-    reason: str
 
 
 def plan(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.preprocessing import is_flat
@@ -10,9 +11,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.frames import Frames
-    from napari_seggpt.inference.propagation import UnreadableFrame
 
 MOST_LINES = 10  # about single frames; a stack may have thousands
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableFrame:
+    """A frame of a stack that was left out, and why, in one line."""
+
+    index: int
+    reason: str
 
 
 class WatchedFrames:

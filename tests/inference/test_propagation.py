@@ -12,11 +12,8 @@ from hypothesis import strategies as st
 
 from napari_seggpt.frames import NUM_CONTRAST_FRAMES, sample_frames
 from napari_seggpt.inference.predictor import Predictor
-from napari_seggpt.inference.propagation import (
-    UnreadableFrame,
-    plan,
-    predict_stack,
-)
+from napari_seggpt.inference.propagation import plan, predict_stack
+from napari_seggpt.inference.watching import UnreadableFrame
 from napari_seggpt.preprocessing import FrameError, Limits
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.settings import (

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_seggpt.inference.propagation import UnreadableFrame
-from napari_seggpt.inference.watching import WatchedFrames
+from napari_seggpt.inference.watching import UnreadableFrame, WatchedFrames
 
 
 @pytest.fixture

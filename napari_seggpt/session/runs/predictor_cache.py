@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.frames import DAMAGE
+from napari_seggpt.inference.watching import UnreadableFrame
 from napari_seggpt.io.layout import one_line
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.settings import PredictionSettings
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from napari_seggpt.frames import Frames
     from napari_seggpt.inference.predictor import Predictor
-    from napari_seggpt.inference.propagation import UnreadableFrame
     from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.preprocessing import Limits
     from napari_seggpt.prompts import TunedPrompt
@@ -102,8 +102,6 @@ class PredictorCache:
         Exception
             What was raised last, if none can be read.
         """
-        from napari_seggpt.inference.propagation import UnreadableFrame
-
         kept: list[PromptSource] = []
         left_out: list[UnreadableFrame] = []
         with self.models.lock:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from napari_seggpt.inference.watching import WatchedFrames
+from napari_seggpt.inference.watching import UnreadableFrame, WatchedFrames
 from napari_seggpt.session.frames.frame_labels import compact
 from napari_seggpt.session.runs.models import Stoppable, StoppedError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.inference.predictor import Predictor
-    from napari_seggpt.inference.propagation import FramePrediction, UnreadableFrame
+    from napari_seggpt.inference.propagation import FramePrediction
     from napari_seggpt.session.frames.prepared_frame import PreparedFrame
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
     from napari_seggpt.settings import Direction
@@ -71,6 +71,8 @@ class Run(Stoppable):
         The references and settings that the frames are predicted with.
     num_written : int
         Frames that `Runs.commit` has written by now.
+    num_damaged : int
+        Frames that it has left out because their labels cannot be read.
     seconds : list of float
         What each frame took that was handed to `Runs.commit`.
     watched : WatchedFrames
@@ -105,7 +107,7 @@ class Run(Stoppable):
         self.number = number
         self.frames = frames
         self.key = key
-        self.num_written = 0
+        self.num_written = self.num_damaged = 0
         self.seconds: list[float] = []
         self._predictors = predictors
         self._request = request
@@ -129,8 +131,6 @@ class Run(Stoppable):
         ModelUnavailableError, CheckpointError, FrameError, ValueError, RuntimeError
             As `load_model`, `Predictor` and `predict_stack` do.
         """
-        from napari_seggpt.inference.propagation import UnreadableFrame
-
         with suppress(StoppedError):
             request, left_out = self._predictors.readable(
                 self._request, self.report_download

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 
+from napari_seggpt.io.layout import StackError, one_line
 from napari_seggpt.io.stacks import frame_index
 from napari_seggpt.ui.layers.frame_axes import FrameAxes
 from napari_seggpt.ui.layers.image_stack import ImageStack, level_data, to_numpy
@@ -164,9 +165,18 @@ class LabelsLayer:
             If there is no such frame.
         ValueError
             If the layer has other data now, which does not serve.
+        StackError
+            If what is stored of the frame cannot be read.
         """
         place = self.axes.index(frame_index(frame, len(self)))
-        return np.array(to_numpy(self._present_data()[place]))
+        data = self._present_data()
+        try:
+            return np.array(to_numpy(data[place]))
+        except Exception as error:  # a store may raise anything
+            raise StackError(
+                f"Expected the labels of frame {frame} of {self.name} to be readable, "
+                f"got: {one_line(error)}"
+            ) from error
 
     def write(self, frame: int, labels: NDArray[np.integer[Any]]) -> None:
         """Replace the labels of a frame.

@@ -147,8 +147,8 @@ class ReferencePreviews:
             )
         if reference.frame is None:
             return None
-        labels = self._labels.read(reference.frame)
         try:
+            labels = self._labels.read(reference.frame)
             image = self._stack[reference.frame]
         except StackError:
             return None  # a run names it; the previews of others are made

@@ -192,9 +192,10 @@ class RunControl:
         return report, Tone.WARNING if noticed else Tone.GOOD
 
     def _result(self, job: Job[FrameResult], state: JobState) -> str:
-        written = 0 if self.run is None else self.run.num_written
+        run = self.run
+        written, damaged = (run.num_written, run.num_damaged) if run else (0, 0)
         frames = count_of(written, "frame")
-        left_alone = job.done - written
+        left_alone = job.done - written - damaged
         kept = f", {left_alone} left as you made them" if left_alone else ""
         if state is JobState.FAILED:
             return f"{_plain(job.error)} Kept: {frames}."

@@ -9,6 +9,7 @@ import pytest
 
 from napari_seggpt.inference import predictor as predictor_module
 from napari_seggpt.inference.predictor import Predictor
+from napari_seggpt.io.layout import StackError
 from napari_seggpt.model.seggpt import SegGPT
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.session import FrameStatus, ModelCache, Session
@@ -267,6 +268,33 @@ def test_a_frame_that_cannot_be_read_is_left_out_and_named(
     session.runs.finish()
     stack.broken = ()
     assert sorted(predict(session)) == [0, 1, 3, 4, 5]
+
+
+def test_labels_that_are_damaged_are_left_alone_by_runs_and_undo(
+    labelled: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be read may be a person's."""
+    labels, damaged = labelled.frames.labels, {4}
+    read = labels.read
+
+    def broken(frame: int) -> np.ndarray:
+        if frame in damaged:
+            raise StackError(f"no chunk of {frame}")
+        return read(frame)
+
+    monkeypatch.setattr(labels, "read", broken)
+    run = labelled.start("all", 0)
+    for result in run.results():
+        assert labelled.runs.commit(result) == (result.index != 4)
+    assert (run.num_written, run.num_damaged) == (4, 1)
+    assert "Frame 4 is left out: no chunk of 4" in run.watched.lines()
+    labelled.runs.finish()
+    assert not labels.data[4].any()
+    damaged.add(5)  # the one that was written last
+    before = labels.data[5].copy()
+    assert set(labelled.runs.undo()) == {0, 1, 3}
+    assert (labels.data[5] == before).all()
+    assert not labelled.runs.can_undo
 
 
 def test_a_reference_that_cannot_be_read_stops_no_other(
