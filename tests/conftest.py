@@ -15,7 +15,7 @@ import torch
 from hypothesis import HealthCheck, settings
 
 from napari_seggpt.inference import predictor as predictor_module
-from napari_seggpt.inference.predictor import Prediction
+from napari_seggpt.inference.prediction import Prediction
 from napari_seggpt.model.config import TINY, SegGPTConfig
 from napari_seggpt.model.seggpt import SegGPT
 from napari_seggpt.palette import Palette

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_seggpt.inference.predictor import Prediction
+    from napari_seggpt.inference.prediction import Prediction
     from napari_seggpt.settings import PropagationSettings
 
     Labels = Mapping[int, NDArray[np.integer[Any]]]

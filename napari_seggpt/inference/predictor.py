@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import copy
 import logging
-from dataclasses import dataclass
-from functools import partial
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from napari_seggpt.inference.decoding import read_passes
 from napari_seggpt.inference.device import (
     autocast,
     is_out_of_memory,
@@ -25,10 +21,12 @@ from napari_seggpt.inference.memory import (
     PromptTile,
     QueryTile,
     choose,
+    in_batches,
     thumbnail,
 )
+from napari_seggpt.inference.prediction import Prediction, read_prediction
 from napari_seggpt.inference.seg_type import choose_seg_type
-from napari_seggpt.inference.tiling import blend, make_tiles
+from napari_seggpt.inference.tiling import make_tiles
 from napari_seggpt.inference.tuned import (
     TunedPass,
     check_tuned,
@@ -51,29 +49,6 @@ if TYPE_CHECKING:
     from napari_seggpt.prompts import Prompt, TunedPrompt
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Prediction:
-    """What was predicted for one frame.
-
-    Attributes
-    ----------
-    labels : NDArray[np.int64]
-        (H, W), ids that occur in the prompts, or 0.
-    confidence : NDArray[np.float32]
-        (H, W), from 0 (between two labels) to 1.
-    colors : tuple of NDArray[np.float32]
-        (H, W, 3) from 0 to 1, what the model painted, of each pass.
-    seen : NDArray[np.int64] or None
-        (h, w), the labels on the model's own grid, to be remembered. None if nothing
-        is, or if the frame was cut into tiles.
-    """
-
-    labels: NDArray[np.int64]
-    confidence: NDArray[np.float32]
-    colors: tuple[NDArray[np.float32], ...]
-    seen: NDArray[np.int64] | None = None
 
 
 class Predictor:
@@ -246,8 +221,13 @@ class Predictor:
             shapes.append(rgb.shape[:2])
         painted = self._paint([q for part in queries for q in part], memory)
         return [
-            self._decode(
-                [next(painted) for _ in part], part, shape, remember=memory is not None
+            read_prediction(
+                [next(painted) for _ in part],
+                part,
+                shape,
+                self.palettes,
+                are_shares=self.model.config.decoder == "readout",
+                remember=memory is not None,
             )
             for part, shape in zip(queries, shapes, strict=True)
         ]
@@ -323,31 +303,6 @@ class Predictor:
     def _tensor(self, pictures: NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(normalise(pictures)).to(self.device)
 
-    def _decode(
-        self,
-        painted: list[list[NDArray[np.float32]]],
-        queries: list[QueryTile],
-        shape: tuple[int, int],
-        *,
-        remember: bool,
-    ) -> Prediction:
-        """Join the tiles of a frame (tile, pass, h, w, C) and read their labels."""
-        tiles = [query.tile for query in queries]
-        joined = (
-            blend((tile[i] for tile in painted), tiles, shape)
-            for i in range(len(self.palettes))
-        )
-        are_shares = self.model.config.decoder == "readout"
-        read = partial(read_passes, palettes=self.palettes, are_shares=are_shares)
-        labels, confidence, colors = read(joined)
-        seen = None
-        if remember and len(tiles) == 1:
-            is_same = queries[0].picture.shape[:2] == shape
-            seen = labels if is_same else read(painted[0])[0]
-        return Prediction(
-            labels=labels, confidence=confidence, colors=colors, seen=seen
-        )
-
     # -- many queries ------------------------------------------------------------
 
     def _paint(
@@ -357,7 +312,7 @@ class Predictor:
 
         That is its colours (h, w, 3) or, with a readout, how likely each is (h, w, R).
         """
-        for batch in _batches(queries, self.settings.batch):
+        for batch in in_batches(queries, self.settings.batch):
             pictures = np.stack([query.picture for query in batch])
             chosen = [self._choose(query, memory) for query in batch]
             passes = [
@@ -428,14 +383,6 @@ class Predictor:
         if len(joined) < len(chosen):
             return joined[0].expand(len(chosen))
         return EncodedPrompts.join(joined, dim=0)
-
-
-def _batches(queries: list[QueryTile], size: int) -> Iterator[list[QueryTile]]:
-    """Split queries into batches of one shape each; frames may be of several."""
-    for _, group in groupby(queries, key=lambda query: query.picture.shape):
-        alike = list(group)
-        for start in range(0, len(alike), size):
-            yield alike[start : start + size]
 
 
 def _all_same(chosen: list[list[PromptTile]]) -> bool:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.frames import Frames
-    from napari_seggpt.inference.predictor import Prediction, Predictor
+    from napari_seggpt.inference.prediction import Prediction
+    from napari_seggpt.inference.predictor import Predictor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

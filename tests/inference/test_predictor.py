@@ -8,7 +8,8 @@ import torch
 
 from napari_seggpt.inference.ensemble import spatial_grid
 from napari_seggpt.inference.memory import Memory
-from napari_seggpt.inference.predictor import Prediction, Predictor
+from napari_seggpt.inference.prediction import Prediction
+from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.model.seggpt import SEG_TYPES, SegGPT
 from napari_seggpt.preprocessing import FrameError, Limits, measure_limits, to_rgb
 from napari_seggpt.prompts import Prompt
