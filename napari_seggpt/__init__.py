@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_seggpt.inference.labelling import label_stack
-    from napari_seggpt.inference.predictor import Prediction, Predictor
+    from napari_seggpt.inference.prediction import Prediction
+    from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.inference.propagation import predict_stack
     from napari_seggpt.io import create_labels, open_stack
     from napari_seggpt.model.zoo import load_model
@@ -47,7 +48,7 @@ __all__ = [
 
 _HOMES = {
     "Palette": "palette",
-    "Prediction": "inference.predictor",
+    "Prediction": "inference.prediction",
     "PredictionSettings": "settings",
     "Predictor": "inference.predictor",
     "Prompt": "prompts",

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from napari_seggpt import palette as palette_module
-from napari_seggpt.inference.predictor import combine_passes
+from napari_seggpt.inference.decoding import combine_passes
 from napari_seggpt.palette import Palette, random_colors, separated_colors
 from napari_seggpt.preprocessing import resize_colors
 from napari_seggpt.prompts import Prompt

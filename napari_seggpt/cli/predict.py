@@ -16,7 +16,7 @@ from napari_seggpt.cli.console import say, warn
 from napari_seggpt.cli.interrupt import INTERRUPTED
 from napari_seggpt.cli.paths import check_apart, check_new, check_picture
 from napari_seggpt.cli.reading import Reading, open_images
-from napari_seggpt.cli.watching import WatchedFrames
+from napari_seggpt.inference.watching import UnreadableFrame, WatchedFrames
 from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from napari_seggpt.inference.labelling import LabelledFrame
     from napari_seggpt.inference.predictor import Predictor
-    from napari_seggpt.inference.propagation import UnreadableFrame
     from napari_seggpt.io import LabelsWriter, Stack
     from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.prompts import Prompt, TunedPrompt
@@ -300,8 +299,6 @@ def _show(
 
     Returns the exit code and the frames that were predicted.
     """
-    from napari_seggpt.inference.propagation import UnreadableFrame
-
     predicted: set[int] = set()
     code, total = 0, 0
     with tqdm(unit="frame", desc="Predicting") as bar:
@@ -320,7 +317,8 @@ def _show(
             code = INTERRUPTED
         finally:
             bar.close()
-            frames.tell()
+            for line in frames.lines():
+                warn(line)
             is_done = code == 0 and len(predicted) == total
             say(
                 f"{len(predicted)} of {total} frames predicted from {source}"

@@ -107,18 +107,26 @@ def open_labels(reading: Reading, path: Path, colors: ColorIds) -> Stack:
     return stack
 
 
-def read_labels(path: Path, colors: ColorIds) -> NDArray[np.integer[Any]]:
-    """Read the labels of a single frame; `colors` as of `open_labels`."""
+def read_labels(
+    path: Path, colors: ColorIds, told: set[str] | None = None
+) -> NDArray[np.integer[Any]]:
+    """Read the labels of a single frame; `colors` as of `open_labels`.
+
+    `told` are the lines that were printed about it when it was read before.
+    """
     from napari_seggpt.io import open_stack
 
     with open_stack(path, labels=True, colors=colors) as stack:
-        _tell_notes(stack)
+        _tell_notes(stack, told)
         if len(stack) != 1:
             raise ValueError(f"Expected one frame in {path}, got {len(stack)}.")
         return stack[0]
 
 
-def _tell_notes(stack: Stack) -> None:
-    """Print what a person should know of how a stack is read."""
-    for note in stack.notes:
-        warn(f"{stack.name}: {note}.")
+def _tell_notes(stack: Stack, told: set[str] | None = None) -> None:
+    """Print what a person should know of how a stack is read, and was not told."""
+    told = set() if told is None else told
+    for line in [f"{stack.name}: {note}." for note in stack.notes]:
+        if line not in told:
+            told.add(line)
+            warn(line)

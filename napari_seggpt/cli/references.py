@@ -154,8 +154,9 @@ def open_references(
                 readers[index] = partial(labels.__getitem__, index)
         # A frame that is named and empty is a reference, too: nothing is there.
         named = {*(files.frames or ()), *(index for index, _ in files.reference)}
+        told: set[str] = set()
         for index, file in files.reference:
-            readers[index] = partial(read_labels, file, colors)
+            readers[index] = partial(read_labels, file, colors, told)
         yield _looked_through(readers, named, stack)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -35,6 +35,24 @@ def read_labels(
     ids = np.concatenate([[0], palette.ids])
     two = np.partition(painted, -2, axis=-1)[..., -2:]
     return ids[painted.argmax(-1)], two[..., 1] - two[..., 0], painted @ known
+
+
+def read_passes(
+    painted: Iterable[NDArray[np.float32]],
+    palettes: Sequence[Palette],
+    *,
+    are_shares: bool,
+) -> tuple[NDArray[np.int64], NDArray[np.float32], tuple[NDArray[np.float32], ...]]:
+    """Return labels and confidence of all passes together, and the colours of each.
+
+    Parameters as of `read_labels`, one `painted` and one palette a pass.
+    """
+    read = [
+        read_labels(one, palette, are_shares=are_shares)
+        for one, palette in zip(painted, palettes, strict=True)
+    ]
+    labels, confidence = combine_passes([(one[0], one[1]) for one in read])
+    return labels, confidence, tuple(one[2] for one in read)
 
 
 def combine_passes(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_seggpt.frames import DAMAGE, Frames, sample_frames
 from napari_seggpt.inference.predictor import Predictor
-from napari_seggpt.inference.propagation import UnreadableFrame, plan, predict_stack
+from napari_seggpt.inference.propagation import plan, predict_stack
 from napari_seggpt.inference.references import read_references
+from napari_seggpt.inference.watching import UnreadableFrame
 from napari_seggpt.preprocessing import measure_limits
 from napari_seggpt.settings import SessionSettings
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_seggpt.inference.predictor import Prediction
+    from napari_seggpt.inference.prediction import Prediction
     from napari_seggpt.settings import PropagationSettings
 
     Labels = Mapping[int, NDArray[np.integer[Any]]]

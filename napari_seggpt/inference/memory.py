@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from napari_seggpt.preprocessing import resize_rgb
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -58,6 +59,14 @@ class QueryTile:
     picture: NDArray[np.uint8]
     tile: Tile
     index: int | None
+
+
+def in_batches(queries: Sequence[QueryTile], size: int) -> Iterator[list[QueryTile]]:
+    """Split queries into batches of one shape each; frames may be of several."""
+    for _, group in groupby(queries, key=lambda query: query.picture.shape):
+        alike = list(group)
+        for start in range(0, len(alike), size):
+            yield alike[start : start + size]
 
 
 def thumbnail(picture: NDArray[np.uint8]) -> NDArray[np.float32]:

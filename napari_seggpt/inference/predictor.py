@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import copy
 import logging
-from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from napari_seggpt.inference.decoding import combine_passes, read_labels
 from napari_seggpt.inference.device import (
     autocast,
     is_out_of_memory,
@@ -24,10 +21,12 @@ from napari_seggpt.inference.memory import (
     PromptTile,
     QueryTile,
     choose,
+    in_batches,
     thumbnail,
 )
+from napari_seggpt.inference.prediction import Prediction, read_prediction
 from napari_seggpt.inference.seg_type import choose_seg_type
-from napari_seggpt.inference.tiling import blend, make_tiles
+from napari_seggpt.inference.tiling import make_tiles
 from napari_seggpt.inference.tuned import (
     TunedPass,
     check_tuned,
@@ -40,7 +39,7 @@ from napari_seggpt.preprocessing import denormalise, measure_limits, normalise, 
 from napari_seggpt.settings import PredictionSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -50,25 +49,6 @@ if TYPE_CHECKING:
     from napari_seggpt.prompts import Prompt, TunedPrompt
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Prediction:
-    """What was predicted for one frame.
-
-    Attributes
-    ----------
-    labels : NDArray[np.int64]
-        (H, W), ids that occur in the prompts, or 0.
-    confidence : NDArray[np.float32]
-        (H, W), from 0 (between two labels) to 1.
-    colors : tuple of NDArray[np.float32]
-        (H, W, 3) from 0 to 1, what the model painted, of each pass.
-    """
-
-    labels: NDArray[np.int64]
-    confidence: NDArray[np.float32]
-    colors: tuple[NDArray[np.float32], ...]
 
 
 class Predictor:
@@ -89,6 +69,12 @@ class Predictor:
     limits : Limits, optional
         The contrast of prompts and frames; without them the prompts' own.
 
+    Attributes
+    ----------
+    before_pass : callable, optional
+        Called before every pass of the model, of which a frame with tiles or many
+        labels needs hundreds. What it raises ends the prediction.
+
     Raises
     ------
     TunedPromptError
@@ -104,6 +90,7 @@ class Predictor:
         settings: PredictionSettings | None = None,
         limits: Limits | None = None,
     ) -> None:
+        self.before_pass: Callable[[], object] | None = None
         self.settings = settings or PredictionSettings()
         self.device = pick_device(self.settings.device)
         self.dtype = pick_dtype(self.settings.precision, self.device)
@@ -157,17 +144,31 @@ class Predictor:
         """The prompts that are frames of the stack, by their index."""
         return {p.index: p for p in self.prompts if p.index is not None}
 
-    def prepare(self, prompt: Prompt, *, predicted: bool = False) -> list[PromptTile]:
+    def prepare(
+        self,
+        prompt: Prompt,
+        *,
+        predicted: bool = False,
+        seen: NDArray[np.integer[Any]] | None = None,
+    ) -> list[PromptTile]:
         """Cut a prompt into tiles of the model's size.
 
-        `predicted` marks labels that nobody vouches for, as those in memory.
+        Parameters
+        ----------
+        prompt : Prompt
+            The labelled image.
+        predicted : bool
+            Whether nobody vouches for the labels, as for those in memory.
+        seen : NDArray, optional
+            The `Prediction.seen` that the labels are of: resized to the grid of the
+            frame and back, small objects would lose pixels with every frame.
         """
         rgb = self._rgb(prompt.image)
         tiles, size = self._cut(rgb)
         return [
             self._tile(
                 tile.picture(rgb, size),
-                tile.labels(prompt.labels, size),
+                tile.labels(prompt.labels, size) if seen is None else seen,
                 center=tile.center,
                 index=prompt.index,
                 is_predicted=predicted,
@@ -220,7 +221,14 @@ class Predictor:
             shapes.append(rgb.shape[:2])
         painted = self._paint([q for part in queries for q in part], memory)
         return [
-            self._decode([next(painted) for _ in part], part, shape)
+            read_prediction(
+                [next(painted) for _ in part],
+                part,
+                shape,
+                self.palettes,
+                are_shares=self.model.config.decoder == "readout",
+                remember=memory is not None,
+            )
             for part, shape in zip(queries, shapes, strict=True)
         ]
 
@@ -263,6 +271,7 @@ class Predictor:
     def _encoded(self, tile: PromptTile, number: int) -> EncodedPrompts:
         """Return a tile encoded for a pass: at its first use, and once."""
         if number not in tile.encoded:
+            self._announce_pass()
             image = self._tensor(tile.picture[None, None])
             colors = self.palettes[number].encode(tile.labels)
             seg_type = torch.tensor([SEG_TYPES[self.seg_type]])
@@ -278,6 +287,10 @@ class Predictor:
                 tile.encoded[number] = tuned.read(encoded)
         return tile.encoded[number]
 
+    def _announce_pass(self) -> None:
+        if self.before_pass is not None:
+            self.before_pass()
+
     def _tuned_pass(self, number: int) -> TunedPass:
         """Return what the tuned prompts bring into a pass, encoded once."""
         if number not in self._tuned_passes:
@@ -290,27 +303,6 @@ class Predictor:
     def _tensor(self, pictures: NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(normalise(pictures)).to(self.device)
 
-    def _decode(
-        self,
-        painted: list[list[NDArray[np.float32]]],
-        queries: list[QueryTile],
-        shape: tuple[int, int],
-    ) -> Prediction:
-        """Join the tiles of a frame (tile, pass, h, w, C) and read their labels."""
-        tiles = [query.tile for query in queries]
-        joined = (
-            blend((tile[i] for tile in painted), tiles, shape)
-            for i in range(len(self.palettes))
-        )
-        are_shares = self.model.config.decoder == "readout"
-        read = [
-            read_labels(one, palette, are_shares=are_shares)
-            for one, palette in zip(joined, self.palettes, strict=True)
-        ]
-        labels, confidence = combine_passes([(one[0], one[1]) for one in read])
-        colors = tuple(one[2] for one in read)
-        return Prediction(labels=labels, confidence=confidence, colors=colors)
-
     # -- many queries ------------------------------------------------------------
 
     def _paint(
@@ -320,7 +312,7 @@ class Predictor:
 
         That is its colours (h, w, 3) or, with a readout, how likely each is (h, w, R).
         """
-        for batch in _batches(queries, self.settings.batch):
+        for batch in in_batches(queries, self.settings.batch):
             pictures = np.stack([query.picture for query in batch])
             chosen = [self._choose(query, memory) for query in batch]
             passes = [
@@ -364,6 +356,7 @@ class Predictor:
         self, pictures: NDArray[np.uint8], chosen: list[list[PromptTile]], number: int
     ) -> NDArray[np.float32]:
         prompts = self._join(chosen, number)
+        self._announce_pass()
         query = self._tensor(pictures)
         is_readout = self.model.config.decoder == "readout"
         paint = self.model.probabilities if is_readout else self.model
@@ -390,14 +383,6 @@ class Predictor:
         if len(joined) < len(chosen):
             return joined[0].expand(len(chosen))
         return EncodedPrompts.join(joined, dim=0)
-
-
-def _batches(queries: list[QueryTile], size: int) -> Iterator[list[QueryTile]]:
-    """Split queries into batches of one shape each; frames may be of several."""
-    for _, group in groupby(queries, key=lambda query: query.picture.shape):
-        alike = list(group)
-        for start in range(0, len(alike), size):
-            yield alike[start : start + size]
 
 
 def _all_same(chosen: list[list[PromptTile]]) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from napari_seggpt.frames import DAMAGE
 from napari_seggpt.inference.memory import Memory
+from napari_seggpt.inference.watching import UnreadableFrame
 from napari_seggpt.io.layout import one_line
 from napari_seggpt.preprocessing import check_frame
 from napari_seggpt.prompts import Prompt
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.frames import Frames
-    from napari_seggpt.inference.predictor import Prediction, Predictor
+    from napari_seggpt.inference.prediction import Prediction
+    from napari_seggpt.inference.predictor import Predictor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,14 +30,6 @@ class FramePrediction:
 
     index: int
     prediction: Prediction
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnreadableFrame:
-    """A frame of a stack that was left out, and why, in one line."""
-
-    index: int
-    reason: str
 
 
 def plan(
@@ -220,4 +214,5 @@ def _predict_chain(
         yield FramePrediction(index=index, prediction=prediction)
         if index != chain[-1]:
             prompt = Prompt(image=frame, labels=prediction.labels, index=index)
-            memory.add(predictor.prepare(prompt, predicted=True))
+            tiles = predictor.prepare(prompt, predicted=True, seen=prediction.seen)
+            memory.add(tiles)

@@ -12,6 +12,7 @@ from zarr.storage import LocalStore
 
 from napari_seggpt.frames import DAMAGE
 from napari_seggpt.io.axes import guess_axes
+from napari_seggpt.io.chunk_locks import LOCK_NAME
 from napari_seggpt.io.layout import (
     FRAME_AXES,
     ZARR_FILES,
@@ -127,7 +128,8 @@ def open_zarr(
 
 def _has_chunks(folder: Path) -> bool:
     names = (name for *_, files in os.walk(folder) for name in files)
-    return any(name not in METADATA_FILES for name in names)
+    others = (*METADATA_FILES, LOCK_NAME)
+    return any(name not in others for name in names)
 
 
 def find_image(

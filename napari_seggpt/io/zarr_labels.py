@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 
+from napari_seggpt.io.chunk_locks import LockedChunksError, lock_chunks
 from napari_seggpt.io.labels import UNKNOWN_UNITS, LabelsGeometry, LabelsWriter
 from napari_seggpt.io.layout import StackError, is_zarr
 from napari_seggpt.io.ome_zarr import FileStore, find_image
@@ -15,16 +16,30 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
+    from filelock import FileLock
 
 
 class ZarrLabels(LabelsWriter):
-    """Labels in an OME-Zarr image of one resolution, one chunk a frame."""
+    """Labels in an OME-Zarr image of one resolution, one chunk a frame.
+
+    Those of other programs, whose chunks hold several frames, are locked.
+    """
 
     def __init__(
         self, path: Path, geometry: LabelsGeometry, array: zarr.Array[Any]
     ) -> None:
         super().__init__(path, geometry)
         self._array = array
+        self._lock: FileLock | None = None
+        if (array.shards or array.chunks)[0] > 1:
+            try:
+                self._lock = lock_chunks(path / array.path)
+            except LockedChunksError:
+                raise StackError(
+                    f"Expected labels that no other program writes, got {path.name}, "
+                    "which is open in another one, and whose chunks hold several "
+                    "frames, so that labels would be lost."
+                ) from None
 
     @staticmethod
     def check_dtype(dtype: np.dtype[Any], path: Path) -> None:
@@ -64,6 +79,13 @@ class ZarrLabels(LabelsWriter):
                 f"got {shape} in {image.num_levels} in {path.name}."
             )
         return cls(path, geometry, image.array)
+
+    def close(self) -> None:
+        """Release the labels; frames can no longer be written."""
+        super().close()
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
 
     def _write(self, frame: int, labels: npt.NDArray[Any]) -> None:
         self._array[frame] = labels

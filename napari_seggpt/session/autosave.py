@@ -8,6 +8,8 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from napari_seggpt.session.frames.frame_labels import checksum
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -211,6 +213,11 @@ class Autosave:
             else:
                 self._changed.setdefault(frame)
             self._fail(reason)
+        unheard = writer.take_unheard()
+        for frame in unheard:  # what was stored may be undone without a word, too
+            self._changed.setdefault(frame)
+        if unheard:
+            self._session.frames.labels_changed(unheard)
 
     def _fail(self, reason: str) -> None:
         now = time.monotonic()
@@ -222,11 +229,15 @@ class Autosave:
         """Write all that waits; returns whether that was done in the time."""
         until = time.monotonic() + seconds
         self._again_at = 0.0
-        while self.save(seconds) and time.monotonic() < until:
-            time.sleep(0.005)
-        if self._writer is not None:
-            self._writer.wait(max(0.0, until - time.monotonic()))
-            self._take_failures(self._writer)
+        while time.monotonic() < until:
+            if self.save(seconds):
+                time.sleep(0.005)
+                continue
+            if self._writer is not None:
+                self._writer.wait(max(0.0, until - time.monotonic()))
+                self._take_failures(self._writer)
+            if self.error is not None or not self.num_waiting:
+                break
         return not self.num_waiting
 
     def end(self) -> None:
@@ -268,6 +279,7 @@ class _Writer:
         self._state: tuple[SessionState, About] | None = None
         self._waiting: dict[int, Waiting] = {}
         self._failures: deque[tuple[int | None, str]] = deque()
+        self._unheard: list[int] = []
         self._is_writing = False
         self._has_ended = False
         self._has_written_state = False
@@ -281,7 +293,8 @@ class _Writer:
     def __len__(self) -> int:
         with self._condition:
             waiting = len(self._waiting) + (self._state is not None)
-            return waiting + self._is_writing + len(self._failures)
+            problems = len(self._failures) + len(self._unheard)
+            return waiting + self._is_writing + problems
 
     @property
     def num_bytes(self) -> int:
@@ -309,6 +322,12 @@ class _Writer:
         with self._condition:
             failures, self._failures = self._failures, deque()
         return failures
+
+    def take_unheard(self) -> list[int]:
+        """Return the frames whose labels were others than their records tell."""
+        with self._condition:
+            frames, self._unheard = self._unheard, []
+        return frames
 
     def wait(self, seconds: float) -> None:
         """Wait until nothing waits to be written."""
@@ -362,4 +381,12 @@ class _Writer:
                 return None, partial(self._store.write_state, *state)
             frame = next(reversed(self._waiting))
             copy = self._waiting.pop(frame)
-            return frame, partial(self._store.write_frame, frame, *copy)
+            return frame, partial(self._write_frame, frame, *copy)
+
+    def _write_frame(
+        self, frame: int, labels: NDArray[np.integer[Any]], record: FrameRecord
+    ) -> None:
+        self._store.write_frame(frame, labels, record)
+        if checksum(labels) != record.checksum:  # somebody wrote and told nobody
+            with self._condition:
+                self._unheard.append(frame)

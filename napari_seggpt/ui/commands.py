@@ -39,7 +39,7 @@ def update_stale(viewer: Viewer) -> None:
 
 
 def stop(viewer: Viewer) -> None:
-    """End the run after the present frame."""
+    """End the run; what was predicted stays."""
     actions.stop_run(_workspace(viewer))
 
 

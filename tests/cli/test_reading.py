@@ -82,6 +82,19 @@ def test_broken_frames_of_labels_and_output_stop_no_other(run, stack, caplog):
     assert (stack / "out" / "frame_0004.png").stat().st_size == 60
 
 
+def test_how_labels_are_read_is_said_once(run, stack):
+    labels = tifffile.imread(stack / "labels.tif")[0]
+    colors = np.zeros((*labels.shape, 3), np.uint8)
+    colors[labels > 0] = 200
+    Image.fromarray(colors).save(stack / "rgb.png")
+    code, _, errors = run(
+        "predict", stack / "stack.tif", "--reference", f"0={stack / 'rgb.png'}",
+        "--output", stack / "out.tif",
+    )  # fmt: skip
+    assert code == 0
+    assert errors.count("colours read as labels") == 1
+
+
 def test_frames_that_show_nothing_are_said(run, stack):
     images = tifffile.imread(stack / "stack.tif").astype(np.float32)
     images[1], images[4] = 7, np.nan

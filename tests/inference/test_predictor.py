@@ -8,7 +8,8 @@ import torch
 
 from napari_seggpt.inference.ensemble import spatial_grid
 from napari_seggpt.inference.memory import Memory
-from napari_seggpt.inference.predictor import Prediction, Predictor
+from napari_seggpt.inference.prediction import Prediction
+from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.model.seggpt import SEG_TYPES, SegGPT
 from napari_seggpt.preprocessing import FrameError, Limits, measure_limits, to_rgb
 from napari_seggpt.prompts import Prompt
@@ -622,3 +623,38 @@ def test_objects_that_vanish_are_said(
     prompt = Prompt(image=np.zeros((400, 400)), labels=labels)
     Predictor(tiny_model, [prompt], settings=cpu())
     assert "vanishes in the model's 32 x 32 pixels: use tiles" in caplog.text
+
+
+# -- being stopped -----------------------------------------------------------------
+
+
+class StoppedEarlyError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("after", [0, 1, 5, 7])
+def test_what_is_called_before_every_pass_may_end_a_prediction(
+    tiny_model: SegGPT, prompt: Prompt, frame: Make, after: int
+) -> None:
+    """Three passes to encode the prompt, three for each of two frames."""
+    settings = cpu(labels_per_pass=1, batch=1)
+    predictor = Predictor(tiny_model, [prompt], settings=settings)
+    calls: list[None] = []
+
+    def stop() -> None:
+        if len(calls) == after:
+            raise StoppedEarlyError
+        calls.append(None)
+
+    predictor.before_pass = stop
+    frames = [frame(seed=1), frame(seed=2)]
+    with pytest.raises(StoppedEarlyError):
+        predictor.predict_batch(frames)
+    predictor.before_pass = lambda: calls.append(None)
+    calls.clear()
+    after_it = predictor.predict_batch(frames)
+    assert 6 <= len(calls) <= 9  # what was encoded is kept
+    expected = Predictor(tiny_model, [prompt], settings=settings).predict_batch(frames)
+    for one, other in zip(after_it, expected, strict=True):
+        assert (one.labels == other.labels).all()
+        assert (one.confidence == other.confidence).all()

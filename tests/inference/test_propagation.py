@@ -12,11 +12,8 @@ from hypothesis import strategies as st
 
 from napari_seggpt.frames import NUM_CONTRAST_FRAMES, sample_frames
 from napari_seggpt.inference.predictor import Predictor
-from napari_seggpt.inference.propagation import (
-    UnreadableFrame,
-    plan,
-    predict_stack,
-)
+from napari_seggpt.inference.propagation import plan, predict_stack
+from napari_seggpt.inference.watching import UnreadableFrame
 from napari_seggpt.preprocessing import FrameError, Limits
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.settings import (
@@ -283,6 +280,32 @@ def test_frames_are_remembered_by_their_labels_not_by_what_was_painted(
         clean = palette.encode(step.prediction.labels)
         assert np.abs(painted - clean).max() > 0.01
         np.testing.assert_allclose(encoded, clean, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(31, 31), (20, 27), (36, 40)])
+def test_small_objects_lose_nothing_from_one_remembered_frame_to_the_next(
+    shape: tuple[int, int], copying_model: Any, frame: Make
+) -> None:
+    """They are remembered on the grid of the model, not of a frame a bit smaller."""
+    rng = np.random.default_rng(0)
+    labels = np.zeros(shape, np.uint8)
+    for number, (row, column) in enumerate(rng.integers(1, 15, (12, 2))):
+        labels[row : row + 1 + number % 3, column : column + 2] = 1 + number % 3
+    frames = [frame(shape)]
+    for _ in range(8):  # each is like its neighbours only
+        changed = rng.random(shape) < 0.1
+        frames.append(np.where(changed, rng.integers(0, 100, shape), frames[-1]))
+    predictor = Predictor(
+        copying_model,
+        [Prompt(image=frames[0], labels=labels, index=0)],
+        settings=PredictionSettings(device="cpu"),
+        limits=CONTRAST,
+    )
+    settings = PropagationSettings(memory=1)
+    first, *others = predict_stack(Stack(frames), predictor, settings=settings)
+    assert first.prediction.labels.any()
+    for step in others:
+        np.testing.assert_array_equal(step.prediction.labels, first.prediction.labels)
 
 
 def test_a_frame_follows_the_one_before_it(

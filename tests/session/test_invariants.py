@@ -4,12 +4,15 @@ All acts are also done on a `Model` of a session, which knows every frame as it 
 was, and no checksums. After each step everything that a session shows is compared.
 """
 
+import contextlib
 import copy
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,9 +29,15 @@ from hypothesis.stateful import (
 )
 from numpy.testing import assert_array_equal
 
-from napari_seggpt.prompts import Prompt
+from napari_seggpt.prompts import Prompt, TunedPrompt
 from napari_seggpt.session import FrameResult, FrameStatus, Run, Session
+from napari_seggpt.session.autosave import Autosave
+from napari_seggpt.session.frames.frame_labels import checksum
+from napari_seggpt.session.frames.status import FrameRecord
 from napari_seggpt.session.frames.undo import UNDO_RUNS
+from napari_seggpt.session.store.contents import About
+from napari_seggpt.session.store.folder import SessionStore, StoredSession
+from napari_seggpt.session.store.signature import ImageSignature
 from napari_seggpt.settings import (
     PredictionSettings,
     PropagationSettings,
@@ -59,8 +68,21 @@ class Facts:
     enabled: bool = True
 
     @property
-    def is_protected(self) -> bool:
+    def left(self) -> Content:
+        """What the last run left there; nothing, if there was none."""
+        return BLANK if self.predicted is None else self.predicted
+
+    @property
+    def is_vouched_for(self) -> bool:
         return self.approved or self.corrected or self.reference
+
+    @property
+    def is_protected(self) -> bool:
+        return self.is_vouched_for or self.seen != self.left
+
+    @property
+    def is_unknown(self) -> bool:
+        return self == Facts()
 
     def look(self, corrections_become_references: bool) -> None:
         """Take what is there, if it is new, for the work of a person."""
@@ -80,6 +102,11 @@ class Facts:
 
     def forget_reference(self) -> None:
         self.reference, self.asked, self.enabled = False, False, True
+
+    def keep_own(self) -> None:
+        """Vouch for what is no run's, now that nothing else protects it."""
+        if self.seen != self.left and not self.is_vouched_for:
+            self.corrected = True
 
     def write(self, content: Content, **facts: Any) -> None:
         """Become what a run has written."""
@@ -103,6 +130,8 @@ class Model:
     locked: set[int] = field(default_factory=set)
     examples: dict[str, tuple[bytes, bool]] = field(default_factory=dict)
     settings: SessionSettings = field(default_factory=SessionSettings)
+    num_stacks: int = 1
+    tuned: bytes | None = None
     steps: deque[dict[int, tuple[Facts, Content]]] = field(
         default_factory=lambda: deque(maxlen=UNDO_RUNS)
     )
@@ -122,7 +151,7 @@ class Model:
             frozenset((frame, self.frames[frame].seen) for frame in self.used),
             tuple(sorted(mark for mark, is_enabled in self.examples.values()
                          if is_enabled)),
-            self.settings.prediction.max_prompts,
+            self.settings.prediction.max_prompts, self.num_stacks, self.tuned,
             (memory, memory and self.settings.propagation.direction),
         )  # fmt: skip
 
@@ -138,6 +167,8 @@ class Model:
             return FrameStatus.CORRECTED
         if facts.reference:
             return FrameStatus.REFERENCE
+        if facts.seen != facts.left:
+            return FrameStatus.CORRECTED
         if facts.predicted is None:
             return FrameStatus.EMPTY
         return FrameStatus.PREDICTED if facts.basis == basis else FrameStatus.STALE
@@ -177,6 +208,24 @@ class Model:
             if chosen.direction == "backward":
                 frames = [f for f in frames if max(self.used) > f]
         return frames
+
+    def restore(
+        self, saved: Facts, frame: int, stored: Content | None
+    ) -> Content | None:
+        """Take what was saved of a frame; return what is written there, if anything is.
+
+        `stored` are the labels that were saved, unless they lie elsewhere.
+        """
+        facts = self.frames[frame]
+        if facts.now == saved.now:
+            facts.__dict__.update(saved.__dict__)
+            return None
+        if stored is not None and facts.now in (BLANK, saved.predicted):
+            facts.__dict__.update(saved.__dict__)
+            return stored
+        others = replace(saved, now=facts.now, seen=facts.now, corrected=True)
+        facts.__dict__.update(others.__dict__)
+        return None
 
     def bring_back(self, step: dict[int, tuple[Facts, Content]], frame: int) -> bool:
         """Bring back a frame that nobody has changed since; forget it."""
@@ -223,12 +272,17 @@ class Work(RuleBasedStateMachine):
     """A person, other plugins, runs and their undo."""
 
     make_session: Callable[..., Session]
+    make_tuned: Callable[..., TunedPrompt]
+    folder: Path
 
     @initialize(
         found=st.dictionaries(frames, pictures, max_size=3),
         becomes_reference=st.booleans(),
+        on_disk=st.booleans(),
     )
-    def open(self, found: dict[int, np.ndarray], becomes_reference: bool) -> None:
+    def open(
+        self, found: dict[int, np.ndarray], becomes_reference: bool, on_disk: bool
+    ) -> None:
         data = np.zeros((LENGTH, SIDE, SIDE), np.uint8)
         for frame, picture in found.items():
             data[frame] = picture
@@ -248,6 +302,16 @@ class Work(RuleBasedStateMachine):
         self.current = 0
         self.listen()
         self.add_example("a", _picture(0, 3, 1, 2))
+        self.path = Path(tempfile.mkdtemp(dir=self.folder))
+        self.labels_path = "labels.zarr" if on_disk else None
+        self.begin_saving({})
+
+    def begin_saving(self, stored: dict[int, FrameRecord]) -> None:
+        """Save from now on; frames that are stored already are left out."""
+        signature = ImageSignature.of(self.session.stack)
+        self.saver = Autosave(self.session, About)
+        store = SessionStore(self.path, signature, self.labels_path)
+        self.saver.begin(store, stored)
 
     def listen(self) -> None:
         """Show what a window would, which is told of changes and looks at no more."""
@@ -284,9 +348,14 @@ class Work(RuleBasedStateMachine):
     def session_writes(self) -> Iterator[None]:
         """Check that what a person vouches for, and what is locked, stays."""
         vouched, before = sorted(self.model.vouched), self.data.copy()
+        # Whatever was said of a frame: pixels that no run left are a person's.
+        own = [
+            f for f, facts in enumerate(self.model.frames) if facts.now != facts.left
+        ]
         yield
         self.labels.written.clear()
         assert_array_equal(self.data[vouched], before[vouched])
+        assert_array_equal(self.data[own], before[own])
         for label in self.model.locked:
             assert_array_equal(self.data == label, before == label)
 
@@ -348,10 +417,9 @@ class Work(RuleBasedStateMachine):
         if not facts.reference:
             return
         facts.forget_reference()
-        is_labelled = facts.predicted is not None or facts.seen != BLANK
-        if not facts.is_protected and is_labelled:
+        if not facts.is_vouched_for:
             facts.approved = facts.seen == facts.predicted
-            facts.corrected = not facts.approved
+        facts.keep_own()
 
     @rule(frame=frames, enabled=st.booleans())
     def switch_reference(self, frame: int, enabled: bool) -> None:
@@ -367,7 +435,9 @@ class Work(RuleBasedStateMachine):
         (self.session.frames.approve if approved else self.session.frames.unapprove)(
             frame
         )
-        self.model.look(frame).approved = approved
+        facts = self.model.look(frame)
+        facts.approved = approved
+        facts.keep_own()
 
     @rule(frame=frames)
     def release(self, frame: int) -> None:
@@ -424,6 +494,117 @@ class Work(RuleBasedStateMachine):
             corrections_become_references=becomes_reference,
         )
 
+    @rule()
+    def show_other_images(self) -> None:
+        self.session.set_stack(np.array(self.session.stack))
+        self.model.num_stacks += 1
+
+    @rule(step=st.none() | st.integers(1, 2))
+    def tune(self, step: int | None) -> None:
+        tuned = None if step is None else self.make_tuned(step)
+        self.session.references.tuned = tuned
+        self.model.tuned = None if tuned is None else tuned.digest
+
+    @rule(what=st.sampled_from(["check", "tune", "task", "suggest", "compare", "scan"]))
+    def ask(self, what: str) -> None:
+        """Ask for what changes nothing; it may read references."""
+        session = self.session
+        if what in ("check", "tune", "task") and not (
+            self.run is not None and what != "task"
+        ):
+            for frame in self.model.used:
+                self.model.look(frame)
+        asked: dict[str, Callable[[], Any]] = {
+            "check": session.check_references,
+            "tune": session.start_tuning,
+            "task": session.make_task,
+            "suggest": lambda: list(session.suggest_frame()),
+            "compare": session.frames_to_compare,
+            "scan": lambda: list(session.frames.scan()),
+        }
+        with self.session_writes():
+            try:
+                answer = asked[what]()
+            except ValueError:
+                return
+        if what == "compare":
+            assert not set(answer) & self.model.protected
+
+    # -- other sessions --------------------------------------------------------------
+
+    @rule(frame=frames, told=st.booleans(), count=st.integers(1, 3))
+    def another_session_writes(self, frame: int, told: bool, count: int) -> None:
+        """Another window works on the same labels: what it does is a person's here."""
+        before = self.data.copy()
+        other = self.make_session(self.data)
+        other.frames.labels_changed(None)
+        other.frames.approve(frame)
+        with contextlib.suppress(ValueError):
+            for result in islice(other.start("all", frame).results(), count):
+                other.runs.commit(result)
+        other.close()
+        assert_array_equal(self.data[frame], before[frame])
+        changed = [f for f in range(LENGTH) if (self.data[f] != before[f]).any()]
+        assert all(not before[f].any() for f in changed)  # the others are a person's
+        self.take_data()
+        for each in changed:
+            self.others_wrote(each, told)
+
+    @rule(
+        how=st.sampled_from(["as it was", "labels deleted", "painted on"]),
+        frame=frames,
+        picture=pictures,
+        is_looked_at=st.booleans(),
+    )
+    @precondition(lambda self: self.run is None)
+    def close_and_resume(
+        self, how: str, frame: int, picture: np.ndarray, is_looked_at: bool
+    ) -> None:
+        """Come back later: to the labels as they were, or to others."""
+        self.any_may_have_changed()
+        assert self.saver.flush()
+        self.saver.close()
+        is_on_disk = self.labels_path is not None
+        saved = [replace(facts) for facts in self.model.frames]
+        data = self.data.copy()
+        if how == "labels deleted" and not is_on_disk:
+            data[:] = 0
+        if how == "painted on":
+            data[frame] = picture
+        self.session.close()
+        self.session = self.make_session(data)
+        self.labels, self.data = self.session.frames.labels, data
+        self.model.frames = [Facts(now=labels.tobytes()) for labels in data]
+        self.session.frames.take_scan(*self.session.frames.scan())
+        for index in range(LENGTH):
+            self.model.look(index)
+        stored = StoredSession.read(self.path)
+        self.session.restore_state(stored.state)
+        same: dict[int, FrameRecord] = {}
+        restored = set()
+        for each in stored.frames():
+            found = checksum(self.labels.read(each.index)) if is_looked_at else None
+            if self.session.frames.restore(
+                each.index, each.records, each.labels, found
+            ):
+                same[each.index] = self.session.frames.record(each.index)
+            restored.add(each.index)
+        for index, facts in enumerate(saved):
+            assert (index in restored) == (not facts.is_unknown)
+            if not facts.is_unknown:
+                content = None if is_on_disk else facts.now
+                written = self.model.restore(facts, index, content)
+                assert written in (None, self.data[index].tobytes())
+        self.labels.written.clear()
+        self.model.steps.clear()
+        self.results.clear()
+        self.listen()
+        self.begin_saving(same)
+
+    @rule()
+    def save_a_little(self) -> None:
+        self.saver.save(0.0)
+
     # -- runs ----------------------------------------------------------------------
 
     @rule(scope=scopes, current=frames)
@@ -437,7 +618,8 @@ class Work(RuleBasedStateMachine):
         wanted = self.model.plan(scope, current)
         prompts = [self.model.frames[frame].seen for frame in self.model.used]
         prompts += [mark for mark, is_on in self.model.examples.values() if is_on]
-        if not wanted or all(content == BLANK for content in prompts):
+        is_blank = all(content == BLANK for content in prompts)
+        if not wanted or (is_blank and self.model.tuned is None):
             with pytest.raises(ValueError, match="Expected"):
                 self.session.start(scope, current)
             return
@@ -640,7 +822,8 @@ class Work(RuleBasedStateMachine):
         assert self.session.frames.least_certain() == worst
 
     def teardown(self) -> None:
-        if hasattr(self, "shown"):
+        if hasattr(self, "saver"):
+            self.saver.close()
             self.session.close()
             before = self.data.copy()
             for result in self.results:  # a worker may be late
@@ -651,12 +834,18 @@ class Work(RuleBasedStateMachine):
 
 def test_a_persons_work_is_safe_and_undo_is_exact_whatever_is_done(
     make_session: Callable[..., Session],
+    make_tuned: Callable[..., TunedPrompt],
+    tmp_path: Path,
 ) -> None:
-    machine = type("Work", (Work,), {"make_session": staticmethod(make_session)})
+    given = {
+        "make_session": staticmethod(make_session),
+        "make_tuned": staticmethod(make_tuned),
+        "folder": tmp_path,
+    }
     run_state_machine_as_test(
-        machine,
+        type("Work", (Work,), given),
         settings=hypothesis_settings(
-            max_examples=300,
+            max_examples=2 * hypothesis_settings().max_examples,
             stateful_step_count=40,
         ),
     )

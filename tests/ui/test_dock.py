@@ -5,12 +5,14 @@ import time
 
 import numpy as np
 import pytest
+import zarr
 from napari.layers import Image, Labels
 from qtpy.QtCore import Qt, QTimer
 
 from napari_seggpt.session import FrameStatus
 from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.work import actions
+from napari_seggpt.ui.work.messages import Tone
 
 LENGTH, SIDE = 12, 24
 WAIT_MS = 20_000  # a busy machine is slow, not wrong
@@ -167,6 +169,61 @@ def test_stop_keeps_what_was_predicted(dock, predictor, qtbot):
     kept = statuses(dock).count(FrameStatus.PREDICTED)
     assert 2 <= kept < LENGTH - 1
     assert f"{kept} frames of {LENGTH - 1} labelled" in hint(qtbot, dock)
+
+
+@pytest.fixture
+def broken_image(viewer, tmp_path):
+    """A zarr on disk whose frame 9 is damaged; frame 7 shows nothing."""
+    image = np.random.default_rng(0).integers(1, 255, (LENGTH, SIDE, SIDE), np.uint8)
+    image[7] = 9
+    array = zarr.create_array(
+        tmp_path / "image.zarr", shape=image.shape, chunks=(1, SIDE, SIDE), dtype="u1"
+    )
+    array[:] = image
+    (tmp_path / "image.zarr" / "c" / "9" / "0" / "0").write_bytes(b"no chunk")
+    layer = viewer.add_image(
+        zarr.open_array(tmp_path / "image.zarr", mode="r"),
+        name="broken",
+        axis_labels=("t", "y", "x"),
+        contrast_limits=(0, 255),
+    )
+    labels = np.zeros(image.shape, np.uint8)
+    labels[3, 4:14, 5:15] = 1
+    viewer.add_labels(labels, name="mine", axis_labels=("t", "y", "x"))
+    return layer
+
+
+def test_frames_that_cannot_be_read_or_show_nothing_are_said(
+    open_dock, broken_image, qtbot
+):
+    dock = open_dock()
+    settle(qtbot, dock)
+    click(qtbot, dock.run_panel.run_button)
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
+    text = hint(qtbot, dock)
+    assert f"{LENGTH - 2} frames labelled" in text
+    assert "Frame 9 is left out: Expected frame 9 of broken to be readable" in text
+    assert f"1 of {LENGTH} frames show nothing" in text
+    assert "the first is frame 7" in text
+    assert dock.workspace.message.tone is Tone.WARNING
+    assert statuses(dock).count(FrameStatus.PREDICTED) == LENGTH - 2
+    assert statuses(dock)[9] is FrameStatus.EMPTY
+
+
+def test_a_reference_that_cannot_be_read_is_said(open_dock, broken_image, qtbot):
+    dock = open_dock()
+    settle(qtbot, dock)
+    paint(dock, 9)
+    qtbot.waitUntil(lambda: statuses(dock)[9] is FrameStatus.REFERENCE)
+    previews = dock.workspace.active.previews
+    first, broken = dock.workspace.session.references.all
+    qtbot.waitUntil(lambda: previews.get(first) is not None, timeout=WAIT_MS)
+    assert previews.get(broken) is None
+    click(qtbot, dock.run_panel.run_button)
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
+    assert "Frame 9 is left out" in hint(qtbot, dock)
+    assert statuses(dock).count(FrameStatus.PREDICTED) == LENGTH - 2
+    assert statuses(dock)[9] is FrameStatus.REFERENCE
 
 
 def test_painting_during_a_run_protects_the_frame(dock, predictor, qtbot):

@@ -24,7 +24,13 @@ class FrameLabels(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, frame: int, /) -> NDArray[np.integer[Any]]:
-        """Return a copy of the labels (H, W) of a frame."""
+        """Return a copy of the labels (H, W) of a frame.
+
+        Raises
+        ------
+        StackError
+            If what is stored of it cannot be read; the other frames can.
+        """
         ...
 
     def write(self, frame: int, labels: NDArray[np.integer[Any]], /) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from napari_seggpt.io.layout import StackError
 from napari_seggpt.session.frames.frame_labels import NO_LABELS, checksum, keep_locked
 from napari_seggpt.session.frames.prepared_frame import PreparedFrame
 from napari_seggpt.session.frames.status import (
@@ -156,7 +157,7 @@ class FrameWriter:
         return True
 
     def undo_frame(self, frame: int, step: UndoStep) -> bool:
-        """Bring back what a run replaced, unless the frame was changed since.
+        """Bring back what a run replaced, if that is still there and can be read.
 
         Labels that are locked now keep their pixels here, too.
 
@@ -165,7 +166,11 @@ class FrameWriter:
         bool
             Whether it was brought back. What was remembered is dropped in any case.
         """
-        now = self.read(frame)
+        try:
+            now = self.read(frame)
+        except StackError:
+            step.forget(frame)
+            return False
         replaced, present = step[frame], self._records[frame]
         if present.is_protected or present.checksum != replaced.written:
             step.forget(frame)

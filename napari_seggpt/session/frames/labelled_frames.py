@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
+from napari_seggpt.io.layout import StackError
 from napari_seggpt.session.frames.frame_labels import ScannedFrame, checksum
 from napari_seggpt.session.frames.frame_writer import FrameWriter
 from napari_seggpt.session.frames.locked_labels import LockedLabels
@@ -152,9 +154,14 @@ class LabelledFrames:
             self.scan_wanted.emit()
 
     def scan(self) -> Iterator[ScannedFrame]:
-        """Read all frames, in a worker; hand every result to `take_scan`."""
+        """Read all frames, in a worker; hand every result to `take_scan`.
+
+        Those whose labels are damaged are left out.
+        """
         for frame in range(len(self)):
-            yield ScannedFrame(index=frame, checksum=checksum(self.labels.read(frame)))
+            with suppress(StackError):
+                found = checksum(self.labels.read(frame))
+                yield ScannedFrame(index=frame, checksum=found)
 
     def take_scan(self, *scanned: ScannedFrame) -> None:
         """Take note of what a scan found, in one frame or several.
@@ -171,13 +178,18 @@ class LabelledFrames:
     def _is_small(self) -> bool:
         length = len(self)
         if length and self._frame_size is None:
-            self._frame_size = self.labels.read(0).size
+            try:
+                self._frame_size = self.labels.read(0).size
+            except StackError:
+                return False
         return (self._frame_size or 0) * length <= MAX_PIXELS_READ_AT_ONCE
 
     def _read_all(self, frames: Iterable[int]) -> None:
+        """Read frames but those whose labels are damaged: nothing writes these."""
         try:
             for frame in frames:
-                self.writer.read(self._check(frame))
+                with suppress(StackError):
+                    self.writer.read(self._check(frame))
         finally:
             self.publish()
 

@@ -5,6 +5,7 @@ It loads torch, but only when its generators are run.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -86,7 +87,7 @@ def suggest_frame(stack: Frames, labelled: Collection[int]) -> Iterator[int | No
     int or None
         At last the frame to label next; None if all are labelled.
     """
-    from napari_seggpt.frames import sample_frames
+    from napari_seggpt.frames import DAMAGE, sample_frames
     from napari_seggpt.inference.suggestion import (
         sampled_frames,
         suggest,
@@ -97,6 +98,7 @@ def suggest_frame(stack: Frames, labelled: Collection[int]) -> Iterator[int | No
     limits = measure_limits(sample_frames(stack))
     vectors = {}
     for frame in sampled_frames(len(stack), labelled):
-        vectors[frame] = thumbnail_vector(stack[frame], limits)
+        with suppress(*DAMAGE):  # what cannot be read is no frame to label
+            vectors[frame] = thumbnail_vector(stack[frame], limits)
         yield None
     yield suggest(vectors, labelled)

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 
 class StoppedError(Exception):
-    """A person stopped what waits for a model to be fetched."""
+    """A person stopped what a worker does."""
 
 
 class Stoppable:
-    """Work in a worker that can be told to stop, also while it fetches a model.
+    """Work in a worker that can be told to stop, also within a step.
+
+    It ends before the next part of a model is fetched, and before the next pass.
 
     Attributes
     ----------
@@ -37,13 +39,21 @@ class Stoppable:
         self._stop = threading.Event()
 
     def stop(self) -> None:
-        """End the work after its present step; from any thread."""
+        """End the work; what its present step has not finished is dropped.
+
+        It may be called from any thread.
+        """
         self._stop.set()
 
     @property
     def is_stopped(self) -> bool:
         """Whether the work was told to stop."""
         return self._stop.is_set()
+
+    def check_stopped(self) -> None:
+        """Raise StoppedError if the work was told to stop, in the worker."""
+        if self.is_stopped:
+            raise StoppedError
 
     def report_download(self, done: int, total: int) -> None:
         """Report bytes fetched and in all, in the worker.
@@ -53,8 +63,7 @@ class Stoppable:
         StoppedError
             If the work was told to stop.
         """
-        if self.is_stopped:
-            raise StoppedError
+        self.check_stopped()
         if self.on_download is not None:
             self.on_download(done, total)
 

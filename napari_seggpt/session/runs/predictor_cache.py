@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from napari_seggpt.frames import DAMAGE
+from napari_seggpt.inference.watching import UnreadableFrame
+from napari_seggpt.io.layout import one_line
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.settings import PredictionSettings
 
@@ -89,6 +92,35 @@ class PredictorCache:
             limits = self._contrast(request.stack, request.settings.contrast)
             return model, self._make_prompts(request), limits
 
+    def readable(
+        self, request: RunRequest, progress: Progress | None = None
+    ) -> tuple[RunRequest, list[UnreadableFrame]]:
+        """Leave out the references whose image cannot be read; tell which these are.
+
+        Raises
+        ------
+        Exception
+            What was raised last, if none can be read.
+        """
+        kept: list[PromptSource] = []
+        left_out: list[UnreadableFrame] = []
+        with self.models.lock:
+            self.models.get(request.settings.model, progress)
+            self._contrast(request.stack, request.settings.contrast)
+            problem = None
+            for source in request.sources:
+                try:
+                    self._prompts[source.identity] = self._prompt(source, request.stack)
+                    kept.append(source)
+                except DAMAGE as error:
+                    if source.frame is None:
+                        raise
+                    problem, reason = error, one_line(error)
+                    left_out.append(UnreadableFrame(index=source.frame, reason=reason))
+        if problem is not None and not kept and not request.tuned:
+            raise problem
+        return replace(request, sources=tuple(kept)), left_out
+
     def _contrast(self, stack: Frames, settings: ContrastSettings) -> Limits:
         from napari_seggpt.frames import sample_frames
         from napari_seggpt.preprocessing import measure_limits
@@ -107,11 +139,13 @@ class PredictorCache:
     def _make_prompts(self, request: RunRequest) -> list[Prompt]:
         """Make prompts; an image is read only if it was not used in the last run."""
         self._prompts = {
-            source.identity: self._prompts.get(source.identity)
-            or _make_prompt(source, request.stack)
+            source.identity: self._prompt(source, request.stack)
             for source in request.sources
         }
         return list(self._prompts.values())
+
+    def _prompt(self, source: PromptSource, stack: Frames) -> Prompt:
+        return self._prompts.get(source.identity) or _make_prompt(source, stack)
 
 
 def _make_prompt(source: PromptSource, stack: Frames) -> Prompt:

@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from napari_seggpt.frames import DAMAGE
 from napari_seggpt.session.frames.frame_labels import compact
 from napari_seggpt.session.runs.models import Stoppable, StoppedError
 
@@ -105,13 +106,16 @@ class PromptTuning(Stoppable):
     def compare(
         self, tuned: TunedPrompt, frames: Sequence[int]
     ) -> Iterator[Comparison]:
-        """Predict some frames both ways, in a worker."""
+        """Predict some frames both ways, in a worker; but those that it can read."""
         requests = (self._request, replace(self._request, tuned=(tuned,)))
         lock = self._predictors.models.lock
         with lock:
             predictors = [self._predictors.new_predictor(each) for each in requests]
         for index in frames:
-            image = self._request.stack[index]
+            try:
+                image = self._request.stack[index]
+            except DAMAGE:
+                continue
             with lock:
                 before, after = (
                     compact(predictor.predict(image, index=index).labels)

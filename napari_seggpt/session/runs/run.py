@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from napari_seggpt.inference.watching import UnreadableFrame, WatchedFrames
 from napari_seggpt.session.frames.frame_labels import compact
 from napari_seggpt.session.runs.models import Stoppable, StoppedError
 
@@ -15,11 +17,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.inference.propagation import FramePrediction
     from napari_seggpt.session.frames.prepared_frame import PreparedFrame
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
     from napari_seggpt.settings import Direction
 
+    Step = FramePrediction | UnreadableFrame
     Prepare = Callable[[int, NDArray[np.integer[Any]]], PreparedFrame | None]
 
 
@@ -67,8 +71,12 @@ class Run(Stoppable):
         The references and settings that the frames are predicted with.
     num_written : int
         Frames that `Runs.commit` has written by now.
+    num_damaged : int
+        Frames that it has left out because their labels cannot be read.
     seconds : list of float
         What each frame took that was handed to `Runs.commit`.
+    watched : WatchedFrames
+        The images, and what was noticed of them; to be asked when the run has ended.
 
     Parameters
     ----------
@@ -99,13 +107,14 @@ class Run(Stoppable):
         self.number = number
         self.frames = frames
         self.key = key
-        self.num_written = 0
+        self.num_written = self.num_damaged = 0
         self.seconds: list[float] = []
         self._predictors = predictors
         self._request = request
         self._direction = direction
         self._prepare = prepare
         self._members = frozenset(frames)
+        self.watched = WatchedFrames(request.stack)
 
     def __contains__(self, frame: object) -> bool:
         return frame in self._members
@@ -114,30 +123,49 @@ class Run(Stoppable):
         """Predict the frames, in a worker.
 
         The frame order is that of `inference.propagation`: away from the references.
+        A run that is told to stop ends before the next pass of the model. Frames that
+        cannot be read are left out, references too: see `watched`.
 
         Raises
         ------
         ModelUnavailableError, CheckpointError, FrameError, ValueError, RuntimeError
             As `load_model`, `Predictor` and `predict_stack` do.
         """
-        try:
-            steps = self._steps()
-        except StoppedError:
-            return
-        began = perf_counter()  # so that the time to load the model is left out
-        while not self.is_stopped:
-            with self._predictors.models.lock:
-                step = next(steps, None)
-            if step is None:
-                return
-            now = perf_counter()
-            yield self._result(step, now - began)
-            began = perf_counter()
+        with suppress(StoppedError):
+            request, left_out = self._predictors.readable(
+                self._request, self.report_download
+            )
+            self.watched.unreadable += left_out
+            predictor = self._predictors.predictor(request)
+            steps = self._steps(predictor)
+            began = perf_counter()  # so that the time to load the model is left out
+            while (step := self._next(steps, predictor)) is not None:
+                now = perf_counter()
+                if isinstance(step, UnreadableFrame):
+                    self.watched.unreadable.append(step)
+                else:
+                    yield self._result(step, now - began)
+                began = perf_counter()
 
-    def _steps(self) -> Iterator[FramePrediction]:
+    def _next(self, steps: Iterator[Step], predictor: Predictor) -> Step | None:
+        """Predict the next frame, unless the run is told to stop before that is done.
+
+        Raises
+        ------
+        StoppedError
+            If it is; nothing of the frame is kept.
+        """
+        with self._predictors.models.lock:
+            self.check_stopped()
+            predictor.before_pass = self.check_stopped
+            try:
+                return next(steps, None)
+            finally:
+                predictor.before_pass = None
+
+    def _steps(self, predictor: Predictor) -> Iterator[Step]:
         from napari_seggpt.inference.propagation import predict_stack
 
-        predictor = self._predictors.predictor(self._request, self.report_download)
         first, stop = self.frames[0], self.frames[-1] + 1
         settings = replace(
             self._request.settings.propagation,
@@ -148,7 +176,11 @@ class Run(Stoppable):
         )
         others = {*range(first, stop)} - {*self.frames}
         return predict_stack(
-            self._request.stack, predictor, settings=settings, protected=others
+            self.watched,
+            predictor,
+            settings=settings,
+            protected=others,
+            skip_unreadable=True,
         )
 
     def _result(self, step: FramePrediction, seconds: float) -> FrameResult:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
+from napari_seggpt.inference.watching import UnreadableFrame
+from napari_seggpt.io.layout import StackError, one_line
 from napari_seggpt.session.frames.confidence_maps import ConfidenceMaps
 from napari_seggpt.session.frames.undo import UndoHistory, UndoStep
 from napari_seggpt.session.runs.run import Run
@@ -89,8 +91,8 @@ class Runs:
         Returns
         -------
         bool
-            Whether it was written: not if a person vouches for the frame by now, nor
-            if the run has ended.
+            Whether it was written: not if a person vouches for the frame by now, if
+            its labels are damaged, which `Run.watched` tells, or if the run has ended.
 
         Raises
         ------
@@ -117,6 +119,11 @@ class Runs:
                 written = self._frames.records[result.index].checksum
                 self._maps.put(result.index, written, result.confidence_map)
             return was_written
+        except StackError as error:  # what cannot be read may be a person's
+            left_out = UnreadableFrame(index=result.index, reason=one_line(error))
+            run.watched.unreadable.append(left_out)
+            run.num_damaged += 1
+            return False
         finally:
             self._frames.publish()
 

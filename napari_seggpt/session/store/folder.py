@@ -57,9 +57,10 @@ the entry is left out, so that no damage beside the frames makes these unreadabl
     Only where labels are in a zarr: records, each a line with ``frame``, ``record`` and
     ``writing``. The line is written before a run writes a frame (``writing`` is true)
     and after anything that changed it. The last line whose checksum the labels have is
-    what counts; if there is none the frame is protected. Of a line that begins within
-    another one, which was cut short, the second part counts. When the session is opened
-    to be written, lines that count no more are dropped.
+    what counts; if there is none the frame is protected. A frame whose last line says
+    nothing (no checksum, run or flag) is as one without a line. Of a line that begins
+    within another one, which was cut short, the second part counts. When the session is
+    opened to be written, lines that count no more are dropped.
 
 ``examples/HASH.npz``
     ``image`` and ``labels``.

@@ -94,7 +94,8 @@ def read_journal(file: Path) -> dict[int, list[FrameRecord]]:
     """Return the records of each frame that its labels may have, the last at the end.
 
     A line that is no announcement of a write says what is there, so that nothing older
-    counts any more. Lines that are damaged are left out.
+    counts any more. A frame of which nothing is known any more is left out, as one that
+    has no line, and so are lines that are damaged.
     """
     known: dict[int, list[FrameRecord]] = {}
     with suppress(OSError):
@@ -112,6 +113,8 @@ def _read_lines(lines: IO[bytes], known: dict[int, list[FrameRecord]]) -> None:
         frame, record, is_writing = found
         if is_writing:
             known.setdefault(frame, [UNKNOWN]).append(record)
+        elif record == UNKNOWN:
+            known.pop(frame, None)
         else:
             known[frame] = [record]
 

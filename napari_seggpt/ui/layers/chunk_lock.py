@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
+from napari_seggpt.io.chunk_locks import LockedChunksError, lock_chunks
 from napari_seggpt.ui.layers.new_labels import zarr_path
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from napari_seggpt.ui.layers.labels_layer import LabelsLayer
+    from filelock import FileLock
 
-LOCK_NAME = ".napari-seggpt.lock"
+    from napari_seggpt.ui.layers.labels_layer import LabelsLayer
 
 
 class ChunkLock:
     """Held while labels in a zarr are worked on whose chunks hold several frames.
 
-    To change one frame of such a chunk, a program reads all of it and writes it back:
-    what another one has painted meanwhile on the other frames is lost. Several sessions
-    of one program may hold it, as they write one after the other.
+    Several sessions of one program may hold it, as they write one after the other; see
+    `io.chunk_locks`.
 
     Parameters
     ----------
@@ -41,20 +38,15 @@ class ChunkLock:
         count = frames_in_chunk(labels)
         if path is None or count == 1:
             return
-        lock = FileLock(
-            path / LOCK_NAME, timeout=0, thread_local=False, is_singleton=True
-        )
-        with suppress(OSError, NotImplementedError):  # nobody can lock it there
-            try:
-                lock.acquire()
-            except Timeout:
-                raise ValueError(
-                    f"Expected labels that no other window writes, got {labels.name}, "
-                    f"which is open in another one, and whose chunks hold {count} "
-                    "frames each, so that strokes would be lost: close the other "
-                    "window, or make new labels."
-                ) from None
-            self._lock = lock
+        try:
+            self._lock = lock_chunks(path)
+        except LockedChunksError:
+            raise ValueError(
+                f"Expected labels that no other program writes, got {labels.name}, "
+                f"which is open in another one, and whose chunks hold {count} "
+                "frames each, so that strokes would be lost: close the other "
+                "window, or make new labels."
+            ) from None
 
     def release(self) -> None:
         """Let others write the labels."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 
+from napari_seggpt.io.layout import StackError, one_line
 from napari_seggpt.io.stacks import frame_index
 from napari_seggpt.ui.layers.frame_axes import FrameAxes
 from napari_seggpt.ui.layers.image_stack import ImageStack, level_data, to_numpy
@@ -91,7 +92,8 @@ class LabelsLayer:
         """Find the frames of an image stack in a Labels layer.
 
         As napari does, the last axes of both are taken for the same. A layer may lack
-        axes that all frames lie at one index of, or have length 1 there.
+        axes that all frames lie at one index of, or have length 1 there. Further first
+        axes of length 1, as some programs save them, do not count.
 
         Raises
         ------
@@ -105,11 +107,13 @@ class LabelsLayer:
             for at, index in first.fixed.items()
             if at >= missing
         }
+        fixed |= dict.fromkeys(range(-missing), 0)  # axes that the image has not
         if first.channel_axis is not None and first.channel_axis >= missing:
             fixed[first.channel_axis - missing] = 0
         axis = None if first.axis is None else first.axis - missing
         wanted = (len(stack), *stack.frame_shape)
-        if missing < 0 or _size(shape, axis, fixed) != wanted:
+        is_one_more = any(length > 1 for length in shape[: max(0, -missing)])
+        if is_one_more or _size(shape, axis, fixed) != wanted:
             raise ValueError(
                 f"Expected labels of {wanted[0]} frames of {wanted[1]} x {wanted[2]}, "
                 f"as in {stack.name}, got {layer.name} of shape {shape}."
@@ -161,9 +165,18 @@ class LabelsLayer:
             If there is no such frame.
         ValueError
             If the layer has other data now, which does not serve.
+        StackError
+            If what is stored of the frame cannot be read.
         """
         place = self.axes.index(frame_index(frame, len(self)))
-        return np.array(to_numpy(self._present_data()[place]))
+        data = self._present_data()
+        try:
+            return np.array(to_numpy(data[place]))
+        except Exception as error:  # a store may raise anything
+            raise StackError(
+                f"Expected the labels of frame {frame} of {self.name} to be readable, "
+                f"got: {one_line(error)}"
+            ) from error
 
     def write(self, frame: int, labels: NDArray[np.integer[Any]]) -> None:
         """Replace the labels of a frame.
@@ -180,7 +193,7 @@ class LabelsLayer:
         data = self._present_data()
         self._watcher.check_history()
         data[self.axes.index(frame)] = _checked(labels, self.frame_shape, self.dtype)
-        if self._watcher.history.forget(frame) and not self._is_history_told:
+        if self._watcher.forget(frame) and not self._is_history_told:
             self._is_history_told = True
             self.history_shortened.emit()
         self._show(frame)

@@ -117,6 +117,16 @@ class LabelsWatcher:
         """Notice an undo or redo that had no event; it is told soon."""
         self._queue(self.history.changed_frames())
 
+    def forget(self, frame: int) -> bool:
+        """Take a frame out of napari's history; see `NapariUndoHistory.forget`.
+
+        A stroke of which nothing is left has no event at its end.
+        """
+        is_changed = self.history.forget(frame)
+        if not self.history.is_stroke:
+            self._stroke = frozenset()
+        return is_changed
+
     def _emit(self, frames: frozenset[int]) -> None:
         if frames and not why_unusable(self._layer, self._axes):
             self.changed.emit(frames)
@@ -168,16 +178,17 @@ class LabelsWatcher:
         undone = self.history.changed_frames()
         if undone is None:
             self._emit_any_later()
-        elif self.history.replayed:
+        is_explained = bool(self.history.replayed)
+        if is_explained:
             self.undone.emit(self.history.replayed)
         told = undone or frozenset()
         if self._stroke and not self.history.is_stroke:  # it was aborted
-            told, self._stroke = told | self._stroke, frozenset()
+            told, self._stroke, is_explained = told | self._stroke, frozenset(), True
         self._emit(told)
         before, self._view_state = self._view_state, _view_state(self._layer)
         if before != self._view_state:
             self._settle_timer.start(VIEW_SETTLED_MS)
-        elif not told:
+        elif not is_explained:  # items that only went were dropped by another session
             self._emit_shown()
             self._emit_any_later()
 
@@ -190,6 +201,7 @@ class LabelsWatcher:
         if self._layer.data is not self._data:
             self._data = self._layer.data
             self.history.drop()  # undo would write old pixels into other data
+            self._stroke = frozenset()
         reason = why_unusable(self._layer, self._axes)
         if reason:
             self.unusable.emit(reason)

@@ -8,6 +8,7 @@ from napari.layers import Labels
 from psygnal import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_seggpt.io.layout import StackError
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.ui.layers.labels_layer import LabelsLayer
 from napari_seggpt.ui.layers.layer_choice import (
@@ -124,17 +125,30 @@ class ExamplesForm(QWidget):
 def labelled_frames(
     stack: Frames, labels: FrameLabels, name: str
 ) -> Iterator[tuple[str, Prompt]]:
-    """Yield the labelled frames of a stack, with names; of many the first ones."""
-    found = 0
+    """Yield the labelled frames of a stack, with names; of many the first ones.
+
+    Raises
+    ------
+    StackError
+        At the end, if one of them could not be read.
+    """
+    found, problem = 0, None
     for frame in range(len(stack)):
         frame_labels = labels.read(frame)
         if not frame_labels.any():
             continue
+        try:
+            image = stack[frame]
+        except StackError as error:
+            problem = error
+            continue
         title = name if len(stack) == 1 else f"{name} {frame}"
-        yield title, Prompt(image=stack[frame], labels=frame_labels)
+        yield title, Prompt(image=image, labels=frame_labels)
         found += 1
         if found == MAX_EXAMPLES:
-            return
+            break
+    if problem is not None:
+        raise problem
 
 
 _NO_IMAGE = ("no other image layer", None)

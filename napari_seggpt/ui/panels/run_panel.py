@@ -308,7 +308,7 @@ _UNDO = (
     "Bring back labels and statuses as they were before the last run. Frames that you "
     "have changed since stay as they are."
 )
-_STOP = "End the run after the present frame; what was predicted stays."
+_STOP = "End the run before the model's next pass; what was predicted stays."
 _SCOPE = "Which frames are predicted. Those you vouch for are always left out."
 _RANGE = "The first and the last frame."
 _MEMORY = own_fields(PropagationSettings)["memory"].help

@@ -124,7 +124,7 @@ def run_or_pause(workspace: Workspace) -> None:
 
 
 def stop_run(workspace: Workspace) -> None:
-    """End the run after the present frame."""
+    """End the run; what was predicted stays."""
     if workspace.active is not None:
         workspace.active.runs.stop()
 

@@ -306,7 +306,7 @@ def _steps(job: Job[T]) -> Generator[None, None, None]:
             yield from job._wait(worker)
             if worker.abort_requested:
                 return
-        job._is_exhausted = True
+        job._is_exhausted = not worker.abort_requested  # else work ended because of it
     except Exception as error:  # noqa: BLE001 (handed over)
         job._failure = error
     finally:

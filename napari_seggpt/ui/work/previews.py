@@ -10,6 +10,7 @@ import numpy as np
 from psygnal import Signal
 
 from napari_seggpt.inference.tiling import suggest_scale
+from napari_seggpt.io.layout import StackError
 from napari_seggpt.model.config import VIT_LARGE
 from napari_seggpt.preprocessing import (
     measure_limits,
@@ -146,8 +147,12 @@ class ReferencePreviews:
             )
         if reference.frame is None:
             return None
-        labels = self._labels.read(reference.frame)
-        return make_preview(self._stack[reference.frame], labels, self._config)
+        try:
+            labels = self._labels.read(reference.frame)
+            image = self._stack[reference.frame]
+        except StackError:
+            return None  # a run names it; the previews of others are made
+        return make_preview(image, labels, self._config)
 
     def _take(self, made: tuple[Key, Preview | None]) -> None:
         key, preview = made

@@ -10,7 +10,7 @@ import numpy as np
 from napari.layers import Labels
 from psygnal import Signal
 
-from napari_seggpt.io.layout import normalize_unit
+from napari_seggpt.io.layout import StackError, normalize_unit
 from napari_seggpt.session.frames.frame_labels import NO_LABELS, checksum
 from napari_seggpt.session.store.contents import About, LabelsAxes
 from napari_seggpt.session.store.folder import (
@@ -263,13 +263,19 @@ def _dtype_of(stored: StoredSession) -> np.dtype[Any]:
 
 def _looked_at(labels: FrameLabels, frame: StoredFrame) -> StoredFrame:
     """Return a stored frame with the checksum of the labels that are there now."""
-    return replace(frame, found=checksum(labels.read(frame.index)))
+    try:
+        return replace(frame, found=checksum(labels.read(frame.index)))
+    except StackError:
+        return frame
 
 
 def _is_like(labels: FrameLabels, frame: StoredFrame) -> bool:
     """Whether a frame has no labels, or those that were stored or predicted."""
     last = frame.records[-1]
-    now = labels.read(frame.index)
+    try:
+        now = labels.read(frame.index)
+    except StackError:
+        return False
     if frame.labels is not None and not _can_hold(now, frame.labels):
         return False
     known = {NO_LABELS, last.predicted, *(record.checksum for record in frame.records)}

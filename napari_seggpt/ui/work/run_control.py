@@ -9,7 +9,7 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_seggpt.ui.work.jobs import Job, JobState
-from napari_seggpt.ui.work.messages import count_of
+from napari_seggpt.ui.work.messages import Tone, count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 POLL_MS = 200
 UNDOING_SECONDS = 0.015  # that frames are undone for before the window goes on
+MOST_LINES = 3  # about single frames, in a report
 NUM_RECENT_RESULTS = 12  # results that the seconds a frame are measured on
 
 
@@ -26,11 +27,11 @@ class RunControl:
     """The runs of one session, in napari's worker.
 
     `changed` is emitted when anything that is shown of a run has changed, `ended` with
-    a report, and whether something went wrong.
+    a report and its tone.
     """
 
     changed = Signal()
-    ended = Signal(str, bool)
+    ended = Signal(str, Tone)
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -62,7 +63,7 @@ class RunControl:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether the run ends after the present frame."""
+        """Whether the run is about to end."""
         return self._job is not None and self._job.state is JobState.STOPPING
 
     @property
@@ -139,10 +140,10 @@ class RunControl:
             self._job.pause()
 
     def stop(self) -> None:
-        """End the run after the present frame; what was predicted stays."""
+        """End the run before the next pass of the model; what was predicted stays."""
         if self._job is not None and self.run is not None:
-            self.run.stop()
             self._job.stop()
+            self.run.stop()
 
     def undo(self) -> None:
         """Undo the last run, a few frames at a time."""
@@ -180,13 +181,21 @@ class RunControl:
         self.session.runs.finish()
         self.downloaded = None
         if job is not None:
-            self.ended.emit(self._report(job, state), state is JobState.FAILED)
+            self.ended.emit(*self._report(job, state))
         self.changed.emit()
 
-    def _report(self, job: Job[FrameResult], state: JobState) -> str:
-        written = 0 if self.run is None else self.run.num_written
+    def _report(self, job: Job[FrameResult], state: JobState) -> tuple[str, Tone]:
+        noticed = [] if self.run is None else self.run.watched.lines(MOST_LINES)
+        report = " ".join([self._result(job, state), *noticed])
+        if state is JobState.FAILED:
+            return report, Tone.ERROR
+        return report, Tone.WARNING if noticed else Tone.GOOD
+
+    def _result(self, job: Job[FrameResult], state: JobState) -> str:
+        run = self.run
+        written, damaged = (run.num_written, run.num_damaged) if run else (0, 0)
         frames = count_of(written, "frame")
-        left_alone = job.done - written
+        left_alone = job.done - written - damaged
         kept = f", {left_alone} left as you made them" if left_alone else ""
         if state is JobState.FAILED:
             return f"{_plain(job.error)} Kept: {frames}."
@@ -204,12 +213,12 @@ class RunControl:
                     return
                 self._undone += 1
         except (ValueError, OSError) as error:
-            self._end_undo(_plain(error), went_wrong=True)
+            self._end_undo(_plain(error), Tone.ERROR)
 
-    def _end_undo(self, report: str, *, went_wrong: bool = False) -> None:
+    def _end_undo(self, report: str, tone: Tone = Tone.GOOD) -> None:
         self._undo_timer.stop()
         self._undo = None
-        self.ended.emit(report, went_wrong)
+        self.ended.emit(report, tone)
         self.changed.emit()
 
 

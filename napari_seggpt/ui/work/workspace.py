@@ -214,8 +214,11 @@ class Workspace:
         if known is None:
             known = LayerSession(self.viewer, choice, self._settings, self.models)
             self._layer_sessions[choice.place] = known
-        elif not known.shows(choice):
+            return known
+        if not known.shows(choice):
             known.show_pictures(choice)
+        # Another session may have written the same labels on frames not shown.
+        known.session.frames.labels_changed(None)
         return known
 
     def _enter(self, active: LayerSession) -> None:
@@ -296,9 +299,9 @@ class Workspace:
         if self.active is not None and self.active.runs.measured is not None:
             self.frame_times.note(*self.active.runs.measured)
 
-    def _on_run_ended(self, report: str, went_wrong: bool) -> None:
+    def _on_run_ended(self, report: str, tone: Tone) -> None:
         self.frame_times.save()
-        self.show_message(report, Tone.ERROR if went_wrong else Tone.GOOD)
+        self.show_message(report, tone)
 
     def _on_history_shortened(self) -> None:
         self.show_message(

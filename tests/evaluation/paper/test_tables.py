@@ -16,7 +16,7 @@ from napari_seggpt.evaluation.paper.panoptic import (
 )
 from napari_seggpt.evaluation.paper.plan import PaperOptions
 from napari_seggpt.evaluation.paper.tables import TABLES
-from napari_seggpt.inference.predictor import Prediction
+from napari_seggpt.inference.prediction import Prediction
 from napari_seggpt.palette import Palette
 from napari_seggpt.settings import PredictionSettings
 from napari_seggpt.training.dataset_tuning import DATASET_TUNING
@@ -144,7 +144,7 @@ class Fixed:
         self.palettes, self._colors = palettes, colors
 
     def predict(self, image):
-        from napari_seggpt.inference.predictor import combine_passes
+        from napari_seggpt.inference.decoding import combine_passes
 
         passes = [p.decode(c) for p, c in zip(self.palettes, self._colors, strict=True)]
         labels, confidence = combine_passes(passes)

@@ -11,7 +11,7 @@ from napari_seggpt.evaluation.paper.videos import (
     voc_colors,
     write_objects,
 )
-from napari_seggpt.inference.predictor import Prediction
+from napari_seggpt.inference.prediction import Prediction
 from napari_seggpt.metrics.video import ObjectScore
 from napari_seggpt.settings import PredictionSettings
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_seggpt.io.layout import StackError
 from napari_seggpt.session import FrameStatus, Session
 from napari_seggpt.session.frames import labelled_frames
 from napari_seggpt.settings import (
@@ -192,6 +193,30 @@ def test_many_frames_are_left_to_a_worker(
     session.frames.labels_changed(None)
     assert len(wanted) == 1
     assert session.frames.status(2) is REFERENCE
+
+
+@pytest.mark.parametrize("damaged", [0, 3])
+def test_a_frame_with_damaged_labels_hides_no_other(
+    session: Session, blob: Any, monkeypatch: pytest.MonkeyPatch, damaged: int
+) -> None:
+    read = session.frames.labels.read
+
+    def broken(frame: int) -> np.ndarray:
+        if frame == damaged:
+            raise StackError("no chunk")
+        return read(frame)
+
+    monkeypatch.setattr(session.frames.labels, "read", broken)
+    session.frames.labels.data[:] = blob()
+    found = list(session.frames.scan())
+    assert {each.index for each in found} == {*range(6)} - {damaged}
+    session.frames.take_scan(*found[:1])
+    session.frames.labels_changed([damaged, 4])
+    assert session.frames.statuses.count(REFERENCE) == 2
+    wanted: list[None] = []
+    session.frames.scan_wanted.connect(lambda: wanted.append(None))
+    session.frames.labels_changed(None)
+    assert session.frames.statuses.count(REFERENCE) == 5 or wanted == [None]
 
 
 def test_what_was_found_before_an_error_is_told(

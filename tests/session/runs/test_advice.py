@@ -73,6 +73,21 @@ def test_the_frame_to_label_next(session, blob, label, predict):
     assert list(session.suggest_frame())[-1] is None
 
 
+def test_a_frame_that_cannot_be_read_is_not_suggested(make_session, blob, label):
+    class Broken:
+        def __len__(self):
+            return 6
+
+        def __getitem__(self, index):
+            if index == 5:
+                raise OSError("cut short")
+            return np.full((8, 8), index, np.uint16)
+
+    session = make_session(stack=Broken())
+    label(session, 0, blob())
+    assert list(session.suggest_frame())[-1] == 4
+
+
 def test_a_long_stack_is_not_read_whole(make_session):
     class Counting:
         read = 0

@@ -52,6 +52,25 @@ def test_frames_are_compared_both_ways(tunable, predictor, tuner, make_tuned):
     assert [made.tuned for made in predictor.made] == [(), (tuned,)]
 
 
+def test_a_frame_that_cannot_be_read_is_not_compared(
+    make_session, label, blob, predictor, tuner, make_tuned
+):
+    class Broken:
+        def __len__(self):
+            return 6
+
+        def __getitem__(self, index):
+            if index == 1:
+                raise OSError("cut short")
+            return np.full((8, 8), index, np.uint16)
+
+    session = make_session(stack=Broken())
+    label(session, 0, blob())
+    label(session, 3, blob())
+    compared = session.start_tuning().compare(make_tuned(), [1, 4])
+    assert [each.index for each in compared] == [4]
+
+
 def test_a_tuned_prompt_makes_predicted_frames_stale_until_it_is_removed(
     tunable, predict, make_tuned
 ):

@@ -7,11 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_seggpt.inference import predictor as predictor_module
+from napari_seggpt.inference.predictor import Predictor
+from napari_seggpt.io.layout import StackError
+from napari_seggpt.model.seggpt import SegGPT
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.session import FrameStatus, ModelCache, Session
 from napari_seggpt.session.frames.array_file import ArrayFile
 from napari_seggpt.session.frames.undo import UNDO_RUNS
 from napari_seggpt.settings import (
+    PredictionSettings,
     PropagationSettings,
     SessionSettings,
 )
@@ -170,6 +175,39 @@ def test_a_run_that_is_stopped_ends_after_the_present_frame(labelled: Session) -
     assert list(labelled.runs.current.results() if labelled.runs.current else []) == []
 
 
+def test_a_run_ends_between_two_passes_of_a_frame_and_writes_nothing_of_it(
+    make_session: Any, label: Any, tiny_model: SegGPT, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A frame of many labels may take minutes: nobody waits for its end."""
+    monkeypatch.setattr(predictor_module, "Predictor", Predictor)
+    session = make_session(
+        settings=SessionSettings(
+            prediction=PredictionSettings(device="cpu", labels_per_pass=1)
+        )
+    )
+    session._predictors.models._load = lambda name, /, *, progress=None: tiny_model
+    label(session, 2, np.arange(64, dtype=np.uint8).reshape(8, 8))  # 63 passes
+    run = session.start("all", 0)
+    passes: list[int] = []
+
+    def stop_at_the_fifth(self: Predictor, *args: Any) -> Any:
+        passes.append(len(passes))
+        if len(passes) == 5:
+            run.stop()
+        return run_pass(self, *args)
+
+    run_pass = Predictor._run
+    monkeypatch.setattr(Predictor, "_run", stop_at_the_fifth)
+    assert list(run.results()) == []
+    assert len(passes) <= 6
+    session.runs.finish()
+    assert session.frames.labels.written == []
+    assert session.frames.statuses.count(EMPTY) == 5
+    monkeypatch.setattr(Predictor, "_run", run_pass)
+    (result,) = session.start("frame", 0).results()  # with the predictor that is kept
+    assert session.runs.commit(result)
+
+
 def test_finishing_stops_the_worker(labelled: Session) -> None:
     run = labelled.start("all", 0)
     results = run.results()
@@ -191,6 +229,89 @@ def test_an_error_ends_a_run_and_keeps_what_was_predicted(
     labelled.runs.finish()
     assert labelled.frames.statuses.count(PREDICTED) == 3
     assert labelled.plan("all", 0) == (0, 1, 3, 4, 5)
+
+
+class BrokenStack:
+    """Six frames with noise, some of which cannot be read."""
+
+    def __init__(self, *broken: int) -> None:
+        self.broken = broken
+        self.frames = np.random.default_rng(0).integers(0, 255, (6, 8, 8), np.uint8)
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        if index in self.broken:
+            raise OSError(f"frame {index} is cut short")
+        return self.frames[index]
+
+
+@pytest.mark.parametrize("memory", [0, 1])
+def test_a_frame_that_cannot_be_read_is_left_out_and_named(
+    make_session: Any, blob: Any, label: Any, predict: Any, memory: int
+) -> None:
+    stack = BrokenStack(0, 4)
+    settings = SessionSettings(propagation=PropagationSettings(memory=memory))
+    session = make_session(stack=stack, settings=settings)
+    label(session, 2, blob())
+    run = session.start("all", 0)
+    for result in run.results():
+        assert session.runs.commit(result)
+    assert session.frames.statuses == (
+        EMPTY, PREDICTED, REFERENCE, PREDICTED, EMPTY, PREDICTED,
+    )  # fmt: skip
+    assert sorted(run.watched.lines()) == [
+        "Frame 0 is left out: frame 0 is cut short",
+        "Frame 4 is left out: frame 4 is cut short",
+    ]
+    session.runs.finish()
+    stack.broken = ()
+    assert sorted(predict(session)) == [0, 1, 3, 4, 5]
+
+
+def test_labels_that_are_damaged_are_left_alone_by_runs_and_undo(
+    labelled: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be read may be a person's."""
+    labels, damaged = labelled.frames.labels, {4}
+    read = labels.read
+
+    def broken(frame: int) -> np.ndarray:
+        if frame in damaged:
+            raise StackError(f"no chunk of {frame}")
+        return read(frame)
+
+    monkeypatch.setattr(labels, "read", broken)
+    run = labelled.start("all", 0)
+    for result in run.results():
+        assert labelled.runs.commit(result) == (result.index != 4)
+    assert (run.num_written, run.num_damaged) == (4, 1)
+    assert "Frame 4 is left out: no chunk of 4" in run.watched.lines()
+    labelled.runs.finish()
+    assert not labels.data[4].any()
+    damaged.add(5)  # the one that was written last
+    before = labels.data[5].copy()
+    assert set(labelled.runs.undo()) == {0, 1, 3}
+    assert (labels.data[5] == before).all()
+    assert not labelled.runs.can_undo
+
+
+def test_a_reference_that_cannot_be_read_stops_no_other(
+    make_session: Any, blob: Any, label: Any
+) -> None:
+    session = make_session(stack=BrokenStack(2))
+    label(session, 0, blob(1))
+    label(session, 2, blob(2))
+    run = session.start("all", 0)
+    assert sum(session.runs.commit(result) for result in run.results()) == 4
+    assert run.watched.lines() == ["Frame 2 is left out: frame 2 is cut short"]
+    assert (session.frames.labels.data[2] == blob(2)).all()
+    assert set(np.unique(session.frames.labels.data[3:])) == {0, 1}
+    session.runs.finish()
+    session.set_stack(BrokenStack(0, 2))
+    with pytest.raises(OSError, match="frame 2 is cut short"):
+        list(session.start("all", 0).results())
 
 
 def test_whoever_computes_holds_the_model(

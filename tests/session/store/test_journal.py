@@ -33,6 +33,19 @@ def test_the_last_line_of_a_frame_counts(file):
     }  # fmt: skip
 
 
+def test_a_frame_of_which_nothing_is_known_any_more_is_as_one_without_a_line(file):
+    journal = Journal(file)
+    journal.note(3, MINE)
+    journal.note(3, UNKNOWN)
+    journal.note(4, MINE)
+    journal.note(4, UNKNOWN)
+    journal.note(4, PREDICTED, writing=True)
+    journal.close()
+    assert read_journal(file) == {4: [UNKNOWN, PREDICTED]}
+    Journal(file).close()
+    assert read_journal(file) == {4: [UNKNOWN, PREDICTED]}
+
+
 def test_what_counts_no_more_is_dropped_when_it_is_opened_again(file):
     journal = Journal(file)
     for _ in range(50):

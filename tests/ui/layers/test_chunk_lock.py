@@ -9,7 +9,8 @@ import pytest
 import zarr
 from napari.layers import Labels
 
-from napari_seggpt.ui.layers.chunk_lock import LOCK_NAME, ChunkLock, frames_in_chunk
+from napari_seggpt.io.chunk_locks import LOCK_NAME
+from napari_seggpt.ui.layers.chunk_lock import ChunkLock, frames_in_chunk
 from napari_seggpt.ui.layers.labels_layer import LabelsLayer
 
 pytestmark = pytest.mark.usefixtures("qapp")

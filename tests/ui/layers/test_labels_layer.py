@@ -33,6 +33,8 @@ from numpy.testing import assert_array_equal
 
 from napari_seggpt.ui.layers.image_stack import ImageStack
 from napari_seggpt.ui.layers.labels_layer import LabelsLayer, why_not_writable
+from napari_seggpt.ui.layers.labels_watcher import shown_frames
+from napari_seggpt.ui.layers.navigation import Navigation
 
 LENGTH, SIDE = 6, 16
 SHAPE = (LENGTH, SIDE, SIDE)
@@ -418,6 +420,32 @@ def test_others_write_and_refresh(bench: Bench) -> None:
     assert bench.news.count(None) == 1
 
 
+def test_others_write_after_a_stroke_that_a_run_has_taken_away(bench: Bench) -> None:
+    """Such a stroke ends without an event, and explains no refresh."""
+    with bench.layer.block_history():
+        bench.layer.paint((2, 4, 4), 1)
+        bench.labels.write(2, blob())
+    bench.labels.flush()
+    bench.news.clear()
+    bench.layer.data[4] = blob()
+    bench.layer.refresh()
+    assert bench.is_suspected
+
+
+def test_another_session_on_the_same_layer_writes(bench: Bench) -> None:
+    """It takes what it writes out of napari's history, which explains no refresh."""
+    bench.layer.paint((2, 4, 4), 1)
+    bench.layer.paint((3, 4, 4), 1)
+    bench.labels.flush()
+    bench.news.clear()
+    other = LabelsLayer(bench.layer, 0)
+    other.write(2, blob())
+    other.write(5, blob())
+    other.close()
+    bench.layer.refresh()
+    assert bench.is_suspected
+
+
 def test_new_data(bench: Bench) -> None:
     bench.layer.data = np.full(SHAPE, 3, np.uint16)
     assert bench.is_suspected
@@ -756,6 +784,8 @@ def test_frames_are_found_in_labels_like_the_image() -> None:
         ((2, 3, 8, 9), (1, 2)),
         ((1, 3, 8, 9), (0, 2)),
         ((3, 8, 9), (2,)),
+        ((1, 2, 3, 8, 9), (0, 1, 2)),
+        ((1, 1, 1, 3, 8, 9), (0, 0, 0, 2)),
     ):
         data = np.zeros(shape, np.uint8)
         labels = LabelsLayer.of_stack(stack, Labels(data))
@@ -763,7 +793,7 @@ def test_frames_are_found_in_labels_like_the_image() -> None:
         assert data[place].all()
         assert data.sum() == 72
         labels.close()
-    for shape in ((3, 3, 8), (2, 8, 9), (8, 9), (1, 2, 3, 8, 9), (2, 4, 8, 9)):
+    for shape in ((3, 3, 8), (2, 8, 9), (8, 9), (2, 2, 3, 8, 9), (2, 4, 8, 9)):
         layer = Labels(np.zeros(shape, np.uint8), name="others")
         with pytest.raises(
             ValueError, match="Expected labels of 3 frames of 8 x 9, as"
@@ -772,6 +802,24 @@ def test_frames_are_found_in_labels_like_the_image() -> None:
     over_time = ImageStack(four, 0, fixed={1: 1})
     with pytest.raises(ValueError, match="as in cells, got others of shape"):
         LabelsLayer.of_stack(over_time, Labels(np.zeros((3, 8, 9), int), name="others"))
+
+
+@pytest.mark.parametrize("num_more", [1, 2])
+def test_first_axes_of_length_1_do_not_count(num_more: int) -> None:
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros((5, 8, 9)))
+    layer = viewer.add_labels(np.zeros((*(1,) * num_more, 5, 8, 9), np.uint8))
+    labels = LabelsLayer.of_stack(ImageStack(viewer.layers[0], 0), layer)
+    told: list[Any] = []
+    labels.changed.connect(told.append)
+    assert (len(labels), labels.frame_shape) == (5, (8, 9))
+    navigation = Navigation(viewer, layer, labels.axes.axis, len(labels))
+    navigation.go_to(3)
+    assert (navigation.current, shown_frames(layer, labels.axes)) == (3, {3})
+    layer.paint((*(0,) * num_more, 3, 4, 4), 2)
+    assert told == [{3}]
+    assert labels.read(3).max() == 2
+    labels.close()
 
 
 def test_frames_are_found_beside_channels() -> None:

@@ -254,6 +254,22 @@ def test_what_was_begun_when_it_was_stopped_is_still_taken(qtbot: QtBot) -> None
     assert work.has_closed.is_set()
 
 
+def test_work_that_ends_because_it_was_stopped_is_not_done(qtbot: QtBot) -> None:
+    stopped = threading.Event()
+
+    def work() -> Iterator[int]:
+        yield 0
+        stopped.wait(60)  # it was told, too, and ends within a step
+
+    desk = LayerSession(work)
+    desk.job.start()
+    qtbot.waitUntil(lambda: desk.taken == [0], timeout=WAIT)
+    desk.job.stop()
+    stopped.set()
+    qtbot.waitUntil(lambda: bool(desk.ends), timeout=WAIT)
+    assert desk.ends == [JobState.STOPPED]
+
+
 def test_a_paused_job_can_be_stopped(qtbot: QtBot) -> None:
     work = Work()
     desk = LayerSession(work)

@@ -221,6 +221,34 @@ def test_labels_on_disk_are_opened_again(image_file, open_dock, qtbot, monkeypat
     assert saved(qtbot, dock) == folder
 
 
+def test_a_damaged_frame_of_labels_on_disk_keeps_no_other(
+    image_file, open_dock, qtbot, monkeypatch
+):
+    monkeypatch.setattr(new_labels, "MEMORY_SHARE", 0)
+    dock = open_dock(image_file)
+    work(qtbot, dock)
+    saved(qtbot, dock)
+    array = new_labels.zarr_path(dock.workspace.active.labels.layer.data)
+    statuses = dock.workspace.session.frames.statuses
+    dock.release()
+    damaged = next(each for each in (array / "c").glob("1/*/*"))
+    damaged.write_bytes(b"no chunk")
+    dock = open_dock(image_file)
+    resume(qtbot, dock)
+    text = hint(qtbot, dock)
+    assert "7 frames are back" in text
+    assert "frame 1 could not be brought back" in text.lower()
+    session = dock.workspace.session
+    others = [frame for frame in range(LENGTH) if frame != 1]
+    assert [session.frames.status(frame) for frame in others] == [
+        statuses[frame] for frame in others
+    ]
+    actions.start_run(dock.workspace, "all")
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
+    assert "Frame 1 is left out: Expected the labels of frame 1" in hint(qtbot, dock)
+    assert damaged.read_bytes() == b"no chunk"
+
+
 def test_labels_that_are_gone_are_told(image_file, open_dock, qtbot, monkeypatch):
     monkeypatch.setattr(new_labels, "MEMORY_SHARE", 0)
     dock = open_dock(image_file)

@@ -84,6 +84,24 @@ def test_a_session_that_was_left_is_found_again(workspace, qtbot):
     assert workspace.session.frames.count(FrameStatus.REFERENCE) == 1
 
 
+def test_a_session_sees_what_another_one_wrote_into_its_labels(workspace, qtbot):
+    layers = workspace.viewer.layers
+    first = choose(workspace, "mine", qtbot)
+    paint(first, 1)
+    other = workspace.viewer.add_image(np.ones((LENGTH, SIDE, SIDE)), name="other")
+    workspace.choose_image(other, [])
+    workspace.choose(replace(workspace.choice, labels=layers["mine"]))
+    second = workspace.active
+    assert second is not first
+    qtbot.waitUntil(lambda: not second.is_scanning, timeout=WAIT_MS)
+    (result,) = second.session.start("frame", 3).results()
+    assert second.session.runs.commit(result)
+    second.session.runs.finish()
+    assert choose(workspace, "mine", qtbot) is first
+    assert first.session.frames.status(3) is FrameStatus.REFERENCE
+    assert second.session.frames.status(3) is FrameStatus.PREDICTED
+
+
 def test_labels_that_do_not_fit_are_a_problem_and_no_session(workspace):
     choice = workspace.choice
     workspace.choose_image(workspace.viewer.layers["stack"], [])

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_seggpt.cli.console import warn
 from napari_seggpt.preprocessing import is_flat
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_seggpt.inference.propagation import UnreadableFrame
-    from napari_seggpt.io import Stack
+    from napari_seggpt.frames import Frames
 
 MOST_LINES = 10  # about single frames; a stack may have thousands
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableFrame:
+    """A frame of a stack that was left out, and why, in one line."""
+
+    index: int
+    reason: str
 
 
 class WatchedFrames:
@@ -21,7 +28,7 @@ class WatchedFrames:
 
     Parameters
     ----------
-    stack : Stack
+    stack : Frames
         Where frames are read from.
 
     Attributes
@@ -30,7 +37,7 @@ class WatchedFrames:
         Frames that could not be read, added by whoever is told of them.
     """
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Frames) -> None:
         self._stack = stack
         self._flat: set[int] = set()
         self.unreadable: list[UnreadableFrame] = []
@@ -44,15 +51,23 @@ class WatchedFrames:
             self._flat.add(index)
         return frame
 
-    def tell(self) -> None:
-        """Print what a person should know of these frames."""
-        for frame in self.unreadable[:MOST_LINES]:
-            warn(f"Frame {frame.index} is left out: {frame.reason}")
-        if len(self.unreadable) > MOST_LINES:
-            warn(f"{len(self.unreadable)} frames are left out in all.")
+    def lines(self, most: int = MOST_LINES) -> list[str]:
+        """Return what a person should know of these frames, a sentence each.
+
+        Parameters
+        ----------
+        most : int
+            At most so many sentences are about single frames.
+        """
+        lines = [
+            f"Frame {frame.index} is left out: {frame.reason}"
+            for frame in self.unreadable[:most]
+        ]
+        if len(self.unreadable) > most:
+            lines.append(f"{len(self.unreadable)} frames are left out in all.")
         if self._flat:
-            first = min(self._flat)
-            warn(
+            lines.append(
                 f"{len(self._flat)} of {len(self)} frames show nothing, but one value "
-                f"everywhere (NaN left out): the first is frame {first}."
+                f"everywhere (NaN left out): the first is frame {min(self._flat)}."
             )
+        return lines

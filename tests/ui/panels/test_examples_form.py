@@ -1,0 +1,40 @@
+"""Labelled frames of other layers as references."""
+
+import numpy as np
+import pytest
+
+from napari_seggpt.io.layout import StackError
+from napari_seggpt.ui.panels.examples_form import MAX_EXAMPLES, labelled_frames
+
+
+class Frames:
+    """Frames and labels at once; some frames cannot be read."""
+
+    def __init__(self, length, *broken):
+        self.length, self.broken = length, broken
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, index):
+        if index in self.broken:
+            raise StackError(f"Expected frame {index} to be readable")
+        return np.full((4, 4), index, np.uint8)
+
+    def read(self, index):
+        return self[index]
+
+
+def test_labelled_frames_are_taken_with_their_names():
+    frames = Frames(3)
+    found = list(labelled_frames(frames, frames, "cells"))
+    assert [name for name, _ in found] == ["cells 1", "cells 2"]  # 0 has no labels
+    many = Frames(MAX_EXAMPLES + 5)
+    assert len(list(labelled_frames(many, many, "cells"))) == MAX_EXAMPLES
+
+
+def test_a_frame_that_cannot_be_read_is_named_after_the_others_were_taken():
+    steps = labelled_frames(Frames(4, 2), Frames(4), "cells")
+    assert [next(steps)[0], next(steps)[0]] == ["cells 1", "cells 3"]
+    with pytest.raises(StackError, match="Expected frame 2 to be readable"):
+        next(steps)
