@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_seggpt.settings import LinkingSettings
+
     Labels = NDArray[np.integer[Any]]
 
 STEADY = 0.5  # how much of the last velocity is kept
@@ -26,33 +28,6 @@ NEARNESS = 0.5  # what lying at the expected place counts, beside an overlap of 
 SIZES = 0.2  # objects without overlap are no pair below this ratio of areas
 CLEAR = 0.7  # overlap (IoU) of what was taken for divided and is still the same
 CERTAIN = 0.5  # with a larger overlap (IoU) an object has no other candidate
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkingSettings:
-    """How objects are followed along a stack.
-
-    Attributes
-    ----------
-    gap : int
-        An object that is lost for so many frames keeps its id when it comes back.
-    reach : float
-        How far from the expected place an object is looked for, in units of the sum
-        of both radii; half as far again for each frame that it was lost.
-    divisions : bool
-        Whether objects may divide, which they do in time but not through z.
-    """
-
-    gap: int = 2
-    reach: float = 1.0
-    divisions: bool = True
-
-    def __post_init__(self) -> None:
-        """Refuse a gap or reach that makes no sense."""
-        if self.gap < 0:
-            raise ValueError(f"Expected a gap of 0 or more frames, got {self.gap}.")
-        if not self.reach > 0:
-            raise ValueError(f"Expected a reach above 0, got {self.reach}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -96,7 +71,7 @@ class Linker:
     Parameters
     ----------
     settings : LinkingSettings
-        How objects are followed.
+        How objects are followed; they may divide unless frames lie along z.
     next_id : int
         The first id for a new object: above all that are known.
     """
@@ -148,7 +123,7 @@ class Linker:
         regions = find_regions(labels)
         links = self._match(at, regions, labels)
         names = {number: track for track, number in links.items()}
-        if self.settings.divisions:
+        if self.settings.along != "z":
             names = self._divide(at, regions, links, names)
         for number in regions:
             if number not in names:

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from napari_seggpt.objects.linking import Linker, LinkingSettings
+from napari_seggpt.objects.linking import Linker
 from napari_seggpt.objects.tracks import trace
+from napari_seggpt.settings import LinkingSettings
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ def test_backward_in_time_two_objects_meet_in_their_mother(discs, linker) -> Non
 
 
 def test_through_z_nothing_divides(discs) -> None:
-    linker = Linker(LinkingSettings(divisions=False), next_id=100)
+    linker = Linker(LinkingSettings(along="z"), next_id=100)
     whole, apart = discs((60, 60, 12)), discs((60, 52, 8), (60, 69, 8))
     linked = follow([whole, apart], linker)
     assert set(np.unique(linked[1])) == {0, 1, 100}
@@ -166,10 +167,3 @@ def test_frames_without_objects(linker, discs) -> None:
     assert not linker.link(0, empty).any()
     assert set(np.unique(linker.link(1, discs((20, 20, 8))))) == {0, 100}
     assert not linker.link(2, empty).any()
-
-
-def test_settings_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(ValueError, match="gap of 0 or more frames, got -1"):
-        LinkingSettings(gap=-1)
-    with pytest.raises(ValueError, match="reach above 0, got 0"):
-        LinkingSettings(reach=0)
