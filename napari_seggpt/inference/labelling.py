@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_seggpt.frames import DAMAGE, Frames, sample_frames
+from napari_seggpt.inference.asked import AskedPredictor, asked
+from napari_seggpt.inference.linking import (
+    RenamedFrame,
+    StackLinker,
+    frames_lie_along,
+)
 from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.inference.propagation import UnreadableFrame, plan, predict_stack
 from napari_seggpt.inference.references import read_references
@@ -14,12 +20,13 @@ from napari_seggpt.preprocessing import measure_limits
 from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
 
     from napari_seggpt.inference.predictor import Prediction
+    from napari_seggpt.inference.propagation import FramePrediction
     from napari_seggpt.settings import PropagationSettings
 
     Labels = Mapping[int, NDArray[np.integer[Any]]]
@@ -60,7 +67,7 @@ def label_stack(
     references: Labels,
     output: LabelsOutput,
     *,
-    predictor: Predictor | None = None,
+    predictor: Predictor | AskedPredictor | None = None,
     settings: SessionSettings | None = None,
     resume: bool = False,
     skip_unreadable: bool = False,
@@ -72,6 +79,11 @@ def label_stack(
     Every frame is written as soon as it is predicted, so closing the generator early
     leaves everything that was yielded.
 
+    Where labels are single objects, which the settings or the references tell, an
+    object has its id of the references on all frames, and new ones get new ids. Frames
+    that were written may then be written again, where it turns out that two ids are
+    those of one object.
+
     Parameters
     ----------
     stack : Frames
@@ -80,12 +92,13 @@ def label_stack(
         Labels (H, W) by frame; see `read_references`.
     output : LabelsOutput
         Where labels go; as many frames as the stack.
-    predictor : Predictor, optional
+    predictor : Predictor or AskedPredictor, optional
         What predicts. By default it is made of the settings and of a bounded number of
         the references.
     settings : SessionSettings, optional
-        The range of frames, their order and memory; without a predictor also the
-        model, how it is used, and the contrast.
+        The range of frames, their order and memory, whether labels are classes or
+        objects, and clean-up; without a predictor also the model, how it is used, and
+        the contrast.
     resume : bool
         Whether frames with labels in the output stay as they are.
     skip_unreadable : bool
@@ -112,6 +125,8 @@ def label_stack(
     _check(stack, references, output)
     if predictor is None:
         predictor = _make_predictor(stack, references, settings)
+    if not isinstance(predictor, AskedPredictor):
+        predictor = asked(predictor, settings)
     shown = {index: prompt.labels for index, prompt in predictor.references.items()}
     given = references.keys() | shown.keys()
     finished = labelled_frames(output) if resume else set()
@@ -122,14 +137,23 @@ def label_stack(
         labels = references[index] if index in references else shown[index]
         output.write(index, labels)
         yield LabelledFrame(index=index, prediction=None, done=0, total=total)
-    steps = predict_stack(
+    steps: Iterator[FramePrediction | UnreadableFrame | RenamedFrame] = predict_stack(
         stack,
         predictor,
         settings=settings.propagation,
         protected=kept,
         skip_unreadable=skip_unreadable,
     )
-    for done, step in enumerate(steps, start=1):
+    if predictor.are_objects and settings.objects.linking.enabled:
+        frames = [frame for chain in chains for frame in chain]
+        linker = _make_linker(stack, output, settings, shown, frames, kept)
+        steps = linker.link(steps)
+    done = 0
+    for step in steps:
+        if isinstance(step, RenamedFrame):
+            output.write(step.index, step.applied(output[step.index]))
+            continue
+        done += 1
         if isinstance(step, UnreadableFrame):
             yield step
             continue
@@ -137,6 +161,30 @@ def label_stack(
         yield LabelledFrame(
             index=step.index, prediction=step.prediction, done=done, total=total
         )
+
+
+def _make_linker(
+    stack: Frames,
+    output: LabelsOutput,
+    settings: SessionSettings,
+    references: Collection[int],
+    frames: Collection[int],
+    kept: Collection[int],
+) -> StackLinker:
+    """Make what links objects, from an output that has the labels of `kept` frames."""
+    linking, order = settings.objects.linking, settings.propagation
+    known = (_read(output, index) for index in kept)
+    largest = max((int(x.max()) for x in known if x is not None), default=0)
+    return StackLinker(
+        replace(linking, along=frames_lie_along(stack, linking.along)),
+        references=references,
+        frames=frames,
+        length=len(stack),
+        read=lambda index: _read(output, index) if index in kept else None,
+        next_id=largest + 1,
+        direction=order.direction,
+        step=order.step,
+    )
 
 
 def labelled_frames(labels: Frames) -> set[int]:
@@ -148,11 +196,17 @@ def labelled_frames(labels: Frames) -> set[int]:
 
 
 def _is_labelled(labels: Frames, index: int) -> bool:
+    found = _read(labels, index)
+    return found is None or bool(found.any())
+
+
+def _read(labels: Frames, index: int) -> NDArray[Any] | None:
+    """Return the labels (H, W) of a frame; None, with a warning, if it is damaged."""
     try:
-        return bool(labels[index].any())
+        return labels[index]
     except DAMAGE as error:
         logger.warning("Frame %d of the output is left as it is: %s", index, error)
-        return True
+        return None
 
 
 def frames_in_range(

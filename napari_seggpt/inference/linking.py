@@ -1,0 +1,222 @@
+"""Ids along a stack: predicted objects are linked outward from the references."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_seggpt.inference.propagation import FramePrediction, source_of
+from napari_seggpt.objects.linking import Linker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from napari_seggpt.inference.propagation import UnreadableFrame
+    from napari_seggpt.settings import Direction, LinkingSettings, LinkedAxis
+
+    Labels = NDArray[np.integer[Any]]
+    Read = Callable[[int], Labels | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenamedFrame:
+    """A frame that was linked, some ids of which turned out to be others.
+
+    Attributes
+    ----------
+    index : int
+        The frame.
+    names : dict of int to int
+        The new id of each id that changes; all others stay.
+    """
+
+    index: int
+    names: dict[int, int]
+
+    def applied(self, labels: Labels) -> Labels:
+        """Return labels (H, W) with the new ids."""
+        ids, places = np.unique(labels, return_inverse=True)
+        names = [self.names.get(int(i), int(i)) for i in ids]
+        return np.array(names, dtype=np.int64)[places].reshape(labels.shape)
+
+
+def frames_lie_along(stack: object, chosen: LinkedAxis) -> LinkedAxis:
+    """Return what frames follow each other in: what was chosen, or a stack says."""
+    if chosen != "auto":
+        return chosen
+    return "z" if getattr(stack, "axis", None) == "z" else "t"
+
+
+class StackLinker:
+    """Gives predicted objects ids that hold along the stack, frame after frame.
+
+    It follows the order of `predict_stack`, outward from the references. The ids of
+    frames that are not to be predicted are taken as they are, wherever it passes them.
+    It keeps what it needs of the last frames, and where each new id was used.
+
+    Parameters
+    ----------
+    settings : LinkingSettings
+        How objects are followed; `along` is "t" or "z".
+    references : collection of int
+        The frames that the order leads away from.
+    frames : collection of int
+        The frames that are to be predicted.
+    length : int
+        Frames in the stack.
+    read : callable
+        Returns the labels (H, W) of a frame that is not predicted, or None.
+    next_id : int
+        The first id for a new object: above all that there are.
+    direction : str
+        As of the order.
+    step : int
+        Every how many frames one is predicted.
+    vouched : callable, optional
+        Returns the labels of a frame that a person vouches for by now, or None.
+    """
+
+    def __init__(
+        self,
+        settings: LinkingSettings,
+        *,
+        references: Collection[int],
+        frames: Collection[int],
+        length: int,
+        read: Read,
+        next_id: int,
+        direction: Direction = "both",
+        step: int = 1,
+        vouched: Read = lambda _: None,
+    ) -> None:
+        self._linker = Linker(settings, next_id=next_id)
+        self._references = references
+        self._pending = set(frames)
+        self._length = length
+        self._read = read
+        self._vouched = vouched
+        self._direction = direction
+        self._step = step
+        self._passed = (settings.gap + 1) * step  # frames that may still matter
+        self._chain: tuple[int | None, int] | None = None
+        self._last: int | None = None
+        self._spans: dict[int, tuple[int, int]] = {}  # of new ids, in this chain
+        self._before: dict[int, tuple[int, int]] = {}  # and in the one before
+        self._written: list[int] = []
+        self._written_before: list[int] = []
+        self._ends: dict[int, Labels] = {}  # last frames of this chain and the last
+
+    def link(
+        self, steps: Iterable[FramePrediction | UnreadableFrame]
+    ) -> Iterator[FramePrediction | UnreadableFrame | RenamedFrame]:
+        """Link what is predicted, as it comes.
+
+        Yields
+        ------
+        FramePrediction, UnreadableFrame or RenamedFrame
+            What comes, with ids that hold along the stack; and frames that were yielded
+            before, where two chains met and the ids of one are taken for both.
+        """
+        for step in steps:
+            self._pending.discard(step.index)
+            if not isinstance(step, FramePrediction):
+                yield step
+                continue
+            chain = self._chain_of(step.index)
+            if chain != self._chain:
+                yield from self._meet()
+                self._begin(chain)
+            yield self._link(step, chain[1])
+        yield from self._meet()
+
+    def _chain_of(self, index: int) -> tuple[int | None, int]:
+        """Return the reference that a frame is reached from, and the way: 1 or -1."""
+        source = source_of(index, self._references, self._direction)
+        if source is None:
+            return None, -1 if self._direction == "backward" else 1
+        return source, 1 if index > source else -1
+
+    def _begin(self, chain: tuple[int | None, int]) -> None:
+        self._linker.start()
+        self._before, self._spans = self._spans, {}
+        self._written_before, self._written = self._written, []
+        self._ends = {i: x for i, x in self._ends.items() if i == self._last}
+        self._chain, self._last = chain, chain[0]
+        if chain[0] is not None:
+            self._fix(chain[0])
+
+    def _link(self, step: FramePrediction, way: int) -> FramePrediction:
+        index = step.index
+        first = index - way * self._passed
+        if self._last is not None:
+            reached = self._last + way
+            first = max(first, reached) if way > 0 else min(first, reached)
+        for passed in range(first, index, way):
+            self._fix(passed)
+        self._last = index
+        own = self._vouched(index)
+        if own is not None:
+            self._linker.fix(index / self._step, own)
+            return step
+        known = self._linker.next_id
+        labels = self._linker.link(index / self._step, step.prediction.labels)
+        self._note(index, labels, known)
+        prediction = replace(step.prediction, labels=labels)
+        return FramePrediction(index=index, prediction=prediction)
+
+    def _note(self, index: int, labels: Labels, known: int) -> None:
+        """Note where new ids are: those from `known` on, and those noted before."""
+        self._ends = {i: x for i, x in self._ends.items() if i not in self._written}
+        self._ends[index] = labels
+        self._written.append(index)
+        for i in np.unique(labels).tolist():
+            if i >= known or i in self._spans:
+                first, _ = self._spans.get(i, (index, index))
+                self._spans[i] = (first, index)
+
+    def _fix(self, index: int) -> None:
+        """Take the ids of a frame that is not predicted as they are."""
+        labels = self._known(index)
+        if labels is not None and labels.any():
+            self._linker.fix(index / self._step, labels)
+
+    def _known(self, index: int) -> Labels | None:
+        if index in self._pending or not 0 <= index < self._length:
+            return None
+        return self._ends[index] if index in self._ends else self._read(index)
+
+    def _meet(self) -> Iterator[RenamedFrame]:
+        """Join the chain to what lies beyond its end."""
+        if self._chain is None or self._last is None:
+            return
+        beyond = self._last + self._chain[1] * self._step
+        labels = self._known(beyond)
+        if labels is None or not labels.any():
+            return
+        names = self._linker.meet(beyond / self._step, labels)
+        for spans, written in (
+            (self._spans, self._written),
+            (self._before, self._written_before),
+        ):
+            yield from _renamed(names, spans, written)
+
+
+def _renamed(
+    names: dict[int, int], spans: dict[int, tuple[int, int]], written: list[int]
+) -> Iterator[RenamedFrame]:
+    """Yield the frames of a chain in which ids that change were used."""
+    own = {old: new for old, new in names.items() if old in spans}
+    for index in written:
+        here = {
+            old: new
+            for old, new in own.items()
+            if min(spans[old]) <= index <= max(spans[old])
+        }
+        if here:
+            yield RenamedFrame(index=index, names=here)
+    for old, new in own.items():
+        spans[new] = spans.pop(old)

@@ -1,0 +1,105 @@
+"""Predictors that answer with classes or with single objects."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_seggpt.inference.asked import (
+    ClassPredictor,
+    ObjectPredictor,
+    asked,
+    task_of,
+)
+from napari_seggpt.prompts import Prompt
+from napari_seggpt.settings import CleanupSettings, ObjectSettings, SessionSettings
+
+SHAPE = (40, 60)
+
+
+def touching() -> np.ndarray:
+    """Draw four squares in a row that touch, of 12 pixels each."""
+    labels = np.zeros(SHAPE, np.uint16)
+    for number in range(4):
+        labels[10:22, 6 + 12 * number : 18 + 12 * number] = (5, 90, 7, 8)[number]
+    return labels
+
+
+def prompt(labels: np.ndarray, index: int | None = 0) -> Prompt:
+    return Prompt(image=np.zeros(SHAPE, np.uint8), labels=labels, index=index)
+
+
+def settings(task: Any = "auto", **cleanup: Any) -> SessionSettings:
+    return SessionSettings(
+        objects=ObjectSettings(task=task), cleanup=CleanupSettings(**cleanup)
+    )
+
+
+def partition(labels: np.ndarray) -> set[bytes]:
+    """Return the objects, whatever their numbers are."""
+    return {(labels == i).tobytes() for i in np.unique(labels) if i}
+
+
+def test_touching_objects_are_told_apart_and_numbered(predictor: Any) -> None:
+    found = asked(predictor("model", [prompt(touching())]), settings())
+    assert isinstance(found, ObjectPredictor)
+    labels = found.predict(np.zeros(SHAPE, np.uint8), index=1).labels
+    assert set(np.unique(labels)) == {0, 1, 2, 3, 4}
+    assert partition(labels) == partition(touching())
+
+
+def test_the_model_is_shown_few_labels_and_the_prompts_stay(predictor: Any) -> None:
+    own = prompt(touching(), index=3)
+    found = asked(predictor("model", [own]), settings("objects"))
+    (shown,) = found.network.prompts
+    assert set(np.unique(shown.labels)) == {0, 1, 2}
+    assert found.prompts == (own,)
+    assert found.references == {3: own}
+
+
+def test_classes_are_what_they_were_without_specks(predictor: Any) -> None:
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[5:25, 5:25] = 3
+    network = predictor("model", [prompt(labels)])
+    found = asked(network, settings("classes"))
+    assert isinstance(found, ClassPredictor)
+    speckled = labels.copy()
+    speckled[30, 50] = 3
+    network.set_prompts([prompt(speckled)])
+    predicted = found.predict(np.zeros(SHAPE, np.uint8), index=1).labels
+    np.testing.assert_array_equal(predicted, labels)
+    keep = asked(network, settings("classes", smallest=0))
+    predicted = keep.predict(np.zeros(SHAPE, np.uint8), index=1).labels
+    np.testing.assert_array_equal(predicted, speckled)
+
+
+def test_thresholds_take_what_is_less_sure(predictor: Any) -> None:
+    network = predictor("model", [prompt(touching())])  # sure by 0.95 at frame 0
+    strict = asked(network, settings("objects", thresholds=(0.99,)))
+    assert not strict.predict(np.zeros(SHAPE, np.uint8), index=0).labels.any()
+
+
+def test_memory_is_shown_as_the_prompts_are(predictor: Any) -> None:
+    found = asked(predictor("model", [prompt(touching())]), settings("objects"))
+    remembered: list[Prompt] = []
+    found.network.prepare = lambda one, *, predicted: remembered.append(one)
+    found.prepare(prompt(touching(), index=4), predicted=True)
+    assert set(np.unique(remembered[0].labels)) == {0, 1, 2}
+
+
+def test_what_is_wanted_is_guessed_or_chosen() -> None:
+    assert task_of("auto", [touching()]).kind == "objects"
+    assert task_of("classes", [touching()]).kind == "classes"
+    one = (touching() > 0).astype(int)
+    assert task_of("auto", [one]).kind == "classes"
+    assert task_of("objects", [one]).kind == "objects"
+    kind = task_of("objects-of-classes", [touching()]).kind
+    assert kind == "objects of several classes"
+    assert task_of("auto", [touching()], has_tuned=True).kind == "classes"
+
+
+def test_objects_that_cannot_be_had_are_refused() -> None:
+    with pytest.raises(ValueError, match="Expected no tuned prompt for objects"):
+        task_of("objects", [touching()], has_tuned=True)
+    with pytest.raises(ValueError, match="objects of 3 x 3 pixels, got none"):
+        task_of("objects", [np.zeros(SHAPE, int)])
