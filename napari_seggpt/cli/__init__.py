@@ -1,4 +1,4 @@
-"""The command line: predict, tune, task, export, train, evaluate, paper and more."""
+"""The command line: predict, track, tune, task, export, train, evaluate and more."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from napari_seggpt.cli import (
     paper,
     predict,
     task,
+    track,
     train,
     tune,
 )
@@ -24,7 +25,9 @@ from napari_seggpt.untrusted import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (predict, tune, task, export, train, evaluate, paper, benchmark, info)
+COMMANDS = (
+    predict, track, tune, task, export, train, evaluate, paper, benchmark, info,
+)  # fmt: skip
 USER_ERROR, BUG = 2, 70  # exit codes; 70 is EX_SOFTWARE of sysexits.h
 EXPECTED = (ValueError, OSError, RuntimeError, MemoryError)
 

@@ -35,6 +35,11 @@ class WatchedFrames:
         self._flat: set[int] = set()
         self.unreadable: list[UnreadableFrame] = []
 
+    @property
+    def axis(self) -> str | None:
+        """What frames lie along."""
+        return self._stack.axis
+
     def __len__(self) -> int:
         return len(self._stack)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from napari_seggpt.inference.predictor import Prediction
+import numpy as np
+
 from napari_seggpt.objects.cleanup import UsualRegions, clean
 from napari_seggpt.objects.decoding import SeedRule, find_objects
 from napari_seggpt.objects.encoding import ObjectEncoding
@@ -14,13 +15,12 @@ from napari_seggpt.objects.scores import class_scores
 from napari_seggpt.objects.shapes import separate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from napari_seggpt.inference.memory import Memory, PromptTile
-    from napari_seggpt.inference.predictor import Predictor
+    from napari_seggpt.inference.predictor import Prediction, Predictor
     from napari_seggpt.objects.kinds import TaskKind
     from napari_seggpt.palette import Palette
     from napari_seggpt.preprocessing import Limits
@@ -66,7 +66,9 @@ def task_of(
             return TaskGuess(kind="classes", reason="A tuned prompt knows its classes.")
         return guess_task(references)
     if wanted != "classes" and has_tuned:
-        raise ValueError("Expected no tuned prompt for objects, got one: switch it off.")
+        raise ValueError(
+            "Expected no tuned prompt for objects, got one: switch it off."
+        )
     if wanted != "classes" and not any(separate(x).any() for x in references):
         raise ValueError("Expected references with objects of 3 x 3 pixels, got none.")
     return TaskGuess(kind=KINDS[wanted], reason="You chose so.")
@@ -182,7 +184,8 @@ class ClassPredictor(AskedPredictor):
 
     def _read(self, found: Prediction) -> NDArray[np.int64]:
         scores = (1 + found.confidence) / 2
-        return clean(found.labels, self.cleanup, self._usual, scores=scores)
+        cleaned = clean(found.labels, self.cleanup, self._usual, scores=scores)
+        return np.asarray(cleaned, dtype=np.int64)
 
 
 class ObjectPredictor(AskedPredictor):
@@ -208,7 +211,11 @@ class ObjectPredictor(AskedPredictor):
     are_objects = True
 
     def __init__(
-        self, network: Predictor, cleanup: CleanupSettings, *, have_classes: bool = False
+        self,
+        network: Predictor,
+        cleanup: CleanupSettings,
+        *,
+        have_classes: bool = False,
     ) -> None:
         super().__init__(network, cleanup)
         labels = [prompt.labels for prompt in self.prompts if prompt.labels.any()]
@@ -235,10 +242,11 @@ class ObjectPredictor(AskedPredictor):
         )
         objects = find_objects(scores, self.encoding, self.rule)
         kinds = dict(enumerate(objects.classes.tolist(), start=1))
-        return clean(
+        cleaned = clean(
             objects.labels,
             self.cleanup,
             self._usual,
             scores=1 - scores[0],
             classes=kinds,
         )
+        return np.asarray(cleaned, dtype=np.int64)

@@ -137,7 +137,8 @@ def label_stack(
         labels = references[index] if index in references else shown[index]
         output.write(index, labels)
         yield LabelledFrame(index=index, prediction=None, done=0, total=total)
-    steps: Iterator[FramePrediction | UnreadableFrame | RenamedFrame] = predict_stack(
+    steps: Iterator[FramePrediction | UnreadableFrame | RenamedFrame]
+    steps = predicted = predict_stack(
         stack,
         predictor,
         settings=settings.propagation,
@@ -147,7 +148,7 @@ def label_stack(
     if predictor.are_objects and settings.objects.linking.enabled:
         frames = [frame for chain in chains for frame in chain]
         linker = _make_linker(stack, output, settings, shown, frames, kept)
-        steps = linker.link(steps)
+        steps = linker.link(predicted)
     done = 0
     for step in steps:
         if isinstance(step, RenamedFrame):

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_seggpt.inference.propagation import FramePrediction, source_of
 from napari_seggpt.objects.linking import Linker
+from napari_seggpt.objects.shapes import separate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.inference.propagation import UnreadableFrame
-    from napari_seggpt.settings import Direction, LinkingSettings, LinkedAxis
+    from napari_seggpt.settings import Direction, LinkedAxis, LinkingSettings
 
     Labels = NDArray[np.integer[Any]]
     Read = Callable[[int], Labels | None]
+
+MOST_PIECES = 4  # regions that a single object may have on a frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,17 @@ def frames_lie_along(stack: object, chosen: LinkedAxis) -> LinkedAxis:
     if chosen != "auto":
         return chosen
     return "z" if getattr(stack, "axis", None) == "z" else "t"
+
+
+def single_objects(labels: Labels) -> Labels:
+    """Return labels (H, W) without ids of so many regions that they are classes.
+
+    A person who painted all cells with one label gave none of them an id.
+    """
+    regions = separate(labels)
+    numbers, at = np.unique(regions, return_index=True)
+    owners, counts = np.unique(labels.ravel()[at[numbers > 0]], return_counts=True)
+    return np.where(np.isin(labels, owners[counts > MOST_PIECES]), 0, labels)
 
 
 class StackLinker:
@@ -160,7 +174,7 @@ class StackLinker:
         self._last = index
         own = self._vouched(index)
         if own is not None:
-            self._linker.fix(index / self._step, own)
+            self._linker.fix(index / self._step, single_objects(own))
             return step
         known = self._linker.next_id
         labels = self._linker.link(index / self._step, step.prediction.labels)
@@ -182,7 +196,7 @@ class StackLinker:
         """Take the ids of a frame that is not predicted as they are."""
         labels = self._known(index)
         if labels is not None and labels.any():
-            self._linker.fix(index / self._step, labels)
+            self._linker.fix(index / self._step, single_objects(labels))
 
     def _known(self, index: int) -> Labels | None:
         if index in self._pending or not 0 <= index < self._length:

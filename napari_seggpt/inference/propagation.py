@@ -210,7 +210,10 @@ def _read(stack: Frames, index: int) -> NDArray[Any] | _Problem:
 
 
 def _predict_chain(
-    stack: Frames, predictor: Predictor | AskedPredictor, chain: list[int], memory: Memory
+    stack: Frames,
+    predictor: Predictor | AskedPredictor,
+    chain: list[int],
+    memory: Memory,
 ) -> Iterator[FramePrediction | _Problem]:
     for index in chain:
         frame = _read(stack, index)
