@@ -199,7 +199,9 @@ def _label(
                 write_tracks(
                     request.tracks,
                     output,
-                    frames_lie_along(stack, request.settings.objects.linking.along),
+                    frames_lie_along(
+                        stack.axis, request.settings.objects.linking.along
+                    ),
                     overwrite=request.may_replace,
                 )
             if request.overlay:

@@ -102,7 +102,7 @@ def _track(request: TrackRequest) -> int:
         given = _open(request, opened)
         labels: Stack | SessionLabels | LabelsWriter = given
         linking = request.settings.objects.linking
-        axis = frames_lie_along(given, linking.along)
+        axis = frames_lie_along(given.axis, linking.along)
         if request.output is not None:
             output = opened.enter_context(_create(request, given, request.output))
             _link(given, output, replace(linking, along=axis))

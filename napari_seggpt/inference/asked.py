@@ -10,9 +10,8 @@ import numpy as np
 from napari_seggpt.objects.cleanup import UsualRegions, clean
 from napari_seggpt.objects.decoding import SeedRule, find_objects
 from napari_seggpt.objects.encoding import ObjectEncoding
-from napari_seggpt.objects.kinds import TaskGuess, guess_task, object_classes
+from napari_seggpt.objects.kinds import object_classes, task_of
 from napari_seggpt.objects.scores import class_scores
-from napari_seggpt.objects.shapes import separate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,57 +20,16 @@ if TYPE_CHECKING:
 
     from napari_seggpt.inference.memory import Memory, PromptTile
     from napari_seggpt.inference.predictor import Prediction, Predictor
-    from napari_seggpt.objects.kinds import TaskKind
     from napari_seggpt.palette import Palette
     from napari_seggpt.preprocessing import Limits
     from napari_seggpt.prompts import Prompt, TunedPrompt
     from napari_seggpt.settings import (
         CleanupSettings,
-        ObjectTask,
         PredictionSettings,
         SessionSettings,
     )
 
     Labels = NDArray[np.integer[Any]]
-
-KINDS: dict[str, TaskKind] = {
-    "classes": "classes",
-    "objects": "objects",
-    "objects-of-classes": "objects of several classes",
-}
-
-
-def task_of(
-    wanted: ObjectTask, references: Sequence[Labels], *, has_tuned: bool = False
-) -> TaskGuess:
-    """Return whether labels are classes or objects, and why in one sentence.
-
-    Parameters
-    ----------
-    wanted : str
-        What a person chose; "auto" looks at the references.
-    references : sequence of NDArray
-        (H, W) each.
-    has_tuned : bool
-        Whether there is a tuned prompt, which knows its classes only.
-
-    Raises
-    ------
-    ValueError
-        If objects are wanted where a tuned prompt knows classes, or where no reference
-        shows an object.
-    """
-    if wanted == "auto":
-        if has_tuned:
-            return TaskGuess(kind="classes", reason="A tuned prompt knows its classes.")
-        return guess_task(references)
-    if wanted != "classes" and has_tuned:
-        raise ValueError(
-            "Expected no tuned prompt for objects, got one: switch it off."
-        )
-    if wanted != "classes" and not any(separate(x).any() for x in references):
-        raise ValueError("Expected references with objects of 3 x 3 pixels, got none.")
-    return TaskGuess(kind=KINDS[wanted], reason="You chose so.")
 
 
 def asked(predictor: Predictor, settings: SessionSettings) -> AskedPredictor:

@@ -177,7 +177,9 @@ def _make_linker(
     known = (_read(output, index) for index in kept)
     largest = max((int(x.max()) for x in known if x is not None), default=0)
     return StackLinker(
-        replace(linking, along=frames_lie_along(stack, linking.along)),
+        replace(
+            linking, along=frames_lie_along(getattr(stack, "axis", None), linking.along)
+        ),
         references=references,
         frames=frames,
         length=len(stack),

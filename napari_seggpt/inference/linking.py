@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_seggpt.inference.propagation import FramePrediction, source_of
 from napari_seggpt.objects.linking import Linker
+from napari_seggpt.objects.regions import with_names
 from napari_seggpt.objects.shapes import separate
 
 if TYPE_CHECKING:
@@ -42,16 +43,14 @@ class RenamedFrame:
 
     def applied(self, labels: Labels) -> Labels:
         """Return labels (H, W) with the new ids."""
-        ids, places = np.unique(labels, return_inverse=True)
-        names = [self.names.get(int(i), int(i)) for i in ids]
-        return np.array(names, dtype=np.int64)[places].reshape(labels.shape)
+        return with_names(labels, self.names)
 
 
-def frames_lie_along(stack: object, chosen: LinkedAxis) -> LinkedAxis:
-    """Return what frames follow each other in: what was chosen, or a stack says."""
+def frames_lie_along(axis: str | None, chosen: LinkedAxis) -> LinkedAxis:
+    """Return what frames follow each other in: what was chosen, or the stack's axis."""
     if chosen != "auto":
         return chosen
-    return "z" if getattr(stack, "axis", None) == "z" else "t"
+    return "z" if axis == "z" else "t"
 
 
 def single_objects(labels: Labels) -> Labels:
@@ -234,3 +233,42 @@ def _renamed(
             yield RenamedFrame(index=index, names=here)
     for old, new in own.items():
         spans[new] = spans.pop(old)
+
+
+class IdCarrier:
+    """Carries ids on over labels that have ids already: those of one frame count.
+
+    Parameters
+    ----------
+    settings : LinkingSettings
+        How objects are followed; `along` is "t" or "z".
+    next_id : int
+        The first id for a new object: above all that there are.
+    """
+
+    def __init__(self, settings: LinkingSettings, *, next_id: int) -> None:
+        self._linker = Linker(settings, next_id=next_id)
+        self._first_new = next_id
+        self._kept: dict[int, int] = {}  # ids of the linker that stand for others
+        self._taken: set[int] = set()
+
+    def pass_over(self, index: int, labels: Labels) -> None:
+        """Take the ids of a frame (H, W) as they are."""
+        self._linker.fix(index, single_objects(labels))
+        self._taken.update(np.unique(labels).tolist())
+
+    def names(self, index: int, labels: Labels) -> dict[int, int]:
+        """Return the new id of each object of a frame (H, W) that gets another one.
+
+        An object that continues none keeps its own, if no other has taken that.
+        """
+        linked = self._linker.link(index, labels)
+        ids, at = np.unique(labels, return_index=True)
+        names: dict[int, int] = {}
+        for old, new in zip(ids.tolist(), linked.ravel()[at].tolist(), strict=True):
+            is_new = new >= self._first_new and new not in self._kept
+            if is_new and old not in self._taken:
+                self._kept[new] = old
+            names[old] = self._kept.get(new, new)
+            self._taken.add(names[old])
+        return {old: new for old, new in names.items() if old and old != new}

@@ -115,3 +115,10 @@ def renamed(labels: Labels, names: Mapping[int, int]) -> NDArray[np.int64]:
     ids, places = np.unique(labels, return_inverse=True)
     table = np.array([names.get(int(i), 0) for i in ids], dtype=np.int64)
     return table[places].reshape(labels.shape)
+
+
+def with_names(labels: Labels, names: Mapping[int, int]) -> NDArray[np.int64]:
+    """Give some ids of labels (H, W) other ids; all others stay."""
+    ids, places = np.unique(labels, return_inverse=True)
+    table = np.array([names.get(int(i), int(i)) for i in ids], dtype=np.int64)
+    return table[places].reshape(labels.shape)

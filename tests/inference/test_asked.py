@@ -3,13 +3,11 @@
 from typing import Any
 
 import numpy as np
-import pytest
 
 from napari_seggpt.inference.asked import (
     ClassPredictor,
     ObjectPredictor,
     asked,
-    task_of,
 )
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.settings import CleanupSettings, ObjectSettings, SessionSettings
@@ -85,21 +83,3 @@ def test_memory_is_shown_as_the_prompts_are(predictor: Any) -> None:
     found.network.prepare = lambda one, *, predicted: remembered.append(one)
     found.prepare(prompt(touching(), index=4), predicted=True)
     assert set(np.unique(remembered[0].labels)) == {0, 1, 2}
-
-
-def test_what_is_wanted_is_guessed_or_chosen() -> None:
-    assert task_of("auto", [touching()]).kind == "objects"
-    assert task_of("classes", [touching()]).kind == "classes"
-    one = (touching() > 0).astype(int)
-    assert task_of("auto", [one]).kind == "classes"
-    assert task_of("objects", [one]).kind == "objects"
-    kind = task_of("objects-of-classes", [touching()]).kind
-    assert kind == "objects of several classes"
-    assert task_of("auto", [touching()], has_tuned=True).kind == "classes"
-
-
-def test_objects_that_cannot_be_had_are_refused() -> None:
-    with pytest.raises(ValueError, match="Expected no tuned prompt for objects"):
-        task_of("objects", [touching()], has_tuned=True)
-    with pytest.raises(ValueError, match="objects of 3 x 3 pixels, got none"):
-        task_of("objects", [np.zeros(SHAPE, int)])

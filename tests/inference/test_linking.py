@@ -157,5 +157,4 @@ def test_a_frame_that_cannot_be_read_is_passed_on() -> None:
     [("z", "auto", "z"), ("t", "auto", "t"), (None, "auto", "t"), ("z", "t", "t")],
 )
 def test_what_frames_lie_along(axis: Any, chosen: Any, expected: str) -> None:
-    stack = type("Stack", (), {"axis": axis})()
-    assert frames_lie_along(stack, chosen) == expected
+    assert frames_lie_along(axis, chosen) == expected

@@ -1,8 +1,9 @@
-"""Run: frames that are being predicted, and what comes of each."""
+"""Run: frames that are being predicted or linked, and what comes of each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_seggpt.inference.propagation import FramePrediction
+    from napari_seggpt.inference.asked import AskedPredictor
+    from napari_seggpt.inference.linking import RenamedFrame
+    from napari_seggpt.inference.propagation import FramePrediction, UnreadableFrame
     from napari_seggpt.session.frames.prepared_frame import PreparedFrame
+    from napari_seggpt.session.runs.known_ids import KnownIds
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
     from napari_seggpt.settings import Direction
 
+    Step = FramePrediction | UnreadableFrame | RenamedFrame
     Prepare = Callable[[int, NDArray[np.integer[Any]]], PreparedFrame | None]
 
 
@@ -54,6 +59,28 @@ class FrameResult:
     prepared: PreparedFrame | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RenamedResult:
+    """Objects of a frame that get other ids; all else of the frame stays.
+
+    Attributes
+    ----------
+    run : int
+        Number of the run.
+    index : int
+        The frame.
+    names : dict of int to int
+        The new id of each id that changes.
+    is_counted : bool
+        Whether it is one of the results that the run is made for.
+    """
+
+    run: int
+    index: int
+    names: dict[int, int]
+    is_counted: bool = False
+
+
 class Run(Stoppable):
     """Some frames of a stack that are to be predicted; made by `Session.start`.
 
@@ -82,6 +109,8 @@ class Run(Stoppable):
         Where to go from a reference.
     prepare : callable, optional
         Computes, in the worker, what is needed to write a frame; see `FrameWriter`.
+    known : KnownIds, optional
+        The labels that there are, which objects are linked with.
     """
 
     def __init__(
@@ -94,6 +123,7 @@ class Run(Stoppable):
         key: bytes = b"",
         direction: Direction = "both",
         prepare: Prepare | None = None,
+        known: KnownIds | None = None,
     ) -> None:
         super().__init__()
         self.number = number
@@ -105,21 +135,27 @@ class Run(Stoppable):
         self._request = request
         self._direction = direction
         self._prepare = prepare
+        self._known = known
         self._members = frozenset(frames)
 
     def __contains__(self, frame: object) -> bool:
         return frame in self._members
 
-    def results(self) -> Iterator[FrameResult]:
+    def results(self) -> Iterator[FrameResult | RenamedResult]:
         """Predict the frames, in a worker.
 
         The frame order is that of `inference.propagation`: away from the references.
+        Objects are linked as they come; where two chains meet, frames that were yielded
+        before get other ids.
 
         Raises
         ------
         ModelUnavailableError, CheckpointError, FrameError, ValueError, RuntimeError
             As `load_model`, `Predictor` and `predict_stack` do.
         """
+        from napari_seggpt.inference.linking import RenamedFrame
+        from napari_seggpt.inference.propagation import UnreadableFrame
+
         try:
             steps = self._steps()
         except StoppedError:
@@ -130,11 +166,15 @@ class Run(Stoppable):
                 step = next(steps, None)
             if step is None:
                 return
+            if isinstance(step, RenamedFrame):
+                yield RenamedResult(run=self.number, index=step.index, names=step.names)
+                continue
+            assert not isinstance(step, UnreadableFrame)  # which ends a run
             now = perf_counter()
             yield self._result(step, now - began)
             began = perf_counter()
 
-    def _steps(self) -> Iterator[FramePrediction]:
+    def _steps(self) -> Iterator[Step]:
         from napari_seggpt.inference.propagation import predict_stack
 
         predictor = self._predictors.predictor(self._request, self.report_download)
@@ -147,9 +187,36 @@ class Run(Stoppable):
             direction=self._direction,
         )
         others = {*range(first, stop)} - {*self.frames}
-        return predict_stack(
+        steps = predict_stack(
             self._request.stack, predictor, settings=settings, protected=others
         )
+        linking = self._request.settings.objects.linking
+        if self._known is None or not (predictor.are_objects and linking.enabled):
+            return steps
+        return self._linked(steps, predictor, self._known)
+
+    def _linked(
+        self,
+        steps: Iterator[FramePrediction],
+        predictor: AskedPredictor,
+        known: KnownIds,
+    ) -> Iterator[Step]:
+        from napari_seggpt.inference.linking import StackLinker, frames_lie_along
+
+        linking = self._request.settings.objects.linking
+        axis = frames_lie_along(self._request.axis, linking.along)
+        linker = StackLinker(
+            replace(linking, along=axis),
+            references=predictor.references,
+            frames=self.frames,
+            length=len(known),
+            read=known.read,
+            vouched=known.vouched,
+            next_id=known.next_id(),
+            direction=self._direction,
+            step=_least_step(self.frames),
+        )
+        return linker.link(steps)
 
     def _result(self, step: FramePrediction, seconds: float) -> FrameResult:
         from napari_seggpt.inference.confidence import confidence_map, frame_confidence
@@ -166,3 +233,8 @@ class Run(Stoppable):
             confidence_map=confidence_map(confidence),
             seconds=seconds,
         )
+
+
+def _least_step(frames: tuple[int, ...]) -> int:
+    """Return how far apart the nearest two of some frames are, in ascending order."""
+    return min((after - one for one, after in pairwise(frames)), default=1)
