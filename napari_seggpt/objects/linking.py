@@ -219,7 +219,11 @@ class Linker:
         for i, track in self._ended.items():
             mask, (row, column) = track.region.mask, track.region.corner
             window = np.s_[row : row + mask.shape[0], column : column + mask.shape[1]]
-            numbers, pixels = np.unique(labels[window][mask], return_counts=True)
+            here = labels[window]  # less of it, where this frame is a smaller one
+            within = mask[: here.shape[0], : here.shape[1]]
+            numbers, pixels = np.unique(here[within], return_counts=True)
+            if not len(numbers):
+                continue
             best = int(numbers[pixels.argmax()])
             common, area = int(pixels.max()), track.region.area
             if best and common >= CLEAR * (area + regions[best].area - common):

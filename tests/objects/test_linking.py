@@ -167,3 +167,11 @@ def test_frames_without_objects(linker, discs) -> None:
     assert not linker.link(0, empty).any()
     assert set(np.unique(linker.link(1, discs((20, 20, 8))))) == {0, 100}
     assert not linker.link(2, empty).any()
+
+
+def test_frames_may_be_of_several_sizes(discs, linker) -> None:
+    whole, cut = discs((60, 60, 12)), discs((60, 52, 8), (60, 69, 8))
+    linker.fix(0, whole)
+    linker.link(1, cut)
+    assert linker.link(2, whole[:62, :62]).shape == (62, 62)
+    assert not linker.link(3, whole[:4, :4]).any()
