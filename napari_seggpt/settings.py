@@ -200,7 +200,7 @@ class LinkingSettings(Checked):
         LinkedAxis,
         Help(
             "What frames follow each other in: in time (t) objects may divide, through "
-            "z they do not; auto takes what the file says, or else time.",
+            "z they do not; auto takes what the image says, or else z.",
             label="Frames follow in",
         ),
     ] = "auto"
@@ -236,9 +236,9 @@ class ObjectSettings(Checked):
             label="Labels are",
         ),
     ] = "auto"
-    linking: Annotated[LinkingSettings, Help("Ids along the stack.")] = field(
-        default_factory=LinkingSettings
-    )
+    linking: Annotated[
+        LinkingSettings, Help("How objects keep their ids.", label="Ids of objects")
+    ] = field(default_factory=LinkingSettings)
 
 
 @documented
@@ -311,7 +311,8 @@ class SessionSettings(Checked):
         ObjectSettings, Help("Classes or objects, and the ids of objects.")
     ] = field(default_factory=ObjectSettings)
     cleanup: Annotated[
-        CleanupSettings, Help("What is cleaned up in predicted labels.")
+        CleanupSettings,
+        Help("What is cleaned up in predicted labels.", label="Clean-up"),
     ] = field(default_factory=CleanupSettings)
     corrections_become_references: Annotated[
         bool,

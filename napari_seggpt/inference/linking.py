@@ -47,10 +47,13 @@ class RenamedFrame:
 
 
 def frames_lie_along(axis: str | None, chosen: LinkedAxis) -> LinkedAxis:
-    """Return what frames follow each other in: what was chosen, or the stack's axis."""
+    """Return what frames follow each other in: what was chosen, or the stack's axis.
+
+    Where nobody says that it is time, nothing divides.
+    """
     if chosen != "auto":
         return chosen
-    return "z" if axis == "z" else "t"
+    return "t" if axis == "t" else "z"
 
 
 def single_objects(labels: Labels) -> Labels:

@@ -63,7 +63,7 @@ class Session:
     models : ModelCache, optional
         Where models are kept; shared by sessions that follow each other.
     axis : str
-        What frames lie along: "t", or "z", where no object divides.
+        What frames lie along: "t", in which objects may divide, or "z".
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Session:
         settings: SessionSettings | None = None,
         *,
         models: ModelCache | None = None,
-        axis: LinkedAxis = "t",
+        axis: LinkedAxis = "z",
     ) -> None:
         if len(labels) != len(stack):
             raise ValueError(

@@ -55,6 +55,7 @@ ELSEWHERE = (
     "model",
     "prediction.device",
     "prediction.ensemble",
+    "objects.task",
     "propagation.memory",
     "propagation.start",
     "propagation.stop",

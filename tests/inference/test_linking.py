@@ -154,7 +154,7 @@ def test_a_frame_that_cannot_be_read_is_passed_on() -> None:
 
 @pytest.mark.parametrize(
     ("axis", "chosen", "expected"),
-    [("z", "auto", "z"), ("t", "auto", "t"), (None, "auto", "t"), ("z", "t", "t")],
+    [("z", "auto", "z"), ("t", "auto", "t"), (None, "auto", "z"), ("z", "t", "t")],
 )
 def test_what_frames_lie_along(axis: Any, chosen: Any, expected: str) -> None:
     assert frames_lie_along(axis, chosen) == expected

@@ -33,7 +33,7 @@ class RunRequest:
     settings: SessionSettings
     sources: tuple[PromptSource, ...]
     tuned: tuple[TunedPrompt, ...] = ()
-    axis: str = "t"
+    axis: str = "z"
 
 
 class PredictorCache:
