@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from napari_seggpt.session.store.results import SessionLabels
     from napari_seggpt.settings import LinkedAxis, LinkingSettings
 
-TABLE, GRAPH = ".csv", ".geff"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackRequest:
@@ -172,16 +170,10 @@ def _link(
 
 def check_tracks(path: Path, *, overwrite: bool) -> None:
     """Refuse a path that tracks cannot be written to."""
-    from napari_seggpt.objects.track_files import check_geff
+    from napari_seggpt.objects.track_files import check_tracks_path
 
     check_new(path, overwrite=overwrite)
-    ending = path.suffix.lower()
-    if ending == GRAPH:
-        check_geff()
-    elif ending not in ("", TABLE):
-        raise ValueError(
-            f"Expected tracks as {TABLE}, {GRAPH} or a folder, got {path.name}."
-        )
+    check_tracks_path(path)
 
 
 def write_tracks(
@@ -196,20 +188,16 @@ def write_tracks(
     from napari_seggpt.objects.tracks import trace
 
     tracks = trace(_frames(labels, "Tracing"), divisions=axis != "z")
-    if path.suffix.lower() == TABLE:
-        track_files.write_tracks_table(path, tracks)
-    elif path.suffix.lower() == GRAPH:
-        about: Any = getattr(labels, "geometry", labels)
-        track_files.write_geff(
-            path,
-            tracks,
-            axis=axis,
-            pixel_size=about.pixel_size,
-            units=about.units,
-            overwrite=overwrite,
-        )
-    else:
-        track_files.write_challenge(path, _frames(labels, "Writing masks"), tracks)
+    about: Any = getattr(labels, "geometry", labels)
+    track_files.write_tracks(
+        path,
+        _frames(labels, "Writing masks"),
+        tracks,
+        track_files.TracksAbout(
+            axis=axis, pixel_size=about.pixel_size, units=about.units
+        ),
+        overwrite=overwrite,
+    )
     divided = len({mother for parents in tracks.graph.values() for mother in parents})
     count = len(np.unique(tracks.ids))
     say(f"{count} tracks, {divided} of which divided, in {path}")

@@ -104,6 +104,15 @@ OTHERS = {
     "propagation.direction": "backward",
     "contrast.limits": (-0.0125, 3e7),
     "contrast.percentiles": (0.0, 100.0),
+    "objects.linking.enabled": False,
+    "objects.linking.along": "t",
+    "objects.linking.gap": 0,
+    "objects.linking.reach": 2.5,
+    "cleanup.smallest": 12.0,
+    "cleanup.fill_holes": "no",
+    "cleanup.largest_only": True,
+    "cleanup.smooth": 1.5,
+    "cleanup.thresholds": (0.5, 0.75),
     "corrections_become_references": False,
 }
 
