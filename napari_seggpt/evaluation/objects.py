@@ -196,11 +196,17 @@ def _watershed_of(
 
 
 def _ids_hold(sequence: LabelledSequence, index: int) -> bool:
-    """Whether the true ids of a frame are those of the same objects a frame before."""
+    """Whether the true ids of a frame are those of the same objects a frame before.
+
+    They are not in a set of images, and nobody follows objects in a thinned sequence.
+    """
     beside = index - 1 if index else 1
     if beside >= len(sequence):
         return False
     here, there = sequence.objects(index), sequence.objects(beside)
+    away = abs(sequence.number(index) - sequence.number(beside))
+    if away != 1 or here.shape != there.shape:
+        return False
     shared = np.intersect1d(here[here > 0], there[there > 0])
     touching = np.unique(here[(here == there) & (here > 0)])
     return len(shared) > 0 and len(touching) >= FOLLOWED * len(shared)

@@ -54,6 +54,18 @@ def test_ids_that_others_have_do_not_count(tmp_path, write_set, tiny_model, copi
     }  # fmt: skip
 
 
+def test_nobody_follows_objects_in_a_thinned_sequence(
+    tmp_path, write_set, tiny_model, copies
+):
+    write_set(tmp_path, "cells", np.array([touching()] * 9))
+    (sequence,) = find_sequences(tmp_path)
+    thinned = sequence.thinned(3)
+    scores = list(
+        evaluate_objects(thinned, tiny_model, references=1, settings=SETTINGS)
+    )
+    assert [(x.index, x.same_id) for x in scores] == [(0, None), (8, None)]
+
+
 def test_frames_without_objects_do_not_count(tmp_path, write_set, tiny_model, copies):
     frames = np.array([touching(), touching() * 0, touching()])
     scores = scores_of(tmp_path, write_set, tiny_model, frames)
