@@ -154,11 +154,12 @@ def _link(
 ) -> None:
     """Write the objects of a stack, each with one id, a frame at a time."""
     from napari_seggpt.objects.linking import Linker
+    from napari_seggpt.objects.new_ids import NewIds
 
     linker: Linker | None = None
     for index, labels in _frames(source, "Linking"):
         if linker is None and labels.any():
-            linker = Linker(settings, next_id=int(labels.max()) + 1)
+            linker = Linker(settings, NewIds(1))
             linker.fix(index, labels)
         elif linker is not None:
             labels = linker.link(index, labels)

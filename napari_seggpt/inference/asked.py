@@ -10,7 +10,9 @@ import numpy as np
 from napari_seggpt.objects.cleanup import UsualRegions, clean
 from napari_seggpt.objects.decoding import SeedRule, find_objects
 from napari_seggpt.objects.encoding import ObjectEncoding
-from napari_seggpt.objects.kinds import object_classes, task_of
+from napari_seggpt.objects.kinds import CLASS_BLOCK, object_classes, task_of
+from napari_seggpt.objects.new_ids import NewIds
+from napari_seggpt.objects.regions import with_names
 from napari_seggpt.objects.scores import class_scores
 
 if TYPE_CHECKING:
@@ -71,9 +73,13 @@ class AskedPredictor:
         The prompts as a person labelled them.
     are_objects : bool
         Whether labels are single objects.
+    kinds : tuple of int
+        The classes that the thousands of an object's id tell; without them there are
+        none, or no objects.
     """
 
     are_objects = False
+    kinds: tuple[int, ...] = ()
 
     def __init__(self, network: Predictor, cleanup: CleanupSettings) -> None:
         self.network = network
@@ -180,6 +186,7 @@ class ObjectPredictor(AskedPredictor):
         ids = {int(i) for prompt in self.prompts for i in prompt.ids}
         kinds = object_classes(sorted(ids)) if have_classes else dict.fromkeys(ids, 1)
         self.encoding = ObjectEncoding.of(labels, kinds)
+        self.kinds = self.encoding.kinds if have_classes else ()
         self.rule = SeedRule.of(labels, self.encoding)
         sizes = self.encoding.sizes
         self._usual = UsualRegions(
@@ -207,4 +214,9 @@ class ObjectPredictor(AskedPredictor):
             scores=1 - scores[0],
             classes=kinds,
         )
-        return np.asarray(cleaned, dtype=np.int64)
+        numbered = np.asarray(cleaned, dtype=np.int64)
+        if not self.kinds:
+            return numbered
+        new_ids = NewIds(1, kinds=self.kinds)
+        names = {i: new_ids.take(kind * CLASS_BLOCK) for i, kind in kinds.items()}
+        return with_names(numbered, names)

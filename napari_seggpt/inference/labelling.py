@@ -6,6 +6,8 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from napari_seggpt.frames import DAMAGE, Frames, sample_frames
 from napari_seggpt.inference.asked import AskedPredictor, asked
 from napari_seggpt.inference.linking import (
@@ -16,13 +18,13 @@ from napari_seggpt.inference.linking import (
 from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.inference.propagation import UnreadableFrame, plan, predict_stack
 from napari_seggpt.inference.references import read_references
+from napari_seggpt.objects.new_ids import NewIds
 from napari_seggpt.preprocessing import measure_limits
 from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from napari_seggpt.inference.predictor import Prediction
@@ -147,7 +149,8 @@ def label_stack(
     )
     if predictor.are_objects and settings.objects.linking.enabled:
         frames = [frame for chain in chains for frame in chain]
-        linker = _make_linker(stack, output, settings, shown, frames, kept)
+        kinds = predictor.kinds
+        linker = _make_linker(stack, output, settings, shown, frames, kept, kinds)
         steps = linker.link(predicted)
     done = 0
     for step in steps:
@@ -171,11 +174,15 @@ def _make_linker(
     references: Collection[int],
     frames: Collection[int],
     kept: Collection[int],
+    kinds: Collection[int],
 ) -> StackLinker:
     """Make what links objects, from an output that has the labels of `kept` frames."""
     linking, order = settings.objects.linking, settings.propagation
-    known = (_read(output, index) for index in kept)
-    largest = max((int(x.max()) for x in known if x is not None), default=0)
+    new_ids = NewIds(1, kinds=kinds)
+    for index in kept:
+        known = _read(output, index)
+        if known is not None:
+            new_ids.note(np.unique(known).tolist())
     return StackLinker(
         replace(
             linking, along=frames_lie_along(getattr(stack, "axis", None), linking.along)
@@ -184,7 +191,7 @@ def _make_linker(
         frames=frames,
         length=len(stack),
         read=lambda index: _read(output, index) if index in kept else None,
-        next_id=largest + 1,
+        new_ids=new_ids,
         direction=order.direction,
         step=order.step,
     )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.inference.propagation import UnreadableFrame
+    from napari_seggpt.objects.new_ids import NewIds
     from napari_seggpt.settings import Direction, LinkedAxis, LinkingSettings
 
     Labels = NDArray[np.integer[Any]]
@@ -86,8 +87,8 @@ class StackLinker:
         Frames in the stack.
     read : callable
         Returns the labels (H, W) of a frame that is not predicted, or None.
-    next_id : int
-        The first id for a new object: above all that there are.
+    new_ids : NewIds
+        Gives the ids of new objects.
     direction : str
         As of the order.
     step : int
@@ -104,12 +105,12 @@ class StackLinker:
         frames: Collection[int],
         length: int,
         read: Read,
-        next_id: int,
+        new_ids: NewIds,
         direction: Direction = "both",
         step: int = 1,
         vouched: Read = lambda _: None,
     ) -> None:
-        self._linker = Linker(settings, next_id=next_id)
+        self._linker = Linker(settings, new_ids)
         self._references = references
         self._pending = set(frames)
         self._length = length
@@ -178,19 +179,18 @@ class StackLinker:
         if own is not None:
             self._linker.fix(index / self._step, single_objects(own))
             return step
-        known = self._linker.next_id
         labels = self._linker.link(index / self._step, step.prediction.labels)
-        self._note(index, labels, known)
+        self._note(index, labels)
         prediction = replace(step.prediction, labels=labels)
         return FramePrediction(index=index, prediction=prediction)
 
-    def _note(self, index: int, labels: Labels, known: int) -> None:
-        """Note where new ids are: those from `known` on, and those noted before."""
+    def _note(self, index: int, labels: Labels) -> None:
+        """Note where new ids are."""
         self._ends = {i: x for i, x in self._ends.items() if i not in self._written}
         self._ends[index] = labels
         self._written.append(index)
         for i in np.unique(labels).tolist():
-            if i >= known or i in self._spans:
+            if i in self._linker.new:
                 first, _ = self._spans.get(i, (index, index))
                 self._spans[i] = (first, index)
 
@@ -245,13 +245,12 @@ class IdCarrier:
     ----------
     settings : LinkingSettings
         How objects are followed; `along` is "t" or "z".
-    next_id : int
-        The first id for a new object: above all that there are.
+    new_ids : NewIds
+        Gives the ids of new objects.
     """
 
-    def __init__(self, settings: LinkingSettings, *, next_id: int) -> None:
-        self._linker = Linker(settings, next_id=next_id)
-        self._first_new = next_id
+    def __init__(self, settings: LinkingSettings, new_ids: NewIds) -> None:
+        self._linker = Linker(settings, new_ids)
         self._kept: dict[int, int] = {}  # ids of the linker that stand for others
         self._taken: set[int] = set()
 
@@ -269,7 +268,7 @@ class IdCarrier:
         ids, at = np.unique(labels, return_index=True)
         names: dict[int, int] = {}
         for old, new in zip(ids.tolist(), linked.ravel()[at].tolist(), strict=True):
-            is_new = new >= self._first_new and new not in self._kept
+            is_new = new in self._linker.new and new not in self._kept
             if is_new and old not in self._taken:
                 self._kept[new] = old
             names[old] = self._kept.get(new, new)

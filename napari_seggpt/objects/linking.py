@@ -15,10 +15,11 @@ from napari_seggpt.objects.divisions import find_divisions
 from napari_seggpt.objects.regions import Region, find_regions, paint_regions, renamed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from numpy.typing import NDArray
 
+    from napari_seggpt.objects.new_ids import NewIds
     from napari_seggpt.settings import LinkingSettings
 
     Labels = NDArray[np.integer[Any]]
@@ -72,17 +73,22 @@ class Linker:
     ----------
     settings : LinkingSettings
         How objects are followed; they may divide unless frames lie along z.
-    next_id : int
-        The first id for a new object: above all that are known.
+    new_ids : NewIds
+        Gives the ids of new objects.
     """
 
-    def __init__(self, settings: LinkingSettings, *, next_id: int) -> None:
+    def __init__(self, settings: LinkingSettings, new_ids: NewIds) -> None:
         self.settings = settings
-        self.next_id = next_id
+        self._new_ids = new_ids
         self._tracks: dict[int, _Track] = {}
         self._ended: dict[int, _Track] = {}
         self._last: float | None = None
         self._ids, self._before = _ChainIds(), _ChainIds()
+
+    @property
+    def new(self) -> Collection[int]:
+        """The ids that were given to new objects in this chain."""
+        return self._ids.new
 
     def start(self) -> None:
         """Begin a new chain: forget where objects were, but not which ids are used."""
@@ -102,7 +108,7 @@ class Linker:
         regions = find_regions(labels)
         links = self._match(at, regions, labels)  # a person may have exchanged ids
         self._ids.given.update(regions)
-        self.next_id = max([self.next_id, *(i + 1 for i in regions)])
+        self._new_ids.note(regions)
         self._take(at, regions, {i: track for track, i in links.items()})
 
     def link(self, at: float, labels: Labels) -> NDArray[np.int64]:
@@ -113,7 +119,8 @@ class Linker:
         at : float
             Where the frame is.
         labels : NDArray
-            (H, W), objects with any numbers; 0 is background.
+            (H, W), objects with any numbers; 0 is background. Where classes count, the
+            thousands of a number tell that of the object.
 
         Returns
         -------
@@ -127,9 +134,8 @@ class Linker:
             names = self._divide(at, regions, links, names)
         for number in regions:
             if number not in names:
-                names[number] = self.next_id
-                self._ids.new.add(self.next_id)
-                self.next_id += 1
+                names[number] = self._new_ids.take(number)
+                self._ids.new.add(names[number])
         named = {names[i]: region for i, region in regions.items()}
         known = self._tracks.keys() | self._ended.keys()
         self._take(at, named, {i: i for i in named if i in known})

@@ -83,3 +83,19 @@ def test_memory_is_shown_as_the_prompts_are(predictor: Any) -> None:
     found.network.prepare = lambda one, *, predicted: remembered.append(one)
     found.prepare(prompt(touching(), index=4), predicted=True)
     assert set(np.unique(remembered[0].labels)) == {0, 1, 2}
+
+
+def test_objects_of_several_classes_tell_their_class(predictor: Any) -> None:
+    labels = touching().astype(int)
+    for old, new in ((5, 1001), (90, 2017), (7, 1002), (8, 2001)):
+        labels[labels == old] = new
+    found = asked(predictor("model", [prompt(labels)]), settings())
+    assert found.kinds == (1, 2)
+    (shown,) = found.network.prompts
+    assert set(np.unique(shown.labels)) == {0, 1, 2, 3}
+    predicted = found.predict(np.zeros(SHAPE, np.uint8), index=1).labels
+    assert partition(predicted) == partition(labels)
+    kinds = {int(labels[predicted == i][0]) // 1000 for i in np.unique(predicted) if i}
+    assert kinds == {1, 2}
+    for i in np.unique(predicted[predicted > 0]):
+        assert int(i) // 1000 == int(labels[predicted == i][0]) // 1000

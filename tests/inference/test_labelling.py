@@ -251,3 +251,18 @@ def test_going_on_takes_the_ids_that_are_there(
     np.testing.assert_array_equal(wide_output[1], cells(5, 90, 7))
     for index in range(2, 6):
         np.testing.assert_array_equal(wide_output[index], mine)
+
+
+def test_new_objects_get_ids_of_their_class(
+    wide_output: LabelsWriter, builtin: Any
+) -> None:
+    stack = [np.full((40, 80), index, np.uint8) for index in range(6)]
+    other = Prompt(image=stack[0], labels=cells(1001, 2001, 1002, 2002), index=None)
+    given = builtin("model", [other])
+    wide_output.write(5, cells(1050))
+    list(label_stack(stack, {}, wide_output, predictor=given, resume=True))
+    found = wide_output[0]
+    kinds = [int(found[16, 10 + 12 * number]) // 1000 for number in range(4)]
+    assert kinds == [1, 2, 1, 2]
+    assert len(np.unique(found)) == 5
+    assert set(found[found // 1000 == 1]) == {1050, 1052}  # the first is the same

@@ -12,6 +12,7 @@ from napari_seggpt.inference.linking import (
 )
 from napari_seggpt.inference.predictor import Prediction
 from napari_seggpt.inference.propagation import FramePrediction, UnreadableFrame, plan
+from napari_seggpt.objects.new_ids import NewIds
 from napari_seggpt.settings import LinkingSettings, PropagationSettings
 
 PLACES = {1: (2, 2), 2: (2, 14), 3: (14, 2)}
@@ -57,7 +58,7 @@ def run(
         frames=order,
         length=length,
         read=known.get,
-        next_id=next_id,
+        new_ids=NewIds(next_id),
         vouched=vouched,
     )
     written = dict(known)
@@ -143,7 +144,7 @@ def test_a_frame_that_cannot_be_read_is_passed_on() -> None:
         frames=[1, 2],
         length=3,
         read={0: picture(7)}.get,
-        next_id=8,
+        new_ids=NewIds(8),
     )
     bad = UnreadableFrame(index=1, reason="gone")
     first, second = linker.link([bad, predicted(2, picture(3))])

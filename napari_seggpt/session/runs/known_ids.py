@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
 
+    from napari_seggpt.objects.new_ids import NewIds
     from napari_seggpt.session.frames.labelled_frames import LabelledFrames
 
     Labels = NDArray[np.integer[Any]]
@@ -38,15 +42,22 @@ class KnownIds:
             return None
         return self.read(frame)
 
-    def next_id(self) -> int:
-        """Return an id above all that there are; reads frames that nobody has read."""
-        ids, largest = self._frames.writer.ids, 0
-        for frame in range(len(self._frames)):
-            if frame not in ids:
-                labels = self.read(frame)
-                if labels is not None and labels.size:
-                    largest = max(largest, int(labels.max()))
-        return max(largest, ids.largest) + 1
+    def new_ids(self, kinds: Collection[int] = ()) -> NewIds:
+        """Return what gives ids that no frame has.
+
+        Frames that nobody has read are read now; with classes, all are.
+        """
+        from napari_seggpt.objects.new_ids import NewIds
+
+        ids = self._frames.writer.ids
+        new_ids = NewIds(ids.largest + 1, kinds=kinds)
+        for frame in range(len(self)):
+            if frame in ids and not kinds:
+                continue
+            labels = self.read(frame)
+            if labels is not None and labels.size:
+                new_ids.note(np.unique(labels).tolist())
+        return new_ids
 
     def __len__(self) -> int:
         return len(self._frames)

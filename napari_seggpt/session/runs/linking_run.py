@@ -67,7 +67,7 @@ class LinkingRun(Stoppable):
         """
         from napari_seggpt.inference.linking import IdCarrier
 
-        carrier = IdCarrier(self._settings, next_id=self._known.next_id())
+        carrier = IdCarrier(self._settings, self._known.new_ids())
         way = 1 if self.frames[0] > self._source else -1
         last = self.frames[-1] if way > 0 else self.frames[0]
         for index in range(self._source, last + way, way):

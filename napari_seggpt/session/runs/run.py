@@ -212,7 +212,7 @@ class Run(Stoppable):
             length=len(known),
             read=known.read,
             vouched=known.vouched,
-            next_id=known.next_id(),
+            new_ids=known.new_ids(predictor.kinds),
             direction=self._direction,
             step=_least_step(self.frames),
         )
