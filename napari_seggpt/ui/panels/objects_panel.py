@@ -34,12 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from napari.layers import Tracks as TracksLayer
+    from numpy.typing import NDArray
 
     from napari_seggpt.ui.panels.task_row import TaskRow
     from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.workspace import Connections, Workspace
-
-COLUMNS = ("frame", "id", "class", "area", "y", "x", "intensity")
 
 
 class ObjectsPanel(Panel):
@@ -126,14 +125,13 @@ class ObjectsPanel(Panel):
         )
         names = class_names(self._workspace.active.labels.layer)
         kinds = [_class_of(i, names, self._has_classes) for i in tracks.ids.tolist()]
-        y, x = np.round(tracks.rows[:, 2:].T, 1)
-        self.table.show_columns(
-            COLUMNS,
-            (
-                tracks.frames, tracks.ids, np.array(kinds, dtype=str), tracks.areas,
-                y, x, np.round(found.intensities, 2),
-            ),
-        )  # fmt: skip
+        rows, columns = np.rint(tracks.rows[:, 2:]).astype(int).T
+        shown: dict[str, NDArray[Any]] = {"frame": tracks.frames, "id": tracks.ids}
+        if any(kinds):
+            shown["class"] = np.array(kinds, dtype=str)
+        shown |= {"area": tracks.areas, "y": rows, "x": columns}
+        shown["bright"] = np.round(found.intensities, 1)
+        self.table.show_columns(list(shown), list(shown.values()))
 
     @property
     def _has_classes(self) -> bool:

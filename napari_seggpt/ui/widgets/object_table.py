@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-HEIGHT = 180  # pixels
+HEIGHT, ROW_HEIGHT = 180, 20  # pixels
 NOWHERE = QModelIndex()
 
 
@@ -31,6 +31,7 @@ class ObjectTable(QTableView):
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.verticalHeader().setVisible(False)
+        self.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         header.setSortIndicator(0, Qt.SortOrder.AscendingOrder)
@@ -88,6 +89,7 @@ class _Rows(QAbstractTableModel):
         role: int = Qt.ItemDataRole.DisplayRole,
     ) -> str | None:
         is_name = orientation == Qt.Orientation.Horizontal
+        is_name = is_name and section < len(self._names)  # Qt asks for lost ones, too
         if role != Qt.ItemDataRole.DisplayRole or not is_name:
             return None
         return self._names[section]
