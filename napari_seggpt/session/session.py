@@ -303,7 +303,7 @@ class Session:
         Raises
         ------
         ValueError
-            If a run is on, or fewer than two references have labels.
+            If a run is on, fewer than two references have labels, or these are objects.
         """
         self.runs.check_free("tuning")
         frames = tuple(self.references.used_frames)
@@ -312,6 +312,12 @@ class Session:
             raise ValueError(
                 "Expected two or more references with labels to tune on, got "
                 f"{len(sources)}: paint or correct another frame."
+            )
+        shown = [source.labels for source in sources]
+        if task_of(self._settings.objects.task, shown).kind != "classes":
+            raise ValueError(
+                "Expected classes to tune a prompt on, got objects: choose classes "
+                "under References."
             )
         return PromptTuning(
             self._predictors,

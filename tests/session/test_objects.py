@@ -237,3 +237,11 @@ def test_objects_divide_in_time_and_not_through_z(
     session.runs.finish()
     carry_on(session, "forward", 0)
     assert (9 in frame(session, 1)) is goes_on
+
+
+def test_a_prompt_is_tuned_on_classes_only(objects, label) -> None:
+    label(objects, 3, row(5, 90, 7))
+    with pytest.raises(ValueError, match="Expected classes to tune a prompt on"):
+        objects.start_tuning()
+    objects.settings = SessionSettings(objects=ObjectSettings(task="classes"))
+    assert objects.start_tuning().count == 2
