@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from napari_seggpt.palette import Palette
     from napari_seggpt.prompts import Prompt, TunedPrompt
     from napari_seggpt.settings import (
+        CleanupSettings,
+        LinkingSettings,
+        ObjectSettings,
         PredictionSettings,
         PropagationSettings,
         SessionSettings,
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
     from napari_seggpt.training.tuning import tune_prompt
 
 __all__ = [
+    "CleanupSettings",
+    "LinkingSettings",
+    "ObjectSettings",
     "Palette",
     "Prediction",
     "PredictionSettings",
@@ -46,6 +52,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CleanupSettings": "settings",
+    "LinkingSettings": "settings",
+    "ObjectSettings": "settings",
     "Palette": "palette",
     "Prediction": "inference.predictor",
     "PredictionSettings": "settings",

@@ -26,8 +26,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = (
-    predict, track, tune, task, export, train, evaluate, paper, benchmark, info,
-)  # fmt: skip
+    predict,
+    track,
+    tune,
+    task,
+    export,
+    train,
+    evaluate,
+    paper,
+    benchmark,
+    info,
+)
 USER_ERROR, BUG = 2, 70  # exit codes; 70 is EX_SOFTWARE of sysexits.h
 EXPECTED = (ValueError, OSError, RuntimeError, MemoryError)
 
