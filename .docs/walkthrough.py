@@ -3,7 +3,7 @@ r"""Walk through the dock by mouse and keyboard in a real window, and take pictu
 Needs Xvfb, xdotool and openbox (Debian's names). The pictures of the README::
 
     python .docs/walkthrough.py .docs \
-        --only sample running corrected updated unsure tuned
+        --only sample running corrected updated unsure tuned objects
 
 Every step, at another size and in another theme, to look at::
 
@@ -171,6 +171,7 @@ class Walk:
         self.tune()
         self.finish()
         self.resume()
+        self.follow()
         self.viewer.close()
 
     def open_sample(self) -> None:
@@ -285,6 +286,31 @@ class Walk:
         self.wait(1)
         self.shoot("resumed")
 
+    def follow(self) -> None:
+        """Begin anew with an id for each cell, and see their tracks."""
+        self.wait(1.5)
+        self.viewer.close()
+        self.open_napari()
+        self.wait(1)
+        self.open_sample()
+        self.layer.data[0] = one_id_each(self.layer.data[0] > 0)
+        self.layer.refresh()
+        task_row, panel = self.dock.references_panel.task_row, self.dock.objects_panel
+        self.wait(until=lambda: task_row.guess and task_row.guess.kind == "objects")
+        self.workspace.active.navigation.go_to(0)
+        self.dock._area.ensureWidgetVisible(task_row)
+        self.shoot("ids")
+        self.key("shift+d")
+        self.wait(until=lambda: self.workspace.is_busy)
+        self.wait(until=lambda: not self.workspace.is_busy)
+        panel.set_open(True)
+        self.wait()
+        self.click(panel.tracks_button)
+        self.wait(until=lambda: any("tracks" in x.name for x in self.viewer.layers))
+        self.workspace.active.navigation.go_to(20)
+        self.dock._area.ensureWidgetVisible(panel.table)
+        self.shoot("objects")
+
     def finish(self) -> None:
         """Open what is closed by default."""
         self.dock.advanced_panel.set_open(True)
@@ -296,6 +322,22 @@ class Walk:
         area.verticalScrollBar().setValue(0)
         self.click(self.dock.references_panel.others_button)
         self.shoot("others")
+
+
+def one_id_each(mask):
+    """Give nuclei (H, W) an id each, also those that touch, as a person does."""
+    from scipy import ndimage
+    from skimage.feature import peak_local_max
+    from skimage.measure import label
+    from skimage.segmentation import watershed
+
+    depth = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask), 1.5)
+    places = peak_local_max(depth, min_distance=5, labels=label(mask))
+    seeds = [tuple(place) for place in places]
+    markers = 0 * label(mask)
+    for number, place in enumerate(seeds, start=1):
+        markers[place] = number
+    return watershed(-depth, markers, mask=mask)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ SESSION_FLAGS = (
     *arguments.PREDICTION,
     *arguments.RANGE,
     *arguments.ORDER,
+    *arguments.OBJECTS,
+    *arguments.CLEANUP,
 )
 SECTIONS = {
     "Labelling (`SessionSettings`)": (SessionSettings, SESSION_FLAGS),

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from napari_seggpt.palette import Palette
     from napari_seggpt.prompts import Prompt, TunedPrompt
     from napari_seggpt.settings import (
+        CleanupSettings,
+        LinkingSettings,
+        ObjectSettings,
         PredictionSettings,
         PropagationSettings,
         SessionSettings,
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
     from napari_seggpt.training.tuning import tune_prompt
 
 __all__ = [
+    "CleanupSettings",
+    "LinkingSettings",
+    "ObjectSettings",
     "Palette",
     "Prediction",
     "PredictionSettings",
@@ -47,6 +53,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CleanupSettings": "settings",
+    "LinkingSettings": "settings",
+    "ObjectSettings": "settings",
     "Palette": "palette",
     "Prediction": "inference.prediction",
     "PredictionSettings": "settings",

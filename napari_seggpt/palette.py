@@ -145,12 +145,14 @@ class Palette:
             shares sum to 1; nearer colours have more, by the square of the distance.
         """
         known = np.vstack([np.zeros((1, 3), np.float32), self.colors])
-        shape = (len(known), *colors.shape[:2])
-        weights = np.empty(shape, dtype=np.float32)
-        for number, color in enumerate(known):
-            squares = ((colors - color) ** 2).sum(axis=2)
-            weights[number] = 1.0 / (squares + SOFTNESS)
-        return weights / weights.sum(axis=0)
+        pixels = np.asarray(colors, dtype=np.float32)
+        own = np.einsum("hwc,hwc->hw", pixels, pixels)
+        weights = np.empty((len(known), *own.shape), dtype=np.float32)
+        for number, color in enumerate(known):  # |x - c|^2 = |x|^2 - 2xc + |c|^2
+            squares = own - 2 * (pixels @ color) + color @ color
+            weights[number] = 1.0 / (np.maximum(squares, 0) + np.float32(SOFTNESS))
+        weights /= weights.sum(axis=0)
+        return weights
 
 
 def _nearest(

@@ -20,11 +20,15 @@ Direction = Literal["both", "forward", "backward"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 TuningStart = Literal["reference", "grid", "noise"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+ObjectTask = Literal["auto", "classes", "objects", "objects-of-classes"]
+LinkedAxis = Literal["auto", "t", "z"]
+Choice = Literal["auto", "yes", "no"]
 
 Count = Annotated[int, Ge(1)]
 Index = Annotated[int, Ge(0)]
 Percentile = Annotated[float, Ge(0), Le(100)]
 Rate = Annotated[float, Ge(0)]
+Share = Annotated[float, Ge(0), Le(1)]
 
 MAX_MEMORY = 16
 MAX_LABELS_PER_PASS = 26
@@ -93,7 +97,7 @@ class PredictionSettings(Checked):
             "Whether labels are classes (semantic) or single objects (instance). It "
             "chooses one of the paper's two type embeddings; auto takes instance for "
             "the published network, as its own code does, and semantic for ours.",
-            label="Labels are",
+            label="Type embedding",
         ),
     ] = "auto"
     ensemble: Annotated[
@@ -181,6 +185,106 @@ class PropagationSettings(Checked):
 
 @documented
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkingSettings(Checked):
+    """How objects are followed along a stack."""
+
+    enabled: Annotated[
+        bool,
+        Help(
+            "Whether an object has the same id on all frames; else its id is new on "
+            "each frame that is predicted.",
+            label="Same id along the stack",
+        ),
+    ] = True
+    along: Annotated[
+        LinkedAxis,
+        Help(
+            "What frames follow each other in: in time (t) objects may divide, through "
+            "z they do not; auto takes what the image says, or else z.",
+            label="Frames follow in",
+        ),
+    ] = "auto"
+    gap: Annotated[
+        int,
+        Ge(0),
+        Unit("frames"),
+        Help("An object that is lost for so many frames keeps its id."),
+    ] = 2
+    reach: Annotated[
+        float,
+        Gt(0),
+        Help(
+            "How far from the expected place an object is looked for, in units of the "
+            "sum of both radii; half as far again for each frame that it was lost."
+        ),
+    ] = 1.0
+
+
+@documented
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectSettings(Checked):
+    """Whether labels are classes or single objects, and how objects are followed."""
+
+    task: Annotated[
+        ObjectTask,
+        Help(
+            "What a label stands for: a class of regions; a single object, with an id "
+            "of its own even where objects touch; or a single object of several "
+            "classes, which the thousands of its id tell (2017 is of class 2). Auto "
+            "takes what the references look like: many ids on a frame, or touching "
+            "regions of different ids, mean objects.",
+            label="Labels are",
+        ),
+    ] = "auto"
+    linking: Annotated[
+        LinkingSettings, Help("How objects keep their ids.", label="Ids of objects")
+    ] = field(default_factory=LinkingSettings)
+
+
+@documented
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanupSettings(Checked):
+    """What is cleaned up in predicted labels, of classes and of objects."""
+
+    smallest: Annotated[
+        float | None,
+        Ge(0),
+        Unit("pixels"),
+        Help(
+            "Connected regions of fewer pixels are specks, and go. Without it, those "
+            "do that are far smaller than the references' smallest; 0 keeps all.",
+            label="Smallest region",
+        ),
+    ] = None
+    fill_holes: Annotated[
+        Choice,
+        Help(
+            "Whether background within a single label takes that label; auto does so "
+            "where the references have no holes."
+        ),
+    ] = "auto"
+    largest_only: Annotated[
+        bool,
+        Help("Whether each label keeps only its largest connected region on a frame."),
+    ] = False
+    smooth: Annotated[
+        float,
+        Ge(0),
+        Unit("pixels"),
+        Help("Over how many pixels (sigma) outlines are smoothed; 0 leaves them."),
+    ] = 0.0
+    thresholds: Annotated[
+        tuple[Share, ...],
+        Help(
+            "The least score of a pixel that keeps its label, of class 1, 2 and so on; "
+            "the last is for all further ones. With more, less is labelled; 0 leaves "
+            "all."
+        ),
+    ] = (0.0,)
+
+
+@documented
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSettings(Checked):
     """How a stack is worked on: the model, and what is done with a person's work."""
 
@@ -203,6 +307,13 @@ class SessionSettings(Checked):
     contrast: Annotated[
         ContrastSettings, Help("How the values of frames become brightness.")
     ] = field(default_factory=ContrastSettings)
+    objects: Annotated[
+        ObjectSettings, Help("Classes or objects, and the ids of objects.")
+    ] = field(default_factory=ObjectSettings)
+    cleanup: Annotated[
+        CleanupSettings,
+        Help("What is cleaned up in predicted labels.", label="Clean-up"),
+    ] = field(default_factory=CleanupSettings)
     corrections_become_references: Annotated[
         bool,
         Help("Whether a predicted frame that a person corrects serves as a reference."),

@@ -69,6 +69,7 @@ class CopyingPredictor:
     gate = threading.Event()  # closed: no frame is predicted
     seconds = 0.0
     fails_at: int | None = None
+    palettes: ClassVar[list[Palette]] = []
     predicted: ClassVar[list[int]] = []
     made: ClassVar[list["CopyingPredictor"]] = []
 

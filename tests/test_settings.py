@@ -9,7 +9,10 @@ from napari_seggpt.fields import own_fields
 from napari_seggpt.settings import (
     MAX_LABELS_PER_PASS,
     MAX_MEMORY,
+    CleanupSettings,
     ContrastSettings,
+    LinkingSettings,
+    ObjectSettings,
     PredictionSettings,
     PropagationSettings,
     SessionSettings,
@@ -19,6 +22,9 @@ from napari_seggpt.settings import (
 from napari_seggpt.training.recipe import Recipe
 
 EVERY_KIND = [
+    CleanupSettings,
+    LinkingSettings,
+    ObjectSettings,
     ContrastSettings,
     TilingSettings,
     PredictionSettings,

@@ -1,4 +1,4 @@
-"""The command line: predict, tune, task, export, train, evaluate, paper and more."""
+"""The command line: predict, track, tune, task, export, train, evaluate and more."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from napari_seggpt.cli import (
     paper,
     predict,
     task,
+    track,
     train,
     tune,
 )
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     predict,
+    track,
     tune,
     task,
     export,

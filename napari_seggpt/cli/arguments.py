@@ -35,6 +35,19 @@ PREDICTION = (
 )
 RANGE = ("propagation.start", "propagation.stop", "propagation.step")
 ORDER = ("propagation.direction", "contrast.limits")
+LINKING = (
+    "objects.linking.along",
+    "objects.linking.gap",
+    "objects.linking.reach",
+)
+OBJECTS = ("objects.task", "objects.linking.enabled", *LINKING)
+CLEANUP = (
+    "cleanup.smallest",
+    "cleanup.fill_holes",
+    "cleanup.largest_only",
+    "cleanup.smooth",
+    "cleanup.thresholds",
+)
 TUNING = (
     "steps",
     "start",
@@ -48,8 +61,12 @@ TUNING = (
 # Flags that are called otherwise than the last name of their path.
 NAMES = {
     (SessionSettings, "contrast.limits"): "--contrast",
+    (SessionSettings, "objects.task"): "--objects",
+    (SessionSettings, "objects.linking.enabled"): "--link",
     (TuningSettings, "start"): "--from",
 }
+# What a flag means that is given without a value.
+ALONE: dict[tuple[type, str], str] = {(SessionSettings, "objects.task"): "objects"}
 
 
 def flag(settings: type, path: str) -> str:
@@ -79,6 +96,21 @@ def add_prediction(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(auto_tiles=False)
 
 
+def add_objects(parser: argparse.ArgumentParser) -> None:
+    """Add whether labels are classes or objects, and how objects are followed."""
+    add_settings(parser.add_argument_group("objects"), SessionSettings, OBJECTS)
+
+
+def add_linking(parser: argparse.ArgumentParser) -> None:
+    """Add how objects are followed."""
+    add_settings(parser.add_argument_group("objects"), SessionSettings, LINKING)
+
+
+def add_cleanup(parser: argparse.ArgumentParser) -> None:
+    """Add what is cleaned up in predicted labels."""
+    add_settings(parser.add_argument_group("clean-up"), SessionSettings, CLEANUP)
+
+
 def add_order(parser: argparse.ArgumentParser) -> None:
     """Add how frames follow each other, and what is shown black and white."""
     add_settings(parser.add_argument_group("frames"), SessionSettings, ORDER)
@@ -105,12 +137,15 @@ def add_settings(
     """Add flags for some settings, by their paths in a dataclass."""
     for path in paths:
         field = all_fields(settings)[path]
+        options = _options(field)
+        if (settings, path) in ALONE:
+            options |= {"nargs": "?", "const": ALONE[settings, path]}
         parser.add_argument(
             flag(settings, path),
             dest=_dest(settings, path),
             default=argparse.SUPPRESS,
             help=_help(field),
-            **_options(field),
+            **options,
         )
 
 
@@ -123,6 +158,10 @@ def _options(field: Field) -> dict[str, Any]:
     kind = field.kind
     if kind.choices:
         return {"choices": kind.choices}
+    if kind.type is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    if kind.item is not None and kind.count is None:
+        return {"type": float, "nargs": "+", "metavar": "X"}
     if kind.item is not None:
         return {"type": float, "nargs": kind.count, "metavar": ("LOW", "HIGH")}
     metavar = {int: "N", float: "X"}.get(kind.type, field.name.upper())

@@ -11,6 +11,7 @@ from napari_seggpt.cli import arguments
 from napari_seggpt.cli.arguments import parsed, with_flags
 from napari_seggpt.cli.console import say
 from napari_seggpt.cli.effort import run_annotator
+from napari_seggpt.cli.object_scores import run_objects
 from napari_seggpt.cli.tables import collect, table
 from napari_seggpt.settings import SessionSettings, TuningSettings
 
@@ -19,16 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from napari_seggpt.cli.tables import Row
-    from napari_seggpt.evaluation.annotator import AnnotatorStep, Order
+    from napari_seggpt.evaluation.annotator import Order
     from napari_seggpt.evaluation.datasets import LabelledSequence
     from napari_seggpt.evaluation.peers import MakeSegmenter
     from napari_seggpt.evaluation.protocol import DataSetScore, FrameScore
     from napari_seggpt.evaluation.ranking import RankedFrame
     from napari_seggpt.evaluation.tuned_methods import TunedMethods
     from napari_seggpt.model.seggpt import SegGPT
-
-    Steps = Mapping[str, Sequence[AnnotatorStep]]  # on one sequence, by method
-    Curves = Mapping[str, Sequence[Sequence[AnnotatorStep]]]
 
 ORDERS = ("unsure", "even", "unlike")  # those of evaluation.annotator
 PEERS = ("pixels", "copied", "warped")  # those of evaluation.peers, known without it
@@ -52,7 +50,7 @@ class EvaluateRequest:
         What it is compared with.
     tune : bool
         Whether prompts are tuned, too.
-    measures, ranking, annotator : bool
+    measures, objects, ranking, annotator : bool
         What is measured.
     orders : tuple of str
         Which frame is labelled next.
@@ -75,6 +73,7 @@ class EvaluateRequest:
     peers: tuple[str, ...]
     tune: bool
     measures: bool
+    objects: bool
     ranking: bool
     annotator: bool
     orders: tuple[Order, ...]
@@ -161,6 +160,13 @@ def add_parser(commands: Any) -> None:
         help="also IoU, J&F of DAVIS, and F1, AP50 and PQ of objects",
     )
     more.add_argument(
+        "--objects",
+        action="store_true",
+        help="instead give the ids of objects, and measure how well objects are told "
+        "apart and keep their ids; beside it the connected regions of predicted "
+        "classes and, with --peers pixels, a watershed of these",
+    )
+    more.add_argument(
         "--ranking",
         action="store_true",
         help="instead measure how well frames are ranked by their true error, by the "
@@ -187,6 +193,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments.add_tuning(parser)
+    arguments.add_linking(parser)
     arguments.add_prediction(parser)
     arguments.add_model(parser)
     parser.set_defaults(run=run)
@@ -235,6 +242,8 @@ def _evaluate(request: EvaluateRequest) -> int:
         return _run_ranking(request, sequences, model)
     if request.annotator:
         return run_annotator(request, sequences, model, peers)
+    if request.objects:
+        return run_objects(request, sequences, model, peers)
     return _run_protocol(request, sequences, model, peers, tuning)
 
 

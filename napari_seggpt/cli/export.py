@@ -36,6 +36,8 @@ class ExportRequest:
         Where labels and the table go.
     objects : bool
         Whether each connected region has a row.
+    stack : Path, optional
+        The images, for how bright each object is.
     names : tuple of (int, str)
         What labels mean.
     overwrite : bool
@@ -47,6 +49,7 @@ class ExportRequest:
     output: Path | None
     table: Path | None
     objects: bool
+    stack: Path | None
     names: tuple[tuple[int, str], ...]
     overwrite: bool
 
@@ -73,6 +76,11 @@ def add_parser(commands: Any) -> None:
         "--objects",
         action="store_true",
         help="in the table: a row for each connected region of a label",
+    )
+    parser.add_argument(
+        "--stack",
+        type=Path,
+        help="the images: the table then has the mean intensity of each object",
     )
     parser.add_argument(
         "--names",
@@ -106,7 +114,11 @@ def _export(args: ExportRequest) -> int:
         if args.output is not None:
             _write_labels(args, labels)
         if args.table is not None:
-            _write_table(args, labels)
+            images = None
+            if args.stack is not None:
+                images = opened.enter_context(open_images(args.reading, args.stack))
+                _check_images(images, labels)
+            _write_table(args, labels, images)
     return 0
 
 
@@ -114,7 +126,7 @@ def _check_paths(args: ExportRequest) -> None:
     written = [path for path in (args.output, args.table) if path is not None]
     if not written:
         raise ValueError("Expected --output, --table or both, got neither.")
-    check_apart(written, [args.source])
+    check_apart(written, [x for x in (args.source, args.stack) if x is not None])
     for path in written:
         check_new(path, overwrite=args.overwrite)
     if args.table is not None and args.table.suffix.lower() != ".csv":
@@ -153,7 +165,19 @@ def _write_labels(args: ExportRequest, labels: Stack | SessionLabels) -> None:
     say(f"{len(labels)} frames in {args.output}")
 
 
-def _write_table(args: ExportRequest, labels: Stack | SessionLabels) -> None:
+def _check_images(images: Stack, labels: Stack | SessionLabels) -> None:
+    """Refuse images of other frames."""
+    size = (len(labels), labels.frame_shape)
+    if (len(images), images.frame_shape) != size:
+        raise ValueError(
+            f"Expected images of {size[0]} frames of {size[1]}, got {len(images)} of "
+            f"{images.frame_shape}."
+        )
+
+
+def _write_table(
+    args: ExportRequest, labels: Stack | SessionLabels, images: Stack | None
+) -> None:
     from napari_seggpt.io import draft
     from napari_seggpt.io.table import write_table
 
@@ -173,6 +197,7 @@ def _write_table(args: ExportRequest, labels: Stack | SessionLabels) -> None:
             unit=unit,
             classes=classes,
             objects=args.objects,
+            images=images,
         )
     say(f"{count} objects in {args.table}")
 

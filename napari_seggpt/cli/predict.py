@@ -13,25 +13,25 @@ from napari_seggpt.cli import arguments, references
 from napari_seggpt.cli.arguments import parsed, with_flags
 from napari_seggpt.cli.batch import each_stack
 from napari_seggpt.cli.console import say, warn
+from napari_seggpt.cli.drawing import draw_result
 from napari_seggpt.cli.interrupt import INTERRUPTED
 from napari_seggpt.cli.paths import check_apart, check_new, check_picture
 from napari_seggpt.cli.reading import Reading, open_images
+from napari_seggpt.cli.track import check_tracks, write_tracks
 from napari_seggpt.inference.watching import UnreadableFrame, WatchedFrames
 from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
+    from napari_seggpt.inference.asked import AskedPredictor
     from napari_seggpt.inference.labelling import LabelledFrame
-    from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.io import LabelsWriter, Stack
     from napari_seggpt.model.seggpt import SegGPT
-    from napari_seggpt.prompts import Prompt, TunedPrompt
+    from napari_seggpt.prompts import Prompt
     from napari_seggpt.session.store.task_file import Task
-    from napari_seggpt.settings import PredictionSettings
 
-SHEET_FRAMES, SHEET_REFERENCES = 8, 2
 INCOMPLETE = 1  # the exit code if frames could not be read and the others are done
 
 
@@ -57,6 +57,8 @@ class PredictRequest:
         Where the labels go.
     overlay : Path, optional
         Where a picture of the result goes.
+    tracks : Path, optional
+        Where the tracks of objects go.
     overwrite, resume : bool
         Whether what is there is replaced, or gone on with.
     """
@@ -69,8 +71,14 @@ class PredictRequest:
     auto_tiles: bool
     output: Path
     overlay: Path | None
+    tracks: Path | None
     overwrite: bool
     resume: bool
+
+    @property
+    def may_replace(self) -> bool:
+        """Whether files that are there may be written."""
+        return self.overwrite or self.resume
 
 
 def add_parser(commands: Any) -> None:
@@ -106,6 +114,15 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--overlay", type=Path, help="also draw a picture of the result"
     )
+    parser.add_argument(
+        "--tracks",
+        type=Path,
+        metavar="PATH",
+        help="also write where each object is on each frame, and which divided: .csv, "
+        ".geff, or a folder in the layout of the Cell Tracking Challenge",
+    )
+    arguments.add_objects(parser)
+    arguments.add_cleanup(parser)
     arguments.add_range(parser)
     arguments.add_prediction(parser)
     arguments.add_model(parser)
@@ -135,7 +152,8 @@ def _label_each(
     request: PredictRequest, task: Task | None, load: Callable[[str], SegGPT]
 ) -> int:
     """Label each stack of a folder, in a folder; returns the exit code."""
-    of_one = [*request.files.of_frames, *(["overlay"] if request.overlay else [])]
+    files = {"overlay": request.overlay, "tracks": request.tracks}
+    of_one = [*request.files.of_frames, *(name for name, x in files.items() if x)]
     if of_one:
         raise ValueError(f"Expected --task or --prompt with --each, got --{of_one[0]}.")
     return each_stack(
@@ -152,6 +170,7 @@ def _label(
 ) -> int:
     """Label one stack; returns the exit code."""
     from napari_seggpt.inference.labelling import label_stack, labelled_frames
+    from napari_seggpt.inference.linking import frames_lie_along
     from napari_seggpt.io import ColorIds
 
     _check_paths(request)
@@ -175,9 +194,18 @@ def _label(
             )
             source = f"{_source(predictor, labelled)}, in {request.output}"
             code, predicted = _show(steps, frames, source)
+            if request.tracks:
+                write_tracks(
+                    request.tracks,
+                    output,
+                    frames_lie_along(
+                        stack.axis, request.settings.objects.linking.along
+                    ),
+                    overwrite=request.may_replace,
+                )
             if request.overlay:
                 shown = predicted | labelled_frames(output)
-                _draw(request.overlay, stack, output, predictor, labelled, shown)
+                draw_result(request.overlay, stack, output, predictor, labelled, shown)
     return code
 
 
@@ -188,9 +216,10 @@ def _make_predictor(
     stack: Stack,
     labelled: references.LabelledFrames,
     others: list[Prompt],
-) -> Predictor:
+) -> AskedPredictor:
     """Read what is shown to the model, and load it; nothing is written yet."""
     from napari_seggpt.frames import sample_frames
+    from napari_seggpt.inference.asked import asked
     from napari_seggpt.inference.labelling import frames_in_range
     from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.inference.propagation import plan
@@ -222,51 +251,46 @@ def _make_predictor(
     prediction = references.advise_tiles(
         prompts, settings.prediction, model.config, auto=auto
     )
-    prediction = _tiles_of_tuned(tuned, prediction, auto=auto)
-    return Predictor(model, prompts, tuned=tuned, settings=prediction, limits=limits)
+    prediction = references.tiles_of_tuned(tuned, prediction, auto=auto)
+    predictor = asked(
+        Predictor(model, prompts, tuned=tuned, settings=prediction, limits=limits),
+        settings,
+    )
+    if request.tracks and not predictor.are_objects:
+        raise ValueError("Expected objects for --tracks, got classes: try --objects.")
+    return predictor
 
 
 def _check_paths(request: PredictRequest) -> None:
-    written = [request.output, request.overlay]
+    written = [request.output, request.overlay, request.tracks]
     read = [request.stack, request.task, *request.files.paths]
     check_apart(
         (path for path in written if path is not None),
         (path for path in read if path is not None),
     )
-    may_exist = request.overwrite or request.resume
+    may_exist = request.may_replace
     check_new(request.output, overwrite=may_exist)
+    if request.tracks is not None:
+        check_tracks(request.tracks, overwrite=may_exist)
+        if not request.settings.objects.linking.enabled:
+            raise ValueError("Expected linked objects for --tracks, got --no-link.")
     if request.overlay is not None:
         check_picture(request.overlay)
         check_new(request.overlay, overwrite=may_exist)
 
 
-def _tiles_of_tuned(
-    tuned: Sequence[TunedPrompt], settings: PredictionSettings, *, auto: bool
-) -> PredictionSettings:
-    """Say if tuned prompts show tiles of another scale; `auto` takes theirs."""
-    from napari_seggpt.inference.tiling import with_tiles
-
-    for prompt in tuned:
-        own = settings.tiling.scale if settings.tiling.enabled else None
-        scale = prompt.tile_scale
-        if scale == own:
-            continue
-        if auto and not settings.tiling.enabled:
-            warn(f"Using tiles of scale {scale}, as in tuning.")
-            settings = with_tiles(settings, scale)
-        else:
-            advice = "off" if scale is None else f"{scale:g}"
-            warn(f"The prompt was tuned with --tiles {advice}.")
-    return settings
-
-
 def _open_output(
     request: PredictRequest,
     stack: Stack,
-    predictor: Predictor,
+    predictor: AskedPredictor,
     labelled: references.LabelledFrames,
 ) -> LabelsWriter:
-    from napari_seggpt.io import create_labels, reopen_labels, smallest_dtype
+    from napari_seggpt.io import (
+        create_labels,
+        object_dtype,
+        reopen_labels,
+        smallest_dtype,
+    )
 
     if request.resume and request.output.exists():
         writer = reopen_labels(request.output)
@@ -278,11 +302,14 @@ def _open_output(
             raise ValueError(f"Expected labels of this stack in {request.output}.")
         return writer
     known = {int(each) for palette in predictor.palettes for each in palette.ids}
+    dtype = smallest_dtype(known | labelled.extremes)
+    if predictor.are_objects:  # there may be many new ones
+        dtype = max(dtype, object_dtype(request.output), key=lambda x: x.itemsize)
     return create_labels(
         request.output,
         length=len(stack),
         frame_shape=stack.frame_shape,
-        dtype=smallest_dtype(known | labelled.extremes),
+        dtype=dtype,
         pixel_size=stack.pixel_size,
         units=stack.units,
         axis=stack.axis if stack.axis in ("z", "t") else "z",
@@ -327,7 +354,7 @@ def _show(
     return code, predicted
 
 
-def _source(predictor: Predictor, labelled: references.LabelledFrames) -> str:
+def _source(predictor: AskedPredictor, labelled: references.LabelledFrames) -> str:
     """Say what a stack was predicted from."""
     parts = []
     if predictor.prompts:
@@ -337,28 +364,3 @@ def _source(predictor: Predictor, labelled: references.LabelledFrames) -> str:
     if predictor.tuned:
         parts.append(f"{len(predictor.tuned)} tuned prompts")
     return " and ".join(parts)
-
-
-def _draw(
-    path: Path,
-    stack: Stack,
-    output: LabelsWriter,
-    predictor: Predictor,
-    given: Collection[int],
-    labelled: set[int],
-) -> None:
-    """Draw some references and some predicted frames, both evenly chosen."""
-    from napari_seggpt.frames import evenly
-    from napari_seggpt.overlay import save_sheet
-    from napari_seggpt.preprocessing import measure_limits, to_rgb
-
-    first = evenly(sorted(given), SHEET_REFERENCES)
-    others = evenly(sorted(labelled - {*given}), SHEET_FRAMES - len(first))
-    panels = []
-    for index in sorted(first + others):
-        frame = stack[index]
-        rgb = to_rgb(frame, predictor.limits or measure_limits([frame]))
-        kind = "reference" if index in given else "predicted"
-        panels.append((f"frame {index} - {kind}", rgb, output[index]))
-    save_sheet(path, panels)
-    say(f"Picture of the result: {path}")

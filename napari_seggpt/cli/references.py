@@ -268,3 +268,23 @@ def advise_tiles(
         return with_tiles(settings, scale)
     warn(f"{small} and may be missed: try --tiles {scale}.")
     return settings
+
+
+def tiles_of_tuned(
+    tuned: Sequence[TunedPrompt], settings: PredictionSettings, *, auto: bool
+) -> PredictionSettings:
+    """Say if tuned prompts show tiles of another scale; `auto` takes theirs."""
+    from napari_seggpt.inference.tiling import with_tiles
+
+    for prompt in tuned:
+        own = settings.tiling.scale if settings.tiling.enabled else None
+        scale = prompt.tile_scale
+        if scale == own:
+            continue
+        if auto and not settings.tiling.enabled:
+            warn(f"Using tiles of scale {scale}, as in tuning.")
+            settings = with_tiles(settings, scale)
+        else:
+            advice = "off" if scale is None else f"{scale:g}"
+            warn(f"The prompt was tuned with --tiles {advice}.")
+    return settings

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from napari_seggpt.frames import DAMAGE, Frames, sample_frames
+from napari_seggpt.inference.asked import AskedPredictor, asked
+from napari_seggpt.inference.linking import (
+    RenamedFrame,
+    StackLinker,
+    frames_lie_along,
+)
 from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.inference.propagation import plan, predict_stack
 from napari_seggpt.inference.references import read_references
 from napari_seggpt.inference.watching import UnreadableFrame
+from napari_seggpt.objects.new_ids import NewIds
 from napari_seggpt.preprocessing import measure_limits
 from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from napari_seggpt.inference.prediction import Prediction
+    from napari_seggpt.inference.propagation import FramePrediction
     from napari_seggpt.settings import PropagationSettings
 
     Labels = Mapping[int, NDArray[np.integer[Any]]]
@@ -61,7 +70,7 @@ def label_stack(
     references: Labels,
     output: LabelsOutput,
     *,
-    predictor: Predictor | None = None,
+    predictor: Predictor | AskedPredictor | None = None,
     settings: SessionSettings | None = None,
     resume: bool = False,
     skip_unreadable: bool = False,
@@ -73,6 +82,11 @@ def label_stack(
     Every frame is written as soon as it is predicted, so closing the generator early
     leaves everything that was yielded.
 
+    Where labels are single objects, which the settings or the references tell, an
+    object has its id of the references on all frames, and new ones get new ids. Frames
+    that were written may then be written again, where it turns out that two ids are
+    those of one object.
+
     Parameters
     ----------
     stack : Frames
@@ -81,12 +95,13 @@ def label_stack(
         Labels (H, W) by frame; see `read_references`.
     output : LabelsOutput
         Where labels go; as many frames as the stack.
-    predictor : Predictor, optional
+    predictor : Predictor or AskedPredictor, optional
         What predicts. By default it is made of the settings and of a bounded number of
         the references.
     settings : SessionSettings, optional
-        The range of frames, their order and memory; without a predictor also the
-        model, how it is used, and the contrast.
+        The range of frames, their order and memory, whether labels are classes or
+        objects, and clean-up; without a predictor also the model, how it is used, and
+        the contrast.
     resume : bool
         Whether frames with labels in the output stay as they are.
     skip_unreadable : bool
@@ -113,6 +128,8 @@ def label_stack(
     _check(stack, references, output)
     if predictor is None:
         predictor = _make_predictor(stack, references, settings)
+    if not isinstance(predictor, AskedPredictor):
+        predictor = asked(predictor, settings)
     shown = {index: prompt.labels for index, prompt in predictor.references.items()}
     given = references.keys() | shown.keys()
     finished = labelled_frames(output) if resume else set()
@@ -123,14 +140,25 @@ def label_stack(
         labels = references[index] if index in references else shown[index]
         output.write(index, labels)
         yield LabelledFrame(index=index, prediction=None, done=0, total=total)
-    steps = predict_stack(
+    steps: Iterator[FramePrediction | UnreadableFrame | RenamedFrame]
+    steps = predicted = predict_stack(
         stack,
         predictor,
         settings=settings.propagation,
         protected=kept,
         skip_unreadable=skip_unreadable,
     )
-    for done, step in enumerate(steps, start=1):
+    if predictor.are_objects and settings.objects.linking.enabled:
+        frames = [frame for chain in chains for frame in chain]
+        kinds = predictor.kinds
+        linker = _make_linker(stack, output, settings, shown, frames, kept, kinds)
+        steps = linker.link(predicted)
+    done = 0
+    for step in steps:
+        if isinstance(step, RenamedFrame):
+            output.write(step.index, step.applied(output[step.index]))
+            continue
+        done += 1
         if isinstance(step, UnreadableFrame):
             yield step
             continue
@@ -138,6 +166,36 @@ def label_stack(
         yield LabelledFrame(
             index=step.index, prediction=step.prediction, done=done, total=total
         )
+
+
+def _make_linker(
+    stack: Frames,
+    output: LabelsOutput,
+    settings: SessionSettings,
+    references: Collection[int],
+    frames: Collection[int],
+    kept: Collection[int],
+    kinds: Collection[int],
+) -> StackLinker:
+    """Make what links objects, from an output that has the labels of `kept` frames."""
+    linking, order = settings.objects.linking, settings.propagation
+    new_ids = NewIds(1, kinds=kinds)
+    for index in kept:
+        known = _read(output, index)
+        if known is not None:
+            new_ids.note(np.unique(known).tolist())
+    return StackLinker(
+        replace(
+            linking, along=frames_lie_along(getattr(stack, "axis", None), linking.along)
+        ),
+        references=references,
+        frames=frames,
+        length=len(stack),
+        read=lambda index: _read(output, index) if index in kept else None,
+        new_ids=new_ids,
+        direction=order.direction,
+        step=order.step,
+    )
 
 
 def labelled_frames(labels: Frames) -> set[int]:
@@ -149,11 +207,17 @@ def labelled_frames(labels: Frames) -> set[int]:
 
 
 def _is_labelled(labels: Frames, index: int) -> bool:
+    found = _read(labels, index)
+    return found is None or bool(found.any())
+
+
+def _read(labels: Frames, index: int) -> NDArray[Any] | None:
+    """Return the labels (H, W) of a frame; None, with a warning, if it is damaged."""
     try:
-        return bool(labels[index].any())
+        return labels[index]
     except DAMAGE as error:
         logger.warning("Frame %d of the output is left as it is: %s", index, error)
-        return True
+        return None
 
 
 def frames_in_range(

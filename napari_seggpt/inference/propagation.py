@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.frames import Frames
+    from napari_seggpt.inference.asked import AskedPredictor
     from napari_seggpt.inference.prediction import Prediction
     from napari_seggpt.inference.predictor import Predictor
 
@@ -69,7 +70,7 @@ def plan(
         return [ordered] if ordered else []
     chains: dict[tuple[int, bool], list[int]] = {}
     for frame in frames:
-        source = _source(frame, references, settings.direction)
+        source = source_of(frame, references, settings.direction)
         if source is not None:
             chains.setdefault((source, frame > source), []).append(frame)
     return [
@@ -78,8 +79,8 @@ def plan(
     ]
 
 
-def _source(frame: int, references: Collection[int], direction: str) -> int | None:
-    """Return the reference that a frame is reached from, if any."""
+def source_of(frame: int, references: Collection[int], direction: str) -> int | None:
+    """Return the reference that a frame is reached from, if any; see `plan`."""
     sides = {"both": (True, True), "forward": (True, False), "backward": (False, True)}
     before, after = sides[direction]
     allowed = [r for r in references if (r < frame and before) or (r > frame and after)]
@@ -89,7 +90,7 @@ def _source(frame: int, references: Collection[int], direction: str) -> int | No
 @overload
 def predict_stack(
     stack: Frames,
-    predictor: Predictor,
+    predictor: Predictor | AskedPredictor,
     *,
     settings: PropagationSettings | None = None,
     protected: Collection[int] = (),
@@ -99,7 +100,7 @@ def predict_stack(
 @overload
 def predict_stack(
     stack: Frames,
-    predictor: Predictor,
+    predictor: Predictor | AskedPredictor,
     *,
     settings: PropagationSettings | None = None,
     protected: Collection[int] = (),
@@ -109,7 +110,7 @@ def predict_stack(
 
 def predict_stack(
     stack: Frames,
-    predictor: Predictor,
+    predictor: Predictor | AskedPredictor,
     *,
     settings: PropagationSettings | None = None,
     protected: Collection[int] = (),
@@ -126,7 +127,7 @@ def predict_stack(
     ----------
     stack : Frames
         Read a frame at a time.
-    predictor : Predictor
+    predictor : Predictor or AskedPredictor
         With at least one prompt.
     settings : PropagationSettings, optional
         Memory, range, step and direction.
@@ -175,7 +176,7 @@ class _Problem:
 
 
 def _predict_independent(
-    stack: Frames, predictor: Predictor, chains: list[list[int]]
+    stack: Frames, predictor: Predictor | AskedPredictor, chains: list[list[int]]
 ) -> Iterator[FramePrediction | _Problem]:
     frames = [frame for chain in chains for frame in chain]
     size = predictor.settings.batch
@@ -203,7 +204,10 @@ def _read(stack: Frames, index: int) -> NDArray[Any] | _Problem:
 
 
 def _predict_chain(
-    stack: Frames, predictor: Predictor, chain: list[int], memory: Memory
+    stack: Frames,
+    predictor: Predictor | AskedPredictor,
+    chain: list[int],
+    memory: Memory,
 ) -> Iterator[FramePrediction | _Problem]:
     for index in chain:
         frame = _read(stack, index)

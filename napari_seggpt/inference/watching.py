@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from napari_seggpt.preprocessing import is_flat
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from napari_seggpt.frames import Frames
@@ -42,6 +44,11 @@ class WatchedFrames:
         self._flat: set[int] = set()
         self.unreadable: list[UnreadableFrame] = []
 
+    @property
+    def axis(self) -> str | None:
+        """What frames lie along."""
+        return getattr(self._stack, "axis", None)
+
     def __len__(self) -> int:
         return len(self._stack)
 
@@ -59,15 +66,18 @@ class WatchedFrames:
         most : int
             At most so many sentences are about single frames.
         """
-        lines = [
-            f"Frame {frame.index} is left out: {frame.reason}"
-            for frame in self.unreadable[:most]
-        ]
-        if len(self.unreadable) > most:
-            lines.append(f"{len(self.unreadable)} frames are left out in all.")
+        lines = unreadable_lines(self.unreadable, most)
         if self._flat:
             lines.append(
                 f"{len(self._flat)} of {len(self)} frames show nothing, but one value "
                 f"everywhere (NaN left out): the first is frame {min(self._flat)}."
             )
         return lines
+
+
+def unreadable_lines(frames: Sequence[UnreadableFrame], most: int) -> list[str]:
+    """Say of frames that they are left out, of at most so many one by one."""
+    lines = [f"Frame {each.index} is left out: {each.reason}" for each in frames[:most]]
+    if len(frames) > most:
+        lines.append(f"{len(frames)} frames are left out in all.")
+    return lines

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from napari_seggpt.io.painted import ColorIds
     from napari_seggpt.io.readers import open_stack, read_frame
     from napari_seggpt.io.stacks import Stack, array_stack
-    from napari_seggpt.io.writers import check_output, create_labels, reopen_labels
+    from napari_seggpt.io.writers import (
+        check_output,
+        create_labels,
+        object_dtype,
+        reopen_labels,
+    )
 
 __all__ = [
     "ColorIds",
@@ -26,6 +31,7 @@ __all__ = [
     "create_labels",
     "draft",
     "normalize_unit",
+    "object_dtype",
     "open_stack",
     "read_frame",
     "reopen_labels",
@@ -42,6 +48,7 @@ _HOMES = {
     "create_labels": "writers",
     "draft": "drafts",
     "normalize_unit": "layout",
+    "object_dtype": "writers",
     "open_stack": "readers",
     "read_frame": "readers",
     "reopen_labels": "writers",

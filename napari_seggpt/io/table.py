@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_seggpt.frames import Frames
+
 MEASURES = {
     "num_pixels": "pixels",
     "area": "area",
@@ -32,6 +34,7 @@ MEASURES = {
     "bbox-2": "bottom",
     "bbox-3": "right",
 }
+INTENSITY = "intensity"
 PROPERTIES = tuple(dict.fromkeys(name.split("-")[0] for name in MEASURES))
 
 Row = dict[str, Any]
@@ -42,6 +45,7 @@ def measure_frame(
     spacing: Sequence[float] = (1.0, 1.0),
     *,
     objects: bool = False,
+    image: NDArray[Any] | None = None,
 ) -> Iterator[Row]:
     """Measure the labels of a frame (H, W).
 
@@ -55,6 +59,8 @@ def measure_frame(
     objects : bool
         Whether each connected region of a label is an object of its own, numbered from
         1 in each frame; else all pixels of a label are one.
+    image : NDArray, optional
+        (H, W) or (H, W, C), whose mean in each object is then measured, too.
     """
     if objects:
         regions = connected(labels, connectivity=2)
@@ -68,12 +74,27 @@ def measure_frame(
     table = regionprops_table(
         regions, properties=("label", *PROPERTIES), spacing=tuple(spacing)
     )
+    means = None if image is None else _means(image, regions)
     for at, region in enumerate(table["label"].tolist()):
         row: Row = {"label": ids[region]}
         if objects:
             row["object"] = region
         row |= {name: _plain(table[key][at]) for key, name in MEASURES.items()}
+        if means is not None:
+            row[INTENSITY] = _plain(means[region])
         yield row
+
+
+def _means(image: NDArray[Any], regions: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the mean of an image in each region, by its number."""
+    grey = image.mean(axis=2) if image.ndim == 3 else image
+    if grey.shape != regions.shape:
+        raise ValueError(
+            f"Expected an image of the labels' shape {regions.shape}, got {grey.shape}."
+        )
+    sums = np.bincount(regions.ravel(), np.asarray(grey, np.float64).ravel())
+    means: NDArray[np.float64] = sums / np.maximum(1, np.bincount(regions.ravel()))
+    return means
 
 
 def _plain(value: Any) -> float | int:
@@ -88,6 +109,7 @@ def write_table(
     unit: str = "pixel",
     classes: Mapping[int, str] | None = None,
     objects: bool = False,
+    images: Frames | None = None,
 ) -> int:
     """Write what `measure_frame` finds as CSV, a row an object.
 
@@ -104,6 +126,13 @@ def write_table(
         Of the spacing.
     classes : mapping, optional
         Names of labels.
+    images : Frames, optional
+        The images of the frames, whose mean in each object is then a column.
+
+    Raises
+    ------
+    ValueError
+        If an image is of another shape than its labels.
 
     Returns
     -------
@@ -121,9 +150,11 @@ def write_table(
                 *(["object"] if objects else []),
                 *facts,
             ]
-            writer = csv.DictWriter(file, [*names, "unit", *MEASURES.values()])
+            more = [] if images is None else [INTENSITY]
+            writer = csv.DictWriter(file, [*names, "unit", *MEASURES.values(), *more])
             writer.writeheader()
-        for row in measure_frame(labels, spacing, objects=objects):
+        image = None if images is None else images[index]
+        for row in measure_frame(labels, spacing, objects=objects, image=image):
             name = (classes or {}).get(row["label"], "")
             cells = {"frame": index, "class": name, "unit": unit, **facts, **row}
             writer.writerow({key: safe_cell(cell) for key, cell in cells.items()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -100,6 +100,14 @@ def check_output(path: Path, *, overwrite: bool = False) -> None:
         raise StackError(f"Expected a new path, got {path}, which exists.")
     if path.exists():
         kind.check_replaceable(path)
+
+
+def object_dtype(path: Path) -> np.dtype[Any]:
+    """Return the type for labels at a path in which new objects always find an id.
+
+    PNG files hold ids up to 65535 only.
+    """
+    return np.dtype(np.uint16 if _kind(path) is PngLabels else np.uint32)
 
 
 def _kind(path: Path) -> type[TiffLabels] | type[ZarrLabels] | type[PngLabels]:

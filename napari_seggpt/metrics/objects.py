@@ -98,6 +98,24 @@ def match_objects(predicted: Labels, true: Labels, threshold: float = HALF) -> M
     return _match(_overlaps(predicted, true), threshold)
 
 
+def matched_pairs(
+    predicted: Labels, true: Labels, threshold: float = HALF
+) -> list[tuple[int, int]]:
+    """Return the ids (predicted, true) of the pairs that `match_objects` finds.
+
+    Raises
+    ------
+    ValueError
+        As `match_objects` does.
+    """
+    overlaps = _overlaps(predicted, true)
+    known = [np.unique(x) for x in (predicted, true)]
+    return [
+        (int(known[0][row]), int(known[1][column]))
+        for row, column, _ in _pairs(overlaps, threshold)
+    ]
+
+
 def object_f1(predicted: Labels, true: Labels, threshold: float = HALF) -> float:
     """Return 2 TP / (2 TP + FP + FN) of `match_objects`; 1 if there are no objects.
 
@@ -162,12 +180,7 @@ def _overlaps(predicted: Labels, true: Labels) -> _Overlaps:
 
 
 def _match(overlaps: _Overlaps, threshold: float) -> Matches:
-    if not 0 < threshold <= 1:
-        raise ValueError(f"Expected a threshold above 0 and up to 1, got {threshold}.")
-    enough = overlaps.ious >= threshold
-    ious = overlaps.ious[enough]
-    if threshold <= HALF:
-        ious = _assign(overlaps.predicted[enough], overlaps.true[enough], ious)
+    ious = np.array([iou for _, _, iou in _pairs(overlaps, threshold)])
     return Matches(
         true_positives=len(ious),
         false_positives=overlaps.num_predicted - len(ious),
@@ -176,14 +189,29 @@ def _match(overlaps: _Overlaps, threshold: float) -> Matches:
     )
 
 
+def _pairs(overlaps: _Overlaps, threshold: float) -> list[tuple[int, int, float]]:
+    """Return which objects match, by their place among the labels, and their IoU."""
+    if not 0 < threshold <= 1:
+        raise ValueError(f"Expected a threshold above 0 and up to 1, got {threshold}.")
+    enough = overlaps.ious >= threshold
+    rows, columns = overlaps.predicted[enough], overlaps.true[enough]
+    ious = overlaps.ious[enough]
+    if threshold <= HALF:
+        chosen = _assign(rows, columns, ious)
+        rows, columns, ious = rows[chosen], columns[chosen], ious[chosen]
+    return list(zip(rows.tolist(), columns.tolist(), ious.tolist(), strict=True))
+
+
 def _assign(
     predicted: NDArray[np.intp], true: NDArray[np.intp], ious: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Choose one partner each; returns the IoUs of the chosen pairs."""
+) -> NDArray[np.intp]:
+    """Choose one partner each; returns the places of the chosen pairs."""
     rows, columns = (np.unique(x, return_inverse=True)[1] for x in (predicted, true))
     table = np.zeros((rows.max(initial=-1) + 1, columns.max(initial=-1) + 1))
     table[rows, columns] = ious
     # All IoUs together weigh less than one match more.
     worth = (table > 0) + table / (2 * max(1, *table.shape))
-    chosen = table[linear_sum_assignment(worth, maximize=True)]
-    return chosen[chosen > 0]
+    partner = np.full(len(table), -1)
+    best_rows, best_columns = linear_sum_assignment(worth, maximize=True)
+    partner[best_rows] = best_columns
+    return np.flatnonzero(partner[rows] == columns)

@@ -18,53 +18,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_seggpt.settings import CleanupSettings
+
     Labels = NDArray[np.integer[Any]]
 
 SMALL = 5  # percentile of the regions' areas that counts as the smallest region
 HOLED = 0.1  # share of the labels that may have a hole before holes are wanted
 REACH = 4.0  # a Gaussian is looked at up to so many sigmas
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CleanupSettings:
-    """What is cleaned up in predicted labels.
-
-    Attributes
-    ----------
-    smallest : float, optional
-        Connected regions of fewer pixels are specks. Without it, those are specks that
-        are far smaller than the references' smallest; 0 keeps everything.
-    fill_holes : bool, optional
-        Whether background within a single label takes that label. Without it, it does
-        where the references have no holes.
-    largest_only : bool
-        Whether each label keeps only its largest connected region on a frame.
-    smooth : float
-        Pixels (sigma) over which outlines are smoothed; 0 leaves them.
-    thresholds : dict of int to float
-        By class, the least score, from 0 to 1, of a pixel that keeps its label.
-    """
-
-    smallest: float | None = None
-    fill_holes: bool | None = None
-    largest_only: bool = False
-    smooth: float = 0.0
-    thresholds: Mapping[int, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Refuse sizes below 0 and scores that none can have."""
-        if self.smallest is not None and not 0 <= self.smallest < math.inf:
-            raise ValueError(
-                f"Expected a smallest size of 0 or more, got {self.smallest}."
-            )
-        if not 0 <= self.smooth < math.inf:
-            raise ValueError(f"Expected smoothing of 0 or more, got {self.smooth}.")
-        for label, threshold in self.thresholds.items():
-            if not 0 <= threshold <= 1:
-                raise ValueError(
-                    f"Expected a threshold of 0 to 1 for label {label}, "
-                    f"got {threshold}."
-                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +105,7 @@ def clean(
         If there are thresholds but no scores.
     """
     cleaned = labels.copy()
-    if settings.thresholds:
+    if any(settings.thresholds):
         if scores is None:
             raise ValueError("Expected scores for thresholds, got none.")
         cleaned[_unsure(cleaned, scores, settings.thresholds, classes or {})] = 0
@@ -153,7 +113,7 @@ def clean(
         cleaned[~largest_pieces(cleaned)] = 0
     _drop_specks(cleaned, settings.smallest, usual)
     fill = settings.fill_holes
-    if fill or (fill is None and not usual.have_holes):
+    if fill == "yes" or (fill == "auto" and not usual.have_holes):
         holes, owners = find_holes(cleaned)
         for hole, box in enumerate(ndimage.find_objects(holes), start=1):
             if hole in owners:
@@ -164,12 +124,13 @@ def clean(
 def _unsure(
     labels: Labels,
     scores: NDArray[np.floating[Any]],
-    thresholds: Mapping[int, float],
+    thresholds: Sequence[float],
     classes: Mapping[int, int],
 ) -> NDArray[np.bool_]:
     """Mark pixels whose score is below the threshold of their class."""
     ids, places = np.unique(labels, return_inverse=True)
-    least = np.array([thresholds.get(classes.get(i, i), 0.0) for i in ids.tolist()])
+    kinds = np.array([classes.get(i, i) for i in ids.tolist()])
+    least = np.array(thresholds)[np.clip(kinds - 1, 0, len(thresholds) - 1)]
     mask: NDArray[np.bool_] = scores < least[places].reshape(labels.shape)
     return mask
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -10,12 +10,14 @@ from skimage.measure import label as connected
 from skimage.measure import regionprops_table
 
 from napari_seggpt.objects.neighbours import find_contacts
-from napari_seggpt.objects.shapes import largest_pieces
+from napari_seggpt.objects.shapes import largest_pieces, separate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from napari_seggpt.settings import ObjectTask
 
     Labels = NDArray[np.integer[Any]]
 
@@ -30,6 +32,11 @@ ALIKE = 4.0  # objects of one kind differ at most so much in area
 COMPACT = 0.7  # share of its convex hull that a single object fills
 NESTED = 0.6  # a region with this share of its outline at another one lies inside it
 CLASS_BLOCK = 1000  # ids from 1000 on may tell the class, as 2017 tells class 2
+KINDS: dict[str, TaskKind] = {
+    "classes": "classes",
+    "objects": "objects",
+    "objects-of-classes": "objects of several classes",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +53,39 @@ class TaskGuess:
 
     kind: TaskKind
     reason: str
+
+
+def task_of(
+    wanted: ObjectTask, references: Sequence[Labels], *, has_tuned: bool = False
+) -> TaskGuess:
+    """Return whether labels are classes or objects, and why in one sentence.
+
+    Parameters
+    ----------
+    wanted : str
+        What a person chose; "auto" looks at the references.
+    references : sequence of NDArray
+        (H, W) each.
+    has_tuned : bool
+        Whether there is a tuned prompt, which knows its classes only.
+
+    Raises
+    ------
+    ValueError
+        If objects are wanted where a tuned prompt knows classes, or where no reference
+        shows an object.
+    """
+    has_objects = any(separate(labels).any() for labels in references)
+    if wanted == "auto":
+        if has_tuned:
+            return TaskGuess(kind="classes", reason="A tuned prompt knows its classes.")
+        guess = guess_task(references)
+        return guess if has_objects else replace(guess, kind="classes")
+    if wanted != "classes" and has_tuned:
+        raise ValueError("Expected no tuned prompt for objects, got one: leave it out.")
+    if wanted != "classes" and not has_objects:
+        raise ValueError("Expected references with objects of 3 x 3 pixels, got none.")
+    return TaskGuess(kind=KINDS[wanted], reason="You chose so.")
 
 
 def guess_task(

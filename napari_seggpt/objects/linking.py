@@ -15,9 +15,12 @@ from napari_seggpt.objects.divisions import find_divisions
 from napari_seggpt.objects.regions import Region, find_regions, paint_regions, renamed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from numpy.typing import NDArray
+
+    from napari_seggpt.objects.new_ids import NewIds
+    from napari_seggpt.settings import LinkingSettings
 
     Labels = NDArray[np.integer[Any]]
 
@@ -26,33 +29,6 @@ NEARNESS = 0.5  # what lying at the expected place counts, beside an overlap of 
 SIZES = 0.2  # objects without overlap are no pair below this ratio of areas
 CLEAR = 0.7  # overlap (IoU) of what was taken for divided and is still the same
 CERTAIN = 0.5  # with a larger overlap (IoU) an object has no other candidate
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkingSettings:
-    """How objects are followed along a stack.
-
-    Attributes
-    ----------
-    gap : int
-        An object that is lost for so many frames keeps its id when it comes back.
-    reach : float
-        How far from the expected place an object is looked for, in units of the sum
-        of both radii; half as far again for each frame that it was lost.
-    divisions : bool
-        Whether objects may divide, which they do in time but not through z.
-    """
-
-    gap: int = 2
-    reach: float = 1.0
-    divisions: bool = True
-
-    def __post_init__(self) -> None:
-        """Refuse a gap or reach that makes no sense."""
-        if self.gap < 0:
-            raise ValueError(f"Expected a gap of 0 or more frames, got {self.gap}.")
-        if not self.reach > 0:
-            raise ValueError(f"Expected a reach above 0, got {self.reach}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -96,18 +72,23 @@ class Linker:
     Parameters
     ----------
     settings : LinkingSettings
-        How objects are followed.
-    next_id : int
-        The first id for a new object: above all that are known.
+        How objects are followed; they may divide unless frames lie along z.
+    new_ids : NewIds
+        Gives the ids of new objects.
     """
 
-    def __init__(self, settings: LinkingSettings, *, next_id: int) -> None:
+    def __init__(self, settings: LinkingSettings, new_ids: NewIds) -> None:
         self.settings = settings
-        self.next_id = next_id
+        self._new_ids = new_ids
         self._tracks: dict[int, _Track] = {}
         self._ended: dict[int, _Track] = {}
         self._last: float | None = None
         self._ids, self._before = _ChainIds(), _ChainIds()
+
+    @property
+    def new(self) -> Collection[int]:
+        """The ids that were given to new objects in this chain."""
+        return self._ids.new
 
     def start(self) -> None:
         """Begin a new chain: forget where objects were, but not which ids are used."""
@@ -127,7 +108,7 @@ class Linker:
         regions = find_regions(labels)
         links = self._match(at, regions, labels)  # a person may have exchanged ids
         self._ids.given.update(regions)
-        self.next_id = max([self.next_id, *(i + 1 for i in regions)])
+        self._new_ids.note(regions)
         self._take(at, regions, {i: track for track, i in links.items()})
 
     def link(self, at: float, labels: Labels) -> NDArray[np.int64]:
@@ -138,7 +119,8 @@ class Linker:
         at : float
             Where the frame is.
         labels : NDArray
-            (H, W), objects with any numbers; 0 is background.
+            (H, W), objects with any numbers; 0 is background. Where classes count, the
+            thousands of a number tell that of the object.
 
         Returns
         -------
@@ -148,13 +130,12 @@ class Linker:
         regions = find_regions(labels)
         links = self._match(at, regions, labels)
         names = {number: track for track, number in links.items()}
-        if self.settings.divisions:
+        if self.settings.along != "z":
             names = self._divide(at, regions, links, names)
         for number in regions:
             if number not in names:
-                names[number] = self.next_id
-                self._ids.new.add(self.next_id)
-                self.next_id += 1
+                names[number] = self._new_ids.take(number)
+                self._ids.new.add(names[number])
         named = {names[i]: region for i, region in regions.items()}
         known = self._tracks.keys() | self._ended.keys()
         self._take(at, named, {i: i for i in named if i in known})
@@ -244,7 +225,11 @@ class Linker:
         for i, track in self._ended.items():
             mask, (row, column) = track.region.mask, track.region.corner
             window = np.s_[row : row + mask.shape[0], column : column + mask.shape[1]]
-            numbers, pixels = np.unique(labels[window][mask], return_counts=True)
+            here = labels[window]  # less of it, where this frame is a smaller one
+            within = mask[: here.shape[0], : here.shape[1]]
+            numbers, pixels = np.unique(here[within], return_counts=True)
+            if not len(numbers):
+                continue
             best = int(numbers[pixels.argmax()])
             common, area = int(pixels.max()), track.region.area
             if best and common >= CLEAR * (area + regions[best].area - common):

@@ -39,8 +39,12 @@ def find_contacts(labels: NDArray[np.integer[Any]]) -> Contacts:
         pairs.append(np.stack([first[differ], second[differ]]))
     both = np.concatenate(pairs, axis=1)
     both = np.concatenate([both, both[::-1]], axis=1)
-    found, edges = np.unique(both, axis=1, return_counts=True)
-    return Contacts(own=found[0], other=found[1], edges=edges.astype(np.int64))
+    # One number a pair, which is sorted far faster than two.
+    ids, places = np.unique(both, return_inverse=True)
+    codes = places.reshape(both.shape).astype(np.int64)
+    found, edges = np.unique(codes[0] * len(ids) + codes[1], return_counts=True)
+    own, other = np.divmod(found, max(1, len(ids)))
+    return Contacts(own=ids[own], other=ids[other], edges=edges.astype(np.int64))
 
 
 def main_neighbours(labels: NDArray[np.integer[Any]]) -> dict[int, int]:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     Labels = NDArray[np.integer[Any]]
 
 
+DENSE = 4  # ids up to so many times the number of pixels are looked up in a table
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Region:
     """One object on one frame.
@@ -62,10 +65,25 @@ class Region:
         return float(near[rows[inside], columns[inside]].sum()) / self.area
 
 
+def unique_places(labels: Labels) -> tuple[Labels, NDArray[np.int64]]:
+    """Return the labels that occur, in order, and the place of each pixel's (H, W).
+
+    It is what `np.unique` returns, without sorting pixels where ids are not too large.
+    """
+    largest = int(labels.max()) if labels.size else 0
+    if labels.size == 0 or labels.min() < 0 or largest > DENSE * labels.size:
+        ids, places = np.unique(labels, return_inverse=True)
+        return ids, places.reshape(labels.shape)
+    occurs = np.zeros(largest + 1, dtype=bool)
+    occurs[labels] = True
+    table = np.cumsum(occurs) - 1
+    return np.flatnonzero(occurs).astype(labels.dtype), table[labels]
+
+
 def find_regions(labels: Labels) -> dict[int, Region]:
     """Find the region of every label (H, W) but 0, by its id, in order of the ids."""
-    ids, places = np.unique(labels, return_inverse=True)
-    places = places.reshape(labels.shape) + 1
+    ids, places = unique_places(labels)
+    places = places + 1
     found = {}
     for number, box in enumerate(ndimage.find_objects(places), start=1):
         label = int(ids[number - 1])
@@ -112,6 +130,13 @@ def paint_regions(
 
 def renamed(labels: Labels, names: Mapping[int, int]) -> NDArray[np.int64]:
     """Give labels (H, W) new ids; those without one become 0."""
-    ids, places = np.unique(labels, return_inverse=True)
+    ids, places = unique_places(labels)
     table = np.array([names.get(int(i), 0) for i in ids], dtype=np.int64)
-    return table[places].reshape(labels.shape)
+    return table[places]
+
+
+def with_names(labels: Labels, names: Mapping[int, int]) -> NDArray[np.int64]:
+    """Give some ids of labels (H, W) other ids; all others stay."""
+    ids, places = unique_places(labels)
+    table = np.array([names.get(int(i), int(i)) for i in ids], dtype=np.int64)
+    return table[places]

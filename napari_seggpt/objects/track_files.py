@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,88 @@ if TYPE_CHECKING:
 
     Labels = NDArray[np.integer[Any]]
 
+TABLE, GRAPH = ".csv", ".geff"  # else it is a folder of masks
 MOST_IDS = 65535  # masks of the Cell Tracking Challenge have 16 bits
 LEAST_DIGITS = 3  # of the frame's number in their names
+
+
+def check_tracks_path(path: Path) -> None:
+    """Refuse a path that tells no format of tracks, or one that cannot be written.
+
+    Raises
+    ------
+    ValueError
+        It says which endings there are, or that geff is missing.
+    """
+    ending = path.suffix.lower()
+    if ending == GRAPH:
+        check_geff()
+    elif ending not in ("", TABLE):
+        raise ValueError(
+            f"Expected tracks as {TABLE}, {GRAPH} or a folder, got {path.name}."
+        )
+
+
+def write_tracks(
+    path: Path,
+    frames: Iterable[tuple[int, Labels]],
+    tracks: Tracks,
+    about: TracksAbout,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write tracks in the format that the ending of the path tells.
+
+    Parameters
+    ----------
+    path : Path
+        Ending in .csv, or in .geff, or else a folder in the layout of the Cell Tracking
+        Challenge.
+    frames : iterable of (int, NDArray)
+        As of `write_challenge`; read only for that.
+    tracks : Tracks
+        What is written.
+    about : TracksAbout
+        What pixels and frames are.
+    overwrite : bool
+        Whether what is there is replaced.
+
+    Raises
+    ------
+    ValueError, FileExistsError
+        As of `check_tracks_path`, `write_challenge` and `write_geff`.
+    """
+    check_tracks_path(path)
+    if path.suffix.lower() == TABLE:
+        write_tracks_table(path, tracks)
+    elif path.suffix.lower() == GRAPH:
+        write_geff(
+            path,
+            tracks,
+            axis=about.axis,
+            pixel_size=about.pixel_size,
+            units=about.units,
+            overwrite=overwrite,
+        )
+    else:
+        write_challenge(path, frames, tracks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracksAbout:
+    """What the numbers of tracks stand for.
+
+    Attributes
+    ----------
+    axis : str
+        What frames lie along: "t" or "z".
+    pixel_size, units : tuple
+        Of frames, rows and columns.
+    """
+
+    axis: str = "t"
+    pixel_size: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    units: tuple[str, str, str] = ("frame", "pixel", "pixel")
 
 
 def write_tracks_table(path: str | os.PathLike[str], tracks: Tracks) -> None:

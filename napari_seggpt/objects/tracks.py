@@ -63,30 +63,53 @@ def trace(frames: Iterable[tuple[int, Labels]], *, divisions: bool = True) -> Tr
     divisions : bool
         Whether objects may divide, which they do in time but not through z.
     """
-    rows: list[tuple[float, ...]] = []
-    areas: list[int] = []
-    last_frame: dict[int, int] = {}
-    found: list[tuple[int, int, tuple[int, int]]] = []
-    previous: dict[int, Region] = {}
+    tracer = Tracer(divisions=divisions)
     for index, labels in frames:
+        tracer.take(index, labels)
+    return tracer.tracks
+
+
+class Tracer:
+    """Reads tracks frame by frame; see `trace`.
+
+    Parameters
+    ----------
+    divisions : bool
+        Whether objects may divide.
+    """
+
+    def __init__(self, *, divisions: bool = True) -> None:
+        self._divisions = divisions
+        self._rows: list[tuple[float, ...]] = []
+        self._areas: list[int] = []
+        self._last_frame: dict[int, int] = {}
+        self._found: list[tuple[int, int, tuple[int, int]]] = []
+        self._previous: dict[int, Region] = {}
+
+    def take(self, index: int, labels: Labels) -> None:
+        """Take the labels (H, W) of the next frame."""
         regions = find_regions(labels)
         for i, region in regions.items():
-            rows.append((i, index, *region.center))
-            areas.append(region.area)
-        if divisions:
-            ended = {i: x for i, x in previous.items() if i not in regions}
-            begun = {i: x for i, x in regions.items() if i not in last_frame}
+            self._rows.append((i, index, *region.center))
+            self._areas.append(region.area)
+        if self._divisions:
+            ended = {i: x for i, x in self._previous.items() if i not in regions}
+            begun = {i: x for i, x in regions.items() if i not in self._last_frame}
             pairs = find_divisions(ended, begun, {})
-            found += [(mother, index, pair) for mother, pair in pairs.items()]
-        last_frame.update(dict.fromkeys(regions, index))
-        previous = regions
-    graph = {
-        child: [mother]
-        for mother, index, pair in found
-        if last_frame[mother] < index
-        for child in pair
-    }
-    return _sorted(rows, areas, graph)
+            self._found += [(mother, index, pair) for mother, pair in pairs.items()]
+        self._last_frame.update(dict.fromkeys(regions, index))
+        self._previous = regions
+
+    @property
+    def tracks(self) -> Tracks:
+        """The tracks of the frames that were taken."""
+        graph = {
+            child: [mother]
+            for mother, index, pair in self._found
+            if self._last_frame[mother] < index
+            for child in pair
+        }
+        return _sorted(self._rows, self._areas, graph)
 
 
 def _sorted(

@@ -9,9 +9,10 @@ from napari_seggpt.session.frames.frame_labels import FrameLabels, ScannedFrame
 from napari_seggpt.session.frames.status import PROTECTED, FrameStatus
 from napari_seggpt.session.references.reference import Reference
 from napari_seggpt.session.runs.advice import CheckedReference, misfit
+from napari_seggpt.session.runs.linking_run import LinkingRun
 from napari_seggpt.session.runs.models import ModelCache
 from napari_seggpt.session.runs.planning import Scope
-from napari_seggpt.session.runs.run import FrameResult, Run
+from napari_seggpt.session.runs.run import FrameResult, RenamedResult, Run
 from napari_seggpt.session.session import Session
 
 __all__ = [
@@ -20,8 +21,10 @@ __all__ = [
     "FrameLabels",
     "FrameResult",
     "FrameStatus",
+    "LinkingRun",
     "ModelCache",
     "Reference",
+    "RenamedResult",
     "Run",
     "ScannedFrame",
     "Scope",

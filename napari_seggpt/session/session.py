@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_seggpt.frames import evenly
+from napari_seggpt.inference.references import MAX_HELD, nearest_references
+from napari_seggpt.objects.kinds import task_of
 from napari_seggpt.session.frames.labelled_frames import LabelledFrames
 from napari_seggpt.session.references.references import References
 from napari_seggpt.session.runs.advice import check_references, suggest_frame
@@ -22,17 +24,25 @@ from napari_seggpt.session.runs.prompt_tuning import NUM_COMPARED_FRAMES, Prompt
 from napari_seggpt.session.runs.runs import Runs
 from napari_seggpt.session.store.state import SessionState
 from napari_seggpt.session.store.task_file import Task, make_task
-from napari_seggpt.settings import SessionSettings, TuningSettings
+from napari_seggpt.settings import (
+    CleanupSettings,
+    ObjectSettings,
+    SessionSettings,
+    TuningSettings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from napari_seggpt.frames import Frames
+    from napari_seggpt.objects.kinds import TaskGuess
     from napari_seggpt.session.frames.frame_labels import FrameLabels
     from napari_seggpt.session.references.reference import PromptSource
     from napari_seggpt.session.runs.advice import CheckedReference
+    from napari_seggpt.session.runs.linking_run import LinkingRun
     from napari_seggpt.session.runs.planning import Scope
     from napari_seggpt.session.runs.run import Run
+    from napari_seggpt.settings import LinkedAxis
 
 
 class Session:
@@ -52,6 +62,8 @@ class Session:
         The model, and how it is used.
     models : ModelCache, optional
         Where models are kept; shared by sessions that follow each other.
+    axis : str
+        What frames lie along: "t", in which objects may divide, or "z".
 
     Attributes
     ----------
@@ -75,6 +87,7 @@ class Session:
         settings: SessionSettings | None = None,
         *,
         models: ModelCache | None = None,
+        axis: LinkedAxis = "z",
     ) -> None:
         if len(labels) != len(stack):
             raise ValueError(
@@ -84,6 +97,7 @@ class Session:
         self.references = References(self.frames)
         self.runs = Runs(self.frames)
         self._predictors = PredictorCache(models or ModelCache())
+        self.axis = axis
         self._stack = stack
         self._num_stacks = 1  # how many stacks the session was given, one by one
         self._settings = settings or SessionSettings()
@@ -144,10 +158,13 @@ class Session:
         )
         memory = settings.propagation.memory
         direction = settings.propagation.direction if memory else None
-        parts = (
+        parts: tuple[object, ...] = (
             settings.model, prediction, settings.contrast, memory, direction,
             self._num_stacks, *self.references.digests,
         )  # fmt: skip
+        answers = (settings.objects, settings.cleanup)
+        if answers != (ObjectSettings(), CleanupSettings()):
+            parts += answers  # else the key is that of earlier versions
         self.frames.records.set_basis(hashlib.sha256(repr(parts).encode()).digest())
         self.frames.publish()
 
@@ -208,6 +225,57 @@ class Session:
         request = self._request(sources)
         return self.runs.begin(self._predictors, request, frames, direction)
 
+    def start_linking(self, scope: Scope, current: int) -> LinkingRun:
+        """Begin to carry the ids of a frame on, without predicting anything.
+
+        After a person has merged, split or exchanged objects on a frame, those of the
+        frames beyond get the ids that they have there. Frames that a person vouches for
+        keep theirs.
+
+        Parameters
+        ----------
+        scope : str
+            "forward" or "backward".
+        current : int
+            The frame whose ids count.
+
+        Raises
+        ------
+        ValueError
+            If a run is on, or no frame beyond has predicted labels.
+        """
+        self.runs.check_free("ids are carried on")
+        meant = frames_in_scope(scope, current, len(self), self._settings.propagation)
+        predicted = {frame for frame, _ in self.frames.records.predicted()}
+        frames = tuple(f for f in meant if f in predicted and f != current)
+        if scope not in ("forward", "backward") or not frames:
+            raise ValueError(
+                "Expected predicted frames to carry the ids on to, got none."
+            )
+        linking = self._settings.objects.linking
+        axis = linking.along if linking.along != "auto" else self.axis
+        return self.runs.begin_linking(frames, current, replace(linking, along=axis))
+
+    def task(self) -> Iterator[TaskGuess]:
+        """Find out what labels stand for, classes or objects, and why, in a worker.
+
+        Raises
+        ------
+        ValueError
+            If objects are wanted that cannot be had; see `task_of`.
+        """
+        used = nearest_references(self.references.used_frames, (0,), MAX_HELD)
+        examples = [x.prompt for x in self.references.examples if x.enabled]
+        frames, wanted = self.frames.labels, self._settings.objects.task
+        has_tuned = self.references.tuned is not None
+
+        def find() -> Iterator[TaskGuess]:
+            labels = [frames.read(frame) for frame in used]
+            labels += [prompt.labels for prompt in examples if prompt is not None]
+            yield task_of(wanted, labels, has_tuned=has_tuned)
+
+        return find()
+
     def _sources(self, frames: tuple[int, ...]) -> list[PromptSource]:
         return self.references.sources(frames, self._settings.prediction.max_prompts)
 
@@ -220,6 +288,7 @@ class Session:
             settings=self._settings,
             sources=tuple(sources),
             tuned=() if tuned is None else (tuned,),
+            axis=self.axis,
         )
 
     # -- tuning --------------------------------------------------------------------
@@ -234,7 +303,7 @@ class Session:
         Raises
         ------
         ValueError
-            If a run is on, or fewer than two references have labels.
+            If a run is on, fewer than two references have labels, or these are objects.
         """
         self.runs.check_free("tuning")
         frames = tuple(self.references.used_frames)
@@ -243,6 +312,12 @@ class Session:
             raise ValueError(
                 "Expected two or more references with labels to tune on, got "
                 f"{len(sources)}: paint or correct another frame."
+            )
+        shown = [source.labels for source in sources]
+        if task_of(self._settings.objects.task, shown).kind != "classes":
+            raise ValueError(
+                "Expected classes to tune a prompt on, got objects: choose classes "
+                "under References."
             )
         return PromptTuning(
             self._predictors,

@@ -21,6 +21,7 @@ from napari_seggpt.ui.layers.layer_choice import (
     unwrapped,
 )
 from napari_seggpt.ui.panels.data_panel import DataPanel
+from napari_seggpt.ui.panels.objects_panel import ObjectsPanel
 from napari_seggpt.ui.panels.references_panel import ReferencesPanel
 from napari_seggpt.ui.panels.review_panel import ReviewPanel
 from napari_seggpt.ui.panels.run_panel import RunPanel
@@ -55,6 +56,7 @@ ELSEWHERE = (
     "model",
     "prediction.device",
     "prediction.ensemble",
+    "objects.task",
     "propagation.memory",
     "propagation.start",
     "propagation.stop",
@@ -90,6 +92,9 @@ class SegGPTWidget(QWidget):
         self.references_panel = ReferencesPanel(self.workspace)
         self.run_panel = RunPanel(self.workspace)
         self.review_panel = ReviewPanel(self.workspace)
+        self.objects_panel = ObjectsPanel(
+            self.workspace, self.references_panel.task_row
+        )
         self.tune_panel = TunePanel(self.workspace)
         self.form = SettingsForm(self.workspace.settings, skip=ELSEWHERE)
         self.advanced_panel = FoldingSection("Advanced")
@@ -99,6 +104,7 @@ class SegGPTWidget(QWidget):
             self.references_panel,
             self.run_panel,
             self.review_panel,
+            self.objects_panel,
             self.tune_panel,
         )
         self._sections = (*self._panels, self.advanced_panel)
@@ -200,7 +206,11 @@ class SegGPTWidget(QWidget):
     def _restore_folds(self) -> None:
         folds = self.preferences.load_folds()
         for section in self._sections:
-            is_open = section not in (self.tune_panel, self.advanced_panel)
+            is_open = section not in (
+                self.objects_panel,
+                self.tune_panel,
+                self.advanced_panel,
+            )
             section.set_open(folds.get(section.title, is_open))
 
     def _save_folds(self, _: bool) -> None:

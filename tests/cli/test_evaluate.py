@@ -235,3 +235,16 @@ def test_says_what_is_wrong(run, data, options, message):
     assert code == 2
     assert message in errors
     assert out == ""
+
+
+def test_objects_are_measured_where_labels_are_objects(run, data):
+    code, out, _ = run("evaluate", data, "--objects", "--json")
+    assert code == 0
+    report = json.loads(out)
+    rows = {row["dataset"]: row for row in report["datasets"]}
+    assert set(rows) == {"long", "short", "mean"}
+    assert {"f1 objects", "ap objects", "f1 regions"} < set(rows["long"])
+    assert len(report["frames"]) == 7
+    code, out, _ = run("evaluate", data, "--objects", "--sets", "short")
+    assert code == 0
+    assert "Objects: F1 at IoU 0.5" in out

@@ -211,3 +211,26 @@ def test_measures_are_those_of_scikit_image(labels):
     assert rows[0]["area"] == region.area
     assert rows[0]["diameter"] == pytest.approx(region.equivalent_diameter_area, 1e-4)
     assert list(measure_frame(labels[0])) == []
+
+
+def test_the_table_has_how_bright_objects_are(run, stack):
+    images = tifffile.imread(stack / "stack.tif")
+    labels = tifffile.imread(stack / "labels.tif")
+    code, _, _ = run(
+        "export", stack / "labels.tif", "--stack", stack / "stack.tif", "--table",
+        stack / "table.csv", model=False,
+    )  # fmt: skip
+    assert code == 0
+    rows = rows_of(stack / "table.csv")
+    assert len(rows) == 6
+    for row in rows:
+        frame = int(row["frame"])
+        bright = images[frame][labels[frame] == 3].mean()
+        assert float(row["intensity"]) == pytest.approx(bright, rel=1e-4)
+    tifffile.imwrite(stack / "other.tif", images[:2], imagej=True)
+    code, _, err = run(
+        "export", stack / "labels.tif", "--stack", stack / "other.tif", "--table",
+        stack / "table.csv", "--overwrite", model=False,
+    )  # fmt: skip
+    assert code == 2
+    assert "Expected images of 6 frames" in err

@@ -15,6 +15,8 @@ from napari_seggpt.io import LabelsWriter, create_labels
 from napari_seggpt.model import zoo
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.settings import (
+    LinkingSettings,
+    ObjectSettings,
     PredictionSettings,
     PropagationSettings,
     SessionSettings,
@@ -196,3 +198,71 @@ def test_what_cannot_be_labelled_is_refused_before_anything_is_written(
 def test_frames_of_a_range_are_those_without_references() -> None:
     settings = PropagationSettings(start=1, stop=99, step=2)
     assert frames_in_range(8, {3: labels(3), 4: labels(4)}, settings) == [1, 5, 7]
+
+
+def cells(*ids: int, shift: int = 0) -> np.ndarray:
+    """Draw squares of 12 pixels that touch each other in a row."""
+    array = np.zeros((40, 80), np.uint16)
+    for number, label in enumerate(ids):
+        left = 6 + 12 * number + shift
+        array[10:22, left : left + 12] = label
+    return array
+
+
+@pytest.fixture
+def wide_output(tmp_path: Path) -> Iterator[LabelsWriter]:
+    with create_labels(
+        tmp_path / "out.tif", length=6, frame_shape=(40, 80), dtype=np.uint16
+    ) as writer:
+        yield writer
+
+
+def test_objects_keep_the_ids_of_the_references(
+    wide_output: LabelsWriter, builtin: Any
+) -> None:
+    stack = [np.full((40, 80), index, np.uint8) for index in range(6)]
+    first, last = cells(5, 90, 7), cells(5, 90, 7, 31, shift=2)
+    list(label_stack(stack, {0: first, 5: last}, wide_output))
+    for index in range(3):
+        np.testing.assert_array_equal(wide_output[index], first)
+    for index in range(3, 6):
+        np.testing.assert_array_equal(wide_output[index], last)
+
+
+def test_objects_are_numbered_on_each_frame_where_they_are_not_to_be_linked(
+    wide_output: LabelsWriter, builtin: Any
+) -> None:
+    stack = [np.full((40, 80), index, np.uint8) for index in range(6)]
+    settings = SessionSettings(
+        objects=ObjectSettings(linking=LinkingSettings(enabled=False))
+    )
+    list(label_stack(stack, {0: cells(5, 90, 7)}, wide_output, settings=settings))
+    np.testing.assert_array_equal(wide_output[0], cells(5, 90, 7))
+    assert set(np.unique(wide_output[3])) == {0, 1, 2, 3}
+
+
+def test_going_on_takes_the_ids_that_are_there(
+    wide_output: LabelsWriter, builtin: Any
+) -> None:
+    stack = [np.full((40, 80), index, np.uint8) for index in range(6)]
+    mine = cells(200, 90, 7)  # a person has given an object another id
+    wide_output.write(2, mine)
+    list(label_stack(stack, {0: cells(5, 90, 7)}, wide_output, resume=True))
+    np.testing.assert_array_equal(wide_output[1], cells(5, 90, 7))
+    for index in range(2, 6):
+        np.testing.assert_array_equal(wide_output[index], mine)
+
+
+def test_new_objects_get_ids_of_their_class(
+    wide_output: LabelsWriter, builtin: Any
+) -> None:
+    stack = [np.full((40, 80), index, np.uint8) for index in range(6)]
+    other = Prompt(image=stack[0], labels=cells(1001, 2001, 1002, 2002), index=None)
+    given = builtin("model", [other])
+    wide_output.write(5, cells(1050))
+    list(label_stack(stack, {}, wide_output, predictor=given, resume=True))
+    found = wide_output[0]
+    kinds = [int(found[16, 10 + 12 * number]) // 1000 for number in range(4)]
+    assert kinds == [1, 2, 1, 2]
+    assert len(np.unique(found)) == 5
+    assert set(found[found // 1000 == 1]) == {1050, 1052}  # the first is the same

@@ -11,6 +11,7 @@ from napari_seggpt.metrics.objects import (
     Matches,
     average_precision,
     match_objects,
+    matched_pairs,
     object_f1,
     panoptic_quality,
 )
@@ -170,3 +171,9 @@ def test_impossible_thresholds_are_refused(threshold):
 def test_shapes_must_agree():
     with pytest.raises(ValueError, match=r"\(1, 13\) and \(13,\)"):
         panoptic_quality(TRUE, TRUE[0])
+
+
+def test_matched_pairs_are_told_by_their_ids() -> None:
+    assert matched_pairs(PREDICTED, TRUE) == [(4, 9), (8, 5)]
+    assert matched_pairs(PREDICTED, TRUE, 0.6) == [(8, 5)]
+    assert matched_pairs(PREDICTED, TRUE, 1 / 3) == [(4, 9), (7, 2), (8, 5)]

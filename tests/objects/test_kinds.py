@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_seggpt.objects.kinds import guess_task, object_classes
+from napari_seggpt.objects.kinds import guess_task, object_classes, task_of
 
 
 def kind(*frames, **more):
@@ -84,3 +84,29 @@ def test_object_classes() -> None:
 def test_references_without_labels_are_classes() -> None:
     assert kind(np.zeros((8, 8), int)) == "classes"
     assert kind() == "classes"
+
+
+def in_a_row() -> np.ndarray:
+    """Draw four squares in a row that touch, of 12 pixels each."""
+    labels = np.zeros((40, 60), np.uint16)
+    for number in range(4):
+        labels[10:22, 6 + 12 * number : 18 + 12 * number] = (5, 90, 7, 8)[number]
+    return labels
+
+
+def test_what_is_wanted_is_guessed_or_chosen() -> None:
+    assert task_of("auto", [in_a_row()]).kind == "objects"
+    assert task_of("classes", [in_a_row()]).kind == "classes"
+    one = (in_a_row() > 0).astype(int)
+    assert task_of("auto", [one]).kind == "classes"
+    assert task_of("objects", [one]).kind == "objects"
+    kind = task_of("objects-of-classes", [in_a_row()]).kind
+    assert kind == "objects of several classes"
+    assert task_of("auto", [in_a_row()], has_tuned=True).kind == "classes"
+
+
+def test_objects_that_cannot_be_had_are_refused() -> None:
+    with pytest.raises(ValueError, match="Expected no tuned prompt for objects"):
+        task_of("objects", [in_a_row()], has_tuned=True)
+    with pytest.raises(ValueError, match="objects of 3 x 3 pixels, got none"):
+        task_of("objects", [np.zeros((40, 60), int)])

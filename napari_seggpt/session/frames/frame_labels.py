@@ -46,10 +46,11 @@ class FrameLabels(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScannedFrame:
-    """What a worker found in a frame."""
+    """What a worker found in a frame: its checksum and its largest id."""
 
     index: int
     checksum: Checksum
+    largest: int = 0
 
 
 def compact(labels: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.io.layout import StackError
 from napari_seggpt.session.frames.frame_labels import NO_LABELS, checksum, keep_locked
+from napari_seggpt.session.frames.object_ids import ObjectIds
 from napari_seggpt.session.frames.prepared_frame import PreparedFrame
 from napari_seggpt.session.frames.status import (
     UNKNOWN,
@@ -47,6 +48,8 @@ class FrameWriter:
     ----------
     corrections_become_references : bool
         Whether a corrected frame serves as a reference.
+    ids : ObjectIds
+        Which ids are taken.
     before_write : callable or None
         Called with a frame and its record to be, right before the frame is written.
     """
@@ -56,6 +59,7 @@ class FrameWriter:
     ) -> None:
         self.corrections_become_references = True
         self.before_write: Callable[[int, FrameRecord], object] | None = None
+        self.ids = ObjectIds()
         self._labels = labels
         self._records = records
         self._locks = locks
@@ -73,6 +77,7 @@ class FrameWriter:
         self, frame: int, labels: NDArray[np.integer[Any]], mark: Checksum
     ) -> None:
         self._latest = (frame, labels)
+        self.ids.note(frame, labels)
         self._records[frame] = seen(
             self._records[frame],
             mark,
@@ -111,7 +116,7 @@ class FrameWriter:
         step: UndoStep,
         *,
         key: bytes,
-        confidence: float,
+        confidence: float | None,
         prepared: PreparedFrame | None = None,
     ) -> bool:
         """Write what a run predicted, unless a person vouches for what is there.
@@ -126,8 +131,8 @@ class FrameWriter:
             Remembers what was there.
         key : bytes
             The references and settings of the run.
-        confidence : float
-            Of the prediction.
+        confidence : float or None
+            Of the prediction, if it is known.
         prepared : PreparedFrame, optional
             What `prepare` returned; used if the frame is still as it was then.
 
@@ -263,4 +268,5 @@ class FrameWriter:
         finally:
             self._writing = None
         self._latest = (frame, labels)
+        self.ids.note(frame, labels)
         self._records[frame] = record

@@ -160,8 +160,12 @@ class LabelledFrames:
         """
         for frame in range(len(self)):
             with suppress(StackError):
-                found = checksum(self.labels.read(frame))
-                yield ScannedFrame(index=frame, checksum=found)
+                labels = self.labels.read(frame)
+                yield ScannedFrame(
+                    index=frame,
+                    checksum=checksum(labels),
+                    largest=int(labels.max()) if labels.size else 0,
+                )
 
     def take_scan(self, *scanned: ScannedFrame) -> None:
         """Take note of what a scan found, in one frame or several.
@@ -169,10 +173,12 @@ class LabelledFrames:
         Labels that nobody knew of are a person's. Where something new was found the
         frame is read again: it may have been painted on while it was scanned.
         """
+        for found in scanned:
+            self.writer.ids.note_largest(self._check(found.index), found.largest)
         self._read_all(
             found.index
             for found in scanned
-            if found.checksum != self.records[self._check(found.index)].checksum
+            if found.checksum != self.records[found.index].checksum
         )
 
     def _is_small(self) -> bool:

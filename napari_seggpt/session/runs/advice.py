@@ -25,7 +25,7 @@ class CheckedReference:
     key : int or str
         The frame, or the name of an example from elsewhere.
     dice : dict of int to float
-        By label, of those that other references show, too.
+        By label, of those that other references show, too; of objects it is empty.
     score : float or None
         Their mean; None if no other reference shows any of its labels.
     gain : float or None
@@ -49,7 +49,8 @@ def check_references(
 
     predictor = predictors.predictor(request)
     # A copy, because a run that begins meanwhile may change the kept predictor.
-    steps = check_prompts(predictor.only(range(len(predictor.prompts))))
+    network = predictor.network
+    steps = check_prompts(network.only(range(len(network.prompts))))
     while True:
         with predictors.models.lock:
             found = next(steps, None)
@@ -58,7 +59,7 @@ def check_references(
         source = request.sources[found.number]
         yield CheckedReference(
             key=str(source.identity[0]) if source.frame is None else source.frame,
-            dice=found.dice,
+            dice={} if predictor.are_objects else found.dice,
             score=found.score,
             gain=found.gain,
         )

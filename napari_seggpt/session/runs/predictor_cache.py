@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.frames import Frames
+    from napari_seggpt.inference.asked import AskedPredictor
     from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.preprocessing import Limits
@@ -26,12 +27,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RunRequest:
-    """What a run needs to know, as it was when the run was started."""
+    """What a run needs to know, as it was when the run was started.
+
+    `axis` is what frames lie along: "t" or "z".
+    """
 
     stack: Frames
     settings: SessionSettings
     sources: tuple[PromptSource, ...]
     tuned: tuple[TunedPrompt, ...] = ()
+    axis: str = "z"
 
 
 class PredictorCache:
@@ -45,33 +50,47 @@ class PredictorCache:
 
     def __init__(self, models: ModelCache) -> None:
         self.models = models
-        self._predictor: Predictor | None = None
+        self._predictor: AskedPredictor | None = None
         self._built: tuple[object, ...] = ()
+        self._answers: tuple[object, ...] = ()
         self._prompts: dict[tuple[object, ...], Prompt] = {}
         self._limits: Limits | None = None
         self._measured: tuple[Frames, ContrastSettings] | None = None
 
     def predictor(
         self, request: RunRequest, progress: Progress | None = None
-    ) -> Predictor:
-        """Return a predictor; the last one, if it serves."""
+    ) -> AskedPredictor:
+        """Return a predictor of what the settings ask for; the last one, if it serves.
+
+        Raises
+        ------
+        ValueError
+            If objects are asked for that cannot be had; see `task_of`.
+        """
+        from napari_seggpt.inference.asked import asked
+
+        settings = request.settings
         with self.models.lock:
             model, prompts, limits = self.material(request, progress)
-            wanted = (model, request.settings.prediction, limits, *request.tuned)
+            wanted = (model, settings.prediction, limits, *request.tuned)
+            answers = (settings.objects.task, settings.cleanup)
             # Dropped first, because it is of no use if what follows fails, and because
             # two predictors may not fit in memory.
             predictor, self._predictor = self._predictor, None
             if predictor is None or not _same(wanted, self._built):
                 predictor = None
-                predictor = self.new_predictor(request)
-                self._built = wanted
-            elif not _same(tuple(prompts), predictor.prompts):
-                predictor.set_prompts(prompts)
+                predictor = asked(self.new_predictor(request), settings)
+            elif answers != self._answers or not _same(
+                tuple(prompts), predictor.prompts
+            ):
+                predictor.network.set_prompts(prompts)
+                predictor = asked(predictor.network, settings)
+            self._built, self._answers = wanted, answers
             self._predictor = predictor
             return predictor
 
     def new_predictor(self, request: RunRequest) -> Predictor:
-        """Make a predictor that is not kept."""
+        """Make a predictor of the references' own labels, which is not kept."""
         from napari_seggpt.inference.predictor import Predictor
 
         model, prompts, limits = self.material(request)

@@ -1,9 +1,10 @@
-"""Run: frames that are being predicted, and what comes of each."""
+"""Run: frames that are being predicted or linked, and what comes of each."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_seggpt.inference.predictor import Predictor
+    from napari_seggpt.inference.asked import AskedPredictor
+    from napari_seggpt.inference.linking import RenamedFrame
     from napari_seggpt.inference.propagation import FramePrediction
     from napari_seggpt.session.frames.prepared_frame import PreparedFrame
+    from napari_seggpt.session.runs.known_ids import KnownIds
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
     from napari_seggpt.settings import Direction
 
-    Step = FramePrediction | UnreadableFrame
+    Step = FramePrediction | UnreadableFrame | RenamedFrame
     Prepare = Callable[[int, NDArray[np.integer[Any]]], PreparedFrame | None]
 
 
@@ -58,6 +61,28 @@ class FrameResult:
     prepared: PreparedFrame | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RenamedResult:
+    """Objects of a frame that get other ids; all else of the frame stays.
+
+    Attributes
+    ----------
+    run : int
+        Number of the run.
+    index : int
+        The frame.
+    names : dict of int to int
+        The new id of each id that changes.
+    is_counted : bool
+        Whether it is one of the results that the run is made for.
+    """
+
+    run: int
+    index: int
+    names: dict[int, int]
+    is_counted: bool = False
+
+
 class Run(Stoppable):
     """Some frames of a stack that are to be predicted; made by `Session.start`.
 
@@ -75,6 +100,8 @@ class Run(Stoppable):
         Frames that it has left out because their labels cannot be read.
     seconds : list of float
         What each frame took that was handed to `Runs.commit`.
+    unreadable : list of UnreadableFrame
+        What is left out since it cannot be read: images, and labels.
     watched : WatchedFrames
         The images, and what was noticed of them; to be asked when the run has ended.
 
@@ -90,6 +117,8 @@ class Run(Stoppable):
         Where to go from a reference.
     prepare : callable, optional
         Computes, in the worker, what is needed to write a frame; see `FrameWriter`.
+    known : KnownIds, optional
+        The labels that there are, which objects are linked with.
     """
 
     def __init__(
@@ -102,6 +131,7 @@ class Run(Stoppable):
         key: bytes = b"",
         direction: Direction = "both",
         prepare: Prepare | None = None,
+        known: KnownIds | None = None,
     ) -> None:
         super().__init__()
         self.number = number
@@ -113,24 +143,34 @@ class Run(Stoppable):
         self._request = request
         self._direction = direction
         self._prepare = prepare
+        self._known = known
         self._members = frozenset(frames)
         self.watched = WatchedFrames(request.stack)
+        self.unreadable = self.watched.unreadable
+
+    def lines(self, most: int) -> list[str]:
+        """Say what was noticed, of at most so many frames one by one."""
+        return self.watched.lines(most)
 
     def __contains__(self, frame: object) -> bool:
         return frame in self._members
 
-    def results(self) -> Iterator[FrameResult]:
+    def results(self) -> Iterator[FrameResult | RenamedResult]:
         """Predict the frames, in a worker.
 
         The frame order is that of `inference.propagation`: away from the references.
         A run that is told to stop ends before the next pass of the model. Frames that
-        cannot be read are left out, references too: see `watched`.
+        cannot be read are left out, references too: see `watched`. Objects are linked
+        as they come; where two chains meet, frames that were yielded before get other
+        ids.
 
         Raises
         ------
         ModelUnavailableError, CheckpointError, FrameError, ValueError, RuntimeError
             As `load_model`, `Predictor` and `predict_stack` do.
         """
+        from napari_seggpt.inference.linking import RenamedFrame
+
         with suppress(StoppedError):
             request, left_out = self._predictors.readable(
                 self._request, self.report_download
@@ -143,11 +183,15 @@ class Run(Stoppable):
                 now = perf_counter()
                 if isinstance(step, UnreadableFrame):
                     self.watched.unreadable.append(step)
+                elif isinstance(step, RenamedFrame):
+                    names = step.names
+                    yield RenamedResult(run=self.number, index=step.index, names=names)
+                    continue
                 else:
                     yield self._result(step, now - began)
                 began = perf_counter()
 
-    def _next(self, steps: Iterator[Step], predictor: Predictor) -> Step | None:
+    def _next(self, steps: Iterator[Step], predictor: AskedPredictor) -> Step | None:
         """Predict the next frame, unless the run is told to stop before that is done.
 
         Raises
@@ -163,7 +207,7 @@ class Run(Stoppable):
             finally:
                 predictor.before_pass = None
 
-    def _steps(self, predictor: Predictor) -> Iterator[Step]:
+    def _steps(self, predictor: AskedPredictor) -> Iterator[Step]:
         from napari_seggpt.inference.propagation import predict_stack
 
         first, stop = self.frames[0], self.frames[-1] + 1
@@ -175,13 +219,40 @@ class Run(Stoppable):
             direction=self._direction,
         )
         others = {*range(first, stop)} - {*self.frames}
-        return predict_stack(
+        steps = predict_stack(
             self.watched,
             predictor,
             settings=settings,
             protected=others,
             skip_unreadable=True,
         )
+        linking = self._request.settings.objects.linking
+        if self._known is None or not (predictor.are_objects and linking.enabled):
+            return steps
+        return self._linked(steps, predictor, self._known)
+
+    def _linked(
+        self,
+        steps: Iterator[FramePrediction | UnreadableFrame],
+        predictor: AskedPredictor,
+        known: KnownIds,
+    ) -> Iterator[Step]:
+        from napari_seggpt.inference.linking import StackLinker, frames_lie_along
+
+        linking = self._request.settings.objects.linking
+        axis = frames_lie_along(self._request.axis, linking.along)
+        linker = StackLinker(
+            replace(linking, along=axis),
+            references=predictor.references,
+            frames=self.frames,
+            length=len(known),
+            read=known.read,
+            vouched=known.vouched,
+            new_ids=known.new_ids(predictor.kinds),
+            direction=self._direction,
+            step=_least_step(self.frames),
+        )
+        return linker.link(steps)
 
     def _result(self, step: FramePrediction, seconds: float) -> FrameResult:
         from napari_seggpt.inference.confidence import confidence_map, frame_confidence
@@ -198,3 +269,8 @@ class Run(Stoppable):
             confidence_map=confidence_map(confidence),
             seconds=seconds,
         )
+
+
+def _least_step(frames: tuple[int, ...]) -> int:
+    """Return how far apart the nearest two of some frames are, in ascending order."""
+    return min((after - one for one, after in pairwise(frames)), default=1)

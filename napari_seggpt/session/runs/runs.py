@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from psygnal import Signal
 
@@ -10,7 +10,9 @@ from napari_seggpt.inference.watching import UnreadableFrame
 from napari_seggpt.io.layout import StackError, one_line
 from napari_seggpt.session.frames.confidence_maps import ConfidenceMaps
 from napari_seggpt.session.frames.undo import UndoHistory, UndoStep
-from napari_seggpt.session.runs.run import Run
+from napari_seggpt.session.runs.known_ids import KnownIds
+from napari_seggpt.session.runs.linking_run import LinkingRun
+from napari_seggpt.session.runs.run import RenamedResult, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
     from napari_seggpt.session.frames.labelled_frames import LabelledFrames
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
     from napari_seggpt.session.runs.run import FrameResult
-    from napari_seggpt.settings import Direction
+    from napari_seggpt.settings import Direction, LinkingSettings
+
+AnyRun = TypeVar("AnyRun", Run, LinkingRun)
 
 
 class Runs:
@@ -44,12 +48,12 @@ class Runs:
         self._frames = frames
         self._history = UndoHistory()
         self._maps = ConfidenceMaps()
-        self._current: Run | None = None
+        self._current: Run | LinkingRun | None = None
         self._step = UndoStep()  # of the run that is on
         self._num_runs = 0
 
     @property
-    def current(self) -> Run | None:
+    def current(self) -> Run | LinkingRun | None:
         """The run that is on."""
         return self._current
 
@@ -71,22 +75,53 @@ class Runs:
         direction: Direction,
     ) -> Run:
         """Begin a run over some frames, none of them protected."""
+        return self._begin(
+            Run(
+                predictors,
+                request,
+                frames,
+                number=self._num_runs + 1,
+                key=self._frames.key,
+                direction=direction,
+                prepare=self._frames.writer.prepare,
+                known=KnownIds(self._frames),
+            )
+        )
+
+    def begin_linking(
+        self, frames: tuple[int, ...], source: int, settings: LinkingSettings
+    ) -> LinkingRun:
+        """Begin to carry the ids of a frame on over others, none of them protected.
+
+        Parameters
+        ----------
+        frames : tuple of int
+            In ascending order, all on one side of the source.
+        source : int
+            The frame whose ids are carried on.
+        settings : LinkingSettings
+            How; `along` is "t" or "z".
+        """
+        return self._begin(
+            LinkingRun(
+                KnownIds(self._frames),
+                frames,
+                source,
+                settings,
+                number=self._num_runs + 1,
+                key=self._frames.key,
+            )
+        )
+
+    def _begin(self, run: AnyRun) -> AnyRun:
         self._num_runs += 1
         self._step = UndoStep()
-        self._current = Run(
-            predictors,
-            request,
-            frames,
-            number=self._num_runs,
-            key=self._frames.key,
-            direction=direction,
-            prepare=self._frames.writer.prepare,
-        )
+        self._current = run
         self.changed.emit()
-        return self._current
+        return run
 
-    def commit(self, result: FrameResult) -> bool:
-        """Write what the run that is on has predicted for a frame.
+    def commit(self, result: FrameResult | RenamedResult) -> bool:
+        """Write what the run that is on has found for a frame.
 
         Returns
         -------
@@ -104,6 +139,8 @@ class Runs:
         run = self._current
         if run is None or result.run != run.number or result.index not in run:
             return False
+        if isinstance(result, RenamedResult):
+            return self._rename(run, result)
         try:
             was_written = self._frames.writer.write(
                 result.index,
@@ -121,9 +158,34 @@ class Runs:
             return was_written
         except StackError as error:  # what cannot be read may be a person's
             left_out = UnreadableFrame(index=result.index, reason=one_line(error))
-            run.watched.unreadable.append(left_out)
+            run.unreadable.append(left_out)
             run.num_damaged += 1
             return False
+        finally:
+            self._frames.publish()
+
+    def _rename(self, run: Run | LinkingRun, result: RenamedResult) -> bool:
+        """Give objects of a frame other ids; whatever else is known of it stays."""
+        from napari_seggpt.objects.regions import with_names
+
+        writer, frame = self._frames.writer, result.index
+        try:
+            labels = writer.read(frame)
+            record = self._frames.records[frame]
+            was_written = writer.write(
+                frame,
+                with_names(labels, result.names),
+                self._step,
+                key=record.key or run.key,
+                confidence=record.confidence,
+            )
+            kept = self._maps.get(frame, record.checksum)
+            if was_written and kept is not None:
+                written = self._frames.records[frame].checksum
+                self._maps.put(frame, written, kept)
+            if result.is_counted:
+                run.num_written += was_written
+            return was_written
         finally:
             self._frames.publish()
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from psygnal import Signal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari.layers import Layer
     from napari.viewer import Viewer
 
@@ -37,6 +40,7 @@ class Navigation:
         self, viewer: Viewer, layer: Layer, axis: int | None, length: int
     ) -> None:
         self._dims = viewer.dims
+        self._camera = viewer.scene.camera
         self._layer = layer
         self._axis = axis
         self._length = length
@@ -52,6 +56,23 @@ class Navigation:
         place[self._axis] = frame
         world = self._layer.data_to_world(place)
         self._dims.set_point(self._world_axis, world[self._axis])
+
+    def center_on(self, place: Sequence[int | slice], pixel: Sequence[float]) -> None:
+        """Move the camera, so that a pixel is in the middle; its zoom stays.
+
+        Parameters
+        ----------
+        place : sequence
+            Index on each axis of the layer, slices on the two that a frame spans.
+        pixel : sequence of float
+            Row and column.
+        """
+        sides = iter(pixel)
+        data = [next(sides) if isinstance(x, slice) else x for x in place]
+        world = np.asarray(self._layer.data_to_world(data))
+        shown = [at - (self._dims.ndim - len(world)) for at in self._dims.displayed]
+        if min(shown) >= 0:
+            self._camera.center = tuple(world[shown])
 
     def close(self) -> None:
         """Follow the viewer no longer."""

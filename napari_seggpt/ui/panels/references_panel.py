@@ -13,6 +13,7 @@ from napari_seggpt.ui.layers.class_names import class_names, name_class
 from napari_seggpt.ui.panels.advice_buttons import AdviceButtons, described
 from napari_seggpt.ui.panels.examples_form import ExamplesForm
 from napari_seggpt.ui.panels.panel import Panel
+from napari_seggpt.ui.panels.task_row import TaskRow
 from napari_seggpt.ui.panels.tiles_hint import TilesHint
 from napari_seggpt.ui.widgets.class_list import ClassList
 from napari_seggpt.ui.widgets.controls import button, muted, row_of
@@ -49,6 +50,7 @@ class ReferencesPanel(Panel):
         self.classes = ClassList()
         self.none_label = muted("No frame has labels yet.")
         self.tiles_hint = TilesHint(workspace)
+        self.task_row = TaskRow(workspace)
         self.rows.addWidget(self.none_label)
         self.rows.addWidget(self.thumbnails)
         self.rows.addLayout(row_of(self.toggle_button, self.others_button))
@@ -57,6 +59,7 @@ class ReferencesPanel(Panel):
         )
         self.rows.addWidget(self.examples)
         self.rows.addWidget(self.tiles_hint)
+        self.rows.addWidget(self.task_row)
         self.rows.addWidget(self.classes)
         self._connect()
 
@@ -84,6 +87,7 @@ class ReferencesPanel(Panel):
         """Stop what workers do for the panel."""
         self._refresh_soon.stop()
         self.examples.close_job()
+        self.task_row.release()
         self.advice.close()
 
     def set_tones(self, colors: Tones) -> None:

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QHBoxLayout,
+    QLineEdit,
     QVBoxLayout,
     QWidget,
 )
@@ -119,7 +120,8 @@ class SettingsForm(QWidget):
                 editor.switch.value = value is not None
                 editor = editor.edit
             if value is not None:
-                _make_room(editor, value)
+                if not isinstance(editor, NumbersEdit):
+                    _make_room(editor, value)
                 editor.value = value
 
     def _take(self, path: str, value: object) -> None:
@@ -133,6 +135,39 @@ class SettingsForm(QWidget):
         if settings != self._settings:
             self._settings = settings
             self.changed.emit(settings)
+
+
+class NumbersEdit:
+    """A line of one or more numbers with commas between them.
+
+    Parameters
+    ----------
+    number : type
+        int or float.
+    tooltip : str
+        What the line says about itself.
+    """
+
+    changed = Signal(object)
+
+    def __init__(self, number: type, tooltip: str) -> None:
+        self._number = number
+        self.native = QLineEdit()
+        self.native.setToolTip(tooltip)
+        self.native.editingFinished.connect(lambda: self.changed.emit(self.value))
+
+    @property
+    def value(self) -> object:
+        """The numbers, or the text as it is where it has others."""
+        text = self.native.text()
+        try:
+            return tuple(self._number(each) for each in text.split(","))
+        except ValueError:
+            return text
+
+    @value.setter
+    def value(self, numbers: tuple[float, ...]) -> None:
+        self.native.setText(", ".join(f"{each:g}" for each in numbers))
 
 
 class OptionalEdit:
@@ -177,6 +212,8 @@ def make_editor(field: Field) -> Any:
     kind = field.kind
     annotation: Any = kind.type
     options: dict[str, Any] = {"tooltip": field.help}
+    if kind.item is not None and kind.count is None:
+        return NumbersEdit(kind.item.type, field.help)
     if kind.choices:
         options["choices"] = kind.choices
     elif kind.item is not None:

@@ -115,6 +115,19 @@ def start_run(workspace: Workspace, scope: Scope) -> None:
         workspace.show_message(str(error), Tone.WARNING)
 
 
+def carry_ids_on(workspace: Workspace) -> None:
+    """Carry the ids of the current frame on over the predicted frames after it."""
+    active = _active(workspace)
+    if active is None:
+        return
+    workspace.show_message("")
+    try:
+        active.tuning.check_free()
+        active.runs.start_linking("forward", active.navigation.current)
+    except ValueError as error:
+        workspace.show_message(str(error), Tone.WARNING)
+
+
 def run_or_pause(workspace: Workspace) -> None:
     """Start a run over the frames that were chosen; during one, pause or go on."""
     if workspace.active is not None and workspace.is_running:

@@ -65,6 +65,8 @@ class Job(Generic[T]):
         What napari's activity calls it.
     total : int
         How many results are expected; 0 if that is not known.
+    counts : callable, optional
+        Whether a result is one of those expected; by default all are.
 
     Attributes
     ----------
@@ -88,6 +90,7 @@ class Job(Generic[T]):
         *,
         title: str,
         total: int = 0,
+        counts: Callable[[T], bool] = lambda _: True,
     ) -> None:
         self.title = title
         self.total = total
@@ -95,6 +98,7 @@ class Job(Generic[T]):
         self.error: Exception | None = None
         self._work: Callable[[], Iterable[T]] | None = work
         self._take: Callable[[T], object] | None = take
+        self._counts = counts
         self._state = JobState.NEW
         self._worker: _Worker | None = None
         self._relay: _Relay | None = None
@@ -234,15 +238,19 @@ class Job(Generic[T]):
             self._set_state(JobState.PAUSED)
 
     def _take_one(self, result: T) -> None:
-        now = time.monotonic()
-        self._seconds.append(now - self._since)
-        self._since = now
+        is_counted = self._counts(result)
+        if is_counted:
+            now = time.monotonic()
+            self._seconds.append(now - self._since)
+            self._since = now
         try:
             if self._take is not None:
                 self._take(result)
         except Exception as error:  # noqa: BLE001 (a person is told, whatever it is)
             self.error = error
             self.stop()
+            return
+        if not is_counted:
             return
         self.done += 1
         self.changed.emit()

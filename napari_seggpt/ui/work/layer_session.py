@@ -11,7 +11,8 @@ from qtpy.QtCore import QTimer
 from napari_seggpt.model.cards import model_config
 from napari_seggpt.session import Session
 from napari_seggpt.ui.layers.chunk_lock import ChunkLock
-from napari_seggpt.ui.layers.frame_axes import stack_axes
+from napari_seggpt.ui.layers.frame_axes import axis_names, stack_axes
+from napari_seggpt.ui.layers.image_stack import ImageStack
 from napari_seggpt.ui.layers.labels_layer import LabelsLayer
 from napari_seggpt.ui.layers.labels_watcher import shown_frames
 from napari_seggpt.ui.layers.navigation import Navigation
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_seggpt.session import ModelCache, ScannedFrame
-    from napari_seggpt.settings import SessionSettings
-    from napari_seggpt.ui.layers.image_stack import ImageStack, MixedStack
+    from napari_seggpt.settings import LinkedAxis, SessionSettings
+    from napari_seggpt.ui.layers.image_stack import MixedStack
     from napari_seggpt.ui.layers.layer_choice import LayerChoice
 
 T = TypeVar("T")
@@ -104,7 +105,9 @@ class LayerSession:
         self.stack: ImageStack | MixedStack = choice.stack()
         self.labels = LabelsLayer.of_stack(self.stack, choice.labels)
         self._chunks = _locked_chunks(self.labels)
-        self.session = Session(self.stack, self.labels, settings, models=models)
+        self.session = Session(
+            self.stack, self.labels, settings, models=models, axis=self.frame_axis
+        )
         self.runs = RunControl(self.session)
         self.tuning = TuningControl(self.session, self.labels.layer)
         self.previews = ReferencePreviews(self.stack, self.labels)
@@ -175,6 +178,20 @@ class LayerSession:
         """Have previews made of the references that have none."""
         config = model_config(self.session.settings.model)
         self.previews.request(self.session.references.all, config)
+
+    @property
+    def frame_axis(self) -> LinkedAxis:
+        """What frames lie along: "t" if the layers say so, else "z"."""
+        first = self.stack if isinstance(self.stack, ImageStack) else self.stack.first
+        names = [
+            axis_names(layer)[axis]
+            for layer, axis in (
+                (self.image, first.axis),
+                (self.labels.layer, self.labels.axes.axis),
+            )
+            if axis is not None
+        ]
+        return "t" if "t" in names else "z"
 
     @property
     def place_left(self) -> str | None:

@@ -20,7 +20,6 @@ from napari_seggpt.session.store.folder import (
 )
 from napari_seggpt.session.store.stored_frames import frame_dtype
 from napari_seggpt.ui.layers.class_names import class_names, name_class
-from napari_seggpt.ui.layers.frame_axes import axis_names
 from napari_seggpt.ui.layers.layer_choice import unwrapped
 from napari_seggpt.ui.layers.new_labels import DEFAULT_DTYPE, zarr_path
 from napari_seggpt.ui.work.jobs import Job, JobState
@@ -317,12 +316,11 @@ def about(layer_session: LayerSession) -> About:
     )
     rows, columns = (at for at, x in enumerate(axes.index(0)) if isinstance(x, slice))
     units = [normalize_unit(str(unit)) for unit in layer.units]
-    name = None if axes.axis is None else axis_names(layer)[axes.axis]
     size = [abs(float(step)) for step in layer.scale]
     return About(
         name=str(layer_session.image.name),
         labels_name=str(layer.name),
-        axis="t" if name == "t" else "z",
+        axis="t" if layer_session.frame_axis == "t" else "z",
         pixel_size=(
             1.0 if axes.axis is None else size[axes.axis],
             size[rows],

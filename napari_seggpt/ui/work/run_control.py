@@ -14,8 +14,17 @@ from napari_seggpt.ui.work.messages import Tone, count_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_seggpt.session import FrameResult, Run, Scope, Session
+    from napari_seggpt.session import (
+        FrameResult,
+        LinkingRun,
+        RenamedResult,
+        Run,
+        Scope,
+        Session,
+    )
     from napari_seggpt.settings import SessionSettings
+
+    Result = FrameResult | RenamedResult
 
 POLL_MS = 200
 UNDOING_SECONDS = 0.015  # that frames are undone for before the window goes on
@@ -35,9 +44,9 @@ class RunControl:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.run: Run | None = None
+        self.run: Run | LinkingRun | None = None
         self.downloaded: tuple[int, int] | None = None
-        self._job: Job[FrameResult] | None = None
+        self._job: Job[Result] | None = None
         self._settings = session.settings  # of the run
         self._undo: Iterator[int] | None = None
         self._undone = 0
@@ -116,13 +125,29 @@ class RunControl:
             raise ValueError("Expected the last run to have ended; one is on.")
         run = self.session.start(scope, current)
         run.on_download = self._on_download
+        self._begin(run, "Labelling frames")
+
+    def start_linking(self, scope: Scope, current: int) -> None:
+        """Carry the ids of a frame on over the predicted frames beyond.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        if self.is_busy:
+            raise ValueError("Expected the last run to have ended; one is on.")
+        self._begin(self.session.start_linking(scope, current), "Carrying ids on")
+
+    def _begin(self, run: Run | LinkingRun, title: str) -> None:
         self._settings = self.session.settings
         self.run, self.downloaded = run, None
         self._job = Job(
             run.results,
             self.session.runs.commit,
-            title="Labelling frames",
+            title=title,
             total=len(run.frames),
+            counts=lambda result: getattr(result, "is_counted", True),
         )
         self._job.changed.connect(self._on_job)
         self._job.ended.connect(self._on_ended)
@@ -184,14 +209,14 @@ class RunControl:
             self.ended.emit(*self._report(job, state))
         self.changed.emit()
 
-    def _report(self, job: Job[FrameResult], state: JobState) -> tuple[str, Tone]:
-        noticed = [] if self.run is None else self.run.watched.lines(MOST_LINES)
+    def _report(self, job: Job[Result], state: JobState) -> tuple[str, Tone]:
+        noticed = [] if self.run is None else self.run.lines(MOST_LINES)
         report = " ".join([self._result(job, state), *noticed])
         if state is JobState.FAILED:
             return report, Tone.ERROR
         return report, Tone.WARNING if noticed else Tone.GOOD
 
-    def _result(self, job: Job[FrameResult], state: JobState) -> str:
+    def _result(self, job: Job[Result], state: JobState) -> str:
         run = self.run
         written, damaged = (run.num_written, run.num_damaged) if run else (0, 0)
         frames = count_of(written, "frame")

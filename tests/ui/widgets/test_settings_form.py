@@ -7,7 +7,7 @@ from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, SpinBox, TupleEdi
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLabel
 
-from napari_seggpt.fields import all_fields, value_at, with_value
+from napari_seggpt.fields import all_fields, own_fields, value_at, with_value
 from napari_seggpt.session.store.settings import restored
 from napari_seggpt.settings import (
     MAX_LABELS_PER_PASS,
@@ -31,13 +31,20 @@ def form(qtbot):
     return form
 
 
+def is_editable(path):
+    is_group = is_dataclass(all_fields(SessionSettings)[path].kind.type)
+    return not is_group and path not in ELSEWHERE
+
+
 def test_every_setting_is_in_the_form_or_elsewhere_in_the_dock(form):
     labels = {label.text() for label in form.findChildren(QLabel)}
     for path, field in all_fields(SessionSettings).items():
         if path in ELSEWHERE:
             continue
         if is_dataclass(field.kind.type):
-            assert field.label in labels
+            own = [f"{path}.{name}" for name in own_fields(field.kind.type)]
+            if any(is_editable(each) for each in own):
+                assert field.label in labels
             continue
         native = form.editor(path).native
         assert native.toolTip() == field.help, path
@@ -97,6 +104,15 @@ OTHERS = {
     "propagation.direction": "backward",
     "contrast.limits": (-0.0125, 3e7),
     "contrast.percentiles": (0.0, 100.0),
+    "objects.linking.enabled": False,
+    "objects.linking.along": "t",
+    "objects.linking.gap": 0,
+    "objects.linking.reach": 2.5,
+    "cleanup.smallest": 12.0,
+    "cleanup.fill_holes": "no",
+    "cleanup.largest_only": True,
+    "cleanup.smooth": 1.5,
+    "cleanup.thresholds": (0.5, 0.75),
     "corrections_become_references": False,
 }
 
@@ -204,3 +220,25 @@ def test_damaged_preferences_are_the_default():
     preferences._store.setValue("seconds", "[1, 2]")
     assert preferences.load_settings() == SessionSettings()
     assert preferences.load_times() == {}
+
+
+def test_numbers_are_written_with_commas(form):
+    editor, taken = form.editor("cleanup.thresholds"), []
+    form.changed.connect(taken.append)
+    assert editor.native.text() == "0"
+    editor.native.setText("0.5, 0.25")
+    editor.native.editingFinished.emit()
+    assert taken[-1].cleanup.thresholds == (0.5, 0.25)
+    form.show_settings(SessionSettings())
+    assert editor.native.text() == "0"
+
+
+@pytest.mark.parametrize("text", ["", "much", "2", "0.5,,1"])
+def test_what_is_no_number_is_refused(form, text):
+    editor, refused = form.editor("cleanup.thresholds"), []
+    form.refused.connect(refused.append)
+    editor.native.setText(text)
+    editor.native.editingFinished.emit()
+    assert "Expected thresholds as 1 or more numbers from 0 to 1" in refused[0]
+    assert editor.native.text() == "0"
+    assert form.settings == SessionSettings()

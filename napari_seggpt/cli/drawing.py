@@ -1,0 +1,41 @@
+"""The picture of a result: some references, and some frames that were predicted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_seggpt.cli.console import say
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from napari_seggpt.inference.asked import AskedPredictor
+    from napari_seggpt.io import LabelsWriter, Stack
+
+SHEET_FRAMES, SHEET_REFERENCES = 8, 2
+
+
+def draw_result(
+    path: Path,
+    stack: Stack,
+    output: LabelsWriter,
+    predictor: AskedPredictor,
+    given: Collection[int],
+    labelled: set[int],
+) -> None:
+    """Draw some references and some predicted frames, both evenly chosen."""
+    from napari_seggpt.frames import evenly
+    from napari_seggpt.overlay import save_sheet
+    from napari_seggpt.preprocessing import measure_limits, to_rgb
+
+    first = evenly(sorted(given), SHEET_REFERENCES)
+    others = evenly(sorted(labelled - {*given}), SHEET_FRAMES - len(first))
+    panels = []
+    for index in sorted(first + others):
+        frame = stack[index]
+        rgb = to_rgb(frame, predictor.limits or measure_limits([frame]))
+        kind = "reference" if index in given else "predicted"
+        panels.append((f"frame {index} - {kind}", rgb, output[index]))
+    save_sheet(path, panels)
+    say(f"Picture of the result: {path}")

@@ -1,0 +1,211 @@
+"""`napari-seggpt track`: ids that hold along a stack of objects, and tracks."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from napari_seggpt.cli import arguments
+from napari_seggpt.cli.arguments import parsed, with_flags
+from napari_seggpt.cli.console import say
+from napari_seggpt.cli.paths import check_apart, check_new
+from napari_seggpt.cli.reading import Reading, add_reading, open_images
+from napari_seggpt.settings import SessionSettings
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from napari_seggpt.io import LabelsWriter, Stack
+    from napari_seggpt.session.store.results import SessionLabels
+    from napari_seggpt.settings import LinkedAxis, LinkingSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackRequest:
+    """Which objects are followed, and where the result goes.
+
+    Attributes
+    ----------
+    labels : Path
+        Objects: a file, or a saved session.
+    reading : Reading
+        How it is taken.
+    output : Path, optional
+        Where labels with ids that hold go.
+    tracks : Path, optional
+        Where the tracks go.
+    settings : SessionSettings
+        How objects are followed.
+    overwrite : bool
+        Whether what is there is replaced.
+    """
+
+    labels: Path
+    reading: Reading
+    output: Path | None
+    tracks: Path | None
+    settings: SessionSettings
+    overwrite: bool
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the parser of all commands."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "track",
+        help="link labelled objects along a stack, and write tracks",
+        description="Give the objects of a label file ids that hold along the stack "
+        "(--output), from the first frame that has any, and write where each is on "
+        "each frame and which divided (--tracks). Without --output the ids of the file "
+        "are taken as they are.",
+    )
+    parser.add_argument("labels", type=Path, help="objects, or a session of the dock")
+    parser.add_argument(
+        "--output", type=Path, help=".tif, .ome.tif, .zarr or a folder of PNG files"
+    )
+    parser.add_argument(
+        "--tracks",
+        type=Path,
+        metavar="PATH",
+        help=".csv, .geff, or a folder in the layout of the Cell Tracking Challenge",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the output")
+    arguments.add_linking(parser)
+    add_reading(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Link, and write what was asked for; returns the exit code."""
+    return _track(
+        parsed(
+            TrackRequest,
+            args,
+            reading=parsed(Reading, args),
+            settings=with_flags(args, SessionSettings()),
+        )
+    )
+
+
+def _track(request: TrackRequest) -> int:
+    from napari_seggpt.inference.linking import frames_lie_along
+
+    _check_paths(request)
+    with ExitStack() as opened:
+        given = _open(request, opened)
+        labels: Stack | SessionLabels | LabelsWriter = given
+        linking = request.settings.objects.linking
+        axis = frames_lie_along(given.axis, linking.along)
+        if request.output is not None:
+            output = opened.enter_context(_create(request, given, request.output))
+            _link(given, output, replace(linking, along=axis))
+            say(f"{len(given)} frames in {request.output}")
+            labels = output
+        if request.tracks is not None:
+            write_tracks(request.tracks, labels, axis, overwrite=request.overwrite)
+    return 0
+
+
+def _check_paths(request: TrackRequest) -> None:
+    written = [path for path in (request.output, request.tracks) if path is not None]
+    if not written:
+        raise ValueError("Expected --output, --tracks or both, got neither.")
+    check_apart(written, [request.labels])
+    if request.output is not None:
+        check_new(request.output, overwrite=request.overwrite)
+    if request.tracks is not None:
+        check_tracks(request.tracks, overwrite=request.overwrite)
+
+
+def _open(request: TrackRequest, opened: ExitStack) -> Stack | SessionLabels:
+    from napari_seggpt.session.store.results import SessionLabels, is_session
+
+    if is_session(request.labels):
+        return SessionLabels(request.labels)
+    return opened.enter_context(
+        open_images(request.reading, request.labels, labels=True)
+    )
+
+
+def _create(
+    request: TrackRequest, labels: Stack | SessionLabels, path: Path
+) -> LabelsWriter:
+    from napari_seggpt.io import create_labels, object_dtype
+
+    return create_labels(
+        path,
+        length=len(labels),
+        frame_shape=labels.frame_shape,
+        dtype=object_dtype(path),
+        pixel_size=labels.pixel_size,
+        units=labels.units,
+        axis=labels.axis if labels.axis in ("z", "t") else "z",
+        overwrite=request.overwrite,
+    )
+
+
+def _link(
+    source: Stack | SessionLabels, output: LabelsWriter, settings: LinkingSettings
+) -> None:
+    """Write the objects of a stack, each with one id, a frame at a time."""
+    from napari_seggpt.objects.linking import Linker
+    from napari_seggpt.objects.new_ids import NewIds
+
+    linker: Linker | None = None
+    for index, labels in _frames(source, "Linking"):
+        if linker is None and labels.any():
+            linker = Linker(settings, NewIds(1))
+            linker.fix(index, labels)
+        elif linker is not None:
+            labels = linker.link(index, labels)
+        output.write(index, labels)
+
+
+# -- tracks as files -----------------------------------------------------------------
+
+
+def check_tracks(path: Path, *, overwrite: bool) -> None:
+    """Refuse a path that tracks cannot be written to."""
+    from napari_seggpt.objects.track_files import check_tracks_path
+
+    check_new(path, overwrite=overwrite)
+    check_tracks_path(path)
+
+
+def write_tracks(
+    path: Path,
+    labels: Stack | SessionLabels | LabelsWriter,
+    axis: LinkedAxis,
+    *,
+    overwrite: bool,
+) -> None:
+    """Write the tracks of labels whose ids hold, in the format that the path tells."""
+    from napari_seggpt.objects import track_files
+    from napari_seggpt.objects.tracks import trace
+
+    tracks = trace(_frames(labels, "Tracing"), divisions=axis != "z")
+    about: Any = getattr(labels, "geometry", labels)
+    track_files.write_tracks(
+        path,
+        _frames(labels, "Writing masks"),
+        tracks,
+        track_files.TracksAbout(
+            axis=axis, pixel_size=about.pixel_size, units=about.units
+        ),
+        overwrite=overwrite,
+    )
+    divided = len({mother for parents in tracks.graph.values() for mother in parents})
+    count = len(np.unique(tracks.ids))
+    say(f"{count} tracks, {divided} of which divided, in {path}")
+
+
+def _frames(
+    labels: Stack | SessionLabels | LabelsWriter, what: str
+) -> Iterator[tuple[int, Any]]:
+    for index in tqdm(range(len(labels)), unit="frame", desc=what):
+        yield index, labels[index]

@@ -1,0 +1,239 @@
+"""Predictors that answer what is asked for: classes, cleaned up, or single objects."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_seggpt.objects.cleanup import UsualRegions, clean
+from napari_seggpt.objects.decoding import SeedRule, find_objects
+from napari_seggpt.objects.encoding import ObjectEncoding
+from napari_seggpt.objects.kinds import CLASS_BLOCK, object_classes, task_of
+from napari_seggpt.objects.new_ids import NewIds
+from napari_seggpt.objects.regions import with_names
+from napari_seggpt.objects.scores import class_scores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_seggpt.inference.memory import Memory, PromptTile
+    from napari_seggpt.inference.prediction import Prediction
+    from napari_seggpt.inference.predictor import Predictor
+    from napari_seggpt.palette import Palette
+    from napari_seggpt.preprocessing import Limits
+    from napari_seggpt.prompts import Prompt, TunedPrompt
+    from napari_seggpt.settings import (
+        CleanupSettings,
+        PredictionSettings,
+        SessionSettings,
+    )
+
+    Labels = NDArray[np.integer[Any]]
+
+
+def asked(predictor: Predictor, settings: SessionSettings) -> AskedPredictor:
+    """Return what answers as the settings ask, from a predictor with prompts.
+
+    Raises
+    ------
+    ValueError
+        As of `task_of`.
+    """
+    labels = [prompt.labels for prompt in predictor.prompts if prompt.labels.any()]
+    guess = task_of(settings.objects.task, labels, has_tuned=bool(predictor.tuned))
+    if guess.kind == "classes":
+        return ClassPredictor(predictor, settings.cleanup)
+    return ObjectPredictor(
+        predictor,
+        settings.cleanup,
+        have_classes=guess.kind == "objects of several classes",
+    )
+
+
+class AskedPredictor:
+    """Predicts what is asked for, by a predictor of the labels that are shown to it.
+
+    It serves as a `Predictor` does, with prompts and memory in the labels of a person.
+
+    Parameters
+    ----------
+    network : Predictor
+        What predicts.
+    cleanup : CleanupSettings
+        What is cleaned up in its answers.
+
+    Attributes
+    ----------
+    network : Predictor
+        What predicts; its prompts have the labels that the model is shown.
+    prompts : tuple of Prompt
+        The prompts as a person labelled them.
+    are_objects : bool
+        Whether labels are single objects.
+    kinds : tuple of int
+        The classes that the thousands of an object's id tell; without them there are
+        none, or no objects.
+    """
+
+    are_objects = False
+    kinds: tuple[int, ...] = ()
+
+    def __init__(self, network: Predictor, cleanup: CleanupSettings) -> None:
+        self.network = network
+        self.cleanup = cleanup
+        self.prompts = tuple(network.prompts)
+
+    @property
+    def references(self) -> dict[int, Prompt]:
+        """The prompts that are frames of the stack, by their index."""
+        return {p.index: p for p in self.prompts if p.index is not None}
+
+    @property
+    def settings(self) -> PredictionSettings:
+        """How the model and the prompts are used."""
+        return self.network.settings
+
+    @property
+    def limits(self) -> Limits | None:
+        """The contrast of prompts and frames."""
+        return self.network.limits
+
+    @property
+    def tuned(self) -> tuple[TunedPrompt, ...]:
+        """Learned prompts."""
+        return self.network.tuned
+
+    @property
+    def palettes(self) -> list[Palette]:
+        """The colours of each pass."""
+        return self.network.palettes
+
+    @property
+    def before_pass(self) -> Callable[[], object] | None:
+        """What is called before every pass of the model; see `Predictor`."""
+        return self.network.before_pass
+
+    @before_pass.setter
+    def before_pass(self, called: Callable[[], object] | None) -> None:
+        self.network.before_pass = called
+
+    def prepare(
+        self,
+        prompt: Prompt,
+        *,
+        predicted: bool = False,
+        seen: NDArray[np.integer[Any]] | None = None,
+    ) -> list[PromptTile]:
+        """Cut a prompt into tiles of the model's size; see `Predictor.prepare`."""
+        shown = prompt if seen is not None else self._shown(prompt)
+        return self.network.prepare(shown, predicted=predicted, seen=seen)
+
+    def predict(self, frame: NDArray[Any], *, index: int | None = None) -> Prediction:
+        """Predict the labels of one frame."""
+        return self.predict_batch([frame], indices=[index])[0]
+
+    def predict_batch(
+        self,
+        frames: Sequence[NDArray[Any]],
+        *,
+        indices: Sequence[int | None] | None = None,
+        memory: Memory | None = None,
+    ) -> list[Prediction]:
+        """Predict the labels of frames; see `Predictor.predict_batch`."""
+        found = self.network.predict_batch(frames, indices=indices, memory=memory)
+        return [replace(each, labels=self._read(each)) for each in found]
+
+    def _shown(self, prompt: Prompt) -> Prompt:
+        """Return a prompt with the labels that the model is shown."""
+        return prompt
+
+    def _read(self, found: Prediction) -> NDArray[np.int64]:
+        """Return the labels that are asked for."""
+        raise NotImplementedError
+
+
+class ClassPredictor(AskedPredictor):
+    """Predicts classes, cleaned up."""
+
+    def __init__(self, network: Predictor, cleanup: CleanupSettings) -> None:
+        super().__init__(network, cleanup)
+        self._usual = UsualRegions.of_classes([p.labels for p in self.prompts])
+
+    def _read(self, found: Prediction) -> NDArray[np.int64]:
+        scores = (1 + found.confidence) / 2
+        cleaned = clean(found.labels, self.cleanup, self._usual, scores=scores)
+        return np.asarray(cleaned, dtype=np.int64)
+
+
+class ObjectPredictor(AskedPredictor):
+    """Predicts objects, numbered on each frame anew, whatever their number in one pass.
+
+    The model is shown interior, border and background; see `ObjectEncoding`.
+
+    Parameters
+    ----------
+    network, cleanup
+        As of `AskedPredictor`.
+    have_classes : bool
+        Whether ids tell the class of an object.
+
+    Attributes
+    ----------
+    encoding : ObjectEncoding
+        How objects are shown.
+    rule : SeedRule
+        What tells objects apart that grew together.
+    """
+
+    are_objects = True
+
+    def __init__(
+        self,
+        network: Predictor,
+        cleanup: CleanupSettings,
+        *,
+        have_classes: bool = False,
+    ) -> None:
+        super().__init__(network, cleanup)
+        labels = [prompt.labels for prompt in self.prompts if prompt.labels.any()]
+        ids = {int(i) for prompt in self.prompts for i in prompt.ids}
+        kinds = object_classes(sorted(ids)) if have_classes else dict.fromkeys(ids, 1)
+        self.encoding = ObjectEncoding.of(labels, kinds)
+        self.kinds = self.encoding.kinds if have_classes else ()
+        self.rule = SeedRule.of(labels, self.encoding)
+        sizes = self.encoding.sizes
+        self._usual = UsualRegions(
+            any_smallest=sizes.smallest, have_holes=sizes.have_holes
+        )
+        network.set_prompts(map(self._shown, self.prompts))
+
+    def _shown(self, prompt: Prompt) -> Prompt:
+        return replace(prompt, labels=self.encoding.encode(prompt.labels))
+
+    def _read(self, found: Prediction) -> NDArray[np.int64]:
+        scores = class_scores(
+            found.labels,
+            found.confidence,
+            self.encoding.border,
+            colors=found.colors,
+            palettes=self.network.palettes,
+        )
+        objects = find_objects(scores, self.encoding, self.rule)
+        kinds = dict(enumerate(objects.classes.tolist(), start=1))
+        cleaned = clean(
+            objects.labels,
+            self.cleanup,
+            self._usual,
+            scores=1 - scores[0],
+            classes=kinds,
+        )
+        numbered = np.asarray(cleaned, dtype=np.int64)
+        if not self.kinds:
+            return numbered
+        new_ids = NewIds(1, kinds=self.kinds)
+        names = {i: new_ids.take(kind * CLASS_BLOCK) for i, kind in kinds.items()}
+        return with_names(numbered, names)

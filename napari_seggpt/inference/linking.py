@@ -1,0 +1,276 @@
+"""Ids along a stack: predicted objects are linked outward from the references."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_seggpt.inference.propagation import FramePrediction, source_of
+from napari_seggpt.objects.linking import Linker
+from napari_seggpt.objects.regions import with_names
+from napari_seggpt.objects.shapes import separate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from napari_seggpt.inference.watching import UnreadableFrame
+    from napari_seggpt.objects.new_ids import NewIds
+    from napari_seggpt.settings import Direction, LinkedAxis, LinkingSettings
+
+    Labels = NDArray[np.integer[Any]]
+    Read = Callable[[int], Labels | None]
+
+MOST_PIECES = 4  # regions that a single object may have on a frame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenamedFrame:
+    """A frame that was linked, some ids of which turned out to be others.
+
+    Attributes
+    ----------
+    index : int
+        The frame.
+    names : dict of int to int
+        The new id of each id that changes; all others stay.
+    """
+
+    index: int
+    names: dict[int, int]
+
+    def applied(self, labels: Labels) -> Labels:
+        """Return labels (H, W) with the new ids."""
+        return with_names(labels, self.names)
+
+
+def frames_lie_along(axis: str | None, chosen: LinkedAxis) -> LinkedAxis:
+    """Return what frames follow each other in: what was chosen, or the stack's axis.
+
+    Where nobody says that it is time, nothing divides.
+    """
+    if chosen != "auto":
+        return chosen
+    return "t" if axis == "t" else "z"
+
+
+def single_objects(labels: Labels) -> Labels:
+    """Return labels (H, W) without ids of so many regions that they are classes.
+
+    A person who painted all cells with one label gave none of them an id.
+    """
+    regions = separate(labels)
+    numbers, at = np.unique(regions, return_index=True)
+    owners, counts = np.unique(labels.ravel()[at[numbers > 0]], return_counts=True)
+    return np.where(np.isin(labels, owners[counts > MOST_PIECES]), 0, labels)
+
+
+class StackLinker:
+    """Gives predicted objects ids that hold along the stack, frame after frame.
+
+    It follows the order of `predict_stack`, outward from the references. The ids of
+    frames that are not to be predicted are taken as they are, wherever it passes them.
+    It keeps what it needs of the last frames, and where each new id was used.
+
+    Parameters
+    ----------
+    settings : LinkingSettings
+        How objects are followed; `along` is "t" or "z".
+    references : collection of int
+        The frames that the order leads away from.
+    frames : collection of int
+        The frames that are to be predicted.
+    length : int
+        Frames in the stack.
+    read : callable
+        Returns the labels (H, W) of a frame that is not predicted, or None.
+    new_ids : NewIds
+        Gives the ids of new objects.
+    direction : str
+        As of the order.
+    step : int
+        Every how many frames one is predicted.
+    vouched : callable, optional
+        Returns the labels of a frame that a person vouches for by now, or None.
+    """
+
+    def __init__(
+        self,
+        settings: LinkingSettings,
+        *,
+        references: Collection[int],
+        frames: Collection[int],
+        length: int,
+        read: Read,
+        new_ids: NewIds,
+        direction: Direction = "both",
+        step: int = 1,
+        vouched: Read = lambda _: None,
+    ) -> None:
+        self._linker = Linker(settings, new_ids)
+        self._references = references
+        self._pending = set(frames)
+        self._length = length
+        self._read = read
+        self._vouched = vouched
+        self._direction = direction
+        self._step = step
+        self._passed = (settings.gap + 1) * step  # frames that may still matter
+        self._chain: tuple[int | None, int] | None = None
+        self._last: int | None = None
+        self._spans: dict[int, tuple[int, int]] = {}  # of new ids, in this chain
+        self._before: dict[int, tuple[int, int]] = {}  # and in the one before
+        self._written: list[int] = []
+        self._written_before: list[int] = []
+        self._ends: dict[int, Labels] = {}  # last frames of this chain and the last
+
+    def link(
+        self, steps: Iterable[FramePrediction | UnreadableFrame]
+    ) -> Iterator[FramePrediction | UnreadableFrame | RenamedFrame]:
+        """Link what is predicted, as it comes.
+
+        Yields
+        ------
+        FramePrediction, UnreadableFrame or RenamedFrame
+            What comes, with ids that hold along the stack; and frames that were yielded
+            before, where two chains met and the ids of one are taken for both.
+        """
+        for step in steps:
+            self._pending.discard(step.index)
+            if not isinstance(step, FramePrediction):
+                yield step
+                continue
+            chain = self._chain_of(step.index)
+            if chain != self._chain:
+                yield from self._meet()
+                self._begin(chain)
+            yield self._link(step, chain[1])
+        yield from self._meet()
+
+    def _chain_of(self, index: int) -> tuple[int | None, int]:
+        """Return the reference that a frame is reached from, and the way: 1 or -1."""
+        source = source_of(index, self._references, self._direction)
+        if source is None:
+            return None, -1 if self._direction == "backward" else 1
+        return source, 1 if index > source else -1
+
+    def _begin(self, chain: tuple[int | None, int]) -> None:
+        self._linker.start()
+        self._before, self._spans = self._spans, {}
+        self._written_before, self._written = self._written, []
+        self._ends = {i: x for i, x in self._ends.items() if i == self._last}
+        self._chain, self._last = chain, chain[0]
+        if chain[0] is not None:
+            self._fix(chain[0])
+
+    def _link(self, step: FramePrediction, way: int) -> FramePrediction:
+        index = step.index
+        first = index - way * self._passed
+        if self._last is not None:
+            reached = self._last + way
+            first = max(first, reached) if way > 0 else min(first, reached)
+        for passed in range(first, index, way):
+            self._fix(passed)
+        self._last = index
+        own = self._vouched(index)
+        if own is not None:
+            self._linker.fix(index / self._step, single_objects(own))
+            return step
+        labels = self._linker.link(index / self._step, step.prediction.labels)
+        self._note(index, labels)
+        prediction = replace(step.prediction, labels=labels)
+        return FramePrediction(index=index, prediction=prediction)
+
+    def _note(self, index: int, labels: Labels) -> None:
+        """Note where new ids are."""
+        self._ends = {i: x for i, x in self._ends.items() if i not in self._written}
+        self._ends[index] = labels
+        self._written.append(index)
+        for i in np.unique(labels).tolist():
+            if i in self._linker.new:
+                first, _ = self._spans.get(i, (index, index))
+                self._spans[i] = (first, index)
+
+    def _fix(self, index: int) -> None:
+        """Take the ids of a frame that is not predicted as they are."""
+        labels = self._known(index)
+        if labels is not None and labels.any():
+            self._linker.fix(index / self._step, single_objects(labels))
+
+    def _known(self, index: int) -> Labels | None:
+        if index in self._pending or not 0 <= index < self._length:
+            return None
+        return self._ends[index] if index in self._ends else self._read(index)
+
+    def _meet(self) -> Iterator[RenamedFrame]:
+        """Join the chain to what lies beyond its end."""
+        if self._chain is None or self._last is None:
+            return
+        beyond = self._last + self._chain[1] * self._step
+        labels = self._known(beyond)
+        if labels is None or not labels.any():
+            return
+        names = self._linker.meet(beyond / self._step, labels)
+        for spans, written in (
+            (self._spans, self._written),
+            (self._before, self._written_before),
+        ):
+            yield from _renamed(names, spans, written)
+
+
+def _renamed(
+    names: dict[int, int], spans: dict[int, tuple[int, int]], written: list[int]
+) -> Iterator[RenamedFrame]:
+    """Yield the frames of a chain in which ids that change were used."""
+    own = {old: new for old, new in names.items() if old in spans}
+    for index in written:
+        here = {
+            old: new
+            for old, new in own.items()
+            if min(spans[old]) <= index <= max(spans[old])
+        }
+        if here:
+            yield RenamedFrame(index=index, names=here)
+    for old, new in own.items():
+        spans[new] = spans.pop(old)
+
+
+class IdCarrier:
+    """Carries ids on over labels that have ids already: those of one frame count.
+
+    Parameters
+    ----------
+    settings : LinkingSettings
+        How objects are followed; `along` is "t" or "z".
+    new_ids : NewIds
+        Gives the ids of new objects.
+    """
+
+    def __init__(self, settings: LinkingSettings, new_ids: NewIds) -> None:
+        self._linker = Linker(settings, new_ids)
+        self._kept: dict[int, int] = {}  # ids of the linker that stand for others
+        self._taken: set[int] = set()
+
+    def pass_over(self, index: int, labels: Labels) -> None:
+        """Take the ids of a frame (H, W) as they are."""
+        self._linker.fix(index, single_objects(labels))
+        self._taken.update(np.unique(labels).tolist())
+
+    def names(self, index: int, labels: Labels) -> dict[int, int]:
+        """Return the new id of each object of a frame (H, W) that gets another one.
+
+        An object that continues none keeps its own, if no other has taken that.
+        """
+        linked = self._linker.link(index, labels)
+        ids, at = np.unique(labels, return_index=True)
+        names: dict[int, int] = {}
+        for old, new in zip(ids.tolist(), linked.ravel()[at].tolist(), strict=True):
+            is_new = new in self._linker.new and new not in self._kept
+            if is_new and old not in self._taken:
+                self._kept[new] = old
+            names[old] = self._kept.get(new, new)
+            self._taken.add(names[old])
+        return {old: new for old, new in names.items() if old and old != new}

@@ -1,0 +1,92 @@
+"""LinkingRun: the ids of one frame are carried on over labels that are there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_seggpt.inference.watching import unreadable_lines
+from napari_seggpt.session.runs.models import Stoppable
+from napari_seggpt.session.runs.run import RenamedResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_seggpt.inference.watching import UnreadableFrame
+    from napari_seggpt.session.runs.known_ids import KnownIds
+    from napari_seggpt.settings import LinkingSettings
+
+
+class LinkingRun(Stoppable):
+    """Frames whose objects get the ids that they have on a frame; nothing is predicted.
+
+    Attributes
+    ----------
+    number, frames, key, num_written, num_damaged, seconds, unreadable
+        As of `Run`.
+
+    Parameters
+    ----------
+    known : KnownIds
+        The labels that there are.
+    frames : tuple of int
+        What is linked, in ascending order; all on one side of the source.
+    source : int
+        The frame whose ids are carried on.
+    settings : LinkingSettings
+        How objects are followed; `along` is "t" or "z".
+    number, key
+        See the attributes.
+    """
+
+    def __init__(
+        self,
+        known: KnownIds,
+        frames: tuple[int, ...],
+        source: int,
+        settings: LinkingSettings,
+        *,
+        number: int = 1,
+        key: bytes = b"",
+    ) -> None:
+        super().__init__()
+        self.number = number
+        self.frames = frames
+        self.key = key
+        self.num_written = self.num_damaged = 0
+        self.unreadable: list[UnreadableFrame] = []
+        self.seconds: list[float] = []
+        self._known = known
+        self._source = source
+        self._settings = settings
+        self._members = frozenset(frames)
+
+    def lines(self, most: int) -> list[str]:
+        """Say what was noticed, of at most so many frames one by one."""
+        return unreadable_lines(self.unreadable, most)
+
+    def __contains__(self, frame: object) -> bool:
+        return frame in self._members
+
+    def results(self) -> Iterator[RenamedResult]:
+        """Link frame after frame, in a worker.
+
+        An object that continues none keeps the id that it has, unless that is taken.
+        """
+        from napari_seggpt.inference.linking import IdCarrier
+
+        carrier = IdCarrier(self._settings, self._known.new_ids())
+        way = 1 if self.frames[0] > self._source else -1
+        last = self.frames[-1] if way > 0 else self.frames[0]
+        for index in range(self._source, last + way, way):
+            if self.is_stopped:
+                return
+            labels = self._known.read(index)
+            if labels is None:
+                continue
+            if index not in self:
+                carrier.pass_over(index, labels)
+                continue
+            names = carrier.names(index, labels)
+            yield RenamedResult(
+                run=self.number, index=index, names=names, is_counted=True
+            )

@@ -1,0 +1,271 @@
+"""The panel of objects: carrying ids on, tracks, and a table that leads to each."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtWidgets import QFileDialog
+
+from napari_seggpt.io.stacks import checked_steps
+from napari_seggpt.objects.kinds import CLASS_BLOCK
+from napari_seggpt.objects.track_files import (
+    TracksAbout,
+    check_tracks_path,
+    write_tracks,
+)
+from napari_seggpt.session import FrameStatus
+from napari_seggpt.ui.layers.class_names import class_names
+from napari_seggpt.ui.layers.layer_choice import unwrapped
+from napari_seggpt.ui.layers.tracks_layer import tracks_layer
+from napari_seggpt.ui.panels.panel import Panel
+from napari_seggpt.ui.widgets.controls import button, muted, row_of
+from napari_seggpt.ui.widgets.object_table import ObjectTable
+from napari_seggpt.ui.work.actions import carry_ids_on, go_to
+from napari_seggpt.ui.work.jobs import Job, JobState
+from napari_seggpt.ui.work.messages import Tone, count_of
+from napari_seggpt.ui.work.object_survey import ObjectSurvey, survey
+from napari_seggpt.ui.work.resuming import about
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from napari.layers import Tracks as TracksLayer
+    from numpy.typing import NDArray
+
+    from napari_seggpt.ui.panels.task_row import TaskRow
+    from napari_seggpt.ui.work.layer_session import LayerSession
+    from napari_seggpt.ui.work.workspace import Connections, Workspace
+
+
+class ObjectsPanel(Panel):
+    """What can be done with objects once they are labelled.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        Whose session is shown.
+    task_row : TaskRow
+        What labels stand for.
+    """
+
+    def __init__(self, workspace: Workspace, task_row: TaskRow) -> None:
+        super().__init__("Objects", workspace)
+        self._task_row = task_row
+        self._job: Job[Any] | None = None
+        self._survey: ObjectSurvey | None = None
+        self._layer: TracksLayer | None = None
+        self.carry_button = button(
+            "Carry ids on", _CARRY, partial(carry_ids_on, workspace)
+        )
+        self.list_button = button("List objects", _LIST, self.list_objects)
+        self.tracks_button = button("Show tracks", _TRACKS, self.show_tracks)
+        self.save_button = button("Save tracks...", _SAVE, self._ask_to_save)
+        self.about_label = muted()
+        self.table = ObjectTable()
+        self.rows.addLayout(row_of(self.carry_button, self.list_button))
+        self.rows.addLayout(row_of(self.tracks_button, self.save_button))
+        self.rows.addWidget(self.about_label)
+        self.rows.addWidget(self.table)
+        self.table.chosen.connect(self._on_chosen)
+        self._listen()
+        task_row.found.connect(self._show_buttons)
+        self.refresh()
+
+    def _connections(self, active: LayerSession) -> Connections:
+        yield active.runs.changed, self._show_buttons
+        yield active.session.frames.statuses_changed, self._on_statuses
+        yield active.navigation.changed, self._on_statuses
+
+    def refresh(self) -> None:
+        """Show that nothing is known of another session yet."""
+        self._take_survey(None)
+
+    def release(self) -> None:
+        """End what workers do for the panel."""
+        job, self._job = self._job, None
+        if job is not None:
+            job.close()
+
+    # -- showing -------------------------------------------------------------------
+
+    def _show_buttons(self) -> None:
+        active = self._workspace.active
+        is_free = active is not None and self._job is None
+        for each in (self.list_button, self.tracks_button, self.save_button):
+            each.setEnabled(is_free)
+        session = self._workspace.session
+        can_carry = session is not None and any(
+            session.frames.count(status)
+            for status in (FrameStatus.PREDICTED, FrameStatus.STALE)
+        )
+        self.carry_button.setEnabled(can_carry and not self._workspace.is_busy)
+        guess = self._task_row.guess
+        self.set_summary("" if guess is None else guess.kind)
+
+    def _on_statuses(self, _: object = None) -> None:
+        self._show_buttons()
+
+    def _take_survey(self, found: ObjectSurvey | None) -> None:
+        self._survey = found
+        self.table.setVisible(found is not None)
+        self.about_label.setVisible(found is not None)
+        self._show_buttons()
+        if found is None or self._workspace.active is None:
+            return
+        tracks = found.tracks
+        count = len(np.unique(tracks.ids))
+        divided = len({each[0] for each in tracks.graph.values()})
+        self.about_label.setText(
+            f"{count_of(count, 'object')} on {count_of(len(tracks.ids), 'place')}, "
+            f"{divided} divided. Click one to go there."
+        )
+        names = class_names(self._workspace.active.labels.layer)
+        kinds = [_class_of(i, names, self._has_classes) for i in tracks.ids.tolist()]
+        rows, columns = np.rint(tracks.rows[:, 2:]).astype(int).T
+        shown: dict[str, NDArray[Any]] = {"frame": tracks.frames, "id": tracks.ids}
+        if any(kinds):
+            shown["class"] = np.array(kinds, dtype=str)
+        shown |= {"area": tracks.areas, "y": rows, "x": columns}
+        shown["bright"] = np.round(found.intensities, 1)
+        self.table.show_columns(list(shown), list(shown.values()))
+
+    @property
+    def _has_classes(self) -> bool:
+        guess = self._task_row.guess
+        return guess is not None and guess.kind == "objects of several classes"
+
+    def _on_chosen(self, row: int) -> None:
+        """Go to an object, and select its id for painting."""
+        active, found = self._workspace.active, self._survey
+        if active is None or found is None or row >= len(found.tracks.rows):
+            return
+        i, frame, *place = found.tracks.rows[row].tolist()
+        go_to(self._workspace, int(frame))
+        active.labels.layer.selected_label = int(i)
+        active.navigation.center_on(active.labels.axes.index(int(frame)), place)
+
+    # -- looking at all objects ------------------------------------------------------
+
+    def list_objects(self) -> None:
+        """Have a worker look at all frames, and list what there is."""
+        self._look(lambda found: None)
+
+    def show_tracks(self) -> None:
+        """Show the tracks of all objects in a layer."""
+        self._look(self._add_layer)
+
+    def save(self, path: Path) -> None:
+        """Write the tracks of all objects, in the format that the path tells."""
+        active = self._workspace.active
+        if active is None:
+            return
+        try:
+            check_tracks_path(path)
+        except ValueError as error:
+            self._workspace.show_message(str(error), Tone.WARNING)
+            return
+        self._look(lambda found: self._write(path, found, active))
+
+    def _look(self, then: Callable[[ObjectSurvey], object]) -> None:
+        active = self._workspace.active
+        if active is None or self._job is not None:
+            return
+        linking = active.session.settings.objects.linking
+        axis = active.session.axis if linking.along == "auto" else linking.along
+        frames = active.stack, active.labels
+
+        def take(found: int | ObjectSurvey) -> None:
+            if isinstance(found, ObjectSurvey):
+                self._take_survey(found)
+
+        self._start(
+            lambda: survey(*frames, divisions=axis == "t"),
+            take,
+            "Looking at objects",
+            lambda: self._on_surveyed(then),
+        )
+
+    def _start(
+        self,
+        work: Callable[[], Iterable[Any]],
+        take: Callable[[Any], object],
+        title: str,
+        then: Callable[[], object],
+    ) -> None:
+        self._job = Job(work, take, title=title)
+        self._job.ended.connect(lambda state: self._on_ended(state, then))
+        self._job.start()
+        self._show_buttons()
+
+    def _on_ended(self, state: JobState, then: Callable[[], object]) -> None:
+        job, self._job = self._job, None
+        self._show_buttons()
+        if state is JobState.FAILED and job is not None:
+            self._workspace.show_message(str(job.error), Tone.ERROR)
+        elif state is JobState.DONE:
+            then()
+
+    def _on_surveyed(self, then: Callable[[ObjectSurvey], object]) -> None:
+        if self._survey is None or not len(self._survey.tracks.rows):
+            self._workspace.show_message("There are no objects yet.", Tone.WARNING)
+        else:
+            then(self._survey)
+
+    # -- tracks ----------------------------------------------------------------------
+
+    def _add_layer(self, found: ObjectSurvey) -> None:
+        active, layers = self._workspace.active, self._workspace.viewer.layers
+        if active is None:
+            return
+        if self._layer is not None:
+            with suppress(ValueError):  # a person has removed it
+                layers.remove(self._layer)
+        selected = unwrapped(layers.selection.active)
+        self._layer = tracks_layer(active.labels, found.tracks)
+        self._workspace.viewer.add_layer(self._layer)
+        layers.selection.active = selected  # who paints goes on painting
+
+    def _ask_to_save(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save tracks", "tracks.csv", _FILES)
+        if path:
+            self.save(Path(path))
+
+    def _write(self, path: Path, found: ObjectSurvey, active: LayerSession) -> None:
+        known, labels = about(active), active.labels
+        pixel_size, units = checked_steps(known.pixel_size, known.units)
+        facts = TracksAbout(axis=known.axis, pixel_size=pixel_size, units=units)
+
+        def write() -> Iterator[None]:
+            frames = ((index, labels.read(index)) for index in range(len(labels)))
+            write_tracks(path, frames, found.tracks, facts, overwrite=True)
+            yield
+
+        self._start(
+            write,
+            lambda _: None,
+            "Saving tracks",
+            lambda: self._workspace.show_message(f"Saved as {path}.", Tone.GOOD),
+        )
+
+
+def _class_of(i: int, names: dict[int, str], has_classes: bool) -> str:
+    """Return the name of an id, or the class that its thousands tell."""
+    kind = str(i // CLASS_BLOCK) if has_classes else ""
+    return names.get(i, "") or kind
+
+
+_FILES = "Table (*.csv);;Graph (*.geff);;Cell Tracking Challenge, a folder (*)"
+_CARRY = (
+    "After you merged, split or exchanged objects on this frame: give the objects of "
+    "the predicted frames after it the ids that they have here. Nothing is predicted."
+)
+_LIST = "List every object of every frame: area, place, intensity and class."
+_TRACKS = "Show where each object goes, and which divided, in a Tracks layer."
+_SAVE = (
+    "Save where each object is on each frame: as a table (.csv), as a graph (.geff), "
+    "or as a folder in the layout of the Cell Tracking Challenge."
+)

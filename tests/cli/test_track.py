@@ -1,0 +1,121 @@
+"""Objects from the command line: predicted, linked, and written as tracks."""
+
+import csv
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_seggpt.io import open_stack
+
+
+@pytest.fixture
+def objects(tmp_path):
+    """Draw two squares that move, with other numbers on each frame; one divides."""
+    labels = np.zeros((6, 48, 64), np.uint16)
+    for index in range(6):
+        one, two = (1, 2) if index % 2 else (2, 1)
+        labels[index, 4:14, 4 + index : 14 + index] = one
+        if index < 3:
+            labels[index, 24:40, 20:36] = two
+        else:
+            gap = index - 2
+            labels[index, 24:40, 19 - gap : 27 - gap] = two
+            labels[index, 24:40, 29 + gap : 37 + gap] = 3
+    path = tmp_path / "objects.tif"
+    tifffile.imwrite(path, labels, imagej=True, metadata={"axes": "TYX"})
+    return path
+
+
+def rows_of(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_objects_get_ids_that_hold_and_tracks_with_divisions(run, objects, tmp_path):
+    code, out, _ = run(
+        "track", objects, "--output", tmp_path / "linked.tif",
+        "--tracks", tmp_path / "tracks.csv", model=False,
+    )  # fmt: skip
+    assert code == 0
+    assert "4 tracks, 1 of which divided" in out
+    with open_stack(tmp_path / "linked.tif", labels=True) as linked:
+        assert {int(linked[i][9, 9]) for i in range(6)} == {2}
+        assert int(linked[0][30, 28]) == 1
+        children = {int(linked[5][30, 18]), int(linked[5][30, 38])}
+        assert len(children) == 2
+        assert not children & {0, 1, 2}
+    rows = rows_of(tmp_path / "tracks.csv")
+    assert {row["parent"] for row in rows} == {"", "1"}
+    assert {int(row["track"]) for row in rows if row["parent"]} == children
+
+
+def test_through_z_nothing_divides(run, objects, tmp_path):
+    code, out, _ = run(
+        "track", objects, "--output", tmp_path / "linked.tif", "--along", "z",
+        "--tracks", tmp_path / "tracks.csv", model=False,
+    )  # fmt: skip
+    assert code == 0
+    assert "3 tracks, 0 of which divided" in out
+
+
+def test_without_an_output_ids_are_taken_as_they_are(run, objects, tmp_path):
+    code, _, _ = run("track", objects, "--tracks", tmp_path / "result", model=False)
+    assert code == 0
+    masks = sorted(path.name for path in (tmp_path / "result").glob("mask*.tif"))
+    assert masks == [f"mask{index:03d}.tif" for index in range(6)]
+    given = tifffile.imread(objects)
+    for index, name in enumerate(masks):
+        mask = tifffile.imread(tmp_path / "result" / name)
+        np.testing.assert_array_equal(mask, given[index])
+    lines = (tmp_path / "result" / "res_track.txt").read_text().splitlines()
+    assert "1 0 5 0" in lines
+
+
+def test_what_cannot_be_written_is_refused(run, objects, tmp_path):
+    for args, message in (
+        ((), "Expected --output, --tracks or both, got neither"),
+        (
+            ("--tracks", tmp_path / "a.txt"),
+            "Expected tracks as .csv, .geff or a folder",
+        ),
+        (("--tracks", objects), "Expected to write outside of what is read"),
+    ):
+        code, _, err = run("track", objects, *args, model=False)
+        assert code == 2
+        assert message in err
+
+
+def test_predict_labels_objects_and_keeps_the_ids_of_a_reference(run, stack):
+    labels = np.zeros((6, 40, 48), np.uint16)
+    labels[2, 8:20, 4:16], labels[2, 8:20, 16:28] = 7, 700
+    tifffile.imwrite(stack / "ids.tif", labels, imagej=True, metadata={"axes": "ZYX"})
+    code, out, _ = run(
+        "predict", stack / "stack.tif", "--labels", stack / "ids.tif", "--output",
+        stack / "out.tif", "--objects", "--tracks", stack / "tracks.csv",
+    )  # fmt: skip
+    assert code == 0
+    assert "5 of 5 frames predicted" in out
+    with open_stack(stack / "out.tif", labels=True) as result:
+        np.testing.assert_array_equal(result[2], labels[2])
+        assert result[0].dtype == np.uint32
+        found = {
+            (index, int(i)) for index in range(6) for i in np.unique(result[index]) if i
+        }
+    rows = rows_of(stack / "tracks.csv")
+    assert {(int(row["frame"]), int(row["track"])) for row in rows} == found
+
+
+def test_classes_have_no_tracks(run, stack):
+    for flags, message in (
+        (["--objects", "classes"], "Expected objects for --tracks, got classes"),
+        (["--objects", "--no-link"], "Expected linked objects for --tracks"),
+    ):
+        code, _, err = run(
+            "predict", stack / "stack.tif", "--labels", stack / "labels.tif",
+            "--frames", 0, "--output", stack / "out.tif", "--tracks",
+            stack / "tracks.csv", *flags,
+        )  # fmt: skip
+        assert code == 2
+        assert message in err
+        assert not (stack / "out.tif").exists()

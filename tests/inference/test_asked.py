@@ -1,0 +1,101 @@
+"""Predictors that answer with classes or with single objects."""
+
+from typing import Any
+
+import numpy as np
+
+from napari_seggpt.inference.asked import (
+    ClassPredictor,
+    ObjectPredictor,
+    asked,
+)
+from napari_seggpt.prompts import Prompt
+from napari_seggpt.settings import CleanupSettings, ObjectSettings, SessionSettings
+
+SHAPE = (40, 60)
+
+
+def touching() -> np.ndarray:
+    """Draw four squares in a row that touch, of 12 pixels each."""
+    labels = np.zeros(SHAPE, np.uint16)
+    for number in range(4):
+        labels[10:22, 6 + 12 * number : 18 + 12 * number] = (5, 90, 7, 8)[number]
+    return labels
+
+
+def prompt(labels: np.ndarray, index: int | None = 0) -> Prompt:
+    return Prompt(image=np.zeros(SHAPE, np.uint8), labels=labels, index=index)
+
+
+def settings(task: Any = "auto", **cleanup: Any) -> SessionSettings:
+    return SessionSettings(
+        objects=ObjectSettings(task=task), cleanup=CleanupSettings(**cleanup)
+    )
+
+
+def partition(labels: np.ndarray) -> set[bytes]:
+    """Return the objects, whatever their numbers are."""
+    return {(labels == i).tobytes() for i in np.unique(labels) if i}
+
+
+def test_touching_objects_are_told_apart_and_numbered(predictor: Any) -> None:
+    found = asked(predictor("model", [prompt(touching())]), settings())
+    assert isinstance(found, ObjectPredictor)
+    labels = found.predict(np.zeros(SHAPE, np.uint8), index=1).labels
+    assert set(np.unique(labels)) == {0, 1, 2, 3, 4}
+    assert partition(labels) == partition(touching())
+
+
+def test_the_model_is_shown_few_labels_and_the_prompts_stay(predictor: Any) -> None:
+    own = prompt(touching(), index=3)
+    found = asked(predictor("model", [own]), settings("objects"))
+    (shown,) = found.network.prompts
+    assert set(np.unique(shown.labels)) == {0, 1, 2}
+    assert found.prompts == (own,)
+    assert found.references == {3: own}
+
+
+def test_classes_are_what_they_were_without_specks(predictor: Any) -> None:
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[5:25, 5:25] = 3
+    network = predictor("model", [prompt(labels)])
+    found = asked(network, settings("classes"))
+    assert isinstance(found, ClassPredictor)
+    speckled = labels.copy()
+    speckled[30, 50] = 3
+    network.set_prompts([prompt(speckled)])
+    predicted = found.predict(np.zeros(SHAPE, np.uint8), index=1).labels
+    np.testing.assert_array_equal(predicted, labels)
+    keep = asked(network, settings("classes", smallest=0))
+    predicted = keep.predict(np.zeros(SHAPE, np.uint8), index=1).labels
+    np.testing.assert_array_equal(predicted, speckled)
+
+
+def test_thresholds_take_what_is_less_sure(predictor: Any) -> None:
+    network = predictor("model", [prompt(touching())])  # sure by 0.95 at frame 0
+    strict = asked(network, settings("objects", thresholds=(0.99,)))
+    assert not strict.predict(np.zeros(SHAPE, np.uint8), index=0).labels.any()
+
+
+def test_memory_is_shown_as_the_prompts_are(predictor: Any) -> None:
+    found = asked(predictor("model", [prompt(touching())]), settings("objects"))
+    remembered: list[Prompt] = []
+    found.network.prepare = lambda one, *, predicted: remembered.append(one)
+    found.prepare(prompt(touching(), index=4), predicted=True)
+    assert set(np.unique(remembered[0].labels)) == {0, 1, 2}
+
+
+def test_objects_of_several_classes_tell_their_class(predictor: Any) -> None:
+    labels = touching().astype(int)
+    for old, new in ((5, 1001), (90, 2017), (7, 1002), (8, 2001)):
+        labels[labels == old] = new
+    found = asked(predictor("model", [prompt(labels)]), settings())
+    assert found.kinds == (1, 2)
+    (shown,) = found.network.prompts
+    assert set(np.unique(shown.labels)) == {0, 1, 2, 3}
+    predicted = found.predict(np.zeros(SHAPE, np.uint8), index=1).labels
+    assert partition(predicted) == partition(labels)
+    kinds = {int(labels[predicted == i][0]) // 1000 for i in np.unique(predicted) if i}
+    assert kinds == {1, 2}
+    for i in np.unique(predicted[predicted > 0]):
+        assert int(i) // 1000 == int(labels[predicted == i][0]) // 1000

@@ -1,0 +1,161 @@
+"""Ids along a stack, in the order in which frames are predicted."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_seggpt.inference.linking import (
+    RenamedFrame,
+    StackLinker,
+    frames_lie_along,
+)
+from napari_seggpt.inference.predictor import Prediction
+from napari_seggpt.inference.propagation import FramePrediction, UnreadableFrame, plan
+from napari_seggpt.objects.new_ids import NewIds
+from napari_seggpt.settings import LinkingSettings, PropagationSettings
+
+PLACES = {1: (2, 2), 2: (2, 14), 3: (14, 2)}
+
+
+def picture(*ids: int, shift: int = 0) -> np.ndarray:
+    """Draw squares of 6 pixels, each at its own place."""
+    labels = np.zeros((24, 40), int)
+    for number, i in enumerate(ids, start=1):
+        if i:
+            row, column = PLACES[number]
+            labels[row : row + 6, column + shift : column + shift + 6] = i
+    return labels
+
+
+def predicted(index: int, labels: np.ndarray) -> FramePrediction:
+    confidence = np.ones(labels.shape, np.float32)
+    return FramePrediction(
+        index=index,
+        prediction=Prediction(labels=labels, confidence=confidence, colors=()),
+    )
+
+
+def run(
+    references: dict[int, np.ndarray],
+    found: dict[int, np.ndarray],
+    *,
+    length: int,
+    others: dict[int, np.ndarray] | None = None,
+    next_id: int = 100,
+    vouched: Any = lambda _: None,
+) -> dict[int, np.ndarray]:
+    """Link what is found, and return the labels of all frames as they are in the end.
+
+    `others` are frames that are not predicted.
+    """
+    known = references | (others or {})
+    chains = plan(length, references, PropagationSettings(), protected=known)
+    order = [index for chain in chains for index in chain if index in found]
+    linker = StackLinker(
+        LinkingSettings(along="t"),
+        references=references,
+        frames=order,
+        length=length,
+        read=known.get,
+        new_ids=NewIds(next_id),
+        vouched=vouched,
+    )
+    written = dict(known)
+    for step in linker.link(predicted(i, found[i]) for i in order):
+        if isinstance(step, RenamedFrame):
+            written[step.index] = step.applied(written[step.index])
+        else:
+            written[step.index] = step.prediction.labels
+    return written
+
+
+def ids_at(labels: np.ndarray) -> list[int]:
+    """Return the ids at the three places."""
+    return [int(labels[row + 3, column + 3]) for row, column in PLACES.values()]
+
+
+def test_objects_keep_the_ids_of_the_reference_both_ways() -> None:
+    shuffled = {0: picture(2, 1), 1: picture(1, 2), 3: picture(2, 1), 4: picture(1, 2)}
+    written = run({2: picture(7, 9)}, shuffled, length=5)
+    assert all(ids_at(written[index]) == [7, 9, 0] for index in range(5))
+
+
+def test_a_new_object_gets_a_new_id_and_keeps_it() -> None:
+    found = {1: picture(1, 2), 2: picture(2, 1, 3), 3: picture(3, 2, 1)}
+    written = run({0: picture(7, 9)}, found, length=4)
+    assert [ids_at(written[index])[2] for index in range(4)] == [0, 0, 100, 100]
+
+
+def test_where_two_chains_meet_a_new_object_gets_one_id() -> None:
+    # The third object is on no reference; both chains see it.
+    found = {index: picture(1, 2, 3) for index in range(1, 7)}
+    references = {0: picture(7, 9), 7: picture(7, 9)}
+    written = run(references, found, length=8)
+    thirds = {ids_at(written[index])[2] for index in range(1, 7)}
+    assert len(thirds) == 1
+    assert thirds.pop() >= 100
+
+
+def test_an_id_of_a_reference_takes_the_place_of_new_ones() -> None:
+    found = {index: picture(1, 2, 3) for index in range(1, 7)}
+    references = {0: picture(7, 9), 7: picture(7, 9, 5)}
+    written = run(references, found, length=8)
+    assert all(ids_at(written[index]) == [7, 9, 5] for index in range(1, 7))
+
+
+def test_a_frame_in_between_is_taken_as_it_is_and_carried_on() -> None:
+    found = {index: picture(1, 2) for index in (1, 3, 4)}
+    mine = picture(9, 7)  # a person has exchanged the ids on frame 2
+    written = run({0: picture(7, 9)}, found, length=5, others={2: mine})
+    assert [ids_at(written[i])[:2] for i in (1, 3, 4)] == [[7, 9], [9, 7], [9, 7]]
+
+
+def test_a_frame_that_is_vouched_for_by_now_is_carried_on() -> None:
+    mine = picture(55, 9)
+    written = run(
+        {0: picture(7, 9)},
+        {index: picture(1, 2) for index in range(1, 5)},
+        length=5,
+        vouched=lambda index: mine if index == 2 else None,
+    )
+    assert ids_at(written[1]) == [7, 9, 0]
+    assert ids_at(written[3]) == ids_at(written[4]) == [55, 9, 0]
+
+
+def test_one_frame_between_others_takes_the_ids_of_both_sides() -> None:
+    others = {3: picture(7, 9), 5: picture(7, 9, 31)}
+    written = run(
+        {0: picture(7, 9)}, {4: picture(3, 1, 2)}, length=6, others=others, next_id=32
+    )
+    assert ids_at(written[4]) == [7, 9, 31]
+
+
+def test_without_a_reference_in_the_stack_objects_are_linked_all_the_same() -> None:
+    found = {index: picture(index % 2 + 1, 2 - index % 2) for index in range(4)}
+    written = run({}, found, length=4, next_id=1)
+    assert {tuple(ids_at(written[index])) for index in range(4)} == {(1, 2, 0)}
+
+
+def test_a_frame_that_cannot_be_read_is_passed_on() -> None:
+    linker = StackLinker(
+        LinkingSettings(along="t"),
+        references=[0],
+        frames=[1, 2],
+        length=3,
+        read={0: picture(7)}.get,
+        new_ids=NewIds(8),
+    )
+    bad = UnreadableFrame(index=1, reason="gone")
+    first, second = linker.link([bad, predicted(2, picture(3))])
+    assert first is bad
+    assert isinstance(second, FramePrediction)
+    assert ids_at(second.prediction.labels) == [7, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("axis", "chosen", "expected"),
+    [("z", "auto", "z"), ("t", "auto", "t"), (None, "auto", "z"), ("z", "t", "t")],
+)
+def test_what_frames_lie_along(axis: Any, chosen: Any, expected: str) -> None:
+    assert frames_lie_along(axis, chosen) == expected

@@ -1,0 +1,247 @@
+"""Objects in a session: their ids hold along the stack, and a person's stay."""
+
+import numpy as np
+import pytest
+
+from napari_seggpt.session import FrameStatus, RenamedResult
+from napari_seggpt.settings import LinkingSettings, ObjectSettings, SessionSettings
+
+SHAPE = (40, 80)
+
+
+def row(*ids, shift=0):
+    """Draw squares of 12 pixels that touch each other in a row; 0 leaves a gap."""
+    labels = np.zeros(SHAPE, np.uint16)
+    for number, label in enumerate(ids):
+        left = 4 + 12 * number + shift
+        labels[10:22, left : left + 12] = label
+    return labels
+
+
+@pytest.fixture
+def objects(make_session, label):
+    """Six frames, the first of which has three objects that touch."""
+    session = make_session(np.zeros((6, *SHAPE), np.uint16))
+    label(session, 0, row(5, 90, 7))
+    return session
+
+
+def frame(session, index):
+    return session.frames.labels.data[index]
+
+
+def test_objects_get_the_ids_of_the_reference(objects, predict) -> None:
+    assert predict(objects) == [1, 2, 3, 4, 5]
+    for index in range(6):
+        np.testing.assert_array_equal(frame(objects, index), row(5, 90, 7))
+
+
+def test_undo_of_a_run_brings_back_what_was_there(objects, predict) -> None:
+    predict(objects)
+    assert sorted(objects.runs.undo()) == [1, 2, 3, 4, 5]
+    assert not objects.frames.labels.data[1:].any()
+
+
+def test_a_correction_is_carried_on_by_the_next_run(objects, predict, label) -> None:
+    predict(objects)
+    mine = row(90, 5, 7)  # a person exchanges two ids on frame 3
+    label(objects, 3, mine)
+    predict(objects)
+    np.testing.assert_array_equal(frame(objects, 3), mine)
+    np.testing.assert_array_equal(frame(objects, 1), row(5, 90, 7))
+    for index in (4, 5):
+        np.testing.assert_array_equal(frame(objects, index), mine)
+
+
+def test_a_merge_and_a_split_are_carried_on(objects, predict, label) -> None:
+    predict(objects)
+    mine = row(5, 5, 7, 33)  # two are one, and there is a new one
+    label(objects, 2, mine)
+    predict(objects, "forward", 2)
+    np.testing.assert_array_equal(frame(objects, 2), mine)
+    for index in (3, 4, 5):
+        np.testing.assert_array_equal(frame(objects, index), mine)
+    np.testing.assert_array_equal(frame(objects, 1), row(5, 90, 7))
+
+
+def test_a_persons_frame_that_is_no_reference_is_passed_over(
+    objects, predict, label
+) -> None:
+    predict(objects)
+    mine = row(200, 90, 7)
+    label(objects, 3, mine)
+    objects.references.remove(3)
+    predict(objects)
+    np.testing.assert_array_equal(frame(objects, 3), mine)
+    assert objects.frames.status(3) is FrameStatus.CORRECTED
+    for index in (4, 5):
+        np.testing.assert_array_equal(frame(objects, index), mine)
+
+
+def test_one_frame_gets_the_ids_of_the_frames_around_it(
+    objects, predict, label
+) -> None:
+    predict(objects)
+    objects.frames.release(0)
+    label(objects, 5, row(5, 90, 7, 12))  # and a new object on the last frame
+    predict(objects, "frame", 4)
+    np.testing.assert_array_equal(frame(objects, 4), row(5, 90, 7, 12))
+
+
+def test_a_new_object_gets_an_id_above_all(objects, predict, label) -> None:
+    label(objects, 5, row(400))
+    objects.references.set_enabled(0, False)
+    label(objects, 0, np.zeros(SHAPE, np.uint16))
+    label(objects, 3, row(5, 90, 7, 0, 6))
+    predict(objects)
+    assert objects.frames.writer.ids.largest == 400
+    known = {0, 5, 6, 7, 90, 400}
+    new = set(np.unique(objects.frames.labels.data).tolist()) - known
+    assert all(i > 400 for i in new)
+
+
+def test_without_linking_ids_are_those_of_each_frame(make_session, label, predict):
+    settings = SessionSettings(
+        objects=ObjectSettings(linking=LinkingSettings(enabled=False))
+    )
+    session = make_session(np.zeros((3, *SHAPE), np.uint16), settings=settings)
+    label(session, 0, row(5, 90, 7))
+    predict(session)
+    assert set(np.unique(frame(session, 1))) == {0, 1, 2, 3}
+
+
+# -- carrying ids on -------------------------------------------------------------------
+
+
+def carry_on(session, scope, current):
+    run = session.start_linking(scope, current)
+    for result in run.results():
+        session.runs.commit(result)
+    session.runs.finish()
+    return run
+
+
+def test_ids_are_carried_on_without_predicting(objects, predict, label, predictor):
+    predict(objects)
+    label(objects, 2, row(41, 90, 7))
+    predictor.predicted.clear()
+    confidence = objects.frames.confidence(4)
+    run = carry_on(objects, "forward", 2)
+    assert predictor.predicted == []
+    assert run.num_written == 3
+    np.testing.assert_array_equal(frame(objects, 1), row(5, 90, 7))
+    for index in (3, 4, 5):
+        np.testing.assert_array_equal(frame(objects, index), row(41, 90, 7))
+        assert objects.frames.status(index) is FrameStatus.STALE  # as it was before
+    assert objects.frames.confidence(4) == confidence
+
+
+def test_carrying_on_is_one_run_with_one_undo(objects, predict, label) -> None:
+    predict(objects)
+    label(objects, 2, row(41, 90, 7))
+    before = objects.frames.labels.data.copy()
+    carry_on(objects, "forward", 2)
+    assert sorted(objects.runs.undo()) == [3, 4, 5]
+    np.testing.assert_array_equal(objects.frames.labels.data, before)
+
+
+def test_carrying_on_leaves_a_persons_frames_and_takes_their_ids(
+    objects, predict, label
+) -> None:
+    predict(objects)
+    label(objects, 1, row(41, 90, 7))
+    mine = row(41, 77, 7)
+    label(objects, 3, mine)
+    carry_on(objects, "forward", 1)
+    np.testing.assert_array_equal(frame(objects, 2), row(41, 90, 7))
+    np.testing.assert_array_equal(frame(objects, 3), mine)
+    np.testing.assert_array_equal(frame(objects, 4), mine)
+
+
+def test_carrying_back_goes_the_other_way(objects, predict, label) -> None:
+    predict(objects)
+    label(objects, 4, row(5, 90, 70))
+    carry_on(objects, "backward", 4)
+    np.testing.assert_array_equal(frame(objects, 1), row(5, 90, 70))
+    np.testing.assert_array_equal(frame(objects, 0), row(5, 90, 7))
+    np.testing.assert_array_equal(frame(objects, 5), row(5, 90, 7))
+
+
+def test_an_object_that_continues_none_keeps_its_id(objects, predict, label) -> None:
+    label(objects, 0, row(5, 90, 7, 0, 12))
+    predict(objects)
+    label(objects, 2, row(41, 90, 7))
+    carry_on(objects, "forward", 2)
+    np.testing.assert_array_equal(frame(objects, 4), row(41, 90, 7, 0, 12))
+
+
+def test_there_must_be_frames_to_carry_on_to(objects, predict) -> None:
+    with pytest.raises(ValueError, match="predicted frames to carry the ids on to"):
+        objects.start_linking("forward", 0)
+    predict(objects)
+    with pytest.raises(ValueError, match="predicted frames to carry the ids on to"):
+        objects.start_linking("forward", 5)
+    objects.start("all", 0)
+    with pytest.raises(ValueError, match="before ids are carried on"):
+        objects.start_linking("forward", 0)
+
+
+def test_a_renamed_frame_that_a_person_took_is_left_alone(
+    objects, predict, label
+) -> None:
+    predict(objects)
+    label(objects, 0, row(55, 90, 7))
+    run = objects.start_linking("forward", 0)
+    results = list(run.results())
+    assert all(isinstance(result, RenamedResult) for result in results)
+    mine = row(1, 2, 3)
+    label(objects, 2, mine)
+    for result in results:
+        objects.runs.commit(result)
+    objects.runs.finish()
+    np.testing.assert_array_equal(frame(objects, 2), mine)
+    np.testing.assert_array_equal(frame(objects, 3), row(55, 90, 7))
+
+
+# -- what is wanted --------------------------------------------------------------------
+
+
+def test_the_session_says_what_labels_stand_for(objects) -> None:
+    (guess,) = objects.task()
+    assert guess.kind == "objects"
+    assert "touch" in guess.reason
+    objects.settings = SessionSettings(objects=ObjectSettings(task="classes"))
+    (guess,) = objects.task()
+    assert guess.kind == "classes"
+
+
+def test_other_answers_make_predictions_stale(objects, predict) -> None:
+    predict(objects)
+    objects.settings = SessionSettings(objects=ObjectSettings(task="classes"))
+    assert objects.frames.status(2) is FrameStatus.STALE
+    objects.settings = SessionSettings()
+    assert objects.frames.status(2) is FrameStatus.PREDICTED
+
+
+@pytest.mark.parametrize(("axis", "goes_on"), [("t", False), ("z", True)])
+def test_objects_divide_in_time_and_not_through_z(
+    make_session, label, make_result, axis, goes_on
+) -> None:
+    session = make_session(np.zeros((2, *SHAPE), np.uint16))
+    session.axis = axis
+    label(session, 0, row(9, 9))
+    session.start("all", 0)
+    halves = np.zeros(SHAPE, np.uint16)
+    halves[10:22, 3:14], halves[10:22, 18:29] = 3, 4
+    session.runs.commit(make_result(session, 1, halves))
+    session.runs.finish()
+    carry_on(session, "forward", 0)
+    assert (9 in frame(session, 1)) is goes_on
+
+
+def test_a_prompt_is_tuned_on_classes_only(objects, label) -> None:
+    label(objects, 3, row(5, 90, 7))
+    with pytest.raises(ValueError, match="Expected classes to tune a prompt on"):
+        objects.start_tuning()
+    objects.settings = SessionSettings(objects=ObjectSettings(task="classes"))
+    assert objects.start_tuning().count == 2
