@@ -64,6 +64,7 @@ class CopyingPredictor:
 
     gate = threading.Event()  # closed: no frame is predicted
     seconds = 0.0
+    encoding_seconds = 0.0
     fails_at: int | None = None
     predicted: ClassVar[list[int]] = []
     made: ClassVar[list["CopyingPredictor"]] = []
@@ -86,6 +87,10 @@ class CopyingPredictor:
 
     def set_prompts(self, prompts: Iterable[Prompt]) -> None:
         self.prompts = tuple(prompts)
+
+    @property
+    def frames_at_once(self) -> int:
+        return self.settings.batch
 
     @property
     def references(self) -> dict[int, Prompt]:

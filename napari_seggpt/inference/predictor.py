@@ -6,6 +6,7 @@ import copy
 import logging
 from dataclasses import dataclass
 from itertools import groupby
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -109,6 +110,7 @@ class Predictor:
         self.dtype = pick_dtype(self.settings.precision, self.device)
         self.model = model.to(self.device).eval()
         self._given_limits = limits
+        self.encoding_seconds = 0.0  # that prompts took which a person gave
         self.tuned = tuple(tuned)
         self.seg_type = choose_seg_type(self.settings.seg_type, model.config)
         check_tuned(self.tuned, self.model, self.seg_type)
@@ -151,6 +153,11 @@ class Predictor:
         other._tiles = [self._tiles[i] for i in chosen]
         other.tiles = [tile for tiles in other._tiles for tile in tiles]
         return other
+
+    @property
+    def frames_at_once(self) -> int:
+        """How many frames are predicted together: on a CPU that would gain nothing."""
+        return 1 if self.device.type == "cpu" else self.settings.batch
 
     @property
     def references(self) -> dict[int, Prompt]:
@@ -263,6 +270,7 @@ class Predictor:
     def _encoded(self, tile: PromptTile, number: int) -> EncodedPrompts:
         """Return a tile encoded for a pass: at its first use, and once."""
         if number not in tile.encoded:
+            began = perf_counter()
             image = self._tensor(tile.picture[None, None])
             colors = self.palettes[number].encode(tile.labels)
             seg_type = torch.tensor([SEG_TYPES[self.seg_type]])
@@ -276,6 +284,8 @@ class Predictor:
                     palette=palette_tensor(self.palettes[number]).to(self.device),
                 )
                 tile.encoded[number] = tuned.read(encoded)
+            if not tile.is_predicted:
+                self.encoding_seconds += perf_counter() - began
         return tile.encoded[number]
 
     def _tuned_pass(self, number: int) -> TunedPass:

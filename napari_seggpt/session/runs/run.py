@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.session.frames.frame_labels import compact
@@ -40,7 +39,7 @@ class FrameResult:
     confidence_map : NDArray[np.uint8], optional
         (h, w), where it is how sure; see `inference.confidence.confidence_map`.
     seconds : float
-        How long it took since the result before.
+        What it took, without the encoding of references, which is done once.
     prepared : PreparedFrame, optional
         What is computed for writing it, so that the window need not compute it.
     """
@@ -69,6 +68,8 @@ class Run(Stoppable):
         Frames that `Runs.commit` has written by now.
     seconds : list of float
         What each frame took that was handed to `Runs.commit`.
+    is_loaded : bool
+        Whether the model is there and predicts.
 
     Parameters
     ----------
@@ -101,6 +102,7 @@ class Run(Stoppable):
         self.key = key
         self.num_written = 0
         self.seconds: list[float] = []
+        self.is_loaded = False
         self._predictors = predictors
         self._request = request
         self._direction = direction
@@ -124,15 +126,13 @@ class Run(Stoppable):
             steps = self._steps()
         except StoppedError:
             return
-        began = perf_counter()  # so that the time to load the model is left out
+        self.is_loaded = True
         while not self.is_stopped:
             with self._predictors.models.lock:
                 step = next(steps, None)
             if step is None:
                 return
-            now = perf_counter()
-            yield self._result(step, now - began)
-            began = perf_counter()
+            yield self._result(step)
 
     def _steps(self) -> Iterator[FramePrediction]:
         from napari_seggpt.inference.propagation import predict_stack
@@ -151,7 +151,7 @@ class Run(Stoppable):
             self._request.stack, predictor, settings=settings, protected=others
         )
 
-    def _result(self, step: FramePrediction, seconds: float) -> FrameResult:
+    def _result(self, step: FramePrediction) -> FrameResult:
         from napari_seggpt.inference.confidence import confidence_map, frame_confidence
 
         confidence = step.prediction.confidence
@@ -164,5 +164,5 @@ class Run(Stoppable):
             prepared=None if prepare is None else prepare(step.index, labels),
             confidence=frame_confidence(step.prediction.labels, confidence),
             confidence_map=confidence_map(confidence),
-            seconds=seconds,
+            seconds=step.seconds,
         )

@@ -195,14 +195,13 @@ class RunPanel(Panel):
         self.run_button.setText(with_key(text, "propagate"))
         self.run_button.setEnabled(not runs.is_stopping)
         self.stop_button.setEnabled(not runs.is_stopping)
-        if runs.downloaded is not None:
+        if runs.downloaded is not None and runs.is_loading:
             done, total = runs.downloaded
             self.bar.setRange(0, 1000)
             self.bar.setValue(round(1000 * done / max(1, total)))
             self.bar.setFormat(f"Fetching {readable(done)} of {readable(total)}")
             return
-        is_loading = runs.done == 0 and not runs.is_paused
-        self.bar.setRange(0, 0 if is_loading else runs.total)
+        self.bar.setRange(0, runs.total)  # an endless bar would show no text
         self.bar.setValue(runs.done)
         self.bar.setFormat(_progress(runs))
         self.set_summary(_progress(runs))
@@ -223,7 +222,7 @@ class RunPanel(Panel):
         text = BUTTONS[self._workspace.scope]
         if session is not None and session.references.all:
             text += f" ({count})"
-            self.set_summary("")
+        self.set_summary(self._estimate(count))
         self.run_button.setText(with_key(text, "propagate"))
         is_ready = session is not None and not self._workspace.is_busy
         self.run_button.setEnabled(is_ready and count > 0)
@@ -234,6 +233,14 @@ class RunPanel(Panel):
         self.update_button.setEnabled(is_ready)
         can_undo = session is not None and session.runs.can_undo
         self.undo_button.setEnabled(is_ready and can_undo)
+
+    def _estimate(self, count: int) -> str:
+        """Say how long the run would take, from what a frame took."""
+        conditions = self._workspace.conditions
+        found = self._workspace.frame_times.get(conditions) if conditions else None
+        if found is None or not count:
+            return ""
+        return f"about {duration(count * found.seconds)}"
 
     # -- choosing ------------------------------------------------------------------
 
@@ -270,8 +277,10 @@ class RunPanel(Panel):
 def _progress(runs: RunControl) -> str:
     if runs.is_stopping:
         return "Stopping..."
-    if runs.done == 0 and not runs.is_paused:
+    if runs.is_loading:
         return "Loading the model"
+    if runs.done == 0 and not runs.is_paused:
+        return "Predicting the first frame"
     left = runs.seconds_left
     parts = [f"{runs.done} of {runs.total}"]
     if runs.is_paused:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_seggpt.session import FrameResult, Run, Scope, Session
-    from napari_seggpt.settings import SessionSettings
 
 POLL_MS = 200
 UNDOING_SECONDS = 0.015  # that frames are undone for before the window goes on
@@ -37,7 +36,6 @@ class RunControl:
         self.run: Run | None = None
         self.downloaded: tuple[int, int] | None = None
         self._job: Job[FrameResult] | None = None
-        self._settings = session.settings  # of the run
         self._undo: Iterator[int] | None = None
         self._undone = 0
         self._timer = QTimer()
@@ -86,20 +84,32 @@ class RunControl:
         return self._job.total if self._job is not None else 0
 
     @property
-    def measured(self) -> tuple[SessionSettings, float] | None:
-        """The settings of the last run, and the seconds that a frame takes with them.
+    def is_loading(self) -> bool:
+        """Whether the run waits for its model."""
+        return self.is_running and self.run is not None and not self.run.is_loaded
 
-        The first frame is left out, because it waits for the references to be encoded.
+    @property
+    def seconds_a_frame(self) -> float | None:
+        """The seconds that the last frames took; loading and references left out.
+
+        The first frame is left out, too, where there are others: it may wait for memory
+        and for libraries.
         """
         if self.run is None or not self.run.seconds:
             return None
         recent = self.run.seconds[1:][-NUM_RECENT_RESULTS:] or self.run.seconds
-        return self._settings, sum(recent) / len(recent)
+        return sum(recent) / len(recent)
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimate of the time left."""
-        return self._job.seconds_left if self._job is not None else None
+        """Estimate, from the pace of the last frames, of the time left."""
+        job, pace = self._job, self.seconds_a_frame
+        if job is None or pace is None:
+            return None
+        by_model = max(0, job.total - job.done) * pace
+        # The first result has waited for the model, and tells nothing of the others.
+        by_clock = job.seconds_left if job.done > 1 else None
+        return max(by_model, by_clock or 0.0)
 
     # -- what a person does --------------------------------------------------------
 
@@ -115,7 +125,6 @@ class RunControl:
             raise ValueError("Expected the last run to have ended; one is on.")
         run = self.session.start(scope, current)
         run.on_download = self._on_download
-        self._settings = self.session.settings
         self.run, self.downloaded = run, None
         self._job = Job(
             run.results,

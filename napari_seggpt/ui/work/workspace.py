@@ -16,7 +16,7 @@ from napari_seggpt.ui.layers.layer_choice import (
 )
 from napari_seggpt.ui.layers.navigation import place_in
 from napari_seggpt.ui.layers.new_labels import DEFAULT_DTYPE
-from napari_seggpt.ui.work.frame_times import FrameTimes
+from napari_seggpt.ui.work.frame_times import FrameTimes, RunConditions
 from napari_seggpt.ui.work.layer_session import LayerSession
 from napari_seggpt.ui.work.messages import Message, Tone
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
     from psygnal import SignalInstance
 
-    from napari_seggpt.session import Scope, Session
+    from napari_seggpt.session import Run, Scope, Session
     from napari_seggpt.settings import SessionSettings
     from napari_seggpt.ui.work.preferences import Preferences
 
@@ -91,6 +91,7 @@ class Workspace:
         self.message: Message | None = None
         self.scope: Scope = "all"
         self.frame_times = FrameTimes(preferences)
+        self._timed: tuple[Run, RunConditions] | None = None  # the last run
         self._settings = preferences.load_settings()
         self._layer_sessions: dict[tuple[object, ...], LayerSession] = {}
         self._followers: list[Callable[[LayerSession], Connections]] = []
@@ -292,9 +293,35 @@ class Workspace:
         if any(status in PROTECTED for status in statuses):
             self.show_message("")
 
+    @property
+    def conditions(self) -> RunConditions | None:
+        """What the time of a frame of the next run depends on."""
+        if self.active is None:
+            return None
+        session, prediction = self.active.session, self._settings.prediction
+        used = [each for each in session.references.all if each.enabled]
+        previews = (self.active.previews.get(each) for each in used)
+        ids = {i for preview in previews if preview is not None for i in preview.ids}
+        return RunConditions(
+            settings=self._settings,
+            frame_shape=self.active.labels.frame_shape,
+            references=min(len(used), prediction.max_prompts)
+            + (session.references.tuned is not None),
+            passes=max(1, -(-len(ids) // prediction.labels_per_pass)),
+        )
+
     def _note_time(self) -> None:
-        if self.active is not None and self.active.runs.measured is not None:
-            self.frame_times.note(*self.active.runs.measured)
+        """Note the time of frames under what was so when their run began."""
+        runs = self.active.runs if self.active is not None else None
+        if runs is None or runs.run is None:
+            return
+        conditions = self.conditions
+        if conditions is not None and (
+            self._timed is None or self._timed[0] is not runs.run
+        ):
+            self._timed = (runs.run, conditions)
+        if self._timed is not None and runs.seconds_a_frame is not None:
+            self.frame_times.note(self._timed[1], runs.seconds_a_frame)
 
     def _on_run_ended(self, report: str, went_wrong: bool) -> None:
         self.frame_times.save()
