@@ -246,9 +246,7 @@ def _predict_chain(
             yield frame
             continue
         (prediction,) = predictor.predict_batch([frame], indices=[index], memory=memory)
-        yield FramePrediction(
-            index=index, prediction=prediction, seconds=watch.seconds
-        )
+        yield FramePrediction(index=index, prediction=prediction, seconds=watch.seconds)
         if index != chain[-1]:
             prompt = Prompt(image=frame, labels=prediction.labels, index=index)
             memory.add(predictor.prepare(prompt, predicted=True))

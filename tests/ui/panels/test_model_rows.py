@@ -123,9 +123,7 @@ def test_the_measured_time_is_said(dock, download, predictor, qtbot):
     summary = dock.run_panel._summary
     qtbot.waitUntil(lambda: summary.text().startswith("about"), timeout=WAIT_MS)
     dock.workspace.active.labels.layer.paint((3, 5, 5), 1)  # another reference
-    qtbot.waitUntil(
-        lambda: rows.time_label.text().startswith("about"), timeout=WAIT_MS
-    )
+    qtbot.waitUntil(lambda: rows.time_label.text().startswith("about"), timeout=WAIT_MS)
     with_more_passes(dock)
     assert rows.time_label.text() == "time unknown"
 
