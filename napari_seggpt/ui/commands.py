@@ -34,7 +34,7 @@ def propagate(viewer: Viewer) -> None:
 
 
 def update_stale(viewer: Viewer) -> None:
-    """Predict the stale frames again."""
+    """Predict again the frames that are out of date."""
     actions.start_run(_workspace(viewer), "stale")
 
 

@@ -26,15 +26,17 @@ from napari_seggpt.ui.panels.review_panel import ReviewPanel
 from napari_seggpt.ui.panels.run_panel import RunPanel
 from napari_seggpt.ui.panels.sessions_button import SessionsButton
 from napari_seggpt.ui.panels.tune_panel import TunePanel
+from napari_seggpt.ui.widgets.class_list import MAX_ROWS, MIN_ROWS, ROW_HEIGHT
 from napari_seggpt.ui.widgets.controls import FoldingSection
 from napari_seggpt.ui.widgets.hint_line import HintLine
 from napari_seggpt.ui.widgets.settings_form import SettingsForm
 from napari_seggpt.ui.widgets.style import style_sheet, tones
 from napari_seggpt.ui.work import actions
-from napari_seggpt.ui.work.hints import RESUME, message_to_show
+from napari_seggpt.ui.work.hints import RESUME, TILES, message_to_show
 from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.preferences import Preferences
 from napari_seggpt.ui.work.saved_sessions import SavedSessions
+from napari_seggpt.ui.work.small_objects import use_tiles
 from napari_seggpt.ui.work.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
     from napari.utils.events import Event
     from napari.viewer import Viewer
+    from qtpy.QtGui import QResizeEvent
 
     from napari_seggpt.session import ModelCache
     from napari_seggpt.settings import SessionSettings
@@ -51,11 +54,10 @@ if TYPE_CHECKING:
 
 PLUGIN = "napari-seggpt"
 HINT_MS = 50
+FULL_HEIGHT = 670  # pixels in which all steps are seen, with tuning and settings folded
 ELSEWHERE = (
     "model",
     "prediction.device",
-    "prediction.ensemble",
-    "propagation.memory",
     "propagation.start",
     "propagation.stop",
     "propagation.step",
@@ -92,7 +94,8 @@ class SegGPTWidget(QWidget):
         self.review_panel = ReviewPanel(self.workspace)
         self.tune_panel = TunePanel(self.workspace)
         self.form = SettingsForm(self.workspace.settings, skip=ELSEWHERE)
-        self.advanced_panel = FoldingSection("Advanced")
+        self.advanced_panel = FoldingSection("Model and settings")
+        self.advanced_panel.rows.addWidget(self.run_panel.model_rows)
         self.advanced_panel.rows.addWidget(self.form)
         self._panels: tuple[Panel, ...] = (
             self.data_panel,
@@ -107,7 +110,6 @@ class SegGPTWidget(QWidget):
         self._hint_timer.setInterval(HINT_MS)
         self._hint_timer.timeout.connect(self._show_hint)
         self._labels_keys: KeyBindings | None = None
-        self._was_running = False
         self._is_docked = False
         self._cleanup = _Cleanup()
         self._lay_out()
@@ -130,8 +132,8 @@ class SegGPTWidget(QWidget):
     def _lay_out(self) -> None:
         content = QWidget()
         rows = QVBoxLayout(content)
-        rows.setContentsMargins(6, 2, 6, 2)
-        rows.setSpacing(3)
+        rows.setContentsMargins(6, 0, 6, 0)
+        rows.setSpacing(2)
         for section in self._sections:
             rows.addWidget(section)
         rows.addStretch(1)
@@ -143,19 +145,27 @@ class SegGPTWidget(QWidget):
         self._content, self._area = content, area
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 2, 2, 2)
-        layout.setSpacing(4)
+        layout.setSpacing(2)
         layout.addWidget(self.hint_line)
         layout.addWidget(area, 1)
 
     def sizeHint(self) -> QSize:
         """Return the size that is best."""
-        return QSize(self.minimumSizeHint().width(), 700)
+        return QSize(self.minimumSizeHint().width(), FULL_HEIGHT)
 
     def minimumSizeHint(self) -> QSize:
         """Return the least size at which nothing is cut off, but by scrolling."""
         bar = self._area.verticalScrollBar().sizeHint().width()
         wide = self._content.minimumSizeHint().width() + bar + 4
-        return QSize(max(290, wide), 160)
+        return QSize(max(310, wide), 160)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Show more labels where there is room, however many there are."""
+        super().resizeEvent(event)
+        spare = (self.height() - FULL_HEIGHT) // ROW_HEIGHT
+        self.references_panel.classes.set_rows(
+            min(MAX_ROWS, max(MIN_ROWS, MIN_ROWS + spare))
+        )
 
     def _connect(self) -> None:
         workspace, layers = self.workspace, self.viewer.layers
@@ -172,6 +182,8 @@ class SegGPTWidget(QWidget):
         self.form.changed.connect(self._on_form)
         self.form.refused.connect(self._on_refused)
         self.hint_line.link_clicked.connect(self._on_link)
+        self.run_panel.model_rows.described.connect(self.advanced_panel.set_summary)
+        self.run_panel.model_rows.refresh()
         for section in self._sections:
             section.folded.connect(self._save_folds)
         for event, slot in (
@@ -194,7 +206,8 @@ class SegGPTWidget(QWidget):
     def _connections(self, active: LayerSession) -> Connections:
         yield active.session.frames.statuses_changed, self._hint_later
         yield active.session.references.changed, self._hint_later
-        yield active.runs.changed, self._on_runs
+        yield active.previews.changed, self._hint_later
+        yield active.runs.changed, self._hint_later
         yield active.tuning.changed, self._hint_later
 
     def _restore_folds(self) -> None:
@@ -297,18 +310,6 @@ class SegGPTWidget(QWidget):
     def _show_settings(self) -> None:
         self.form.show_settings(self.workspace.settings)
 
-    def _on_runs(self) -> None:
-        """Bring the frames into view when a run begins, their buttons at its end."""
-        self._hint_later()
-        was_running, self._was_running = self._was_running, self.workspace.is_running
-        if was_running != self._was_running and self.review_panel.is_open:
-            QTimer.singleShot(0, self._show_review)
-
-    def _show_review(self) -> None:
-        panel = self.review_panel
-        part = panel.legend if self.workspace.is_running else panel.approve_button
-        self._area.ensureWidgetVisible(part, 0, 4)
-
     def _hint_later(self, *_: object) -> None:
         if not self._hint_timer.isActive():
             self._hint_timer.start()
@@ -321,6 +322,8 @@ class SegGPTWidget(QWidget):
     def _on_link(self, link: str) -> None:
         if link == RESUME:
             self.saved_sessions.resume()
+        elif link == TILES:
+            use_tiles(self.workspace)
         else:
             self.viewer.open_sample(PLUGIN, link)
 

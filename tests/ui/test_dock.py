@@ -117,10 +117,11 @@ def test_a_correction_makes_the_others_stale_until_they_are_updated(dock, qtbot)
     assert statuses(dock).count(FrameStatus.STALE) == LENGTH - 2
     corrected = dock.workspace.active.labels.read(8)
     update = dock.run_panel.update_button
-    qtbot.waitUntil(lambda: update.text() == "Update 10 stale frames", timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: update.text() == "Update 10", timeout=WAIT_MS)
     run_to_end(qtbot, dock, update)
     assert statuses(dock).count(FrameStatus.PREDICTED) == LENGTH - 2
-    assert update.isHidden()
+    qtbot.waitUntil(lambda: not update.isEnabled(), timeout=WAIT_MS)
+    assert "out of date" in update.toolTip()
     np.testing.assert_array_equal(dock.workspace.active.labels.read(8), corrected)
     assert 2 in dock.workspace.active.labels.read(11)
     qtbot.waitUntil(
@@ -286,7 +287,7 @@ def test_axes_channels_and_a_fixed_index(viewer, open_dock, qtbot):
     choice = dock.workspace.choice
     assert (choice.axis, choice.channel_axis, choice.channels) == (0, 2, (0, 1))
     assert [at for at, _ in choice.fixed] == [1]
-    assert panel.axis_box.currentText() == "time (t): 4 frames"
+    assert panel.axis_box.currentText() == "time (t): 4"
     assert panel.channels_button.text() == "0, 1"
     panel.axis_box.setCurrentIndex(1)
     assert dock.workspace.choice.axis == 1
@@ -372,13 +373,13 @@ def test_small_objects_are_said_with_the_fix(viewer, open_dock, qtbot):
     labels[0, ::30, ::30] = 1
     viewer.add_labels(labels, name="dots")
     dock = open_dock()
-    panel = dock.references_panel
-    qtbot.waitUntil(lambda: not panel.tiles_hint.isHidden(), timeout=WAIT_MS)
-    panel.tiles_hint.tiles_button.click()
+    qtbot.waitUntil(lambda: "Tiles" in hint(qtbot, dock), timeout=WAIT_MS)
+    dock.hint_line.link_clicked.emit("tiles")
     tiling = dock.workspace.settings.prediction.tiling
     assert tiling.enabled
     assert tiling.scale > 1
-    assert panel.tiles_hint.isHidden()
+    dock.workspace.show_message("")
+    assert "Tiles" not in hint(qtbot, dock)
     assert dock.form.settings.prediction.tiling == tiling
 
 
@@ -403,7 +404,7 @@ def test_references_from_other_layers(viewer, dock, qtbot):
 
 def test_settings_are_there_in_the_next_session(open_dock, stack, qtbot):
     first = open_dock()
-    first.run_panel.memory_spin.setValue(4)
+    first.form.editor("propagation.memory").value = 4
     first.run_panel.scope_box.setCurrentText("a range")
     first.form.editor("prediction.max_prompts").value = 3
     first.advanced_panel.set_open(True)
@@ -412,7 +413,7 @@ def test_settings_are_there_in_the_next_session(open_dock, stack, qtbot):
     assert second.workspace.settings.propagation.memory == 4
     assert second.workspace.settings.propagation.stop is None
     assert second.workspace.settings.prediction.max_prompts == 3
-    assert second.run_panel.memory_spin.value() == 4
+    assert second.form.editor("propagation.memory").value == 4
     assert second.advanced_panel.is_open
 
 

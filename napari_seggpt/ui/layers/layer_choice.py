@@ -263,7 +263,7 @@ def is_picture(layer: Layer) -> bool:
 def axis_title(layer: Image, axis: int, name: str) -> str:
     """Return the name of an axis and its length, for people."""
     length = level_data(layer, 0).shape[axis]
-    return f"{AXIS_NAMES.get(name, name)}: {length} frames"
+    return f"{AXIS_NAMES.get(name, name)}: {length}"
 
 
 def unwrapped(layer: Any) -> Any:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from napari_seggpt.session import misfit
-from napari_seggpt.ui.widgets.controls import button
+from napari_seggpt.ui.panels.panel import NO_SESSION
+from napari_seggpt.ui.widgets.controls import allow, button
 from napari_seggpt.ui.work.actions import go_to
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.messages import Tone
@@ -68,9 +69,13 @@ class AdviceButtons:
         """Enable what can be done."""
         session = self._workspace.session
         used = sum(r.enabled for r in session.references.all) if session else 0
-        is_free = self._job is None and not self._workspace.is_running
-        self.check_button.setEnabled(is_free and used > 1)
-        self.suggest_button.setEnabled(self._job is None and session is not None)
+        why_not = NO_SESSION if session is None else ""
+        if self._job is not None:
+            why_not = _WORKING
+        allow(self.suggest_button, why_not)
+        if not why_not and self._workspace.is_running:
+            why_not = _RUNNING
+        allow(self.check_button, why_not or ("" if used > 1 else _ONE_REFERENCE))
 
     def close(self) -> None:
         """Find out no more."""
@@ -172,26 +177,27 @@ def verdict(checked: Sequence[CheckedReference]) -> tuple[str, Tone]:
         others = mean(score for key, score in scores.items() if key != odd.key)
         text = (
             f"{_named(odd.key)} does not fit: the other references predict each other "
-            f"with Dice {others:.2f}, and without it with {others + odd.gain:.2f}. "
+            f"with an overlap of {others:.2f}, without it with "
+            f"{others + odd.gain:.2f}. "
             "Look at its labels, or untick it."
         )
         return text, Tone.WARNING
     if high < POOR_DICE:
         text = (
-            f"The references predict each other poorly (Dice {low:.2f} to {high:.2f}). "
-            "Look at their labels, or label more frames."
+            f"The references predict each other poorly (overlap {low:.2f} to "
+            f"{high:.2f}). Look at their labels, or label more frames."
         )
         return text, Tone.WARNING
     if low < POOR_DICE:
         worst = min(scores, key=lambda key: scores[key])
         text = (
-            f"{_named(worst)} is predicted poorly from the others (Dice {low:.2f}; up "
-            f"to {high:.2f} elsewhere). If its labels are right, label more like it."
+            f"{_named(worst)} is predicted poorly from the others (overlap {low:.2f}; "
+            f"up to {high:.2f} elsewhere). If its labels are right, label more like it."
         )
         return text, Tone.WARNING
     text = (
-        "The references fit: each is predicted from the others with Dice "
-        f"{low:.2f} to {high:.2f}."
+        "The references fit: each is predicted from the others with an "
+        f"overlap of {low:.2f} to {high:.2f}."
     )
     return text, Tone.GOOD
 
@@ -210,11 +216,15 @@ def described(checked: CheckedReference, names: Mapping[int, str]) -> str:
         for label, value in checked.dice.items()
     ]
     of_labels = f" ({', '.join(parts)})" if parts else ""
-    return f"Predicted from the others: Dice {checked.score:.2f}{of_labels}. "
+    return f"Predicted from the others: overlap {checked.score:.2f}{of_labels}. "
 
 
 _CHECK = (
     "Before a long run: predict each reference from the others, to find labels that "
-    "do not fit."
+    "do not fit. The number under each is the overlap with your labels (Dice): 1 is "
+    "the same, 0 has nothing in common."
 )
+_ONE_REFERENCE = "Two references are needed to compare."
+_WORKING = "This is being found out."
+_RUNNING = "A run is on."
 _SUGGEST = "Go to the frame that is best labelled next."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 from psygnal import Signal
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QSizePolicy, QWidget
 
 from napari_seggpt.fields import own_fields
 from napari_seggpt.model.cards import MODELS, locate, readable
@@ -122,7 +122,12 @@ class ModelFetch:
 
 
 class ModelRows(QWidget):
-    """Chooses model and device, and says what they cost."""
+    """Chooses model and device, and says what they cost.
+
+    `described` is emitted with the model and what a frame takes, in a few words.
+    """
+
+    described = Signal(str)
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__()
@@ -160,9 +165,12 @@ class ModelRows(QWidget):
         beside = QHBoxLayout(field)
         beside.setContentsMargins(0, 0, 0, 0)
         beside.addWidget(self.device_box, 1)
-        beside.addWidget(self.time_label)
+        beside.addWidget(self.time_label, 1)
+        self.device_box.setToolTip(_DEVICE)
         rows.add("Device", field, _DEVICE)
         self.time_label.setWordWrap(False)
+        policy = QSizePolicy.Policy
+        self.time_label.setSizePolicy(policy.Ignored, policy.Preferred)
         self.setLayout(rows)
 
     def _connections(self, active: LayerSession) -> Connections:
@@ -253,6 +261,7 @@ class ModelRows(QWidget):
         if conditions is None or found is None:
             self.time_label.setText("time unknown" if conditions else "")
             self.time_label.setToolTip(_UNKNOWN)
+            self.described.emit(self.model_box.currentText())
             return
         is_same = found.references == conditions.references
         about = "" if is_same else "about "
@@ -262,6 +271,7 @@ class ModelRows(QWidget):
             f"As measured on this computer with {references}, frames of this size and "
             "this model. Loading the model is not counted."
         )
+        self.described.emit(f"{self.model_box.currentText()}, {self.time_label.text()}")
 
     # -- choosing ------------------------------------------------------------------
 

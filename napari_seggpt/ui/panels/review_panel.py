@@ -5,12 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from qtpy.QtCore import Qt
+
 from napari_seggpt.session import FrameStatus
 from napari_seggpt.session.frames.status import TO_REVIEW
 from napari_seggpt.ui.keys import with_key
-from napari_seggpt.ui.panels.panel import Panel
+from napari_seggpt.ui.panels.panel import NO_SESSION, Panel
 from napari_seggpt.ui.panels.uncertainty_button import UncertaintyButton
-from napari_seggpt.ui.widgets.controls import button, muted, row_of
+from napari_seggpt.ui.widgets.controls import allow, button, muted, row_of
 from napari_seggpt.ui.widgets.frame_strip import FrameStrip, legend
 from napari_seggpt.ui.work.actions import (
     go_to,
@@ -38,6 +40,8 @@ class ReviewPanel(Panel):
         self.strip = FrameStrip()
         self.strip.setToolTip("")
         self.legend = muted()
+        self.legend.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.legend.setFixedHeight(2 * self.fontMetrics().lineSpacing())
         self.previous_button = button(
             with_key("Previous", "previous"),
             _PREVIOUS,
@@ -51,14 +55,16 @@ class ReviewPanel(Panel):
             _APPROVE,
             partial(toggle_approval, workspace),
         )
+        self.approve_button.setCheckable(True)
         self.least_button = button(
             "Least sure", _LEAST, partial(review_least_certain, workspace)
         )
         self.uncertainty = UncertaintyButton(workspace)
         self.rows.addWidget(self.strip)
         self.rows.addWidget(self.legend)
-        self.rows.addLayout(row_of(self.previous_button, self.next_button))
-        self.rows.addWidget(self.approve_button)
+        self.rows.addLayout(
+            row_of(self.previous_button, self.next_button, self.approve_button)
+        )
         self.rows.addLayout(row_of(self.least_button, self.uncertainty.button))
         self._show_counts = Throttle(self._on_counts, THROTTLE_MS, self)
         self.strip.frame_clicked.connect(partial(go_to, workspace))
@@ -123,19 +129,18 @@ class ReviewPanel(Panel):
 
     def _show_buttons(self) -> None:
         session, frame = self._workspace.session, self._workspace.current
-        has_session = session is not None
-        waiting = self._waiting
+        why_not = "" if session is not None else NO_SESSION
+        nothing = why_not or ("" if self._waiting else _NOTHING)
         for each in (self.previous_button, self.next_button, self.least_button):
-            each.setEnabled(waiting > 0)
-        is_approved = (
+            allow(each, nothing)
+        self.approve_button.setChecked(
             session is not None and session.frames.status(frame) is FrameStatus.APPROVED
         )
-        text = "Unapprove" if is_approved else "Approve"
-        self.approve_button.setText(with_key(text, "approve"))
-        self.approve_button.setEnabled(has_session)
+        allow(self.approve_button, why_not)
 
 
 _PREVIOUS = "Go to the predicted frame before this one that you have not looked at."
 _NEXT = "Go to the next predicted frame that you have not looked at."
 _APPROVE = "The frame is right as it is: no run writes it. Again takes it back."
+_NOTHING = "There is no predicted frame to look at."
 _LEAST = "Go to the predicted frame that the model is least sure of."

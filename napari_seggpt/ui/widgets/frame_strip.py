@@ -238,12 +238,17 @@ class FrameStrip(QWidget):
     def describe(self, frame: int) -> str:
         """Return status and confidence of a frame in words."""
         status = STATUS_ORDER[self._codes[frame]]
-        parts = [f"Frame {frame}: {status.value}"]
+        parts = [f"Frame {frame}: {word(status)}"]
         if not np.isnan(self._confidence[frame]):
             parts.append(f"confidence {self._confidence[frame]:.2f}")
         if status in PROTECTED:
             parts.append("no run writes it")
         return ", ".join(parts)
+
+
+def word(status: FrameStatus) -> str:
+    """Return a status in words for people."""
+    return "out of date" if status is FrameStatus.STALE else status.value
 
 
 def cells(
@@ -270,7 +275,7 @@ def legend(strip: FrameStrip, colors: Tones, statuses: Iterable[FrameStatus]) ->
     """Return, as rich text, how many frames have each status, in its colour."""
     parts = [
         f'<span style="color:{colors.statuses[status].name()}">&#9632;</span>'
-        f"&nbsp;{strip.count(status)}&nbsp;{status.value}"
+        f"&nbsp;{strip.count(status)}&nbsp;{word(status).replace(' ', '&nbsp;')}"
         for status in statuses
         if strip.count(status)
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from napari_seggpt.session import PROTECTED, FrameStatus
 from napari_seggpt.ui.keys import key_text
 from napari_seggpt.ui.work.messages import Message, Tone, count_of
+from napari_seggpt.ui.work.small_objects import too_small
 from napari_seggpt.untrusted import printable
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.work.saved_sessions import SavedSessions
     from napari_seggpt.ui.work.workspace import Workspace
 
-RESUME = "resume"  # the link
+RESUME, TILES = "resume", "tiles"  # links
 SAMPLES = {"cells": "cells", "membranes": "membranes", "organs": "organs"}
 
 
@@ -145,8 +146,9 @@ def _with_references(workspace: Workspace, session: Session) -> Message:
     predicted = session.frames.count(FrameStatus.PREDICTED)
     if stale:
         return Message(
-            text=f"<b>{count_of(stale, 'frame')}</b> came before your last changes. "
-            "Press <b>Update</b> when you are done painting."
+            text=f"<b>{count_of(stale, 'frame')}</b> {'was' if stale == 1 else 'were'} "
+            "predicted before your last changes. Press <b>Update</b> when you are done "
+            "painting."
         )
     if predicted:
         return Message(
@@ -161,8 +163,18 @@ def _with_references(workspace: Workspace, session: Session) -> Message:
             tone=Tone.GOOD,
         )
     return Message(
-        text=f"Now label the other frames: <b>{key_text('propagate')}</b>. More "
-        "references make it better."
+        text=f"Now label the other frames: <b>{key_text('propagate')}</b>. "
+        f"{_on_small_objects(workspace) or 'More references make it better.'}"
+    )
+
+
+def _on_small_objects(workspace: Workspace) -> str:
+    smallest = too_small(workspace)
+    if smallest is None:
+        return ""
+    return (
+        f"Some objects are {smallest.side:.1f} pixels small for the model. "
+        f'<a href="{TILES}">Tiles</a> show them larger; that takes longer.'
     )
 
 

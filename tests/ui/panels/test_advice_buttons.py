@@ -38,7 +38,7 @@ def test_one_that_does_not_is_named():
     found[1] = replace(found[1], gain=0.25)
     text, tone = verdict(found)
     assert text.startswith("Frame 1 does not fit: the other references predict each")
-    assert "with Dice 0.60, and without it with 0.85" in text
+    assert "with an overlap of 0.60, without it with 0.85" in text
     assert tone is Tone.WARNING
     found[1] = replace(found[1], key="my Scan")
     assert verdict(found)[0].startswith("My Scan does not fit")
@@ -46,13 +46,13 @@ def test_one_that_does_not_is_named():
 
 def test_one_that_is_hard_is_named():
     text, tone = verdict(checked(0.9, 0.1, 0.8))
-    assert text.startswith("Frame 1 is predicted poorly from the others (Dice 0.10")
+    assert text.startswith("Frame 1 is predicted poorly from the others (overlap 0.10")
     assert tone is Tone.WARNING
 
 
 def test_all_are_poor():
     text, tone = verdict(checked(0.4, 0.3))
-    assert "poorly (Dice 0.30 to 0.40)" in text
+    assert "poorly (overlap 0.30 to 0.40)" in text
     assert tone is Tone.WARNING
 
 
@@ -63,7 +63,7 @@ def test_nothing_can_be_compared():
 def test_the_labels_are_named():
     each = CheckedReference(key=0, dice={1: 0.5, 2: 0.75}, score=0.625)
     assert described(each, {2: "nucleus"}) == (
-        "Predicted from the others: Dice 0.62 (label 1 0.50, nucleus 0.75). "
+        "Predicted from the others: overlap 0.62 (label 1 0.50, nucleus 0.75). "
     )
     assert "cannot be checked" in described(checked(None)[0], {})
 
@@ -120,7 +120,7 @@ def test_a_check_is_shown_on_the_references(dock, qtbot):
     assert dock.workspace.message.tone is Tone.WARNING
     label(dock, 6, slice(4, 10))  # what was found is no longer so
     qtbot.waitUntil(lambda: items[0].text() == "0", timeout=WAIT_MS)
-    qtbot.waitUntil(lambda: "Dice" not in items[1].toolTip(), timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: "overlap" not in items[1].toolTip(), timeout=WAIT_MS)
 
 
 def test_the_next_frame_is_suggested(dock, qtbot):

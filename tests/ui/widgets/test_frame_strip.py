@@ -82,7 +82,7 @@ def test_what_is_said_of_a_frame(strip):
     strip.set_frame(2, FrameStatus.STALE, 0.876)
     assert strip.describe(0) == "Frame 0: empty"
     assert strip.describe(1) == "Frame 1: corrected, no run writes it"
-    assert strip.describe(2) == "Frame 2: stale, confidence 0.88"
+    assert strip.describe(2) == "Frame 2: out of date, confidence 0.88"
     text = legend(strip, tones("dark"), FrameStatus)
     assert "1&nbsp;corrected" in text
     assert "approved" not in text
