@@ -225,6 +225,25 @@ def test_removing_the_labels_during_a_run_ends_it(viewer, dock, predictor, qtbot
     assert not dock.run_panel.run_button.isEnabled()
 
 
+def test_nothing_is_said_of_an_image_that_is_gone(viewer, dock, qtbot):
+    run_to_end(qtbot, dock)
+    run_to_end(qtbot, dock, dock.run_panel.undo_button)
+    assert "was undone" in hint(qtbot, dock)
+    run_to_end(qtbot, dock)
+    assert "labelled" in hint(qtbot, dock)
+    viewer.add_image(np.zeros((5, 9, 9), np.uint8), name="next")
+    dock.data_panel.image_box.setCurrentText("next")
+    qtbot.waitUntil(lambda: "Press <b>New" in hint(qtbot, dock), timeout=WAIT_MS)
+    panels = (dock.references_panel, dock.run_panel, dock.review_panel)
+    assert [panel._summary.text() for panel in panels] == ["", "", ""]
+    assert "predicted" not in dock.review_panel.legend.text()
+    assert dock.references_panel.classes.topLevelItemCount() == 0
+    assert dock.references_panel.thumbnails.count() == 0
+    viewer.layers.clear()
+    qtbot.waitUntil(lambda: "sample" in hint(qtbot, dock), timeout=WAIT_MS)
+    assert dock.data_panel._summary.text() == ""
+
+
 def test_renaming_and_reordering_change_nothing(viewer, dock, qtbot):
     session = dock.workspace.session
     viewer.layers["mine"].name = "ours"

@@ -92,6 +92,7 @@ class ReviewPanel(Panel):
         if session is not None:
             self._on_statuses(tuple(range(len(session))))
         self._on_current()
+        self._on_counts()
 
     def _on_statuses(self, frames: tuple[int, ...]) -> None:
         session = self._workspace.session

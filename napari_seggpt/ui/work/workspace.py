@@ -201,6 +201,7 @@ class Workspace:
     def _open(self) -> None:
         """Activate the session on the chosen layers, a new one if there is none yet."""
         self._leave()
+        self.show_message("")  # it was about other layers
         if self.choice.image is not None and self.choice.labels is not None:
             try:
                 self._enter(self._session_on(self.choice))
