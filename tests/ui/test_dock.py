@@ -446,6 +446,23 @@ def test_only_the_range_is_predicted(dock, predictor, qtbot):
     assert sorted(predictor.predicted) == [5, 6, 7]
 
 
+def test_the_confidence_has_a_number_and_a_limit(open_dock, stack, qtbot):
+    dock = open_dock()
+    settle(qtbot, dock)
+    run_to_end(qtbot, dock)
+    panel = dock.review_panel
+    actions.go_to(dock.workspace, 9)
+    qtbot.waitUntil(lambda: "confidence" in panel._summary.text(), timeout=WAIT_MS)
+    shown = dock.workspace.session.frames.confidence(9)
+    assert f"confidence {shown:.2f}" in panel._summary.text()
+    assert panel.strip.num_unsure == 0
+    panel.limit_spin.setValue(1.0)
+    assert panel.strip.num_unsure == LENGTH - 1
+    assert f"{LENGTH - 1} marked" in panel._summary.text()
+    dock.release()
+    assert open_dock().review_panel.strip.limit == 1.0
+
+
 def test_keys_work_on_the_viewer_and_on_the_labels(viewer, dock, stack, qtbot):
     actions.go_to(dock.workspace, 5)
     wrapped = viewer.__wrapped__

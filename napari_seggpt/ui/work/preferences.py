@@ -15,7 +15,7 @@ TIMES = "frame seconds"  # another name than in version 0.1, which counted the l
 
 
 class Preferences:
-    """Settings, fold states and measured times, in the user's configuration."""
+    """Settings, folds, a limit and measured times, in the user's configuration."""
 
     def __init__(self) -> None:
         self._store = QSettings(
@@ -45,6 +45,15 @@ class Preferences:
     def save_times(self, times: dict[str, float]) -> None:
         """Remember measured seconds a frame."""
         self._write(TIMES, times)
+
+    def load_limit(self) -> float:
+        """Return the confidence below which frames are marked; 0 if none was chosen."""
+        limit = self._read("review").get("limit", 0.0)
+        return float(limit) if isinstance(limit, int | float) else 0.0
+
+    def save_limit(self, limit: float) -> None:
+        """Remember the confidence below which frames are marked."""
+        self._write("review", {"limit": limit})
 
     def load_folds(self) -> dict[str, bool]:
         """Return which sections are open, by title."""
