@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -119,6 +119,9 @@ class Predictor:
     def set_prompts(self, prompts: Iterable[Prompt]) -> None:
         """Replace all but the tuned prompts; each is encoded once, at its first use.
 
+        A hint needs a prompt beside it that shows what is background, and a network
+        with a readout: others are not shown hints. A hint alone is read as a whole one.
+
         Raises
         ------
         FrameError
@@ -133,7 +136,7 @@ class Predictor:
         self.palettes = plan_passes(ids, self.tuned, self.settings.labels_per_pass)
         self._tuned_passes: dict[int, TunedPass] = {}
         self._tiles = [self.prepare(prompt) for prompt in self.prompts]
-        self.tiles = [tile for tiles in self._tiles for tile in tiles]
+        self.tiles = self._usable_tiles()
         if ids and not any(tile.is_labelled for tile in self.tiles):
             logger.warning(
                 "Every labelled object vanishes in the model's %d x %d pixels: "
@@ -151,8 +154,16 @@ class Predictor:
         chosen = list(numbers)
         other.prompts = tuple(self.prompts[i] for i in chosen)
         other._tiles = [self._tiles[i] for i in chosen]
-        other.tiles = [tile for tiles in other._tiles for tile in tiles]
+        other.tiles = other._usable_tiles()
         return other
+
+    def _usable_tiles(self) -> list[PromptTile]:
+        """Return the tiles of the prompts, without hints that cannot be understood."""
+        tiles = [tile for tiles in self._tiles for tile in tiles]
+        whole = [tile for tile in tiles if not tile.is_hint]
+        if any(tile.is_labelled for tile in whole):
+            return tiles if self.model.config.decoder == "readout" else whole
+        return [replace(tile, is_hint=False, encoded={}) for tile in tiles]
 
     @property
     def frames_at_once(self) -> int:
@@ -178,6 +189,7 @@ class Predictor:
                 center=tile.center,
                 index=prompt.index,
                 is_predicted=predicted,
+                is_hint=prompt.is_hint,
             )
             for tile in tiles
         ]
@@ -256,6 +268,7 @@ class Predictor:
         center: tuple[float, float] = (0.5, 0.5),
         index: int | None = None,
         is_predicted: bool = False,
+        is_hint: bool = False,
     ) -> PromptTile:
         return PromptTile(
             picture=picture,
@@ -265,6 +278,7 @@ class Predictor:
             thumbnail=thumbnail(picture),
             is_labelled=bool(labels.any()),
             is_predicted=is_predicted,
+            is_hint=is_hint,
         )
 
     def _encoded(self, tile: PromptTile, number: int) -> EncodedPrompts:
@@ -282,11 +296,19 @@ class Predictor:
                     seg_type.to(self.device),
                     torch.tensor([[tile.is_predicted]], device=self.device),
                     palette=palette_tensor(self.palettes[number]).to(self.device),
+                    known=self._known(tile),
                 )
                 tile.encoded[number] = tuned.read(encoded)
             if not tile.is_predicted:
                 self.encoding_seconds += perf_counter() - began
         return tile.encoded[number]
+
+    def _known(self, tile: PromptTile) -> torch.Tensor | None:
+        """Return where the labels of a tile say something; None if they do anywhere."""
+        if not tile.is_hint:
+            return None
+        known = torch.from_numpy(tile.labels != 0)
+        return known[None, None].to(self.device)
 
     def _tuned_pass(self, number: int) -> TunedPass:
         """Return what the tuned prompts bring into a pass, encoded once."""

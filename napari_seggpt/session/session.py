@@ -208,6 +208,40 @@ class Session:
         request = self._request(sources)
         return self.runs.begin(self._predictors, request, frames, direction)
 
+    def complete(self, frame: int) -> Run:
+        """Begin a run that completes a frame which a person has begun to label.
+
+        What is labelled in it stays, the rest is predicted from the other references.
+        It is predicted then, and no reference, until somebody corrects or approves it.
+
+        Raises
+        ------
+        ValueError
+            If a run is on, the frame has no labels, or no other reference has.
+        """
+        self.runs.check_free("a frame is completed")
+        labels = self.frames.writer.read(frame)
+        self.frames.publish()
+        if not labels.any():
+            raise ValueError(f"Expected labels in frame {frame}, got none.")
+        others = [each for each in self._sources((frame,)) if each.frame != frame]
+        whole = [each for each in others if not each.is_hint]
+        if not any(each.labels.any() for each in whole) and not self.references.tuned:
+            raise ValueError(
+                f"Expected another reference to predict frame {frame} from, got none."
+            )
+        return self.runs.begin(
+            self._predictors,
+            self._request(others),
+            (frame,),
+            "both",
+            begun={frame: labels.copy()},
+        )
+
+    def _whole_sources(self, frames: tuple[int, ...]) -> list[PromptSource]:
+        """Return the sources of which all objects are labelled."""
+        return [each for each in self._sources(frames) if not each.is_hint]
+
     def _sources(self, frames: tuple[int, ...]) -> list[PromptSource]:
         return self.references.sources(frames, self._settings.prediction.max_prompts)
 
@@ -238,7 +272,7 @@ class Session:
         """
         self.runs.check_free("tuning")
         frames = tuple(self.references.used_frames)
-        sources = [x for x in self._sources(frames or (0,)) if x.labels.any()]
+        sources = [x for x in self._whole_sources(frames or (0,)) if x.labels.any()]
         if len(sources) < 2:
             raise ValueError(
                 "Expected two or more references with labels to tune on, got "
@@ -270,7 +304,7 @@ class Session:
         self.runs.check_free("a check")
         if not len(self):
             raise ValueError("Expected a stack with frames, got none.")
-        sources = self._sources((0, len(self) - 1))
+        sources = self._whole_sources((0, len(self) - 1))
         if len(sources) < 2:
             raise ValueError(
                 "Expected 2 or more references in use to compare, got 1: label "
@@ -303,7 +337,7 @@ class Session:
         """
         return make_task(
             self._stack,
-            self._sources(tuple(self.references.used_frames) or (0,)),
+            self._whole_sources(tuple(self.references.used_frames) or (0,)),
             self._settings,
             tuned=self.references.tuned,
             classes=class_names or {},

@@ -112,6 +112,7 @@ class FrameWriter:
         key: bytes,
         confidence: float,
         prepared: PreparedFrame | None = None,
+        asked: Checksum | None = None,
     ) -> bool:
         """Write what a run predicted, unless a person vouches for what is there.
 
@@ -129,6 +130,10 @@ class FrameWriter:
             Of the prediction.
         prepared : PreparedFrame, optional
             What `prepare` returned; used if the frame is still as it was then.
+        asked : bytes, optional
+            Checksum of a person's labels that this person has asked to be completed:
+            while exactly these are there, the frame is written although it is
+            protected.
 
         Returns
         -------
@@ -140,7 +145,7 @@ class FrameWriter:
             prepared = None
         mark = checksum(old) if prepared is None else prepared.old_checksum
         self._note(frame, old, mark)
-        if self._records[frame].is_protected:
+        if self._records[frame].is_protected and asked != mark:
             return False
         if prepared is None:
             prepared = PreparedFrame.of(old, labels, locked, mark)

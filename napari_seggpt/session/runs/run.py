@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_seggpt.session.frames.frame_labels import compact
 from napari_seggpt.session.runs.models import Stoppable, StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from napari_seggpt.inference.propagation import FramePrediction
@@ -83,6 +84,9 @@ class Run(Stoppable):
         Where to go from a reference.
     prepare : callable, optional
         Computes, in the worker, what is needed to write a frame; see `FrameWriter`.
+    begun : mapping of int to NDArray, optional
+        Labels (H, W) of frames that a person has begun and asked to be completed: what
+        is labelled in them stays.
     """
 
     def __init__(
@@ -95,6 +99,7 @@ class Run(Stoppable):
         key: bytes = b"",
         direction: Direction = "both",
         prepare: Prepare | None = None,
+        begun: Mapping[int, NDArray[np.integer[Any]]] | None = None,
     ) -> None:
         super().__init__()
         self.number = number
@@ -108,6 +113,7 @@ class Run(Stoppable):
         self._direction = direction
         self._prepare = prepare
         self._members = frozenset(frames)
+        self.begun = dict(begun or {})
 
     def __contains__(self, frame: object) -> bool:
         return frame in self._members
@@ -151,11 +157,18 @@ class Run(Stoppable):
             self._request.stack, predictor, settings=settings, protected=others
         )
 
+    def _with_begun(
+        self, frame: int, labels: NDArray[np.integer[Any]]
+    ) -> NDArray[np.integer[Any]]:
+        """Return labels in which what a person has labelled is as it was."""
+        begun = self.begun.get(frame)
+        return labels if begun is None else np.where(begun != 0, begun, labels)
+
     def _result(self, step: FramePrediction) -> FrameResult:
         from napari_seggpt.inference.confidence import confidence_map, frame_confidence
 
         confidence = step.prediction.confidence
-        labels = compact(step.prediction.labels)
+        labels = compact(self._with_begun(step.index, step.prediction.labels))
         prepare = self._prepare
         return FrameResult(
             run=self.number,

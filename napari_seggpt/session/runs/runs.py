@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
 from napari_seggpt.session.frames.confidence_maps import ConfidenceMaps
+from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.frames.undo import UndoHistory, UndoStep
 from napari_seggpt.session.runs.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -67,8 +68,15 @@ class Runs:
         request: RunRequest,
         frames: tuple[int, ...],
         direction: Direction,
+        begun: Mapping[int, NDArray[np.integer[Any]]] | None = None,
     ) -> Run:
-        """Begin a run over some frames, none of them protected."""
+        """Begin a run over some frames, none of them protected but those begun.
+
+        Parameters
+        ----------
+        predictors, request, frames, direction, begun
+            As of `Run`.
+        """
         self._num_runs += 1
         self._step = UndoStep()
         self._current = Run(
@@ -76,12 +84,19 @@ class Runs:
             request,
             frames,
             number=self._num_runs,
-            key=self._frames.key,
+            key=self._key_of_run(frames if begun else ()),
             direction=direction,
             prepare=self._frames.writer.prepare,
+            begun=begun,
         )
         self.changed.emit()
         return self._current
+
+    def _key_of_run(self, begun: tuple[int, ...]) -> bytes:
+        """Return the key of a run; a frame that it completes is no reference then."""
+        if not begun:
+            return self._frames.key
+        return self._frames.records.key_without(begun[0])
 
     def commit(self, result: FrameResult) -> bool:
         """Write what the run that is on has predicted for a frame.
@@ -102,6 +117,7 @@ class Runs:
         run = self._current
         if run is None or result.run != run.number or result.index not in run:
             return False
+        begun = run.begun.get(result.index)
         try:
             was_written = self._frames.writer.write(
                 result.index,
@@ -110,6 +126,7 @@ class Runs:
                 key=run.key,
                 confidence=result.confidence,
                 prepared=result.prepared,
+                asked=None if begun is None else checksum(begun),
             )
             run.num_written += was_written
             run.seconds.append(result.seconds)

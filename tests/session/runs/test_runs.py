@@ -361,3 +361,78 @@ def test_so_many_runs_can_be_undone(labelled: Session, predict: Any) -> None:
         count += 1
     assert count == UNDO_RUNS
     assert labelled.frames.status(0) is PREDICTED  # by the runs before
+
+
+# -- frames that a person has begun ----------------------------------------------------
+
+
+def test_a_frame_that_was_begun_is_completed(
+    labelled: Session, blob: Any, label: Any, predict: Any, state: Any
+) -> None:
+    """What is painted stays, the rest is predicted from the others, and undo works."""
+    label(labelled, 4, blob(7, at=0, size=2))
+    before = state(labelled)
+    run = labelled.complete(4)
+    for result in run.results():
+        assert labelled.runs.commit(result)
+    labelled.runs.finish()
+    expected = np.where(blob(7, at=0, size=2), 7, blob())
+    np.testing.assert_array_equal(labelled.frames.labels.data[4], expected)
+    assert labelled.frames.status(4) is PREDICTED
+    assert 4 not in labelled.references.used_frames
+    assert labelled.runs.undo() == (4,)
+    assert state(labelled) == before
+    assert labelled.frames.status(4) is REFERENCE
+
+
+def test_what_is_painted_after_it_was_asked_is_left_alone(
+    labelled: Session, blob: Any, label: Any
+) -> None:
+    label(labelled, 4, blob(7, at=0, size=2))
+    (result,) = labelled.complete(4).results()
+    label(labelled, 4, blob(7, at=0, size=3))
+    assert not labelled.runs.commit(result)
+    labelled.runs.finish()
+    np.testing.assert_array_equal(labelled.frames.labels.data[4], blob(7, at=0, size=3))
+    assert labelled.frames.status(4) is REFERENCE
+
+
+def test_a_frame_cannot_be_completed_from_itself(
+    labelled: Session, blob: Any, label: Any
+) -> None:
+    with pytest.raises(ValueError, match="Expected another reference"):
+        labelled.complete(2)
+    with pytest.raises(ValueError, match="Expected labels in frame 4, got none"):
+        labelled.complete(4)
+    label(labelled, 4, blob())
+    labelled.references.set_hint(4, True)
+    with pytest.raises(ValueError, match="Expected another reference"):
+        labelled.complete(2)
+
+
+def test_a_hint_reaches_the_model_and_makes_predictions_stale(
+    labelled: Session, blob: Any, label: Any, predict: Any, predictor: Any
+) -> None:
+    label(labelled, 4, blob(3))
+    predict(labelled)
+    labelled.references.set_hint(4, True)
+    assert labelled.frames.status(0) is STALE
+    predict(labelled, "stale")
+    assert {p.index: p.is_hint for p in predictor.made[-1].prompts} == {
+        2: False, 4: True
+    }  # fmt: skip
+    labelled.references.set_hint(4, False)
+    assert labelled.frames.status(0) is STALE
+    with pytest.raises(ValueError, match="Expected a reference frame, got frame 0"):
+        labelled.references.set_hint(0, True)
+
+
+def test_hints_are_neither_checked_nor_learned_from(
+    labelled: Session, blob: Any, label: Any
+) -> None:
+    label(labelled, 4, blob(3))
+    labelled.references.set_hint(4, True)
+    with pytest.raises(ValueError, match="Expected 2 or more references in use"):
+        labelled.check_references()
+    with pytest.raises(ValueError, match="Expected two or more references with labels"):
+        labelled.start_tuning()
