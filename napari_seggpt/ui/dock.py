@@ -34,7 +34,9 @@ from napari_seggpt.ui.widgets.style import style_sheet, tones
 from napari_seggpt.ui.work import actions
 from napari_seggpt.ui.work.hints import RESUME, TILES, message_to_show
 from napari_seggpt.ui.work.messages import Tone
+from napari_seggpt.ui.work.partly_painted import COMPLETE, HINT
 from napari_seggpt.ui.work.preferences import Preferences
+from napari_seggpt.ui.work.preloading import Preloading
 from napari_seggpt.ui.work.saved_sessions import SavedSessions
 from napari_seggpt.ui.work.small_objects import use_tiles
 from napari_seggpt.ui.work.workspace import Workspace
@@ -85,6 +87,7 @@ class SegGPTWidget(QWidget):
         self.preferences = Preferences()
         self.workspace = Workspace(napari_viewer, self.preferences, models=models)
         self.saved_sessions = SavedSessions(self.workspace)
+        self.preloading = Preloading(self.workspace)
         self.hint_line = HintLine()
         self.data_panel = DataPanel(self.workspace)
         self.sessions_button = SessionsButton(self.saved_sessions)
@@ -199,6 +202,7 @@ class SegGPTWidget(QWidget):
         self._cleanup.add(self._hint_timer.stop)
         for panel in self._panels:
             self._cleanup.add(panel.release)
+        self._cleanup.add(self.preloading.close)
         self._cleanup.add(self.saved_sessions.close)
         self._cleanup.add(workspace.close)
         self.destroyed.connect(self._cleanup)  # the viewer was closed
@@ -324,8 +328,17 @@ class SegGPTWidget(QWidget):
             self.saved_sessions.resume()
         elif link == TILES:
             use_tiles(self.workspace)
+        elif ":" in link:
+            self._answer(*link.split(":"))
         else:
             self.viewer.open_sample(PLUGIN, link)
+
+    def _answer(self, answer: str, frame: str) -> None:
+        """Do what was answered about a frame that is likely not finished."""
+        if answer == COMPLETE:
+            actions.complete_frame(self.workspace, int(frame))
+        else:
+            actions.use_as_hint(self.workspace, int(frame), answer == HINT)
 
     def _on_theme(self, event: object = None) -> None:
         colors = tones(self.viewer.theme)

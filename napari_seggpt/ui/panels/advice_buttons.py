@@ -99,10 +99,15 @@ class AdviceButtons:
         self._checked, self._key = {}, session.frames.key
         self._workspace.show_message("Predicting each reference from the others...")
         job = Job(lambda: results, self._take_checked, title="Checking references")
-        self._start(
-            job,
-            lambda: self._workspace.show_message(*verdict([*self._checked.values()])),
-        )
+        self._start(job, self._show_verdict)
+
+    def _show_verdict(self) -> None:
+        """Say whether the references fit; go to the one that does not."""
+        checked = [*self._checked.values()]
+        odd = misfit(checked)
+        if odd is not None and isinstance(odd.key, int):
+            go_to(self._workspace, odd.key)
+        self._workspace.show_message(*verdict(checked))
 
     def _take_checked(self, checked: CheckedReference) -> None:
         self._checked[checked.key] = checked

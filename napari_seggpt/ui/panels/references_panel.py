@@ -6,7 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QMenu
 
 from napari_seggpt.ui.keys import with_key
 from napari_seggpt.ui.layers.class_names import class_names, name_class
@@ -15,13 +17,19 @@ from napari_seggpt.ui.panels.examples_form import ExamplesForm
 from napari_seggpt.ui.panels.panel import NO_SESSION, Panel
 from napari_seggpt.ui.widgets.class_list import ClassList
 from napari_seggpt.ui.widgets.controls import allow, button, describe, row_of
-from napari_seggpt.ui.widgets.thumbnails import Thumbnails
-from napari_seggpt.ui.work.actions import go_to, toggle_reference
+from napari_seggpt.ui.widgets.thumbnails import KEY_ROLE, Thumbnails
+from napari_seggpt.ui.work.actions import (
+    complete_frame,
+    go_to,
+    toggle_reference,
+    use_as_hint,
+)
 from napari_seggpt.ui.work.previews import MAX_PREVIEWS, overlaid, reference_key
 from napari_seggpt.ui.work.throttle import Throttle
 
 if TYPE_CHECKING:
     from napari.layers import Labels
+    from qtpy.QtCore import QPoint
 
     from napari_seggpt.session import Reference
     from napari_seggpt.ui.widgets.style import Tones
@@ -68,6 +76,8 @@ class ReferencesPanel(Panel):
         self.thumbnails.chosen.connect(self._on_chosen)
         self.thumbnails.ticked.connect(self._on_ticked)
         self.thumbnails.removed.connect(self._on_removed)
+        self.thumbnails.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.thumbnails.customContextMenuRequested.connect(self._on_menu)
         self.examples.added.connect(self._toggle_others)
         self.classes.chosen.connect(self._on_label)
         self.classes.named.connect(self._on_named)
@@ -119,6 +129,8 @@ class ReferencesPanel(Panel):
         for row, each in enumerate(self._references[: self.thumbnails.count()]):
             checked = found.get(reference_key(each))
             caption = str(each.frame) if each.name is None else each.name
+            if each.is_hint:
+                caption += " hint"
             if checked is not None and checked.score is not None:
                 caption += f": {checked.score:.2f}"
             about = described(checked, names) if checked is not None else ""
@@ -206,6 +218,31 @@ class ReferencesPanel(Panel):
         else:
             session.references.remove_example(key)
 
+    def _on_menu(self, place: QPoint) -> None:
+        item = self.thumbnails.itemAt(place)
+        menu = self.menu_of(item.data(KEY_ROLE)) if item is not None else None
+        if menu is not None:
+            menu.exec(self.thumbnails.viewport().mapToGlobal(place))
+
+    def menu_of(self, key: Key) -> QMenu | None:
+        """Make the menu of a reference frame; others have none."""
+        found = next((x for x in self._references if x.frame == key), None)
+        if found is None or not isinstance(key, int):
+            return None
+        menu = QMenu(self)
+        menu.setToolTipsVisible(True)
+        hint = menu.addAction("Only as a hint")
+        hint.setCheckable(True)
+        hint.setChecked(found.is_hint)
+        hint.setToolTip(_HINT)
+        hint.toggled.connect(partial(use_as_hint, self._workspace, key))
+        rest = menu.addAction("Predict the rest, then correct")
+        rest.setToolTip(_REST)
+        rest.triggered.connect(lambda *_: complete_frame(self._workspace, key))
+        remove = menu.addAction("Remove from the references")
+        remove.triggered.connect(lambda *_: self._on_removed(key))
+        return menu
+
     def _on_label(self, label: int) -> None:
         if self._workspace.active is not None:
             self._workspace.active.labels.layer.selected_label = label
@@ -229,13 +266,16 @@ def _tooltip(reference: Reference) -> str:
     name = f"frame {reference.frame}" if reference.name is None else reference.name
     state = "in use" if reference.enabled else "not in use"
     labels = "" if reference.is_labelled else ", without labels: nothing is there"
+    labels += ", only as a hint" if reference.is_hint else ""
     go_there = "Click to go there. " if reference.frame is not None else ""
     return (
         f"{name.capitalize()}, {state}{labels}. {go_there}The tick switches it on and "
-        "off; Delete removes it, its labels stay."
+        "off; Delete removes it, its labels stay. A right click has more."
     )
 
 
+_HINT = "Some objects are not painted: what is unlabelled counts for nothing."
+_REST = "What you have painted stays; the rest is predicted from the other references."
 _TOGGLE = (
     "Press to {act} to the model as an example. Frames that you paint on become "
     "references by themselves."

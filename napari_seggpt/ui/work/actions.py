@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_seggpt.session import FrameStatus
 from napari_seggpt.ui.work.messages import Tone
+from napari_seggpt.ui.work.partly_painted import partly_painted
 
 if TYPE_CHECKING:
     from napari_seggpt.session import Scope, Session
@@ -107,12 +108,50 @@ def start_run(workspace: Workspace, scope: Scope) -> None:
     active = _active(workspace)
     if active is None:
         return
+    if scope != "frame" and _asks_about_references(workspace, active):
+        return
     workspace.show_message("")
     try:
         active.tuning.check_free()
         active.runs.start(scope, active.navigation.current)
     except ValueError as error:
         workspace.show_message(str(error), Tone.WARNING)
+
+
+def _asks_about_references(workspace: Workspace, active: LayerSession) -> bool:
+    """Ask once, rather than run, about a reference that is likely not finished."""
+    found = partly_painted(active)
+    if found is None or found.frame in active.asked_about or active.is_busy:
+        return False
+    active.asked_about.add(found.frame)
+    workspace.show_question(found.text)
+    return True
+
+
+def complete_frame(workspace: Workspace, frame: int) -> None:
+    """Predict what is not painted yet in a frame; what is painted stays."""
+    active = _active(workspace)
+    if active is None:
+        return
+    workspace.show_message("")
+    try:
+        active.tuning.check_free()
+        active.runs.complete(frame)
+    except ValueError as error:
+        workspace.show_message(str(error), Tone.WARNING)
+        return
+    active.navigation.go_to(frame)
+
+
+def use_as_hint(workspace: Workspace, frame: int, is_hint: bool = True) -> None:
+    """Say whether what is unlabelled in a reference frame is unknown, or background."""
+    active = _active(workspace)
+    if active is None:
+        return
+    active.session.references.set_hint(frame, is_hint)
+    if not is_hint:
+        active.finished.add(frame)
+    workspace.show_message("")
 
 
 def run_or_pause(workspace: Workspace) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from napari_seggpt.session import PROTECTED, FrameStatus
 from napari_seggpt.ui.keys import key_text
 from napari_seggpt.ui.work.messages import Message, Tone, count_of
+from napari_seggpt.ui.work.partly_painted import partly_painted
 from napari_seggpt.ui.work.small_objects import too_small
 from napari_seggpt.untrusted import printable
 
@@ -142,6 +143,9 @@ def _without_references(layer_session: LayerSession, session: Session) -> Messag
 
 
 def _with_references(workspace: Workspace, session: Session) -> Message:
+    active = workspace.active
+    if active is not None and (unfinished := partly_painted(active)) is not None:
+        return Message(text=unfinished.text, tone=Tone.WARNING)
     stale = session.frames.count(FrameStatus.STALE)
     predicted = session.frames.count(FrameStatus.PREDICTED)
     if stale:

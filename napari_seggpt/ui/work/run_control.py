@@ -123,7 +123,21 @@ class RunControl:
         """
         if self.is_busy:
             raise ValueError("Expected the last run to have ended; one is on.")
-        run = self.session.start(scope, current)
+        self._begin(self.session.start(scope, current))
+
+    def complete(self, frame: int) -> None:
+        """Start a run that completes a frame which a person has begun to label.
+
+        Raises
+        ------
+        ValueError
+            If there is nothing else to predict it from, or a run is on.
+        """
+        if self.is_busy:
+            raise ValueError("Expected the last run to have ended; one is on.")
+        self._begin(self.session.complete(frame))
+
+    def _begin(self, run: Run) -> None:
         run.on_download = self._on_download
         self.run, self.downloaded = run, None
         self._job = Job(

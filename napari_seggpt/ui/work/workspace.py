@@ -284,6 +284,11 @@ class Workspace:
         self.message = Message(text=escape(text), tone=tone) if text else None
         self.message_changed.emit()
 
+    def show_question(self, text: str) -> None:
+        """Show rich text with links, in which all that is from files is escaped."""
+        self.message = Message(text=text, tone=Tone.WARNING)
+        self.message_changed.emit()
+
     # -- what happens to the session -----------------------------------------------
 
     def _on_statuses(self, frames: tuple[int, ...]) -> None:
