@@ -332,6 +332,24 @@ class SegGPTWidget(QWidget):
             self._answer(*link.split(":"))
         else:
             self.viewer.open_sample(PLUGIN, link)
+            self._show_first_reference()
+
+    def _show_first_reference(self) -> None:
+        """Go to the labelled frame of a sample, as soon as it is found."""
+        active = self.workspace.active
+        if active is None:
+            return
+        if active.is_scanning:
+            active.scanned.connect(self._on_sample)
+        else:
+            self._on_sample()
+
+    def _on_sample(self) -> None:
+        active = self.workspace.active
+        used = active.session.references.used_frames if active is not None else []
+        if active is not None and used:
+            active.scanned.disconnect(self._on_sample, missing_ok=True)
+            actions.go_to(self.workspace, used[0])
 
     def _answer(self, answer: str, frame: str) -> None:
         """Do what was answered about a frame that is likely not finished."""

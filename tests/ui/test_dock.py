@@ -94,6 +94,7 @@ def test_from_a_sample_to_a_stack_that_is_approved(viewer, open_dock, qtbot):
     settle(qtbot, dock)
     assert dock.workspace.choice.labels.name == "cells labels"
     assert statuses(dock)[0] is FrameStatus.REFERENCE
+    qtbot.waitUntil(lambda: dock.workspace.current == 0, timeout=WAIT_MS)
     assert "Shift+D" in hint(qtbot, dock)
     run_to_end(qtbot, dock)
     assert set(statuses(dock)[1:]) == {FrameStatus.PREDICTED}
@@ -137,6 +138,12 @@ def test_a_run_is_undone_exactly(dock, stack, qtbot):
     np.testing.assert_array_equal(stack.data, before)
     assert statuses(dock).count(FrameStatus.EMPTY) == LENGTH - 1
     assert not dock.run_panel.undo_button.isEnabled()
+    run_to_end(qtbot, dock, dock.run_panel.redo_button)
+    assert stack.data[0].any()
+    assert statuses(dock).count(FrameStatus.PREDICTED) == LENGTH - 1
+    assert "done again: 11 frames" in hint(qtbot, dock)
+    assert dock.run_panel.undo_button.isEnabled()
+    assert not dock.run_panel.redo_button.isEnabled()
 
 
 def test_pause_and_go_on(dock, predictor, qtbot):
@@ -269,13 +276,13 @@ def test_new_makes_labels_like_the_image(viewer, open_dock, qtbot):
     viewer.add_image(image, scale=(2, 0.5, 0.5), translate=(1, 2, 3), name="scan")
     dock = open_dock()
     assert "New" in hint(qtbot, dock)
-    active = viewer.layers.selection.active
     click(qtbot, dock.data_panel.new_button)
     layer = dock.workspace.choice.labels
     assert layer.name == "scan labels"
     np.testing.assert_array_equal(layer.scale, (2, 0.5, 0.5))
     np.testing.assert_array_equal(layer.translate, (1, 2, 3))
-    assert active is not None
+    assert viewer.layers.selection.active.name == layer.name
+    assert layer.mode == "paint"
     settle(qtbot, dock)
     assert "paint" in hint(qtbot, dock)
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from napari_seggpt.session.frames.frame_labels import NO_LABELS, checksum, keep_locked
+from napari_seggpt.session.frames.array_file import pack
+from napari_seggpt.session.frames.frame_labels import (
+    NO_LABELS,
+    checksum,
+    compact,
+    keep_locked,
+)
 from napari_seggpt.session.frames.prepared_frame import PreparedFrame
 from napari_seggpt.session.frames.status import (
     UNKNOWN,
@@ -160,10 +166,19 @@ class FrameWriter:
             self._labels.write(frame, prepared.new)
         return True
 
-    def undo_frame(self, frame: int, step: UndoStep) -> bool:
+    def undo_frame(self, frame: int, step: UndoStep, inverse: UndoStep) -> bool:
         """Bring back what a run replaced, unless the frame was changed since.
 
         Labels that are locked now keep their pixels here, too.
+
+        Parameters
+        ----------
+        frame : int
+            The frame.
+        step : UndoStep
+            What the run replaced.
+        inverse : UndoStep
+            Remembers what is replaced now, so that this can be undone, too.
 
         Returns
         -------
@@ -180,7 +195,10 @@ class FrameWriter:
         record = replaced.record
         if mark != record.checksum:  # a label was locked after the run
             record = FrameRecord(checksum=mark, predicted=mark)
-        with self._recording(frame, old, record):
+        with (
+            inverse.saving(frame, pack(compact(now)), present, mark),
+            self._recording(frame, old, record),
+        ):
             self._labels.write(frame, old)
         step.forget(frame)
         return True

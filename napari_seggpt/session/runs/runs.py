@@ -1,4 +1,4 @@
-"""Runs: the run that is on, what it writes, and undoing the last ones."""
+"""Runs: the run that is on, what it writes, and undo and redo of the last ones."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Runs:
 
     def __init__(self, frames: LabelledFrames) -> None:
         self._frames = frames
-        self._history = UndoHistory()
+        self._history, self._undone = UndoHistory(), UndoHistory()
         self._maps = ConfidenceMaps()
         self._current: Run | None = None
         self._step = UndoStep()  # of the run that is on
@@ -78,6 +78,7 @@ class Runs:
             As of `Run`.
         """
         self._num_runs += 1
+        self._undone.close()
         self._step = UndoStep()
         self._current = Run(
             predictors,
@@ -160,6 +161,7 @@ class Runs:
         """End the run, and drop what is kept for undo."""
         self.finish()
         self._history.close()
+        self._undone.close()
         self._maps.close()
 
     # -- undo ----------------------------------------------------------------------
@@ -187,16 +189,32 @@ class Runs:
         be undone later.
         """
         self.check_free("it is undone")
-        step = self._history.last
-        if step is None:
-            return
-        while self._current is None and (frame := step.last) is not None:
-            try:
-                was_brought_back = self._frames.writer.undo_frame(frame, step)
-            finally:
-                self._frames.publish()
-            if not len(step):
-                self._history.remove(step)
+        yield from self._take_back(self._history, self._undone)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether the last run was undone, and none was begun since."""
+        return self._current is None and self._undone.last is not None
+
+    def redo_steps(self) -> Iterator[int]:
+        """Write again what the last undo has taken back, as `undo_steps` does."""
+        self.check_free("it is done again")
+        yield from self._take_back(self._undone, self._history)
+
+    def _take_back(self, source: UndoHistory, target: UndoHistory) -> Iterator[int]:
+        """Take the last step of a history back; the other can take that back."""
+        step, inverse = source.last, UndoStep()
+        try:
+            while step and self._current is None and (frame := step.last) is not None:
+                try:
+                    is_done = self._frames.writer.undo_frame(frame, step, inverse)
+                finally:
+                    self._frames.publish()
+                if not len(step):
+                    source.remove(step)
+                if is_done:
+                    yield frame
+        finally:
+            target.add(inverse)
+            if step is not None and not len(step):
                 self.changed.emit()
-            if was_brought_back:
-                yield frame

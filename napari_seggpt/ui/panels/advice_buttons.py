@@ -18,6 +18,8 @@ from napari_seggpt.ui.work.throttle import Throttle
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from qtpy.QtWidgets import QPushButton
+
     from napari_seggpt.session import CheckedReference
     from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.workspace import Connections, Workspace
@@ -44,6 +46,8 @@ class AdviceButtons:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._job: Job[Any] | None = None
+        self._pressed: QPushButton | None = None  # what began the job
+        self._num_references = 0
         self._checked: dict[Key, CheckedReference] = {}
         self._key = b""  # the references and settings that were checked
         self._frame: int | None = None
@@ -72,10 +76,15 @@ class AdviceButtons:
         why_not = NO_SESSION if session is None else ""
         if self._job is not None:
             why_not = _WORKING
-        allow(self.suggest_button, why_not)
-        if not why_not and self._workspace.is_running:
-            why_not = _RUNNING
-        allow(self.check_button, why_not or ("" if used > 1 else _ONE_REFERENCE))
+        running = _RUNNING if self._workspace.is_running else ""
+        few = "" if used > 1 else _ONE_REFERENCE
+        for each, text, reason in (
+            (self.suggest_button, "Suggest", why_not),
+            (self.check_button, "Check", why_not or running or few),
+        ):
+            is_working = self._job is not None and each is self._pressed
+            each.setText("Stop" if is_working else text)
+            allow(each, "" if is_working else reason)
 
     def close(self) -> None:
         """Find out no more."""
@@ -89,7 +98,7 @@ class AdviceButtons:
     def check(self) -> None:
         """Have each reference predicted from the others."""
         session = self._workspace.session
-        if session is None or self._job is not None:
+        if session is None or self._stops():
             return
         try:
             results = session.check_references()
@@ -99,7 +108,10 @@ class AdviceButtons:
         self._checked, self._key = {}, session.frames.key
         self._workspace.show_message("Predicting each reference from the others...")
         job = Job(lambda: results, self._take_checked, title="Checking references")
-        self._start(job, self._show_verdict)
+        self._num_references = sum(
+            each.enabled and not each.is_hint for each in session.references.all
+        )
+        self._start(job, self.check_button, self._show_verdict)
 
     def _show_verdict(self) -> None:
         """Say whether the references fit; go to the one that does not."""
@@ -111,6 +123,10 @@ class AdviceButtons:
 
     def _take_checked(self, checked: CheckedReference) -> None:
         self._checked[checked.key] = checked
+        self._workspace.show_message(
+            f"Predicting each reference from the others: {len(self._checked)} of "
+            f"{self._num_references}."
+        )
         self.changed.emit()
 
     # -- what to label next --------------------------------------------------------
@@ -118,20 +134,28 @@ class AdviceButtons:
     def suggest(self) -> None:
         """Have the frame found whose labels would help most, and go there."""
         session = self._workspace.session
-        if session is None or self._job is not None:
+        if session is None or self._stops():
             return
         results, self._frame = session.suggest_frame(), None
         self._workspace.show_message("Looking at frames...")
         job = Job(lambda: results, self._take_frame, title="Looking at frames")
-        self._start(job, self._show_frame)
+        self._start(job, self.suggest_button, self._show_frame)
 
     def _take_frame(self, frame: int | None) -> None:
         self._frame = frame
 
     # -- the worker ----------------------------------------------------------------
 
-    def _start(self, job: Job[Any], then: Callable[[], object]) -> None:
-        self._job = job
+    def _stops(self) -> bool:
+        """Stop what is on, if anything is: the button that began it says so."""
+        if self._job is not None:
+            self._job.stop()
+        return self._job is not None
+
+    def _start(
+        self, job: Job[Any], pressed: QPushButton, then: Callable[[], object]
+    ) -> None:
+        self._job, self._pressed = job, pressed
         job.ended.connect(lambda state: self._on_ended(job, state, then))
         job.start()
         self.refresh()

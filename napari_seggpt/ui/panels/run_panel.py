@@ -23,7 +23,13 @@ from napari_seggpt.ui.widgets.controls import (
     compact_spin,
     row_of,
 )
-from napari_seggpt.ui.work.actions import run_or_pause, start_run, stop_run, undo_run
+from napari_seggpt.ui.work.actions import (
+    redo_run,
+    run_or_pause,
+    start_run,
+    stop_run,
+    undo_run,
+)
 
 if TYPE_CHECKING:
     from napari_seggpt.session import Scope
@@ -70,6 +76,7 @@ class RunPanel(Panel):
         self.undo_button = button(
             with_key("Undo", "undo"), _UNDO, partial(undo_run, workspace)
         )
+        self.redo_button = button("Redo", _REDO, partial(redo_run, workspace))
         self.bar = QProgressBar()
         self.bar.setToolTip(_BAR)
         self._timer = QTimer(self)
@@ -93,7 +100,13 @@ class RunPanel(Panel):
         self.rows.addLayout(rows)
         self.rows.addWidget(self.run_button)
         self.rows.addLayout(
-            row_of(self.frame_button, self.update_button, self.undo_button)
+            row_of(
+                self.frame_button,
+                self.update_button,
+                self.undo_button,
+                self.redo_button,
+                shares=(10, 8, 7, 5),
+            )
         )
         busy = QHBoxLayout()
         busy.setSpacing(SPACING)
@@ -162,7 +175,9 @@ class RunPanel(Panel):
         stopping = _STOPPING if runs.is_stopping else ""
         allow(self.run_button, stopping)
         allow(self.stop_button, stopping)
-        for each in (self.frame_button, self.update_button, self.undo_button):
+        for each in (
+            self.frame_button, self.update_button, self.undo_button, self.redo_button
+        ):  # fmt: skip
             allow(each, _RUNNING)
         if runs.downloaded is not None and runs.is_loading:
             done, total = runs.downloaded
@@ -201,6 +216,8 @@ class RunPanel(Panel):
         allow(self.update_button, busy or ("" if stale else _UP_TO_DATE))
         can_undo = session is not None and session.runs.can_undo
         allow(self.undo_button, busy or ("" if can_undo else _NOTHING_TO_UNDO))
+        can_redo = session is not None and session.runs.can_redo
+        allow(self.redo_button, busy or ("" if can_redo else _NOTHING_TO_REDO))
         allow(self.stop_button, _NO_RUN)
         self.bar.setRange(0, 1)
         self.bar.setValue(0)
@@ -288,6 +305,8 @@ _NO_FRAMES = (
 )
 _UP_TO_DATE = "Nothing is out of date."
 _NOTHING_TO_UNDO = "There is no run to undo."
+_REDO = "Do the run again that was undone last, without computing it anew."
+_NOTHING_TO_REDO = "No run was undone, or another one came since."
 _NO_RUN = "No run is on."
 _RUNNING = "A run is on."
 _STOPPING = "The run is about to end."

@@ -26,7 +26,7 @@ from qtpy.QtWidgets import (
 from superqt import QElidingLabel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from qtpy.QtGui import QPaintEvent
 
@@ -261,15 +261,15 @@ def as_tooltip(text: str) -> str:
     return f"<span>{'<br>'.join(lines)}</span>"
 
 
-def row_of(*widgets: QWidget) -> QHBoxLayout:
-    """Lay widgets side by side, equally wide, whatever their texts say."""
+def row_of(*widgets: QWidget, shares: Sequence[int] = ()) -> QHBoxLayout:
+    """Lay widgets side by side, equally wide or by shares, whatever their texts say."""
     row = QHBoxLayout()
     row.setSpacing(SPACING)
-    for widget in widgets:
+    for widget, share in zip(widgets, shares or [1] * len(widgets), strict=True):
         policy = widget.sizePolicy()
         policy.setHorizontalPolicy(QSizePolicy.Policy.Ignored)
         widget.setSizePolicy(policy)
-        row.addWidget(widget, 1)
+        row.addWidget(widget, share)
     return row
 
 

@@ -180,6 +180,14 @@ def undo_run(workspace: Workspace) -> None:
         workspace.show_message("There is no run to undo.")
 
 
+def redo_run(workspace: Workspace) -> None:
+    """Do the run again that was undone last."""
+    active = workspace.active
+    if active is not None and active.session.runs.can_redo:
+        workspace.show_message("")
+        active.runs.redo()
+
+
 def _active(workspace: Workspace) -> LayerSession | None:
     """Return the active session; if there is none, say what is missing."""
     if workspace.active is None and workspace.problem is None:

@@ -38,6 +38,7 @@ class RunControl:
         self._job: Job[FrameResult] | None = None
         self._undo: Iterator[int] | None = None
         self._undone = 0
+        self._is_redo = False
         self._timer = QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.timeout.connect(self.changed.emit)
@@ -172,6 +173,16 @@ class RunControl:
         if self.is_busy or not self.session.runs.can_undo:
             return
         self._undo, self._undone = self.session.runs.undo_steps(), 0
+        self._is_redo = False
+        self._undo_timer.start()
+        self.changed.emit()
+
+    def redo(self) -> None:
+        """Do the run again that was undone last, a few frames at a time."""
+        if self.is_busy or not self.session.runs.can_redo:
+            return
+        self._undo, self._undone = self.session.runs.redo_steps(), 0
+        self._is_redo = True
         self._undo_timer.start()
         self.changed.emit()
 
@@ -223,7 +234,9 @@ class RunControl:
         try:
             while self._undo is not None and time.perf_counter() < until:
                 if next(self._undo, None) is None:
-                    self._end_undo(f"The run was undone: {self._undone} frames.")
+                    act = "done again" if self._is_redo else "undone"
+                    frames = count_of(self._undone, "frame")
+                    self._end_undo(f"The run was {act}: {frames}.")
                     return
                 self._undone += 1
         except (ValueError, OSError) as error:

@@ -186,11 +186,10 @@ class Workspace:
         except (ValueError, OSError) as error:
             self.show_message(str(error), Tone.ERROR)
             return
-        selected = set(self.viewer.layers.selection)
         self.viewer.add_layer(layer)
         self.choose(replace(self.choice, labels=layer))
-        if not selected:
-            self.viewer.layers.selection.active = layer
+        self.viewer.layers.selection.active = layer
+        layer.mode = "paint"  # whoever makes labels paints next
 
     def forget_layer(self, layer: Layer) -> None:
         """Let go of a layer that was removed."""

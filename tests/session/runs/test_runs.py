@@ -436,3 +436,53 @@ def test_hints_are_neither_checked_nor_learned_from(
         labelled.check_references()
     with pytest.raises(ValueError, match="Expected two or more references with labels"):
         labelled.start_tuning()
+
+
+# -- redo ------------------------------------------------------------------------------
+
+
+def test_what_was_undone_is_done_again_and_undone_again(
+    labelled: Session, predict: Any, state: Any
+) -> None:
+    before = state(labelled)
+    predict(labelled)
+    after = state(labelled)
+    for _ in range(2):
+        assert not labelled.runs.can_redo
+        assert set(labelled.runs.undo()) == {0, 1, 3, 4, 5}
+        assert state(labelled) == before
+        assert labelled.runs.can_redo
+        assert not labelled.runs.can_undo
+        assert set(labelled.runs.redo_steps()) == {0, 1, 3, 4, 5}
+        assert state(labelled) == after
+    predict(labelled)
+    labelled.runs.undo()
+    predict(labelled)
+    assert not labelled.runs.can_redo  # another run came in between
+
+
+def test_redo_leaves_alone_what_a_person_painted_since(
+    labelled: Session, predict: Any, blob: Any, label: Any
+) -> None:
+    predict(labelled)
+    labelled.runs.undo()
+    label(labelled, 0, blob(9))
+    labelled.frames.approve(5)
+    assert set(labelled.runs.redo_steps()) == {1, 3, 4}
+    np.testing.assert_array_equal(labelled.frames.labels.data[0], blob(9))
+    assert labelled.frames.status(0) is REFERENCE
+    assert labelled.frames.status(5) is APPROVED
+
+
+def test_an_undo_that_is_left_can_go_both_ways(
+    labelled: Session, predict: Any, state: Any
+) -> None:
+    predict(labelled)
+    after = state(labelled)
+    undoing = labelled.runs.undo_steps()
+    next(undoing), next(undoing)
+    undoing.close()
+    assert labelled.runs.can_undo
+    assert labelled.runs.can_redo
+    assert len(list(labelled.runs.redo_steps())) == 2
+    assert state(labelled) == after
