@@ -20,6 +20,7 @@ from napari_seggpt.ui.layers.layer_choice import (
     is_picture,
     unwrapped,
 )
+from napari_seggpt.ui.panels.corner_menu import CornerMenu
 from napari_seggpt.ui.panels.data_panel import DataPanel
 from napari_seggpt.ui.panels.references_panel import ReferencesPanel
 from napari_seggpt.ui.panels.review_panel import ReviewPanel
@@ -89,6 +90,8 @@ class SegGPTWidget(QWidget):
         self.saved_sessions = SavedSessions(self.workspace)
         self.preloading = Preloading(self.workspace)
         self.hint_line = HintLine()
+        self.corner_menu = CornerMenu(self.workspace)
+        self.hint_line.add_corner(self.corner_menu)
         self.data_panel = DataPanel(self.workspace)
         self.sessions_button = SessionsButton(self.saved_sessions)
         self.data_panel.labels_row.addWidget(self.sessions_button)
@@ -203,6 +206,7 @@ class SegGPTWidget(QWidget):
         for panel in self._panels:
             self._cleanup.add(panel.release)
         self._cleanup.add(self.preloading.close)
+        self._cleanup.add(self.corner_menu.exporting.close)
         self._cleanup.add(self.saved_sessions.close)
         self._cleanup.add(workspace.close)
         self.destroyed.connect(self._cleanup)  # the viewer was closed

@@ -177,6 +177,17 @@ def test_stop_keeps_what_was_predicted(dock, predictor, qtbot):
     assert f"{kept} frames of {LENGTH - 1} labelled" in hint(qtbot, dock)
 
 
+def test_a_first_stroke_handles_no_event_of_the_window(dock, qtbot):
+    """Else the next movement of the mouse paints within the event of this one."""
+    handled = []
+    dock.workspace.active.labels.layer.brush_size = 3
+    QTimer.singleShot(0, lambda: handled.append("another stroke"))
+    paint(dock, 6)
+    assert dock.workspace.session.frames.status(6) is FrameStatus.REFERENCE
+    assert not handled
+    qtbot.waitUntil(lambda: bool(handled), timeout=WAIT_MS)
+
+
 def test_painting_during_a_run_protects_the_frame(dock, predictor, qtbot):
     predictor.gate.clear()
     click(qtbot, dock.run_panel.run_button)

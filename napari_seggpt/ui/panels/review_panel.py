@@ -74,7 +74,12 @@ class ReviewPanel(Panel):
         self.limit_spin = QDoubleSpinBox()
         self._make_limit()
         self.rows.addLayout(
-            row_of(self.least_button, self.uncertainty.button, self.limit_spin)
+            row_of(
+                self.least_button,
+                self.uncertainty.button,
+                self.limit_spin,
+                shares=(9, 10, 12),
+            )
         )
         self._show_counts = Throttle(self._on_counts, THROTTLE_MS, self)
         self.strip.frame_clicked.connect(partial(go_to, workspace))

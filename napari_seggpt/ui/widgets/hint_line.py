@@ -12,6 +12,8 @@ from napari_seggpt.ui.widgets.style import with_links
 from napari_seggpt.ui.work.messages import Message, Tone
 
 if TYPE_CHECKING:
+    from qtpy.QtWidgets import QWidget
+
     from napari_seggpt.ui.widgets.style import Tones
 
 NUM_LINES = 4  # that are seen at once
@@ -45,10 +47,15 @@ class HintLine(QFrame):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(8, 2, 2, 2)
         layout.addWidget(self._area)
+        self._row = layout
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.setFixedHeight(NUM_LINES * self.fontMetrics().lineSpacing() + 8)
         self._tones: Tones | None = None
         self._message = Message(text="")
+
+    def add_corner(self, widget: QWidget) -> None:
+        """Show a small control in the upper right corner."""
+        self._row.addWidget(widget, 0, Qt.AlignmentFlag.AlignTop)
 
     @property
     def text(self) -> str:
