@@ -7,11 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_seggpt.frames import evenly
+from napari_seggpt.session.frames.frame_labels import NO_LABELS
 from napari_seggpt.session.frames.labelled_frames import LabelledFrames
 from napari_seggpt.session.references.references import References
 from napari_seggpt.session.runs.advice import check_references, suggest_frame
 from napari_seggpt.session.runs.models import ModelCache
 from napari_seggpt.session.runs.planning import (
+    between,
     direction_of,
     frames_in_scope,
     reachable,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from napari_seggpt.session.frames.frame_labels import FrameLabels
     from napari_seggpt.session.references.reference import PromptSource
     from napari_seggpt.session.runs.advice import CheckedReference
+    from napari_seggpt.session.runs.base_run import BaseRun
     from napari_seggpt.session.runs.planning import Scope
     from napari_seggpt.session.runs.run import Run
 
@@ -183,12 +186,27 @@ class Session:
         if scope == "stale":
             stale = {f for f, r in records.predicted() if r.key != records.key}
             frames = [frame for frame in frames if frame in stale]
-        free = (frame for frame in frames if not records[frame].is_protected)
+        free = [frame for frame in frames if not records[frame].is_protected]
+        if scope == "between":
+            return tuple(between(free, self._whole_references))
         direction = direction_of(scope, settings)
         return tuple(reachable(free, self.references.used_frames, direction))
 
-    def start(self, scope: Scope, current: int) -> Run:
+    @property
+    def _whole_references(self) -> list[int]:
+        """The reference frames in use that have labels and are no mere hints."""
+        records = self.frames.records
+        return [
+            frame
+            for frame in self.references.used_frames
+            if records[frame].checksum != NO_LABELS and not records[frame].is_hint
+        ]
+
+    def start(self, scope: Scope, current: int) -> BaseRun:
         """Begin a run; its results are made by a worker and handed to `runs.commit`.
+
+        The scope "between" labels the frames between references by shape, without a
+        model.
 
         Raises
         ------
@@ -198,6 +216,8 @@ class Session:
         """
         if self.runs.is_running:
             raise ValueError("Expected the last run to have ended; one is on.")
+        if scope == "between":
+            return self._start_bridging(current)
         sources = self._sources(self.plan(scope, current) or (current,))
         # Planned again, as reading the sources may have shown that one is none.
         chosen = [source.frame for source in sources if source.frame is not None]
@@ -207,6 +227,13 @@ class Session:
             raise ValueError(refusal(scope, current, self.frames.status(current)))
         request = self._request(sources)
         return self.runs.begin(self._predictors, request, frames, direction)
+
+    def _start_bridging(self, current: int) -> BaseRun:
+        self.frames.labels_changed(self.references.used_frames)
+        frames = self.plan("between", current)
+        if not frames:
+            raise ValueError(refusal("between", current, self.frames.status(current)))
+        return self.runs.begin_bridging(self._whole_references, frames)
 
     def complete(self, frame: int) -> Run:
         """Begin a run that completes a frame which a person has begun to label.

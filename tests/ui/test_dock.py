@@ -481,6 +481,23 @@ def test_the_confidence_has_a_number_and_a_limit(open_dock, stack, qtbot):
     assert open_dock().review_panel.strip.limit == 1.0
 
 
+def test_frames_are_bridged_by_shape(dock, predictor, qtbot):
+    panel = dock.run_panel
+    panel.scope_box.setCurrentText("between references, by shape")
+    qtbot.waitUntil(lambda: not panel.run_button.isEnabled(), timeout=WAIT_MS)
+    actions.go_to(dock.workspace, 6)
+    layer = dock.workspace.active.labels.layer
+    layer.data[6] = layer.data[3]
+    layer.refresh()
+    dock.workspace.session.frames.labels_changed([6])
+    qtbot.waitUntil(panel.run_button.isEnabled, timeout=WAIT_MS)
+    assert panel.run_button.text().startswith("Bridge by shape (2)")
+    run_to_end(qtbot, dock)
+    np.testing.assert_array_equal(layer.data[4], layer.data[3])
+    assert not layer.data[2].any()
+    assert not predictor.predicted
+
+
 def test_keys_work_on_the_viewer_and_on_the_labels(viewer, dock, stack, qtbot):
     actions.go_to(dock.workspace, 5)
     wrapped = viewer.__wrapped__

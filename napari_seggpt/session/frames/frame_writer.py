@@ -116,7 +116,7 @@ class FrameWriter:
         step: UndoStep,
         *,
         key: bytes,
-        confidence: float,
+        confidence: float | None,
         prepared: PreparedFrame | None = None,
         asked: Checksum | None = None,
     ) -> bool:
@@ -132,7 +132,7 @@ class FrameWriter:
             Remembers what was there.
         key : bytes
             The references and settings of the run.
-        confidence : float
+        confidence : float or None
             Of the prediction.
         prepared : PreparedFrame, optional
             What `prepare` returned; used if the frame is still as it was then.

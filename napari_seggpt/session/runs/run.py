@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_seggpt.session.frames.frame_labels import compact
-from napari_seggpt.session.runs.models import Stoppable, StoppedError
+from napari_seggpt.session.runs.base_run import BaseRun
+from napari_seggpt.session.runs.models import StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from napari_seggpt.inference.propagation import FramePrediction
     from napari_seggpt.session.frames.prepared_frame import PreparedFrame
+    from napari_seggpt.session.runs.base_run import Prepare
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
     from napari_seggpt.settings import Direction
-
-    Prepare = Callable[[int, NDArray[np.integer[Any]]], PreparedFrame | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,8 +35,8 @@ class FrameResult:
         The frame.
     labels : NDArray
         (H, W), in the smallest type that its ids need.
-    confidence : float
-        Of the frame, from 0 to 1; see `inference.confidence`.
+    confidence : float or None
+        Of the frame, from 0 to 1; see `inference.confidence`. None if no model made it.
     confidence_map : NDArray[np.uint8], optional
         (h, w), where it is how sure; see `inference.confidence.confidence_map`.
     seconds : float
@@ -48,45 +48,28 @@ class FrameResult:
     run: int
     index: int
     labels: NDArray[np.integer[Any]]
-    confidence: float
+    confidence: float | None
     confidence_map: NDArray[np.uint8] | None = None
     seconds: float = 0.0
     prepared: PreparedFrame | None = None
 
 
-class Run(Stoppable):
+class Run(BaseRun):
     """Some frames of a stack that are to be predicted; made by `Session.start`.
 
     Attributes
     ----------
-    number : int
-        Of the runs of a session, counted from 1.
-    frames : tuple of int
-        What will be predicted, in ascending order.
-    key : bytes
-        The references and settings that the frames are predicted with.
-    num_written : int
-        Frames that `Runs.commit` has written by now.
-    seconds : list of float
-        What each frame took that was handed to `Runs.commit`.
-    is_loaded : bool
-        Whether the model is there and predicts.
+    number, frames, key, num_written, seconds, is_loaded, begun
+        As of `BaseRun`: what is labelled in frames that were begun stays.
 
     Parameters
     ----------
     predictors, request
         What the frames are predicted with.
-    frames : tuple of int
-        What will be predicted, in ascending order.
-    number, key
-        See the attributes.
+    frames, number, key, prepare, begun
+        As of `BaseRun`.
     direction : str
         Where to go from a reference.
-    prepare : callable, optional
-        Computes, in the worker, what is needed to write a frame; see `FrameWriter`.
-    begun : mapping of int to NDArray, optional
-        Labels (H, W) of frames that a person has begun and asked to be completed: what
-        is labelled in them stays.
     """
 
     def __init__(
@@ -101,22 +84,10 @@ class Run(Stoppable):
         prepare: Prepare | None = None,
         begun: Mapping[int, NDArray[np.integer[Any]]] | None = None,
     ) -> None:
-        super().__init__()
-        self.number = number
-        self.frames = frames
-        self.key = key
-        self.num_written = 0
-        self.seconds: list[float] = []
-        self.is_loaded = False
+        super().__init__(frames, number=number, key=key, prepare=prepare, begun=begun)
         self._predictors = predictors
         self._request = request
         self._direction = direction
-        self._prepare = prepare
-        self._members = frozenset(frames)
-        self.begun = dict(begun or {})
-
-    def __contains__(self, frame: object) -> bool:
-        return frame in self._members
 
     def results(self) -> Iterator[FrameResult]:
         """Predict the frames, in a worker.

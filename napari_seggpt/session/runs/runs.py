@@ -10,14 +10,16 @@ from napari_seggpt.session.frames.confidence_maps import ConfidenceMaps
 from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.frames.undo import UndoHistory, UndoStep
 from napari_seggpt.session.runs.run import Run
+from napari_seggpt.session.runs.shape_run import ShapeRun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from napari_seggpt.session.frames.labelled_frames import LabelledFrames
+    from napari_seggpt.session.runs.base_run import BaseRun
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
     from napari_seggpt.session.runs.run import FrameResult
     from napari_seggpt.settings import Direction
@@ -43,12 +45,12 @@ class Runs:
         self._frames = frames
         self._history, self._undone = UndoHistory(), UndoHistory()
         self._maps = ConfidenceMaps()
-        self._current: Run | None = None
+        self._current: BaseRun | None = None
         self._step = UndoStep()  # of the run that is on
         self._num_runs = 0
 
     @property
-    def current(self) -> Run | None:
+    def current(self) -> BaseRun | None:
         """The run that is on."""
         return self._current
 
@@ -77,21 +79,40 @@ class Runs:
         predictors, request, frames, direction, begun
             As of `Run`.
         """
-        self._num_runs += 1
-        self._undone.close()
-        self._step = UndoStep()
-        self._current = Run(
+        run = Run(
             predictors,
             request,
             frames,
-            number=self._num_runs,
+            number=self._num_runs + 1,
             key=self._key_of_run(frames if begun else ()),
             direction=direction,
             prepare=self._frames.writer.prepare,
             begun=begun,
         )
+        self._begin(run)
+        return run
+
+    def begin_bridging(
+        self, references: Sequence[int], frames: tuple[int, ...]
+    ) -> ShapeRun:
+        """Begin a run that needs no model, over unprotected frames between others."""
+        run = ShapeRun(
+            self._frames.labels,
+            references,
+            frames,
+            number=self._num_runs + 1,
+            key=self._frames.key,
+            prepare=self._frames.writer.prepare,
+        )
+        self._begin(run)
+        return run
+
+    def _begin(self, run: BaseRun) -> None:
+        self._num_runs = run.number
+        self._undone.close()
+        self._step = UndoStep()
+        self._current = run
         self.changed.emit()
-        return self._current
 
     def _key_of_run(self, begun: tuple[int, ...]) -> bytes:
         """Return the key of a run; a frame that it completes is no reference then."""

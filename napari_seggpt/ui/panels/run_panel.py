@@ -44,12 +44,14 @@ SCOPES: dict[str, Scope] = {
     "from here on": "forward",
     "up to here": "backward",
     "a range": "range",
+    "between references, by shape": "between",
 }
 BUTTONS: dict[str, str] = {
     "all": "Label all frames",
     "forward": "Label from here on",
     "backward": "Label up to here",
     "range": "Label the range",
+    "between": "Bridge by shape",
 }
 
 
@@ -231,6 +233,8 @@ class RunPanel(Panel):
 
     def _estimate(self, count: int) -> str:
         """Say how long the run would take, from what a frame took."""
+        if self._workspace.scope == "between":
+            return ""  # no model takes its time
         conditions = self._workspace.conditions
         found = self._workspace.frame_times.get(conditions) if conditions else None
         if found is None or not count:
@@ -298,7 +302,10 @@ _UNDO = (
 )
 _STOP = "End the run; what was predicted stays."
 _BAR = "How far the run is, and how long it will take at the pace of the last frames."
-_SCOPE = "Which frames are predicted. Those you vouch for are always left out."
+_SCOPE = (
+    "Which frames are predicted. Those you vouch for are always left out. Between "
+    "references, objects can be bridged by their shapes alone, without the model."
+)
 _RANGE = "The first and the last frame."
 _NO_FRAMES = (
     "There is no frame to label: paint on one first, or choose other frames above."

@@ -205,12 +205,12 @@ class Job(Generic[T]):
         if not self.is_running:
             return
         bar = _Progress(total=self.total, desc=self.title, stop=self.stop)
-        if self.is_running:
-            missing, self._progress = self.done, bar
-            for _ in range(missing):
-                bar.increment_with_overflow()
-        else:  # one of the events that the bar handled has ended the job
+        if self._state in ENDED_STATES:  # one of the events that it handled did that
             bar.close()
+            return
+        missing, self._progress = self.done, bar
+        for _ in range(missing):
+            bar.increment_with_overflow()
 
     def _set_state(self, state: JobState) -> None:
         self._state = state

@@ -14,7 +14,8 @@ from napari_seggpt.ui.work.messages import count_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_seggpt.session import FrameResult, Run, Scope, Session
+    from napari_seggpt.session import FrameResult, Scope, Session
+    from napari_seggpt.session.runs.base_run import BaseRun
 
 POLL_MS = 200
 UNDOING_SECONDS = 0.015  # that frames are undone for before the window goes on
@@ -33,7 +34,7 @@ class RunControl:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.run: Run | None = None
+        self.run: BaseRun | None = None
         self.downloaded: tuple[int, int] | None = None
         self._job: Job[FrameResult] | None = None
         self._undo: Iterator[int] | None = None
@@ -138,7 +139,7 @@ class RunControl:
             raise ValueError("Expected the last run to have ended; one is on.")
         self._begin(self.session.complete(frame))
 
-    def _begin(self, run: Run) -> None:
+    def _begin(self, run: BaseRun) -> None:
         run.on_download = self._on_download
         self.run, self.downloaded = run, None
         self._job = Job(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_seggpt.session import PROTECTED, ModelCache
+from napari_seggpt.session import PROTECTED, ModelCache, Run
 from napari_seggpt.ui.layers.layer_choice import (
     LayerChoice,
     first_choice,
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
     from psygnal import SignalInstance
 
-    from napari_seggpt.session import Run, Scope, Session
+    from napari_seggpt.session import Scope, Session
+    from napari_seggpt.session.runs.base_run import BaseRun
     from napari_seggpt.settings import SessionSettings
     from napari_seggpt.ui.work.preferences import Preferences
 
@@ -91,7 +92,7 @@ class Workspace:
         self.message: Message | None = None
         self.scope: Scope = "all"
         self.frame_times = FrameTimes(preferences)
-        self._timed: tuple[Run, RunConditions] | None = None  # the last run
+        self._timed: tuple[BaseRun, RunConditions] | None = None  # the last run
         self._settings = preferences.load_settings()
         self._layer_sessions: dict[tuple[object, ...], LayerSession] = {}
         self._followers: list[Callable[[LayerSession], Connections]] = []
@@ -325,7 +326,8 @@ class Workspace:
             self._timed is None or self._timed[0] is not runs.run
         ):
             self._timed = (runs.run, conditions)
-        if self._timed is not None and runs.seconds_a_frame is not None:
+        is_by_model = isinstance(runs.run, Run)
+        if is_by_model and self._timed is not None and runs.seconds_a_frame is not None:
             self.frame_times.note(self._timed[1], runs.seconds_a_frame)
 
     def _on_run_ended(self, report: str, went_wrong: bool) -> None:

@@ -486,3 +486,37 @@ def test_an_undo_that_is_left_can_go_both_ways(
     assert labelled.runs.can_redo
     assert len(list(labelled.runs.redo_steps())) == 2
     assert state(labelled) == after
+
+
+# -- between references, by shape ------------------------------------------------------
+
+
+def test_frames_between_references_are_bridged(
+    session: Session, blob: Any, label: Any, predict: Any, predictor: Any, state: Any
+) -> None:
+    label(session, 1, blob(3, at=0, size=4))
+    label(session, 4, blob(3, at=3, size=4))
+    session.frames.approve(3)
+    before = state(session)
+    assert session.plan("between", 0) == (2,)
+    assert predict(session, "between") == [2]
+    np.testing.assert_array_equal(session.frames.labels.data[2], blob(3, at=1, size=4))
+    assert session.frames.status(2) is PREDICTED
+    assert session.frames.confidence(2) is None
+    assert not predictor.made  # no model was needed
+    assert session.runs.undo() == (2,)
+    assert state(session) == before
+
+
+def test_there_is_nothing_between_one_reference_and_hints(
+    labelled: Session, blob: Any, label: Any
+) -> None:
+    for act in (lambda: None, lambda: label(labelled, 5, blob())):
+        act()
+        if 5 in labelled.references.used_frames:
+            labelled.references.set_hint(5, True)
+        assert labelled.plan("between", 0) == ()
+        with pytest.raises(ValueError, match="between two references in use, got none"):
+            labelled.start("between", 0)
+    labelled.references.set_hint(5, False)
+    assert labelled.plan("between", 0) == (3, 4)
