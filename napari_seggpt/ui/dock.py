@@ -33,7 +33,7 @@ from napari_seggpt.ui.widgets.hint_line import HintLine
 from napari_seggpt.ui.widgets.settings_form import SettingsForm
 from napari_seggpt.ui.widgets.style import style_sheet, tones
 from napari_seggpt.ui.work import actions
-from napari_seggpt.ui.work.hints import RESUME, TILES, message_to_show
+from napari_seggpt.ui.work.hints import BACK, PLACE, RESUME, TILES, message_to_show
 from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.partly_painted import COMPLETE, HINT
 from napari_seggpt.ui.work.preferences import Preferences
@@ -355,12 +355,16 @@ class SegGPTWidget(QWidget):
             active.scanned.disconnect(self._on_sample, missing_ok=True)
             actions.go_to(self.workspace, used[0])
 
-    def _answer(self, answer: str, frame: str) -> None:
-        """Do what was answered about a frame that is likely not finished."""
-        if answer == COMPLETE:
-            actions.complete_frame(self.workspace, int(frame))
+    def _answer(self, answer: str, about: str) -> None:
+        """Do what was answered: about the place, or a frame that is not finished."""
+        if answer == PLACE and about == BACK:
+            actions.show_place(self.workspace)
+        elif answer == PLACE:
+            actions.work_at_shown_place(self.workspace)
+        elif answer == COMPLETE:
+            actions.complete_frame(self.workspace, int(about))
         else:
-            actions.use_as_hint(self.workspace, int(frame), answer == HINT)
+            actions.use_as_hint(self.workspace, int(about), answer == HINT)
 
     def _on_theme(self, event: object = None) -> None:
         colors = tones(self.viewer.theme)

@@ -347,8 +347,21 @@ def test_a_view_beside_the_frames_is_said(viewer, open_dock, qtbot):
     assert "a" * 30 not in hint(qtbot, dock)  # would not fit
     viewer.dims.set_point(1, 5)
     assert "z 2" in hint(qtbot, dock)
-    viewer.dims.set_point(1, 2)
+    dock.hint_line.link_clicked.emit("place:back")
+    assert viewer.dims.point[1] == 2
     assert "z 2" not in hint(qtbot, dock)
+    viewer.dims.set_point(1, 5)
+    first = dock.workspace.active
+    dock.hint_line.link_clicked.emit("place:here")
+    settle(qtbot, dock)
+    assert dock.workspace.active is not first
+    assert dict(dock.workspace.choice.fixed) == {1: 5}
+    assert "paint" in hint(qtbot, dock)
+    (_, z), *_ = dock.data_panel._other_axes
+    z.spin.setValue(3)  # the viewer follows the dock
+    settle(qtbot, dock)
+    assert viewer.dims.point[1] == 3
+    assert "paint" in hint(qtbot, dock)
 
 
 def test_a_level_and_layers_that_are_mixed(viewer, open_dock, qtbot):

@@ -190,6 +190,17 @@ class LayerChoice:
             self, fixed=tuple(sorted({**dict(self.fixed), at: index}.items()))
         )
 
+    def at_place(self, shown: Sequence[float]) -> LayerChoice:
+        """Return the choice of the place on other axes that the viewer shows.
+
+        Parameters
+        ----------
+        shown : sequence of float
+            Where on each axis of the layer the viewer is.
+        """
+        places = self._places(shown)
+        return replace(self, fixed=tuple((at, places[at]) for at, _ in self.fixed))
+
     def _first_channels(self, at: int | None) -> tuple[int, ...]:
         if at is None or self.image is None:
             return ()

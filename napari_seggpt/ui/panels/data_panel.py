@@ -26,6 +26,7 @@ from napari_seggpt.ui.widgets.controls import (
     button,
     compact_spin,
 )
+from napari_seggpt.ui.work.actions import show_place
 from napari_seggpt.ui.work.messages import count_of
 
 if TYPE_CHECKING:
@@ -176,6 +177,7 @@ class DataPanel(Panel):
 
     def _on_fixed(self, at: int, index: int) -> None:
         self._choose(self._workspace.choice.with_fixed(at, index))
+        show_place(self._workspace)
 
     def _on_channel_axis(self, at: int, is_on: bool) -> None:
         self._choose(self._workspace.choice.with_channel_axis(at if is_on else None))

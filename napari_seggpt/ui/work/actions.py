@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_seggpt.session import FrameStatus
+from napari_seggpt.ui.layers.navigation import place_in
 from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.partly_painted import partly_painted
 
@@ -24,6 +25,22 @@ def go_to(workspace: Workspace, frame: int) -> None:
     """Show a frame."""
     if workspace.active is not None:
         workspace.active.navigation.go_to(frame)
+
+
+def show_place(workspace: Workspace) -> None:
+    """Move the viewer's sliders to where the frames are on other axes."""
+    active = workspace.active
+    for at, index in active.choice.fixed if active is not None else ():
+        if active is not None:
+            active.navigation.show(at, index)
+
+
+def work_at_shown_place(workspace: Workspace) -> None:
+    """Work on the frames at the place on other axes that the viewer shows."""
+    image = workspace.choice.image
+    if image is not None:
+        shown = place_in(workspace.viewer, image)
+        workspace.choose(workspace.choice.at_place(shown))
 
 
 def toggle_reference(workspace: Workspace) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.work.workspace import Workspace
 
 RESUME, TILES = "resume", "tiles"  # links
+PLACE, BACK, HERE = "place", "back", "here"  # a link, and where it leads to
 SAMPLES = {"cells": "cells", "membranes": "membranes", "organs": "organs"}
 
 
@@ -112,8 +113,10 @@ def _on_active(workspace: Workspace, layer_session: LayerSession) -> Message:
     session = layer_session.session
     if (place := layer_session.place_left) is not None:
         return Message(
-            text=f"Frames are at <b>{escape(place)}</b>, but the viewer shows another "
-            "place, where painting does not count. Go back, or change it under Data.",
+            text=f"You label <b>{escape(place)}</b>, but the viewer shows another "
+            "place, where painting does not count. "
+            f'<a href="{PLACE}:{BACK}">Go back</a>, or '
+            f'<a href="{PLACE}:{HERE}">label what is shown</a> as work of its own.',
             tone=Tone.WARNING,
         )
     if layer_session.runs.is_undoing:
