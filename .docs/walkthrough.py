@@ -247,7 +247,7 @@ class Walk:
         references, review = self.dock.references_panel, self.dock.review_panel
         self.click(references.advice.check_button)
         self.wait(until=lambda: references.advice.found)
-        self.wait(until=lambda: references.advice.check_button.isEnabled())
+        self.wait(until=lambda: references.advice.check_button.text() == "Check")
         self.shoot("checked")
         self.click(review.least_button)
         self.click(review.uncertainty.button)

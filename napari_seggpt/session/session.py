@@ -21,6 +21,7 @@ from napari_seggpt.session.runs.planning import (
 )
 from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
 from napari_seggpt.session.runs.prompt_tuning import NUM_COMPARED_FRAMES, PromptTuning
+from napari_seggpt.session.runs.region import RegionFrames
 from napari_seggpt.session.runs.runs import Runs
 from napari_seggpt.session.store.state import SessionState
 from napari_seggpt.session.store.task_file import Task, make_task
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from napari_seggpt.session.runs.advice import CheckedReference
     from napari_seggpt.session.runs.base_run import BaseRun
     from napari_seggpt.session.runs.planning import Scope
+    from napari_seggpt.session.runs.region import Region
     from napari_seggpt.session.runs.run import Run
 
 
@@ -202,17 +204,20 @@ class Session:
             if records[frame].checksum != NO_LABELS and not records[frame].is_hint
         ]
 
-    def start(self, scope: Scope, current: int) -> BaseRun:
+    def start(
+        self, scope: Scope, current: int, region: Region | None = None
+    ) -> BaseRun:
         """Begin a run; its results are made by a worker and handed to `runs.commit`.
 
         The scope "between" labels the frames between references by shape, without a
-        model.
+        model. With a region the model is shown, and writes, only that part of frames;
+        bridging by shape is not limited to it.
 
         Raises
         ------
         ValueError
             If a run is on, no reference with labels is switched on, or there is no
-            frame to predict.
+            frame to predict, or no reference shows a label in the region.
         """
         if self.runs.is_running:
             raise ValueError("Expected the last run to have ended; one is on.")
@@ -226,7 +231,11 @@ class Session:
         if not frames:
             raise ValueError(refusal(scope, current, self.frames.status(current)))
         request = self._request(sources)
-        return self.runs.begin(self._predictors, request, frames, direction)
+        if region is not None:
+            request = _within(region, request)
+        return self.runs.begin(
+            self._predictors, request, frames, direction, region=region
+        )
 
     def _start_bridging(self, current: int) -> BaseRun:
         self.frames.labels_changed(self.references.used_frames)
@@ -369,3 +378,12 @@ class Session:
             tuned=self.references.tuned,
             classes=class_names or {},
         )
+
+
+def _within(region: Region, request: RunRequest) -> RunRequest:
+    """Return the request of a run that sees only the box of a region."""
+    sources = tuple(region.crop(source) for source in request.sources)
+    if not request.tuned and not any(source.labels.any() for source in sources):
+        raise ValueError("Expected a reference with labels in the region, got none.")
+    stack = RegionFrames(request.stack, region)
+    return replace(request, sources=sources, stack=stack)

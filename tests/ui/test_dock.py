@@ -494,6 +494,25 @@ def test_the_confidence_has_a_number_and_a_limit(open_dock, stack, qtbot):
     assert open_dock().review_panel.strip.limit == 1.0
 
 
+def test_a_run_is_limited_to_a_drawn_region(viewer, dock, qtbot):
+    panel = dock.run_panel
+    assert panel.region_box.isHidden()
+    corners = np.array([[4, 4], [4, 8], [14, 8], [14, 4]])
+    viewer.add_shapes([corners], name="here")
+    qtbot.waitUntil(lambda: not panel.region_box.isHidden(), timeout=WAIT_MS)
+    panel.region_box.setCurrentText("inside here")
+    run_to_end(qtbot, dock)
+    columns = np.nonzero(dock.workspace.active.labels.read(8))[1]
+    assert columns.max() <= 8  # of the object, which reaches to 14
+    viewer.layers["here"].data = []
+    actions.start_run(dock.workspace, "all")
+    assert "region that lies on the frames" in hint(qtbot, dock)
+    viewer.layers.remove("here")
+    qtbot.waitUntil(panel.region_box.isHidden, timeout=WAIT_MS)
+    run_to_end(qtbot, dock)
+    assert np.nonzero(dock.workspace.active.labels.read(8))[1].max() == 14
+
+
 def test_frames_are_bridged_by_shape(dock, predictor, qtbot):
     panel = dock.run_panel
     panel.scope_box.setCurrentText("between references, by shape")

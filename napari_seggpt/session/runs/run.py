@@ -12,7 +12,7 @@ from napari_seggpt.session.runs.base_run import BaseRun
 from napari_seggpt.session.runs.models import StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_seggpt.session.frames.prepared_frame import PreparedFrame
     from napari_seggpt.session.runs.base_run import Prepare
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
+    from napari_seggpt.session.runs.region import Region
     from napari_seggpt.settings import Direction
 
 
@@ -70,6 +71,10 @@ class Run(BaseRun):
         As of `BaseRun`.
     direction : str
         Where to go from a reference.
+    region : Region, optional
+        What is written of each frame; the frames of the request are those of its box.
+    read : callable, optional
+        Reads the labels (H, W) of a frame, in the worker; needed with a region.
     """
 
     def __init__(
@@ -83,11 +88,14 @@ class Run(BaseRun):
         direction: Direction = "both",
         prepare: Prepare | None = None,
         begun: Mapping[int, NDArray[np.integer[Any]]] | None = None,
+        region: Region | None = None,
+        read: Callable[[int], NDArray[np.integer[Any]]] | None = None,
     ) -> None:
         super().__init__(frames, number=number, key=key, prepare=prepare, begun=begun)
         self._predictors = predictors
         self._request = request
         self._direction = direction
+        self._region, self._read = region, read
 
     def results(self) -> Iterator[FrameResult]:
         """Predict the frames, in a worker.
@@ -138,15 +146,20 @@ class Run(BaseRun):
     def _result(self, step: FramePrediction) -> FrameResult:
         from napari_seggpt.inference.confidence import confidence_map, frame_confidence
 
+        labels: NDArray[np.integer[Any]] = step.prediction.labels
         confidence = step.prediction.confidence
-        labels = compact(self._with_begun(step.index, step.prediction.labels))
+        certainty = frame_confidence(labels, confidence)
+        if self._region is not None and self._read is not None:
+            old = self._read(step.index)
+            labels, confidence = self._region.paste(labels, confidence, old)
+        labels = compact(self._with_begun(step.index, labels))
         prepare = self._prepare
         return FrameResult(
             run=self.number,
             index=step.index,
             labels=labels,
             prepared=None if prepare is None else prepare(step.index, labels),
-            confidence=frame_confidence(step.prediction.labels, confidence),
+            confidence=certainty,
             confidence_map=confidence_map(confidence),
             seconds=step.seconds,
         )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari_seggpt.session.frames.labelled_frames import LabelledFrames
     from napari_seggpt.session.runs.base_run import BaseRun
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
+    from napari_seggpt.session.runs.region import Region
     from napari_seggpt.session.runs.run import FrameResult
     from napari_seggpt.settings import Direction
 
@@ -71,12 +72,13 @@ class Runs:
         frames: tuple[int, ...],
         direction: Direction,
         begun: Mapping[int, NDArray[np.integer[Any]]] | None = None,
+        region: Region | None = None,
     ) -> Run:
         """Begin a run over some frames, none of them protected but those begun.
 
         Parameters
         ----------
-        predictors, request, frames, direction, begun
+        predictors, request, frames, direction, begun, region
             As of `Run`.
         """
         run = Run(
@@ -88,6 +90,8 @@ class Runs:
             direction=direction,
             prepare=self._frames.writer.prepare,
             begun=begun,
+            region=region,
+            read=self._frames.labels.read,
         )
         self._begin(run)
         return run

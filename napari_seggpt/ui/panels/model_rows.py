@@ -271,7 +271,7 @@ class ModelRows(QWidget):
             f"As measured on this computer with {references}, frames of this size and "
             "this model. Loading the model is not counted."
         )
-        self.described.emit(f"{self.model_box.currentText()}, {self.time_label.text()}")
+        self.described.emit(f"{self.time_label.text()}, {self.model_box.currentText()}")
 
     # -- choosing ------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ class ReviewPanel(Panel):
         self.strip.setToolTip("")
         self.legend = muted()
         self.legend.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.legend.setFixedHeight(2 * self.fontMetrics().lineSpacing())
+        self.legend.setFixedHeight(2 * self.fontMetrics().lineSpacing() + 5)
         self.previous_button = button(
             with_key("Previous", "previous"),
             _PREVIOUS,

@@ -6,12 +6,14 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from napari.layers import Shapes
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QSizePolicy, QSpinBox, QWidget
 
 from napari_seggpt.model.cards import readable
 from napari_seggpt.session import FrameStatus
 from napari_seggpt.ui.keys import with_key
+from napari_seggpt.ui.layers.layer_choice import unwrapped
 from napari_seggpt.ui.panels.model_rows import ModelRows, duration
 from napari_seggpt.ui.panels.panel import NO_SESSION, Panel
 from napari_seggpt.ui.widgets.controls import (
@@ -60,7 +62,7 @@ class RunPanel(Panel):
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__("3  Run", workspace)
-        self.scope_box = Combo()
+        self.scope_box, self.region_box = Combo(), Combo()
         self.from_spin, self.to_spin = QSpinBox(), QSpinBox()
         self.model_rows = ModelRows(workspace)  # the dock shows it farther below
         self.run_button = button(
@@ -90,9 +92,10 @@ class RunPanel(Panel):
 
     def _lay_out(self) -> None:
         rows = FormRows()
-        frames = _beside(self.scope_box, self.from_spin, self.to_spin)
+        frames = _beside(self.scope_box, self.region_box, self.from_spin, self.to_spin)
         rows.add("Frames", frames, _SCOPE)
         self.scope_box.setToolTip(_SCOPE)
+        self.region_box.setToolTip(_REGION)
         for spin in (self.from_spin, self.to_spin):
             compact_spin(spin).setKeyboardTracking(False)
             spin.setToolTip(_RANGE)
@@ -122,6 +125,8 @@ class RunPanel(Panel):
         self.scope_box.currentIndexChanged.connect(self._on_scope)
         self.from_spin.valueChanged.connect(self._on_range)
         self.to_spin.valueChanged.connect(self._on_range)
+        self.region_box.currentIndexChanged.connect(self._on_region)
+        workspace.choice_changed.connect(self._show_regions)
         workspace.active_changed.connect(self._show_range)
         workspace.settings_changed.connect(self.refresh)
         self._listen()
@@ -156,11 +161,23 @@ class RunPanel(Panel):
         if self._workspace.scope == "range":
             self._on_range(0)
 
+    def _show_regions(self) -> None:
+        """Offer the layers in which a region may be drawn, if there is any."""
+        layers = [unwrapped(layer) for layer in self._workspace.viewer.layers]
+        drawn: list[tuple[str, object]] = [
+            (f"inside {layer.name}", layer)
+            for layer in layers
+            if isinstance(layer, Shapes)
+        ]
+        self.region_box.fill([_EVERYWHERE, *drawn], self._workspace.region_layer)
+        self.region_box.setVisible(bool(drawn))
+
     def refresh(self) -> None:
         """Show settings and what a run would do."""
         is_range = self._workspace.scope == "range"
         for spin in (self.from_spin, self.to_spin):
             spin.setVisible(is_range)
+        self._show_regions()
         self.refresh_run()
 
     def refresh_run(self) -> None:
@@ -233,8 +250,8 @@ class RunPanel(Panel):
 
     def _estimate(self, count: int) -> str:
         """Say how long the run would take, from what a frame took."""
-        if self._workspace.scope == "between":
-            return ""  # no model takes its time
+        if self._workspace.scope == "between" or self._workspace.region_layer:
+            return ""  # no model takes its time, or less of it
         conditions = self._workspace.conditions
         found = self._workspace.frame_times.get(conditions) if conditions else None
         if found is None or not count:
@@ -248,6 +265,10 @@ class RunPanel(Panel):
         if self._workspace.scope == "range":
             self._on_range(0)
         self.refresh()
+
+    def _on_region(self, _: int) -> None:
+        self._workspace.region_layer = self.region_box.currentData()
+        self.refresh_run()
 
     def _on_range(self, _: int) -> None:
         first, last = self.from_spin.value(), self.to_spin.value()
@@ -305,6 +326,11 @@ _BAR = "How far the run is, and how long it will take at the pace of the last fr
 _SCOPE = (
     "Which frames are predicted. Those you vouch for are always left out. Between "
     "references, objects can be bridged by their shapes alone, without the model."
+)
+_EVERYWHERE = ("everywhere", None)
+_REGION = (
+    "Where in the frames: everywhere, or only inside the rectangles and polygons that "
+    "are drawn in a shapes layer. A small region of large frames is predicted faster."
 )
 _RANGE = "The first and the last frame."
 _NO_FRAMES = (

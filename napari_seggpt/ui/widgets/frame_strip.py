@@ -298,9 +298,12 @@ class FrameStrip(QWidget):
         return ", ".join(parts)
 
 
-def word(status: FrameStatus) -> str:
-    """Return a status in words for people."""
-    return "out of date" if status is FrameStatus.STALE else status.value
+def word(status: FrameStatus, count: int = 1) -> str:
+    """Return the status of some frames in words for people."""
+    if status is FrameStatus.STALE:
+        return "out of date"
+    is_plural = status is FrameStatus.REFERENCE and count > 1
+    return f"{status.value}s" if is_plural else status.value
 
 
 def cells(
@@ -327,8 +330,8 @@ def legend(strip: FrameStrip, colors: Tones, statuses: Iterable[FrameStatus]) ->
     """Return, as rich text, how many frames have each status, in its colour."""
     parts = [
         f'<span style="color:{colors.statuses[status].name()}">&#9632;</span>'
-        f"&nbsp;{strip.count(status)}&nbsp;{word(status).replace(' ', '&nbsp;')}"
+        f"&nbsp;{count}&nbsp;{word(status, count).replace(' ', '&nbsp;')}"
         for status in statuses
-        if strip.count(status)
+        if (count := strip.count(status))
     ]
     return " &nbsp; ".join(parts)

@@ -130,7 +130,7 @@ def start_run(workspace: Workspace, scope: Scope) -> None:
     workspace.show_message("")
     try:
         active.tuning.check_free()
-        active.runs.start(scope, active.navigation.current)
+        active.runs.start(scope, active.navigation.current, workspace.region)
     except ValueError as error:
         workspace.show_message(str(error), Tone.WARNING)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from napari_seggpt.session import FrameResult, Scope, Session
     from napari_seggpt.session.runs.base_run import BaseRun
+    from napari_seggpt.session.runs.region import Region
 
 POLL_MS = 200
 UNDOING_SECONDS = 0.015  # that frames are undone for before the window goes on
@@ -115,8 +116,8 @@ class RunControl:
 
     # -- what a person does --------------------------------------------------------
 
-    def start(self, scope: Scope, current: int) -> None:
-        """Start a run.
+    def start(self, scope: Scope, current: int, region: Region | None = None) -> None:
+        """Start a run, in a region or in whole frames.
 
         Raises
         ------
@@ -125,7 +126,7 @@ class RunControl:
         """
         if self.is_busy:
             raise ValueError("Expected the last run to have ended; one is on.")
-        self._begin(self.session.start(scope, current))
+        self._begin(self.session.start(scope, current, region))
 
     def complete(self, frame: int) -> None:
         """Start a run that completes a frame which a person has begun to label.

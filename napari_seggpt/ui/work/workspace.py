@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from napari_seggpt.session import PROTECTED, ModelCache, Run
+from napari_seggpt.session.runs.region import Region
+from napari_seggpt.ui.layers.drawn_region import drawn_mask
 from napari_seggpt.ui.layers.layer_choice import (
     LayerChoice,
     first_choice,
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     import numpy as np
-    from napari.layers import Image, Layer
+    from napari.layers import Image, Layer, Shapes
     from napari.viewer import Viewer
     from psygnal import SignalInstance
 
@@ -63,6 +65,8 @@ class Workspace:
         The last message; None after something else was done.
     scope : str
         Which frames the next run is to label.
+    region_layer : Shapes or None
+        Where the region is drawn that runs are limited to, if they are.
     choice_changed : Signal
         Other layers were chosen, or layers came, went or were renamed.
     active_changed : Signal
@@ -91,6 +95,7 @@ class Workspace:
         self.problem: str | None = None
         self.message: Message | None = None
         self.scope: Scope = "all"
+        self.region_layer: Shapes | None = None
         self.frame_times = FrameTimes(preferences)
         self._timed: tuple[BaseRun, RunConditions] | None = None  # the last run
         self._settings = preferences.load_settings()
@@ -194,6 +199,8 @@ class Workspace:
 
     def forget_layer(self, layer: Layer) -> None:
         """Let go of a layer that was removed."""
+        if layer is self.region_layer:
+            self.region_layer = None
         for each in list(self._layer_sessions.values()):
             if layer in (each.image, each.labels.layer):
                 self._close(each)
@@ -300,6 +307,19 @@ class Workspace:
             self.show_message("")
 
     @property
+    def region(self) -> Region | None:
+        """The region that is drawn now, if runs are limited to one.
+
+        Raises
+        ------
+        ValueError
+            If nothing that is drawn lies on the frames.
+        """
+        if self.active is None or self.region_layer is None:
+            return None
+        return Region(mask=drawn_mask(self.region_layer, self.active.labels))
+
+    @property
     def conditions(self) -> RunConditions | None:
         """What the time of a frame of the next run depends on."""
         if self.active is None:
@@ -326,7 +346,7 @@ class Workspace:
             self._timed is None or self._timed[0] is not runs.run
         ):
             self._timed = (runs.run, conditions)
-        is_by_model = isinstance(runs.run, Run)
+        is_by_model = isinstance(runs.run, Run) and self.region_layer is None
         if is_by_model and self._timed is not None and runs.seconds_a_frame is not None:
             self.frame_times.note(self._timed[1], runs.seconds_a_frame)
 

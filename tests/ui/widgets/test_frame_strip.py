@@ -111,6 +111,10 @@ def test_what_is_said_of_a_frame(strip):
     text = legend(strip, tones("dark"), FrameStatus)
     assert "1&nbsp;corrected" in text
     assert "approved" not in text
+    strip.set_frame(0, FrameStatus.REFERENCE, None)
+    assert "1&nbsp;reference" in legend(strip, tones("dark"), FrameStatus)
+    strip.set_frame(1, FrameStatus.REFERENCE, None)
+    assert "2&nbsp;references" in legend(strip, tones("dark"), FrameStatus)
 
 
 @pytest.mark.parametrize(("count", "width"), [(1, 300), (7, 300), (299, 300), (999, 5)])
