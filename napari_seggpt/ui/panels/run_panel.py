@@ -98,6 +98,7 @@ class RunPanel(Panel):
         self.region_box.setToolTip(_REGION)
         for spin in (self.from_spin, self.to_spin):
             compact_spin(spin).setKeyboardTracking(False)
+            spin.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)  # there is no room
             spin.setToolTip(_RANGE)
         self.from_spin.setPrefix("from ")
         self.to_spin.setPrefix("to ")
@@ -228,8 +229,9 @@ class RunPanel(Panel):
         self.set_summary(self._estimate(count))
         self.run_button.setText(with_key(text, "propagate"))
         busy = self._why_not()
-        allow(self.run_button, busy or ("" if count else _NO_FRAMES))
-        allow(self.frame_button, busy)
+        blank = busy or ("" if self._has_examples else _NO_EXAMPLES)
+        allow(self.run_button, blank or ("" if count else _NO_FRAMES))
+        allow(self.frame_button, blank)
         stale = session.frames.count(FrameStatus.STALE) if session else 0
         self.update_button.setText(f"Update {stale}" if stale else "Update")
         allow(self.update_button, busy or ("" if stale else _UP_TO_DATE))
@@ -241,6 +243,15 @@ class RunPanel(Panel):
         self.bar.setRange(0, 1)
         self.bar.setValue(0)
         self.bar.setFormat("")
+
+    @property
+    def _has_examples(self) -> bool:
+        """Whether there is anything that the model can be shown."""
+        session = self._workspace.session
+        if session is None:
+            return False
+        used = any(each.enabled and each.is_labelled for each in session.references.all)
+        return used or session.references.tuned is not None
 
     def _why_not(self) -> str:
         """Say why no run can be started; empty if one can."""
@@ -333,8 +344,10 @@ _REGION = (
     "are drawn in a shapes layer. A small region of large frames is predicted faster."
 )
 _RANGE = "The first and the last frame."
+_NO_EXAMPLES = "Paint on a frame first: the model needs an example."
 _NO_FRAMES = (
-    "There is no frame to label: paint on one first, or choose other frames above."
+    "There is no frame to label: those meant are yours already, or have no reference "
+    "where one is needed. Choose other frames above."
 )
 _UP_TO_DATE = "Nothing is out of date."
 _NOTHING_TO_UNDO = "There is no run to undo."
