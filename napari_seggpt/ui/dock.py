@@ -33,13 +33,12 @@ from napari_seggpt.ui.widgets.hint_line import HintLine
 from napari_seggpt.ui.widgets.settings_form import SettingsForm
 from napari_seggpt.ui.widgets.style import style_sheet, tones
 from napari_seggpt.ui.work import actions
-from napari_seggpt.ui.work.hints import BACK, PLACE, RESUME, TILES, message_to_show
+from napari_seggpt.ui.work.hints import message_to_show
+from napari_seggpt.ui.work.links import Links
 from napari_seggpt.ui.work.messages import Tone
-from napari_seggpt.ui.work.partly_painted import COMPLETE, HINT
 from napari_seggpt.ui.work.preferences import Preferences
 from napari_seggpt.ui.work.preloading import Preloading
 from napari_seggpt.ui.work.saved_sessions import SavedSessions
-from napari_seggpt.ui.work.small_objects import use_tiles
 from napari_seggpt.ui.work.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -55,7 +54,6 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.workspace import Connections
 
-PLUGIN = "napari-seggpt"
 HINT_MS = 50
 FULL_HEIGHT = 670  # pixels in which all steps are seen, with tuning and settings folded
 ELSEWHERE = (
@@ -88,6 +86,7 @@ class SegGPTWidget(QWidget):
         self.preferences = Preferences()
         self.workspace = Workspace(napari_viewer, self.preferences, models=models)
         self.saved_sessions = SavedSessions(self.workspace)
+        self.links = Links(self.workspace, self.saved_sessions)
         self.preloading = Preloading(self.workspace)
         self.hint_line = HintLine()
         self.corner_menu = CornerMenu(self.workspace)
@@ -187,7 +186,7 @@ class SegGPTWidget(QWidget):
         workspace.settings_changed.connect(self._show_settings)
         self.form.changed.connect(self._on_form)
         self.form.refused.connect(self._on_refused)
-        self.hint_line.link_clicked.connect(self._on_link)
+        self.hint_line.link_clicked.connect(self.links.follow)
         self.run_panel.model_rows.described.connect(self.advanced_panel.set_summary)
         self.run_panel.model_rows.refresh()
         for section in self._sections:
@@ -326,45 +325,6 @@ class SegGPTWidget(QWidget):
         self.hint_line.show_message(
             message_to_show(self.workspace, self.saved_sessions)
         )
-
-    def _on_link(self, link: str) -> None:
-        if link == RESUME:
-            self.saved_sessions.resume()
-        elif link == TILES:
-            use_tiles(self.workspace)
-        elif ":" in link:
-            self._answer(*link.split(":"))
-        else:
-            self.viewer.open_sample(PLUGIN, link)
-            self._show_first_reference()
-
-    def _show_first_reference(self) -> None:
-        """Go to the labelled frame of a sample, as soon as it is found."""
-        active = self.workspace.active
-        if active is None:
-            return
-        if active.is_scanning:
-            active.scanned.connect(self._on_sample)
-        else:
-            self._on_sample()
-
-    def _on_sample(self) -> None:
-        active = self.workspace.active
-        used = active.session.references.used_frames if active is not None else []
-        if active is not None and used:
-            active.scanned.disconnect(self._on_sample, missing_ok=True)
-            actions.go_to(self.workspace, used[0])
-
-    def _answer(self, answer: str, about: str) -> None:
-        """Do what was answered: about the place, or a frame that is not finished."""
-        if answer == PLACE and about == BACK:
-            actions.show_place(self.workspace)
-        elif answer == PLACE:
-            actions.work_at_shown_place(self.workspace)
-        elif answer == COMPLETE:
-            actions.complete_frame(self.workspace, int(about))
-        else:
-            actions.use_as_hint(self.workspace, int(about), answer == HINT)
 
     def _on_theme(self, event: object = None) -> None:
         colors = tones(self.viewer.theme)
