@@ -176,7 +176,7 @@ class Walk:
 
     def open_sample(self) -> None:
         """Open the sample of cells."""
-        self.dock._on_link("cells")
+        self.dock.links.follow("cells")
         self.wait(
             until=lambda: (
                 self.workspace.active and not self.workspace.active.is_scanning
@@ -248,7 +248,7 @@ class Walk:
         references, review = self.dock.references_panel, self.dock.review_panel
         self.click(references.advice.check_button)
         self.wait(until=lambda: references.advice.found)
-        self.wait(until=lambda: references.advice.check_button.isEnabled())
+        self.wait(until=lambda: references.advice.check_button.text() == "Check")
         self.shoot("checked")
         self.click(review.least_button)
         self.click(review.uncertainty.button)
@@ -281,7 +281,7 @@ class Walk:
         self.open_sample()
         self.wait(until=lambda: self.dock.saved_sessions.offer is not None)
         self.shoot("offer")
-        self.dock._on_link("resume")
+        self.dock.links.follow("resume")
         self.wait(until=lambda: not self.dock.saved_sessions.is_busy)
         self.wait(1)
         self.shoot("resumed")

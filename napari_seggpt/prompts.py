@@ -42,11 +42,15 @@ class Prompt:
         (H, W), integers; 0 is background.
     index : int, optional
         The frame of the stack that it was taken from, if any.
+    is_hint : bool
+        Whether only a part of the objects is labelled: what is unlabelled is then
+        unknown, rather than background.
     """
 
     image: NDArray[Any]
     labels: NDArray[np.integer[Any]]
     index: int | None = None
+    is_hint: bool = False
 
     def __post_init__(self) -> None:
         """Refuse an image and labels that do not belong together."""

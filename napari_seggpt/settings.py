@@ -104,7 +104,9 @@ class PredictionSettings(Checked):
         Ensemble,
         Help(
             "How several examples are joined: inside the network (feature, usually "
-            "better), or tiled into one picture (spatial); section 3.2 of the paper."
+            "better), or tiled into one picture (spatial): the ensembles of the "
+            "paper's section 3.2.",
+            label="Join examples",
         ),
     ] = "feature"
     max_prompts: Annotated[
@@ -120,8 +122,9 @@ class PredictionSettings(Checked):
         Ge(1),
         Le(MAX_LABELS_PER_PASS),
         Help(
-            "At most so many labels are coloured in one picture; more labels take more "
-            "passes of the network."
+            "At most so many labels are coloured in one picture; more labels take "
+            "several pictures, and longer.",
+            label="Labels at once",
         ),
     ] = 7
     batch: Annotated[

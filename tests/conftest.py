@@ -68,6 +68,7 @@ class CopyingPredictor:
 
     gate = threading.Event()  # closed: no frame is predicted
     seconds = 0.0
+    encoding_seconds = 0.0
     fails_at: int | None = None
     palettes: ClassVar[list[Palette]] = []
     predicted: ClassVar[list[int]] = []
@@ -91,6 +92,10 @@ class CopyingPredictor:
 
     def set_prompts(self, prompts: Iterable[Prompt]) -> None:
         self.prompts = tuple(prompts)
+
+    @property
+    def frames_at_once(self) -> int:
+        return self.settings.batch
 
     @property
     def references(self) -> dict[int, Prompt]:

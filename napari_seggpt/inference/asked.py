@@ -121,6 +121,16 @@ class AskedPredictor:
     def before_pass(self, called: Callable[[], object] | None) -> None:
         self.network.before_pass = called
 
+    @property
+    def encoding_seconds(self) -> float:
+        """What the encoding of prompts took that a person gave."""
+        return self.network.encoding_seconds
+
+    @property
+    def frames_at_once(self) -> int:
+        """How many frames are predicted together; see `Predictor`."""
+        return self.network.frames_at_once
+
     def prepare(
         self,
         prompt: Prompt,

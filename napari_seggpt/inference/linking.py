@@ -182,7 +182,7 @@ class StackLinker:
         labels = self._linker.link(index / self._step, step.prediction.labels)
         self._note(index, labels)
         prediction = replace(step.prediction, labels=labels)
-        return FramePrediction(index=index, prediction=prediction)
+        return replace(step, prediction=prediction)
 
     def _note(self, index: int, labels: Labels) -> None:
         """Note where new ids are."""

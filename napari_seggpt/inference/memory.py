@@ -38,6 +38,8 @@ class PromptTile:
         What tiles are compared by.
     is_predicted : bool
         Whether the labels are the model's own.
+    is_hint : bool
+        Whether what is unlabelled is unknown, rather than background.
     encoded : dict of int to EncodedPrompts
         By number of the palette (pass), once it was used; K is 1.
     """
@@ -49,6 +51,7 @@ class PromptTile:
     thumbnail: NDArray[np.float32]
     is_labelled: bool
     is_predicted: bool = False
+    is_hint: bool = False
     encoded: dict[int, EncodedPrompts] = field(default_factory=dict)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import logging
+from dataclasses import replace
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,6 +98,7 @@ class Predictor:
         self.dtype = pick_dtype(self.settings.precision, self.device)
         self.model = model.to(self.device).eval()
         self._given_limits = limits
+        self.encoding_seconds = 0.0  # that prompts took which a person gave
         self.tuned = tuple(tuned)
         self.seg_type = choose_seg_type(self.settings.seg_type, model.config)
         check_tuned(self.tuned, self.model, self.seg_type)
@@ -103,6 +106,9 @@ class Predictor:
 
     def set_prompts(self, prompts: Iterable[Prompt]) -> None:
         """Replace all but the tuned prompts; each is encoded once, at its first use.
+
+        A hint needs a prompt beside it that shows what is background, and a network
+        with a readout: others are not shown hints. A hint alone is read as a whole one.
 
         Raises
         ------
@@ -118,7 +124,7 @@ class Predictor:
         self.palettes = plan_passes(ids, self.tuned, self.settings.labels_per_pass)
         self._tuned_passes: dict[int, TunedPass] = {}
         self._tiles = [self.prepare(prompt) for prompt in self.prompts]
-        self.tiles = [tile for tiles in self._tiles for tile in tiles]
+        self.tiles = self._usable_tiles()
         if ids and not any(tile.is_labelled for tile in self.tiles):
             logger.warning(
                 "Every labelled object vanishes in the model's %d x %d pixels: "
@@ -136,8 +142,21 @@ class Predictor:
         chosen = list(numbers)
         other.prompts = tuple(self.prompts[i] for i in chosen)
         other._tiles = [self._tiles[i] for i in chosen]
-        other.tiles = [tile for tiles in other._tiles for tile in tiles]
+        other.tiles = other._usable_tiles()
         return other
+
+    def _usable_tiles(self) -> list[PromptTile]:
+        """Return the tiles of the prompts, without hints that cannot be understood."""
+        tiles = [tile for tiles in self._tiles for tile in tiles]
+        whole = [tile for tile in tiles if not tile.is_hint]
+        if any(tile.is_labelled for tile in whole):
+            return tiles if self.model.config.decoder == "readout" else whole
+        return [replace(tile, is_hint=False, encoded={}) for tile in tiles]
+
+    @property
+    def frames_at_once(self) -> int:
+        """How many frames are predicted together: on a CPU that would gain nothing."""
+        return 1 if self.device.type == "cpu" else self.settings.batch
 
     @property
     def references(self) -> dict[int, Prompt]:
@@ -172,6 +191,7 @@ class Predictor:
                 center=tile.center,
                 index=prompt.index,
                 is_predicted=predicted,
+                is_hint=prompt.is_hint,
             )
             for tile in tiles
         ]
@@ -257,6 +277,7 @@ class Predictor:
         center: tuple[float, float] = (0.5, 0.5),
         index: int | None = None,
         is_predicted: bool = False,
+        is_hint: bool = False,
     ) -> PromptTile:
         return PromptTile(
             picture=picture,
@@ -266,12 +287,14 @@ class Predictor:
             thumbnail=thumbnail(picture),
             is_labelled=bool(labels.any()),
             is_predicted=is_predicted,
+            is_hint=is_hint,
         )
 
     def _encoded(self, tile: PromptTile, number: int) -> EncodedPrompts:
         """Return a tile encoded for a pass: at its first use, and once."""
         if number not in tile.encoded:
             self._announce_pass()
+            began = perf_counter()
             image = self._tensor(tile.picture[None, None])
             colors = self.palettes[number].encode(tile.labels)
             seg_type = torch.tensor([SEG_TYPES[self.seg_type]])
@@ -283,13 +306,23 @@ class Predictor:
                     seg_type.to(self.device),
                     torch.tensor([[tile.is_predicted]], device=self.device),
                     palette=palette_tensor(self.palettes[number]).to(self.device),
+                    known=self._known(tile),
                 )
                 tile.encoded[number] = tuned.read(encoded)
+            if not tile.is_predicted:
+                self.encoding_seconds += perf_counter() - began
         return tile.encoded[number]
 
     def _announce_pass(self) -> None:
         if self.before_pass is not None:
             self.before_pass()
+
+    def _known(self, tile: PromptTile) -> torch.Tensor | None:
+        """Return where the labels of a tile say something; None if they do anywhere."""
+        if not tile.is_hint:
+            return None
+        known = torch.from_numpy(tile.labels != 0)
+        return known[None, None].to(self.device)
 
     def _tuned_pass(self, number: int) -> TunedPass:
         """Return what the tuned prompts bring into a pass, encoded once."""

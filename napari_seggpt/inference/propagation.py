@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, overload
 
 from napari_seggpt.frames import DAMAGE
@@ -27,10 +28,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FramePrediction:
-    """The prediction of one frame of a stack."""
+    """The prediction of one frame of a stack.
+
+    Attributes
+    ----------
+    index : int
+        The frame.
+    prediction : Prediction
+        Its labels.
+    seconds : float
+        What it took, without the encoding of references, which is done once.
+    """
 
     index: int
     prediction: Prediction
+    seconds: float = 0.0
 
 
 def plan(
@@ -175,23 +187,39 @@ class _Problem:
     error: Exception
 
 
+class _Stopwatch:
+    """Measures what frames take, without the encoding of references."""
+
+    def __init__(self, predictor: Predictor | AskedPredictor) -> None:
+        self._predictor = predictor
+        self._began = perf_counter() - predictor.encoding_seconds
+
+    @property
+    def seconds(self) -> float:
+        return perf_counter() - self._predictor.encoding_seconds - self._began
+
+
 def _predict_independent(
     stack: Frames, predictor: Predictor | AskedPredictor, chains: list[list[int]]
 ) -> Iterator[FramePrediction | _Problem]:
     frames = [frame for chain in chains for frame in chain]
-    size = predictor.settings.batch
+    size = predictor.frames_at_once
     for start in range(0, len(frames), size):
+        watch = _Stopwatch(predictor)
         read = {index: _read(stack, index) for index in frames[start : start + size]}
         pictures = {i: x for i, x in read.items() if not isinstance(x, _Problem)}
         predictions: Iterator[Prediction] = iter(())
         if pictures:  # a broken frame costs none of the batch that it is in
             found = list(pictures.values())
             predictions = iter(predictor.predict_batch(found, indices=list(pictures)))
+        seconds = watch.seconds / max(1, len(pictures))
         for index, frame in read.items():
             if isinstance(frame, _Problem):
                 yield frame
             else:
-                yield FramePrediction(index=index, prediction=next(predictions))
+                yield FramePrediction(
+                    index=index, prediction=next(predictions), seconds=seconds
+                )
 
 
 def _read(stack: Frames, index: int) -> NDArray[Any] | _Problem:
@@ -210,12 +238,13 @@ def _predict_chain(
     memory: Memory,
 ) -> Iterator[FramePrediction | _Problem]:
     for index in chain:
+        watch = _Stopwatch(predictor)
         frame = _read(stack, index)
         if isinstance(frame, _Problem):
             yield frame
             continue
         (prediction,) = predictor.predict_batch([frame], indices=[index], memory=memory)
-        yield FramePrediction(index=index, prediction=prediction)
+        yield FramePrediction(index=index, prediction=prediction, seconds=watch.seconds)
         if index != chain[-1]:
             prompt = Prompt(image=frame, labels=prediction.labels, index=index)
             tiles = predictor.prepare(prompt, predicted=True, seen=prediction.seen)

@@ -140,3 +140,32 @@ def with_names(labels: Labels, names: Mapping[int, int]) -> NDArray[np.int64]:
     ids, places = unique_places(labels)
     table = np.array([names.get(int(i), int(i)) for i in ids], dtype=np.int64)
     return table[places]
+
+
+def continued(labels: Labels, begun: Labels) -> NDArray[np.int64]:
+    """Give predicted objects the ids that a person has given to the same objects.
+
+    They are the same if at least half of the smaller of both lies in the other.
+
+    Parameters
+    ----------
+    labels, begun : NDArray
+        (H, W), what is predicted and what a person has painted, of some objects a part.
+    """
+    both = (labels != 0) & (begun != 0)
+    pairs, counts = np.unique(
+        np.stack([labels[both], begun[both]]), axis=1, return_counts=True
+    )
+    areas, own_areas = _areas(labels), _areas(begun)
+    names = {}
+    for number in np.argsort(counts, kind="stable").tolist():
+        predicted, own = pairs[:, number].tolist()
+        if 2 * counts[number] >= min(areas[predicted], own_areas[own]):
+            names[predicted] = own  # that with most pixels comes last
+    return with_names(labels, names)
+
+
+def _areas(labels: Labels) -> dict[int, int]:
+    """Return the pixels of each id of labels (H, W)."""
+    ids, counts = np.unique(labels, return_counts=True)
+    return dict(zip(ids.tolist(), counts.tolist(), strict=True))

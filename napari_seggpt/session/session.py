@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from napari_seggpt.frames import evenly
 from napari_seggpt.inference.references import MAX_HELD, nearest_references
 from napari_seggpt.objects.kinds import task_of
+from napari_seggpt.session.frames.frame_labels import NO_LABELS
 from napari_seggpt.session.frames.labelled_frames import LabelledFrames
 from napari_seggpt.session.references.references import References
 from napari_seggpt.session.runs.advice import check_references, suggest_frame
 from napari_seggpt.session.runs.models import ModelCache
 from napari_seggpt.session.runs.planning import (
+    between,
     direction_of,
     frames_in_scope,
     reachable,
@@ -21,6 +23,7 @@ from napari_seggpt.session.runs.planning import (
 )
 from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
 from napari_seggpt.session.runs.prompt_tuning import NUM_COMPARED_FRAMES, PromptTuning
+from napari_seggpt.session.runs.region import RegionFrames
 from napari_seggpt.session.runs.runs import Runs
 from napari_seggpt.session.store.state import SessionState
 from napari_seggpt.session.store.task_file import Task, make_task
@@ -39,8 +42,10 @@ if TYPE_CHECKING:
     from napari_seggpt.session.frames.frame_labels import FrameLabels
     from napari_seggpt.session.references.reference import PromptSource
     from napari_seggpt.session.runs.advice import CheckedReference
+    from napari_seggpt.session.runs.base_run import BaseRun
     from napari_seggpt.session.runs.linking_run import LinkingRun
     from napari_seggpt.session.runs.planning import Scope
+    from napari_seggpt.session.runs.region import Region
     from napari_seggpt.session.runs.run import Run
     from napari_seggpt.settings import LinkedAxis
 
@@ -200,21 +205,41 @@ class Session:
         if scope == "stale":
             stale = {f for f, r in records.predicted() if r.key != records.key}
             frames = [frame for frame in frames if frame in stale]
-        free = (frame for frame in frames if not records[frame].is_protected)
+        free = [frame for frame in frames if not records[frame].is_protected]
+        if scope == "between":
+            return tuple(between(free, self._whole_references))
         direction = direction_of(scope, settings)
         return tuple(reachable(free, self.references.used_frames, direction))
 
-    def start(self, scope: Scope, current: int) -> Run:
+    @property
+    def _whole_references(self) -> list[int]:
+        """The reference frames in use that have labels and are no mere hints."""
+        records = self.frames.records
+        return [
+            frame
+            for frame in self.references.used_frames
+            if records[frame].checksum != NO_LABELS and not records[frame].is_hint
+        ]
+
+    def start(
+        self, scope: Scope, current: int, region: Region | None = None
+    ) -> BaseRun:
         """Begin a run; its results are made by a worker and handed to `runs.commit`.
+
+        The scope "between" labels the frames between references by shape, without a
+        model. With a region the model is shown, and writes, only that part of frames;
+        bridging by shape is not limited to it.
 
         Raises
         ------
         ValueError
             If a run is on, no reference with labels is switched on, or there is no
-            frame to predict.
+            frame to predict, or no reference shows a label in the region.
         """
         if self.runs.is_running:
             raise ValueError("Expected the last run to have ended; one is on.")
+        if scope == "between":
+            return self._start_bridging(current)
         sources = self._sources(self.plan(scope, current) or (current,))
         # Planned again, as reading the sources may have shown that one is none.
         chosen = [source.frame for source in sources if source.frame is not None]
@@ -223,7 +248,52 @@ class Session:
         if not frames:
             raise ValueError(refusal(scope, current, self.frames.status(current)))
         request = self._request(sources)
-        return self.runs.begin(self._predictors, request, frames, direction)
+        if region is not None:
+            request = _within(region, request)
+        return self.runs.begin(
+            self._predictors, request, frames, direction, region=region
+        )
+
+    def _start_bridging(self, current: int) -> BaseRun:
+        self.frames.labels_changed(self.references.used_frames)
+        frames = self.plan("between", current)
+        if not frames:
+            raise ValueError(refusal("between", current, self.frames.status(current)))
+        return self.runs.begin_bridging(self._whole_references, frames)
+
+    def complete(self, frame: int) -> Run:
+        """Begin a run that completes a frame which a person has begun to label.
+
+        What is labelled in it stays, the rest is predicted from the other references.
+        It is predicted then, and no reference, until somebody corrects or approves it.
+
+        Raises
+        ------
+        ValueError
+            If a run is on, the frame has no labels, or no other reference has.
+        """
+        self.runs.check_free("a frame is completed")
+        labels = self.frames.writer.read(frame)
+        self.frames.publish()
+        if not labels.any():
+            raise ValueError(f"Expected labels in frame {frame}, got none.")
+        others = [each for each in self._sources((frame,)) if each.frame != frame]
+        whole = [each for each in others if not each.is_hint]
+        if not any(each.labels.any() for each in whole) and not self.references.tuned:
+            raise ValueError(
+                f"Expected another reference to predict frame {frame} from, got none."
+            )
+        return self.runs.begin(
+            self._predictors,
+            self._request(others),
+            (frame,),
+            "both",
+            begun={frame: labels.copy()},
+        )
+
+    def _whole_sources(self, frames: tuple[int, ...]) -> list[PromptSource]:
+        """Return the sources of which all objects are labelled."""
+        return [each for each in self._sources(frames) if not each.is_hint]
 
     def start_linking(self, scope: Scope, current: int) -> LinkingRun:
         """Begin to carry the ids of a frame on, without predicting anything.
@@ -307,7 +377,7 @@ class Session:
         """
         self.runs.check_free("tuning")
         frames = tuple(self.references.used_frames)
-        sources = [x for x in self._sources(frames or (0,)) if x.labels.any()]
+        sources = [x for x in self._whole_sources(frames or (0,)) if x.labels.any()]
         if len(sources) < 2:
             raise ValueError(
                 "Expected two or more references with labels to tune on, got "
@@ -345,7 +415,7 @@ class Session:
         self.runs.check_free("a check")
         if not len(self):
             raise ValueError("Expected a stack with frames, got none.")
-        sources = self._sources((0, len(self) - 1))
+        sources = self._whole_sources((0, len(self) - 1))
         if len(sources) < 2:
             raise ValueError(
                 "Expected 2 or more references in use to compare, got 1: label "
@@ -378,8 +448,17 @@ class Session:
         """
         return make_task(
             self._stack,
-            self._sources(tuple(self.references.used_frames) or (0,)),
+            self._whole_sources(tuple(self.references.used_frames) or (0,)),
             self._settings,
             tuned=self.references.tuned,
             classes=class_names or {},
         )
+
+
+def _within(region: Region, request: RunRequest) -> RunRequest:
+    """Return the request of a run that sees only the box of a region."""
+    sources = tuple(region.crop(source) for source in request.sources)
+    if not request.tuned and not any(source.labels.any() for source in sources):
+        raise ValueError("Expected a reference with labels in the region, got none.")
+    stack = RegionFrames(request.stack, region)
+    return replace(request, sources=sources, stack=stack)

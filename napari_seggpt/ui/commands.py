@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from napari.viewer import Viewer  # noqa: TC002 (napari looks it up to hand it over)
 
-from napari_seggpt.ui.dock import PLUGIN, SegGPTWidget
+from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.work import actions
+from napari_seggpt.ui.work.links import PLUGIN
 
 if TYPE_CHECKING:
     from napari_seggpt.ui.work.workspace import Workspace
@@ -34,7 +35,7 @@ def propagate(viewer: Viewer) -> None:
 
 
 def update_stale(viewer: Viewer) -> None:
-    """Predict the stale frames again."""
+    """Predict again the frames that are out of date."""
     actions.start_run(_workspace(viewer), "stale")
 
 

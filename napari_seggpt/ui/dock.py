@@ -20,6 +20,7 @@ from napari_seggpt.ui.layers.layer_choice import (
     is_picture,
     unwrapped,
 )
+from napari_seggpt.ui.panels.corner_menu import CornerMenu
 from napari_seggpt.ui.panels.data_panel import DataPanel
 from napari_seggpt.ui.panels.objects_panel import ObjectsPanel
 from napari_seggpt.ui.panels.references_panel import ReferencesPanel
@@ -27,14 +28,17 @@ from napari_seggpt.ui.panels.review_panel import ReviewPanel
 from napari_seggpt.ui.panels.run_panel import RunPanel
 from napari_seggpt.ui.panels.sessions_button import SessionsButton
 from napari_seggpt.ui.panels.tune_panel import TunePanel
+from napari_seggpt.ui.widgets.class_list import MAX_ROWS, MIN_ROWS, ROW_HEIGHT
 from napari_seggpt.ui.widgets.controls import FoldingSection
 from napari_seggpt.ui.widgets.hint_line import HintLine
 from napari_seggpt.ui.widgets.settings_form import SettingsForm
 from napari_seggpt.ui.widgets.style import style_sheet, tones
 from napari_seggpt.ui.work import actions
-from napari_seggpt.ui.work.hints import RESUME, message_to_show
+from napari_seggpt.ui.work.hints import message_to_show
+from napari_seggpt.ui.work.links import Links
 from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.preferences import Preferences
+from napari_seggpt.ui.work.preloading import Preloading
 from napari_seggpt.ui.work.saved_sessions import SavedSessions
 from napari_seggpt.ui.work.workspace import Workspace
 
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
 
     from napari.utils.events import Event
     from napari.viewer import Viewer
+    from qtpy.QtGui import QResizeEvent
 
     from napari_seggpt.session import ModelCache
     from napari_seggpt.settings import SessionSettings
@@ -50,8 +55,8 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.workspace import Connections
 
-PLUGIN = "napari-seggpt"
 HINT_MS = 50
+FULL_HEIGHT = 670  # pixels in which all steps are seen, with tuning and settings folded
 ELSEWHERE = (
     "model",
     "prediction.device",
@@ -85,7 +90,11 @@ class SegGPTWidget(QWidget):
         self.preferences = Preferences()
         self.workspace = Workspace(napari_viewer, self.preferences, models=models)
         self.saved_sessions = SavedSessions(self.workspace)
+        self.links = Links(self.workspace, self.saved_sessions)
+        self.preloading = Preloading(self.workspace)
         self.hint_line = HintLine()
+        self.corner_menu = CornerMenu(self.workspace)
+        self.hint_line.add_corner(self.corner_menu)
         self.data_panel = DataPanel(self.workspace)
         self.sessions_button = SessionsButton(self.saved_sessions)
         self.data_panel.labels_row.addWidget(self.sessions_button)
@@ -97,7 +106,8 @@ class SegGPTWidget(QWidget):
         )
         self.tune_panel = TunePanel(self.workspace)
         self.form = SettingsForm(self.workspace.settings, skip=ELSEWHERE)
-        self.advanced_panel = FoldingSection("Advanced")
+        self.advanced_panel = FoldingSection("Model and settings")
+        self.advanced_panel.rows.addWidget(self.run_panel.model_rows)
         self.advanced_panel.rows.addWidget(self.form)
         self._panels: tuple[Panel, ...] = (
             self.data_panel,
@@ -113,7 +123,6 @@ class SegGPTWidget(QWidget):
         self._hint_timer.setInterval(HINT_MS)
         self._hint_timer.timeout.connect(self._show_hint)
         self._labels_keys: KeyBindings | None = None
-        self._was_running = False
         self._is_docked = False
         self._cleanup = _Cleanup()
         self._lay_out()
@@ -136,8 +145,8 @@ class SegGPTWidget(QWidget):
     def _lay_out(self) -> None:
         content = QWidget()
         rows = QVBoxLayout(content)
-        rows.setContentsMargins(6, 2, 6, 2)
-        rows.setSpacing(3)
+        rows.setContentsMargins(6, 0, 6, 0)
+        rows.setSpacing(2)
         for section in self._sections:
             rows.addWidget(section)
         rows.addStretch(1)
@@ -149,19 +158,27 @@ class SegGPTWidget(QWidget):
         self._content, self._area = content, area
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 2, 2, 2)
-        layout.setSpacing(4)
+        layout.setSpacing(2)
         layout.addWidget(self.hint_line)
         layout.addWidget(area, 1)
 
     def sizeHint(self) -> QSize:
         """Return the size that is best."""
-        return QSize(self.minimumSizeHint().width(), 700)
+        return QSize(self.minimumSizeHint().width(), FULL_HEIGHT)
 
     def minimumSizeHint(self) -> QSize:
         """Return the least size at which nothing is cut off, but by scrolling."""
         bar = self._area.verticalScrollBar().sizeHint().width()
         wide = self._content.minimumSizeHint().width() + bar + 4
-        return QSize(max(290, wide), 160)
+        return QSize(max(310, wide), 160)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Show more labels where there is room, however many there are."""
+        super().resizeEvent(event)
+        spare = (self.height() - FULL_HEIGHT) // ROW_HEIGHT
+        self.references_panel.classes.set_rows(
+            min(MAX_ROWS, max(MIN_ROWS, MIN_ROWS + spare))
+        )
 
     def _connect(self) -> None:
         workspace, layers = self.workspace, self.viewer.layers
@@ -177,7 +194,9 @@ class SegGPTWidget(QWidget):
         workspace.settings_changed.connect(self._show_settings)
         self.form.changed.connect(self._on_form)
         self.form.refused.connect(self._on_refused)
-        self.hint_line.link_clicked.connect(self._on_link)
+        self.hint_line.link_clicked.connect(self.links.follow)
+        self.run_panel.model_rows.described.connect(self.advanced_panel.set_summary)
+        self.run_panel.model_rows.refresh()
         for section in self._sections:
             section.folded.connect(self._save_folds)
         for event, slot in (
@@ -193,6 +212,8 @@ class SegGPTWidget(QWidget):
         self._cleanup.add(self._hint_timer.stop)
         for panel in self._panels:
             self._cleanup.add(panel.release)
+        self._cleanup.add(self.preloading.close)
+        self._cleanup.add(self.corner_menu.exporting.close)
         self._cleanup.add(self.saved_sessions.close)
         self._cleanup.add(workspace.close)
         self.destroyed.connect(self._cleanup)  # the viewer was closed
@@ -200,7 +221,8 @@ class SegGPTWidget(QWidget):
     def _connections(self, active: LayerSession) -> Connections:
         yield active.session.frames.statuses_changed, self._hint_later
         yield active.session.references.changed, self._hint_later
-        yield active.runs.changed, self._on_runs
+        yield active.previews.changed, self._hint_later
+        yield active.runs.changed, self._hint_later
         yield active.tuning.changed, self._hint_later
 
     def _restore_folds(self) -> None:
@@ -307,18 +329,6 @@ class SegGPTWidget(QWidget):
     def _show_settings(self) -> None:
         self.form.show_settings(self.workspace.settings)
 
-    def _on_runs(self) -> None:
-        """Bring the frames into view when a run begins, their buttons at its end."""
-        self._hint_later()
-        was_running, self._was_running = self._was_running, self.workspace.is_running
-        if was_running != self._was_running and self.review_panel.is_open:
-            QTimer.singleShot(0, self._show_review)
-
-    def _show_review(self) -> None:
-        panel = self.review_panel
-        part = panel.legend if self.workspace.is_running else panel.approve_button
-        self._area.ensureWidgetVisible(part, 0, 4)
-
     def _hint_later(self, *_: object) -> None:
         if not self._hint_timer.isActive():
             self._hint_timer.start()
@@ -327,12 +337,6 @@ class SegGPTWidget(QWidget):
         self.hint_line.show_message(
             message_to_show(self.workspace, self.saved_sessions)
         )
-
-    def _on_link(self, link: str) -> None:
-        if link == RESUME:
-            self.saved_sessions.resume()
-        else:
-            self.viewer.open_sample(PLUGIN, link)
 
     def _on_theme(self, event: object = None) -> None:
         colors = tones(self.viewer.theme)

@@ -10,6 +10,7 @@ from qtpy.QtGui import QKeySequence
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+SHIFT = "\N{UPWARDS WHITE ARROW}"
 KEYS: dict[str, str] = {
     "frame": "Shift+S",
     "propagate": "Shift+D",
@@ -29,8 +30,8 @@ def key_text(name: str) -> str:
 
 
 def with_key(text: str, name: str) -> str:
-    """Return the text of a button with its key."""
-    return f"{text} [{key_text(name)}]"
+    """Return the text of a button with its key, short as napari writes keys."""
+    return f"{text} [{key_text(name).replace('Shift+', SHIFT)}]"
 
 
 class KeyBindings:

@@ -17,6 +17,9 @@ from napari_seggpt.settings import PredictionSettings, PropagationSettings
 class TruePredictor:
     """Stands in for the predictor: it knows the answer."""
 
+    encoding_seconds = 0.0
+    frames_at_once = 4
+
     def __init__(self, model, prompts, *, settings, limits):
         self.references = {prompt.index: prompt for prompt in prompts}
         self.settings = settings

@@ -53,6 +53,7 @@ class CopyingModel(torch.nn.Module):
         predicted: Tensor | None = None,
         *,
         palette: Tensor,
+        known: Tensor | None = None,
     ) -> EncodedPrompts:
         assert palette.shape[::2] == (1, 3)
         assert images.shape == colors.shape == (1, 1, 3, *self.config.image_size)

@@ -11,7 +11,13 @@ from napari_seggpt.inference.memory import Memory
 from napari_seggpt.inference.prediction import Prediction
 from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.model.seggpt import SEG_TYPES, SegGPT
-from napari_seggpt.preprocessing import FrameError, Limits, measure_limits, to_rgb
+from napari_seggpt.preprocessing import (
+    FrameError,
+    Limits,
+    measure_limits,
+    resize_labels,
+    to_rgb,
+)
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.settings import PredictionSettings, TilingSettings
 
@@ -658,3 +664,53 @@ def test_what_is_called_before_every_pass_may_end_a_prediction(
     for one, other in zip(after_it, expected, strict=True):
         assert (one.labels == other.labels).all()
         assert (one.confidence == other.confidence).all()
+
+
+# -- hints -----------------------------------------------------------------------------
+
+
+def known_by_call(model: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Note what is said to be known of each prompt that is encoded."""
+    seen, encode = [], model.encode_prompts
+
+    def noting(*args: Any, known: Any = None, **named: Any) -> Any:
+        seen.append(None if known is None else known.numpy()[0, 0])
+        return encode(*args, known=known, **named)
+
+    monkeypatch.setattr(model, "encode_prompts", noting)
+    return seen
+
+
+def test_of_a_hint_only_what_is_labelled_is_known(
+    readout_model: Any, frame: Any, blocks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = known_by_call(readout_model, monkeypatch)
+    labels = blocks((32, 32), [1])
+    whole = Prompt(image=frame(seed=1), labels=labels)
+    hint = Prompt(image=frame(seed=2), labels=labels, is_hint=True)
+    both = Predictor(readout_model, [whole, hint], settings=cpu())
+    with_hint = both.predict(frame(seed=3))
+    assert seen[0] is None
+    np.testing.assert_array_equal(seen[1], resize_labels(labels, seen[1].shape) != 0)
+    as_whole = replace(hint, is_hint=False)
+    plain = Predictor(readout_model, [whole, as_whole], settings=cpu())
+    difference = plain.predict(frame(seed=3)).confidence - with_hint.confidence
+    assert np.abs(difference).max() > 1e-6
+
+
+def test_hints_that_cannot_be_understood(
+    readout_model: Any,
+    tiny_model: Any,
+    frame: Any,
+    blocks: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    labels = blocks((32, 32), [1])
+    whole = Prompt(image=frame(seed=1), labels=labels)
+    hint = Prompt(image=frame(seed=2), labels=labels, is_hint=True)
+    seen = known_by_call(readout_model, monkeypatch)
+    Predictor(readout_model, [hint], settings=cpu()).predict(frame(seed=3))
+    assert seen == [None]  # alone it is read as a whole one
+    without = Predictor(tiny_model, [whole, hint], settings=cpu())
+    assert [tile.is_hint for tile in without.tiles] == [False]
+    assert without.only([0]).tiles == without.tiles

@@ -11,6 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from napari_seggpt.frames import NUM_CONTRAST_FRAMES, sample_frames
+from napari_seggpt.inference import predictor as predictor_module
+from napari_seggpt.inference import propagation
 from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.inference.propagation import plan, predict_stack
 from napari_seggpt.inference.watching import UnreadableFrame
@@ -69,6 +71,13 @@ def make_predictor(copying_model: Any, stack: Stack, blocks: Make) -> Callable:
         )
 
     return make
+
+
+@pytest.fixture
+def together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Predict frames together also on a CPU, as on a GPU."""
+    at_once = property(lambda predictor: predictor.settings.batch)
+    monkeypatch.setattr(Predictor, "frames_at_once", at_once)
 
 
 # -- the plan ----------------------------------------------------------------------
@@ -216,6 +225,7 @@ def test_frames_are_predicted_in_the_order_of_the_plan(
         assert set(np.unique(step.prediction.labels)) <= {0, 1, 2, 3}
 
 
+@pytest.mark.usefixtures("together")
 @pytest.mark.parametrize("memory", [0, 2])
 def test_frames_are_read_when_they_are_asked_for(
     memory: int, stack: Stack, make_predictor: Callable
@@ -236,6 +246,7 @@ def test_frames_are_read_when_they_are_asked_for(
     np.testing.assert_array_equal(again.prediction.labels, kept[0].prediction.labels)
 
 
+@pytest.mark.usefixtures("together")
 def test_without_memory_frames_are_predicted_in_batches(
     stack: Stack, make_predictor: Callable, tiny_model: Any, copying_model: Any
 ) -> None:
@@ -245,6 +256,48 @@ def test_without_memory_frames_are_predicted_in_batches(
     for step in predict_stack(stack, predictor, settings=INDEPENDENT):
         alone = predictor.predict(stack.frames[step.index], index=step.index)
         np.testing.assert_allclose(step.prediction.colors, alone.colors, atol=1e-4)
+
+
+def test_on_a_cpu_every_frame_comes_by_itself(
+    stack: Stack, make_predictor: Callable, copying_model: Any
+) -> None:
+    steps = predict_stack(stack, make_predictor([1], batch=4), settings=INDEPENDENT)
+    for done, _ in enumerate(steps, start=1):
+        assert copying_model.calls == [(1, 1)] * done
+
+
+@pytest.mark.usefixtures("together")
+@pytest.mark.parametrize(("memory", "expected"), [(0, 0.5), (2, 1.0)])
+def test_the_time_of_a_frame_is_that_of_the_network(
+    memory: int,
+    expected: float,
+    stack: Stack,
+    make_predictor: Callable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """References are encoded once, and frames that come together share their time."""
+    clock = [0.0]
+    monkeypatch.setattr(propagation, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(predictor_module, "perf_counter", lambda: clock[0])
+    predictor = make_predictor([0], batch=2)
+    model = predictor.model
+    encode, paint = model.encode_prompts, predictor._run
+
+    def slowly_encode(*args: Any, **named: Any) -> Any:
+        clock[0] += 100.0 if not args[3].any() else 0.0
+        return encode(*args, **named)
+
+    def slowly_paint(*args: Any) -> Any:
+        painted = paint(*args)
+        clock[0] += 1.0
+        return painted
+
+    monkeypatch.setattr(model, "encode_prompts", slowly_encode)
+    monkeypatch.setattr(predictor, "_run", slowly_paint)
+    settings = PropagationSettings(memory=memory, stop=5)
+    steps = list(predict_stack(stack, predictor, settings=settings))
+    assert [step.seconds for step in steps] == [expected] * 4
+    assert clock[0] >= 100.0
 
 
 def test_the_memory_fills_and_starts_anew_for_each_chain(
@@ -389,6 +442,7 @@ def test_without_labels_a_stack_cannot_be_predicted(
         next(predict_stack(stack, make_predictor([]), settings=settings))
 
 
+@pytest.mark.usefixtures("together")
 @pytest.mark.parametrize("memory", [0, 2])
 def test_a_broken_frame_is_named_when_its_turn_comes(
     memory: int, stack: Stack, make_predictor: Callable
@@ -412,6 +466,7 @@ class BrokenStack(Stack):
         return super().__getitem__(index)
 
 
+@pytest.mark.usefixtures("together")
 @pytest.mark.parametrize("memory", [0, 2])
 def test_a_broken_frame_stops_no_other(
     memory: int, stack: Stack, make_predictor: Callable

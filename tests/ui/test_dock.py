@@ -96,6 +96,7 @@ def test_from_a_sample_to_a_stack_that_is_approved(viewer, open_dock, qtbot):
     settle(qtbot, dock)
     assert dock.workspace.choice.labels.name == "cells labels"
     assert statuses(dock)[0] is FrameStatus.REFERENCE
+    qtbot.waitUntil(lambda: dock.workspace.current == 0, timeout=WAIT_MS)
     assert "Shift+D" in hint(qtbot, dock)
     run_to_end(qtbot, dock)
     assert set(statuses(dock)[1:]) == {FrameStatus.PREDICTED}
@@ -119,10 +120,11 @@ def test_a_correction_makes_the_others_stale_until_they_are_updated(dock, qtbot)
     assert statuses(dock).count(FrameStatus.STALE) == LENGTH - 2
     corrected = dock.workspace.active.labels.read(8)
     update = dock.run_panel.update_button
-    qtbot.waitUntil(lambda: update.text() == "Update 10 stale frames", timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: update.text() == "Update 10", timeout=WAIT_MS)
     run_to_end(qtbot, dock, update)
     assert statuses(dock).count(FrameStatus.PREDICTED) == LENGTH - 2
-    assert update.isHidden()
+    qtbot.waitUntil(lambda: not update.isEnabled(), timeout=WAIT_MS)
+    assert "out of date" in update.toolTip()
     np.testing.assert_array_equal(dock.workspace.active.labels.read(8), corrected)
     assert 2 in dock.workspace.active.labels.read(11)
     qtbot.waitUntil(
@@ -138,6 +140,12 @@ def test_a_run_is_undone_exactly(dock, stack, qtbot):
     np.testing.assert_array_equal(stack.data, before)
     assert statuses(dock).count(FrameStatus.EMPTY) == LENGTH - 1
     assert not dock.run_panel.undo_button.isEnabled()
+    run_to_end(qtbot, dock, dock.run_panel.redo_button)
+    assert stack.data[0].any()
+    assert statuses(dock).count(FrameStatus.PREDICTED) == LENGTH - 1
+    assert "done again: 11 frames" in hint(qtbot, dock)
+    assert dock.run_panel.undo_button.isEnabled()
+    assert not dock.run_panel.redo_button.isEnabled()
 
 
 def test_pause_and_go_on(dock, predictor, qtbot):
@@ -226,6 +234,17 @@ def test_a_reference_that_cannot_be_read_is_said(open_dock, broken_image, qtbot)
     assert statuses(dock)[9] is FrameStatus.REFERENCE
 
 
+def test_a_first_stroke_handles_no_event_of_the_window(dock, qtbot):
+    """Else the next movement of the mouse paints within the event of this one."""
+    handled = []
+    dock.workspace.active.labels.layer.brush_size = 3
+    QTimer.singleShot(0, lambda: handled.append("another stroke"))
+    paint(dock, 6)
+    assert dock.workspace.session.frames.status(6) is FrameStatus.REFERENCE
+    assert not handled
+    qtbot.waitUntil(lambda: bool(handled), timeout=WAIT_MS)
+
+
 def test_painting_during_a_run_protects_the_frame(dock, predictor, qtbot):
     predictor.gate.clear()
     click(qtbot, dock.run_panel.run_button)
@@ -281,6 +300,25 @@ def test_removing_the_labels_during_a_run_ends_it(viewer, dock, predictor, qtbot
     assert not dock.run_panel.run_button.isEnabled()
 
 
+def test_nothing_is_said_of_an_image_that_is_gone(viewer, dock, qtbot):
+    run_to_end(qtbot, dock)
+    run_to_end(qtbot, dock, dock.run_panel.undo_button)
+    assert "was undone" in hint(qtbot, dock)
+    run_to_end(qtbot, dock)
+    assert "labelled" in hint(qtbot, dock)
+    viewer.add_image(np.zeros((5, 9, 9), np.uint8), name="next")
+    dock.data_panel.image_box.setCurrentText("next")
+    qtbot.waitUntil(lambda: "Press <b>New" in hint(qtbot, dock), timeout=WAIT_MS)
+    panels = (dock.references_panel, dock.run_panel, dock.review_panel)
+    assert [panel._summary.text() for panel in panels] == ["", "", ""]
+    assert "predicted" not in dock.review_panel.legend.text()
+    assert dock.references_panel.classes.topLevelItemCount() == 0
+    assert dock.references_panel.thumbnails.count() == 0
+    viewer.layers.clear()
+    qtbot.waitUntil(lambda: "sample" in hint(qtbot, dock), timeout=WAIT_MS)
+    assert dock.data_panel._summary.text() == ""
+
+
 def test_renaming_and_reordering_change_nothing(viewer, dock, qtbot):
     session = dock.workspace.session
     viewer.layers["mine"].name = "ours"
@@ -306,13 +344,13 @@ def test_new_makes_labels_like_the_image(viewer, open_dock, qtbot):
     viewer.add_image(image, scale=(2, 0.5, 0.5), translate=(1, 2, 3), name="scan")
     dock = open_dock()
     assert "New" in hint(qtbot, dock)
-    active = viewer.layers.selection.active
     click(qtbot, dock.data_panel.new_button)
     layer = dock.workspace.choice.labels
     assert layer.name == "scan labels"
     np.testing.assert_array_equal(layer.scale, (2, 0.5, 0.5))
     np.testing.assert_array_equal(layer.translate, (1, 2, 3))
-    assert active is not None
+    assert viewer.layers.selection.active.name == layer.name
+    assert layer.mode == "paint"
     settle(qtbot, dock)
     assert "paint" in hint(qtbot, dock)
 
@@ -343,7 +381,7 @@ def test_axes_channels_and_a_fixed_index(viewer, open_dock, qtbot):
     choice = dock.workspace.choice
     assert (choice.axis, choice.channel_axis, choice.channels) == (0, 2, (0, 1))
     assert [at for at, _ in choice.fixed] == [1]
-    assert panel.axis_box.currentText() == "time (t): 4 frames"
+    assert panel.axis_box.currentText() == "time (t): 4"
     assert panel.channels_button.text() == "0, 1"
     panel.axis_box.setCurrentIndex(1)
     assert dock.workspace.choice.axis == 1
@@ -366,8 +404,21 @@ def test_a_view_beside_the_frames_is_said(viewer, open_dock, qtbot):
     assert "a" * 30 not in hint(qtbot, dock)  # would not fit
     viewer.dims.set_point(1, 5)
     assert "z 2" in hint(qtbot, dock)
-    viewer.dims.set_point(1, 2)
+    dock.hint_line.link_clicked.emit("place:back")
+    assert viewer.dims.point[1] == 2
     assert "z 2" not in hint(qtbot, dock)
+    viewer.dims.set_point(1, 5)
+    first = dock.workspace.active
+    dock.hint_line.link_clicked.emit("place:here")
+    settle(qtbot, dock)
+    assert dock.workspace.active is not first
+    assert dict(dock.workspace.choice.fixed) == {1: 5}
+    assert "paint" in hint(qtbot, dock)
+    (_, z), *_ = dock.data_panel._other_axes
+    z.spin.setValue(3)  # the viewer follows the dock
+    settle(qtbot, dock)
+    assert viewer.dims.point[1] == 3
+    assert "paint" in hint(qtbot, dock)
 
 
 def test_a_level_and_layers_that_are_mixed(viewer, open_dock, qtbot):
@@ -429,13 +480,13 @@ def test_small_objects_are_said_with_the_fix(viewer, open_dock, qtbot):
     labels[0, ::30, ::30] = 1
     viewer.add_labels(labels, name="dots")
     dock = open_dock()
-    panel = dock.references_panel
-    qtbot.waitUntil(lambda: not panel.tiles_hint.isHidden(), timeout=WAIT_MS)
-    panel.tiles_hint.tiles_button.click()
+    qtbot.waitUntil(lambda: "Tiles" in hint(qtbot, dock), timeout=WAIT_MS)
+    dock.hint_line.link_clicked.emit("tiles")
     tiling = dock.workspace.settings.prediction.tiling
     assert tiling.enabled
     assert tiling.scale > 1
-    assert panel.tiles_hint.isHidden()
+    dock.workspace.show_message("")
+    assert "Tiles" not in hint(qtbot, dock)
     assert dock.form.settings.prediction.tiling == tiling
 
 
@@ -460,7 +511,7 @@ def test_references_from_other_layers(viewer, dock, qtbot):
 
 def test_settings_are_there_in_the_next_session(open_dock, stack, qtbot):
     first = open_dock()
-    first.run_panel.memory_spin.setValue(4)
+    first.form.editor("propagation.memory").value = 4
     first.run_panel.scope_box.setCurrentText("a range")
     first.form.editor("prediction.max_prompts").value = 3
     first.advanced_panel.set_open(True)
@@ -469,7 +520,7 @@ def test_settings_are_there_in_the_next_session(open_dock, stack, qtbot):
     assert second.workspace.settings.propagation.memory == 4
     assert second.workspace.settings.propagation.stop is None
     assert second.workspace.settings.prediction.max_prompts == 3
-    assert second.run_panel.memory_spin.value() == 4
+    assert second.form.editor("propagation.memory").value == 4
     assert second.advanced_panel.is_open
 
 
@@ -481,6 +532,59 @@ def test_only_the_range_is_predicted(dock, predictor, qtbot):
     qtbot.waitUntil(lambda: "(3)" in panel.run_button.text(), timeout=WAIT_MS)
     run_to_end(qtbot, dock)
     assert sorted(predictor.predicted) == [5, 6, 7]
+
+
+def test_the_confidence_has_a_number_and_a_limit(open_dock, stack, qtbot):
+    dock = open_dock()
+    settle(qtbot, dock)
+    run_to_end(qtbot, dock)
+    panel = dock.review_panel
+    actions.go_to(dock.workspace, 9)
+    qtbot.waitUntil(lambda: "confidence" in panel._summary.text(), timeout=WAIT_MS)
+    shown = dock.workspace.session.frames.confidence(9)
+    assert f"confidence {shown:.2f}" in panel._summary.text()
+    assert panel.strip.num_unsure == 0
+    panel.limit_spin.setValue(1.0)
+    assert panel.strip.num_unsure == LENGTH - 1
+    assert f"{LENGTH - 1} marked" in panel._summary.text()
+    dock.release()
+    assert open_dock().review_panel.strip.limit == 1.0
+
+
+def test_a_run_is_limited_to_a_drawn_region(viewer, dock, qtbot):
+    panel = dock.run_panel
+    assert panel.region_box.isHidden()
+    corners = np.array([[4, 4], [4, 8], [14, 8], [14, 4]])
+    viewer.add_shapes([corners], name="here")
+    qtbot.waitUntil(lambda: not panel.region_box.isHidden(), timeout=WAIT_MS)
+    panel.region_box.setCurrentText("inside here")
+    run_to_end(qtbot, dock)
+    columns = np.nonzero(dock.workspace.active.labels.read(8))[1]
+    assert columns.max() <= 8  # of the object, which reaches to 14
+    viewer.layers["here"].data = []
+    actions.start_run(dock.workspace, "all")
+    assert "region that lies on the frames" in hint(qtbot, dock)
+    viewer.layers.remove("here")
+    qtbot.waitUntil(panel.region_box.isHidden, timeout=WAIT_MS)
+    run_to_end(qtbot, dock)
+    assert np.nonzero(dock.workspace.active.labels.read(8))[1].max() == 14
+
+
+def test_frames_are_bridged_by_shape(dock, predictor, qtbot):
+    panel = dock.run_panel
+    panel.scope_box.setCurrentText("between references, by shape")
+    qtbot.waitUntil(lambda: not panel.run_button.isEnabled(), timeout=WAIT_MS)
+    actions.go_to(dock.workspace, 6)
+    layer = dock.workspace.active.labels.layer
+    layer.data[6] = layer.data[3]
+    layer.refresh()
+    dock.workspace.session.frames.labels_changed([6])
+    qtbot.waitUntil(panel.run_button.isEnabled, timeout=WAIT_MS)
+    assert panel.run_button.text().startswith("Bridge by shape (2)")
+    run_to_end(qtbot, dock)
+    np.testing.assert_array_equal(layer.data[4], layer.data[3])
+    assert not layer.data[2].any()
+    assert not predictor.predicted
 
 
 def test_keys_work_on_the_viewer_and_on_the_labels(viewer, dock, stack, qtbot):

@@ -25,7 +25,7 @@ class ConfidenceMaps:
 
     def __init__(self) -> None:
         self._file = ArrayFile("maps")
-        self._frames: dict[int, tuple[Checksum, StoredArray]] = {}
+        self._frames: dict[int, tuple[frozenset[Checksum], StoredArray]] = {}
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -34,14 +34,21 @@ class ConfidenceMaps:
         """Keep a map (h, w), with the checksum of the labels that it belongs to."""
         _, old = self._frames.pop(frame, (None, None))
         try:
-            self._frames[frame] = (written, self._file.write(pack(values), instead=old))
+            stored = self._file.write(pack(values), instead=old)
+            self._frames[frame] = (frozenset([written]), stored)
         except OSError as error:
             logger.warning("The confidence of frame %d is not kept: %s", frame, error)
 
+    def share(self, frame: int, known: Checksum, written: Checksum) -> None:
+        """Have a map belong to other labels, too: those whose ids alone differ."""
+        marks, stored = self._frames.get(frame, (frozenset(), None))
+        if stored is not None and known in marks:
+            self._frames[frame] = (marks | {written}, stored)
+
     def get(self, frame: int, written: Checksum) -> NDArray[Any] | None:
         """Return the map of a frame, if it belongs to the labels with a checksum."""
-        known, stored = self._frames.get(frame, (None, None))
-        if stored is None or known != written:
+        marks, stored = self._frames.get(frame, (frozenset(), None))
+        if stored is None or written not in marks:
             return None
         return self._file.read(stored)
 

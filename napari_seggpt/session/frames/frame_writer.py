@@ -6,7 +6,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.io.layout import StackError
-from napari_seggpt.session.frames.frame_labels import NO_LABELS, checksum, keep_locked
+from napari_seggpt.session.frames.array_file import pack
+from napari_seggpt.session.frames.frame_labels import (
+    NO_LABELS,
+    checksum,
+    compact,
+    keep_locked,
+)
 from napari_seggpt.session.frames.object_ids import ObjectIds
 from napari_seggpt.session.frames.prepared_frame import PreparedFrame
 from napari_seggpt.session.frames.status import (
@@ -118,6 +124,7 @@ class FrameWriter:
         key: bytes,
         confidence: float | None,
         prepared: PreparedFrame | None = None,
+        asked: Checksum | None = None,
     ) -> bool:
         """Write what a run predicted, unless a person vouches for what is there.
 
@@ -135,6 +142,10 @@ class FrameWriter:
             Of the prediction, if it is known.
         prepared : PreparedFrame, optional
             What `prepare` returned; used if the frame is still as it was then.
+        asked : bytes, optional
+            Checksum of a person's labels that this person has asked to be completed:
+            while exactly these are there, the frame is written although it is
+            protected.
 
         Returns
         -------
@@ -146,7 +157,7 @@ class FrameWriter:
             prepared = None
         mark = checksum(old) if prepared is None else prepared.old_checksum
         self._note(frame, old, mark)
-        if self._records[frame].is_protected:
+        if self._records[frame].is_protected and asked != mark:
             return False
         if prepared is None:
             prepared = PreparedFrame.of(old, labels, locked, mark)
@@ -161,10 +172,19 @@ class FrameWriter:
             self._labels.write(frame, prepared.new)
         return True
 
-    def undo_frame(self, frame: int, step: UndoStep) -> bool:
+    def undo_frame(self, frame: int, step: UndoStep, inverse: UndoStep) -> bool:
         """Bring back what a run replaced, if that is still there and can be read.
 
         Labels that are locked now keep their pixels here, too.
+
+        Parameters
+        ----------
+        frame : int
+            The frame.
+        step : UndoStep
+            What the run replaced.
+        inverse : UndoStep
+            Remembers what is replaced now, so that this can be undone, too.
 
         Returns
         -------
@@ -185,7 +205,10 @@ class FrameWriter:
         record = replaced.record
         if mark != record.checksum:  # a label was locked after the run
             record = FrameRecord(checksum=mark, predicted=mark)
-        with self._recording(frame, old, record):
+        with (
+            inverse.saving(frame, pack(compact(now)), present, mark),
+            self._recording(frame, old, record),
+        ):
             self._labels.write(frame, old)
         step.forget(frame)
         return True

@@ -87,6 +87,11 @@ class FrameRecords:
         """A digest of the used references and the settings; equal if these are."""
         return self._key
 
+    def key_without(self, frame: int) -> bytes:
+        """Return what the key is once a frame is a used reference no longer."""
+        total = (self._total - _share(frame, self[frame])) % _MODULUS
+        return _digest(self._basis + total.to_bytes(16, "big"))
+
     def set_basis(self, basis: bytes) -> None:
         """Set a digest of what predictions depend on, beside the reference frames."""
         self._basis = basis
@@ -151,7 +156,8 @@ def _share(frame: int, record: FrameRecord) -> int:
     """Return what a frame adds to the sum of used references."""
     if not record.is_used:
         return 0
-    return int.from_bytes(_digest(b"%d " % frame + record.checksum), "big")
+    kind = b"hint" if record.is_hint else b""
+    return int.from_bytes(_digest(b"%d " % frame + record.checksum + kind), "big")
 
 
 def _digest(data: bytes) -> bytes:

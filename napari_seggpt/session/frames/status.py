@@ -64,6 +64,8 @@ class FrameRecord:
         Whether a person made it a reference, rather than a stroke.
     is_enabled : bool
         Whether it is used as a reference, if it is one.
+    is_hint : bool
+        Whether as a reference it says nothing of what is unlabelled in it.
     """
 
     checksum: Checksum = NO_LABELS
@@ -75,6 +77,7 @@ class FrameRecord:
     is_reference: bool = False
     is_asked: bool = False
     is_enabled: bool = True
+    is_hint: bool = False
 
     def status(self, key: bytes) -> FrameStatus:
         """Return the status; `key` stands for the present references and settings."""
@@ -130,7 +133,7 @@ def seen(
         if record.is_corrected:  # a former reference, still vouched for
             return now
         if checksum == NO_LABELS and not record.is_asked:
-            return replace(now, is_reference=False, is_enabled=True)
+            return replace(now, is_reference=False, is_enabled=True, is_hint=False)
         return replace(now, is_reference=True)
     if checksum == record.predicted:
         is_reference = record.is_reference and record.is_asked
@@ -143,7 +146,9 @@ def seen(
 
 def without_reference(record: FrameRecord) -> FrameRecord:
     """Return the record of a frame that is no reference any more, but protected."""
-    now = replace(record, is_reference=False, is_asked=False, is_enabled=True)
+    now = replace(
+        record, is_reference=False, is_asked=False, is_enabled=True, is_hint=False
+    )
     if not now.is_vouched_for and now.predicted == now.checksum:
         return replace(now, is_approved=True)
     return _with_own_labels_noted(now)

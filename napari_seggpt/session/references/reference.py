@@ -28,6 +28,8 @@ class Reference:
         What an example from elsewhere was called when it was added.
     prompt : Prompt or None
         The example from elsewhere.
+    is_hint : bool
+        Whether what is unlabelled in it is unknown, rather than background.
     """
 
     frame: int | None = None
@@ -35,6 +37,7 @@ class Reference:
     is_labelled: bool = True
     name: str | None = None
     prompt: Prompt | None = None
+    is_hint: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,9 +54,12 @@ class PromptSource:
         The frame of the stack that the image is read from.
     image : NDArray or None
         The image, if it comes from elsewhere.
+    is_hint : bool
+        Whether what is unlabelled is unknown.
     """
 
     identity: tuple[object, ...]
     labels: NDArray[np.integer[Any]]
     frame: int | None = None
     image: NDArray[Any] | None = None
+    is_hint: bool = False

@@ -53,6 +53,7 @@ class References:
                 frame=frame,
                 enabled=records[frame].is_enabled,
                 is_labelled=records[frame].checksum != NO_LABELS,
+                is_hint=records[frame].is_hint,
             )
             for frame in records.references
         ]
@@ -94,6 +95,19 @@ class References:
         if not self._frames.record(frame).is_reference:
             raise ValueError(f"Expected a reference frame, got frame {frame}.")
         self._frames.change(frame, is_enabled=enabled)
+
+    def set_hint(self, frame: int, is_hint: bool) -> None:
+        """Say whether a reference frame is labelled in part: the rest is unknown.
+
+        Raises
+        ------
+        ValueError
+            If the frame is no reference.
+        """
+        self._frames.labels_changed([frame])
+        if not self._frames.record(frame).is_reference:
+            raise ValueError(f"Expected a reference frame, got frame {frame}.")
+        self._frames.change(frame, is_hint=is_hint)
 
     # -- from elsewhere ------------------------------------------------------------
 
@@ -191,8 +205,12 @@ class References:
             labels = self._frames.writer.read(frame)
             record = self._frames.records[frame]
             if record.is_used:  # reading it may have shown that its labels are gone
-                identity = (frame, record.checksum)
                 sources.append(
-                    PromptSource(identity=identity, frame=frame, labels=labels)
+                    PromptSource(
+                        identity=(frame, record.checksum, record.is_hint),
+                        frame=frame,
+                        labels=labels,
+                        is_hint=record.is_hint,
+                    )
                 )
         return sources

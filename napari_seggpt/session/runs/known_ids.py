@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from napari_seggpt.objects.new_ids import NewIds
     from napari_seggpt.session.frames.labelled_frames import LabelledFrames
+    from napari_seggpt.session.runs.region import Region
 
     Labels = NDArray[np.integer[Any]]
 
@@ -24,15 +25,32 @@ class KnownIds:
     ----------
     frames : LabelledFrames
         The frames of the session.
+    region : Region, optional
+        Only its box (h, w) is read of frames, if there is one.
     """
 
-    def __init__(self, frames: LabelledFrames) -> None:
+    def __init__(self, frames: LabelledFrames, region: Region | None = None) -> None:
         self._frames = frames
+        self._box = (slice(None), slice(None)) if region is None else region.box
+
+    def read_whole(self, frame: int) -> Labels:
+        """Return a copy of all labels (H, W) of a frame.
+
+        Raises
+        ------
+        StackError
+            If they cannot be read.
+        """
+        return self._frames.labels.read(frame)
 
     def read(self, frame: int) -> Labels | None:
-        """Return a copy of the labels (H, W) of a frame; None if it cannot be read."""
+        """Return a copy of the labels (h, w) of a frame; None if it cannot be read."""
+        labels = self._try_whole(frame)
+        return None if labels is None else labels[self._box].copy()
+
+    def _try_whole(self, frame: int) -> Labels | None:
         try:
-            return self._frames.labels.read(frame)
+            return self.read_whole(frame)
         except (ValueError, LookupError, OSError):
             return None
 
@@ -54,7 +72,7 @@ class KnownIds:
         for frame in range(len(self)):
             if frame in ids and not kinds:
                 continue
-            labels = self.read(frame)
+            labels = self._try_whole(frame)
             if labels is not None and labels.size:
                 new_ids.note(np.unique(labels).tolist())
         return new_ids

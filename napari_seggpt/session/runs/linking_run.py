@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_seggpt.inference.watching import unreadable_lines
-from napari_seggpt.session.runs.models import Stoppable
+from napari_seggpt.session.runs.base_run import BaseRun
 from napari_seggpt.session.runs.run import RenamedResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_seggpt.inference.watching import UnreadableFrame
     from napari_seggpt.session.runs.known_ids import KnownIds
     from napari_seggpt.settings import LinkingSettings
 
 
-class LinkingRun(Stoppable):
+class LinkingRun(BaseRun):
     """Frames whose objects get the ids that they have on a frame; nothing is predicted.
-
-    Attributes
-    ----------
-    number, frames, key, num_written, num_damaged, seconds, unreadable
-        As of `Run`.
 
     Parameters
     ----------
@@ -35,7 +28,7 @@ class LinkingRun(Stoppable):
     settings : LinkingSettings
         How objects are followed; `along` is "t" or "z".
     number, key
-        See the attributes.
+        As of `BaseRun`.
     """
 
     def __init__(
@@ -48,24 +41,11 @@ class LinkingRun(Stoppable):
         number: int = 1,
         key: bytes = b"",
     ) -> None:
-        super().__init__()
-        self.number = number
-        self.frames = frames
-        self.key = key
-        self.num_written = self.num_damaged = 0
-        self.unreadable: list[UnreadableFrame] = []
-        self.seconds: list[float] = []
+        super().__init__(frames, number=number, key=key)
         self._known = known
         self._source = source
         self._settings = settings
-        self._members = frozenset(frames)
-
-    def lines(self, most: int) -> list[str]:
-        """Say what was noticed, of at most so many frames one by one."""
-        return unreadable_lines(self.unreadable, most)
-
-    def __contains__(self, frame: object) -> bool:
-        return frame in self._members
+        self.is_loaded = True
 
     def results(self) -> Iterator[RenamedResult]:
         """Link frame after frame, in a worker.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from napari_seggpt.session.frames.status import FrameStatus
     from napari_seggpt.settings import Direction, PropagationSettings
 
-Scope = Literal["frame", "range", "forward", "backward", "all", "stale"]
+Scope = Literal["frame", "range", "forward", "backward", "all", "stale", "between"]
 
 
 def frames_in_scope(
@@ -77,6 +77,19 @@ def reachable(
     ]
 
 
+def between(frames: Iterable[int], references: Sequence[int]) -> list[int]:
+    """Return the frames that have a reference on both sides.
+
+    Parameters
+    ----------
+    frames : iterable of int
+        None of them a reference.
+    references : sequence of int
+        In ascending order.
+    """
+    return [f for f in frames if 0 < bisect_left(references, f) < len(references)]
+
+
 def refusal(scope: Scope, current: int, status: FrameStatus) -> str:
     """Say why a run has no frame to predict."""
     if scope == "stale":
@@ -85,6 +98,11 @@ def refusal(scope: Scope, current: int, status: FrameStatus) -> str:
         return (
             f"Expected a frame that may be predicted, got frame {current}, which you "
             f"vouch for ({status.value})."
+        )
+    if scope == "between":
+        return (
+            "Expected frames between two references in use, got none: paint on a "
+            "frame on either side."
         )
     return (
         "Expected frames to predict, got none: those meant are protected, or no "

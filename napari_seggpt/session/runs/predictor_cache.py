@@ -169,7 +169,12 @@ class PredictorCache:
 
 def _make_prompt(source: PromptSource, stack: Frames) -> Prompt:
     image = _shown(source.image) if source.frame is None else stack[source.frame]
-    return Prompt(image=image, labels=source.labels, index=source.frame)
+    return Prompt(
+        image=image,
+        labels=source.labels,
+        index=source.frame,
+        is_hint=source.is_hint,
+    )
 
 
 def _shown(image: NDArray[Any] | None) -> NDArray[Any]:

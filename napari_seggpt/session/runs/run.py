@@ -1,33 +1,37 @@
-"""Run: frames that are being predicted or linked, and what comes of each."""
+"""Run: frames that are being predicted and linked, and what comes of each."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from napari_seggpt.inference.watching import UnreadableFrame, WatchedFrames
+from napari_seggpt.io.layout import StackError
 from napari_seggpt.session.frames.frame_labels import compact
-from napari_seggpt.session.runs.models import Stoppable, StoppedError
+from napari_seggpt.session.runs.base_run import BaseRun
+from napari_seggpt.session.runs.models import StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from napari_seggpt.inference.asked import AskedPredictor
     from napari_seggpt.inference.linking import RenamedFrame
     from napari_seggpt.inference.propagation import FramePrediction
     from napari_seggpt.session.frames.prepared_frame import PreparedFrame
+    from napari_seggpt.session.runs.base_run import Prepare
     from napari_seggpt.session.runs.known_ids import KnownIds
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
+    from napari_seggpt.session.runs.region import Region
     from napari_seggpt.settings import Direction
 
+    Labels = NDArray[np.integer[Any]]
     Step = FramePrediction | UnreadableFrame | RenamedFrame
-    Prepare = Callable[[int, NDArray[np.integer[Any]]], PreparedFrame | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,20 +46,22 @@ class FrameResult:
         The frame.
     labels : NDArray
         (H, W), in the smallest type that its ids need.
-    confidence : float
-        Of the frame, from 0 to 1; see `inference.confidence`.
+    confidence : float or None
+        Of the frame, from 0 to 1; see `inference.confidence`. None if no model made it.
     confidence_map : NDArray[np.uint8], optional
         (h, w), where it is how sure; see `inference.confidence.confidence_map`.
     seconds : float
-        How long it took since the result before.
+        What it took, without the encoding of references, which is done once.
     prepared : PreparedFrame, optional
         What is computed for writing it, so that the window need not compute it.
     """
 
+    is_counted: ClassVar[bool] = True
+
     run: int
     index: int
     labels: NDArray[np.integer[Any]]
-    confidence: float
+    confidence: float | None
     confidence_map: NDArray[np.uint8] | None = None
     seconds: float = 0.0
     prepared: PreparedFrame | None = None
@@ -83,25 +89,13 @@ class RenamedResult:
     is_counted: bool = False
 
 
-class Run(Stoppable):
+class Run(BaseRun):
     """Some frames of a stack that are to be predicted; made by `Session.start`.
 
     Attributes
     ----------
-    number : int
-        Of the runs of a session, counted from 1.
-    frames : tuple of int
-        What will be predicted, in ascending order.
-    key : bytes
-        The references and settings that the frames are predicted with.
-    num_written : int
-        Frames that `Runs.commit` has written by now.
-    num_damaged : int
-        Frames that it has left out because their labels cannot be read.
-    seconds : list of float
-        What each frame took that was handed to `Runs.commit`.
-    unreadable : list of UnreadableFrame
-        What is left out since it cannot be read: images, and labels.
+    number, frames, key, num_written, num_damaged, seconds, unreadable, is_loaded, begun
+        As of `BaseRun`: what is labelled in frames that were begun stays.
     watched : WatchedFrames
         The images, and what was noticed of them; to be asked when the run has ended.
 
@@ -109,16 +103,15 @@ class Run(Stoppable):
     ----------
     predictors, request
         What the frames are predicted with.
-    frames : tuple of int
-        What will be predicted, in ascending order.
-    number, key
-        See the attributes.
+    frames, number, key, prepare, begun
+        As of `BaseRun`.
     direction : str
         Where to go from a reference.
-    prepare : callable, optional
-        Computes, in the worker, what is needed to write a frame; see `FrameWriter`.
     known : KnownIds, optional
-        The labels that there are, which objects are linked with.
+        The labels that there are, which objects are linked with; needed with a region.
+    region : Region, optional
+        What is written of each frame; the frames of the request, and what is known,
+        are those of its box.
     """
 
     def __init__(
@@ -131,65 +124,48 @@ class Run(Stoppable):
         key: bytes = b"",
         direction: Direction = "both",
         prepare: Prepare | None = None,
+        begun: Mapping[int, Labels] | None = None,
         known: KnownIds | None = None,
+        region: Region | None = None,
     ) -> None:
-        super().__init__()
-        self.number = number
-        self.frames = frames
-        self.key = key
-        self.num_written = self.num_damaged = 0
-        self.seconds: list[float] = []
+        super().__init__(frames, number=number, key=key, prepare=prepare, begun=begun)
         self._predictors = predictors
         self._request = request
         self._direction = direction
-        self._prepare = prepare
-        self._known = known
-        self._members = frozenset(frames)
+        self._known, self._region = known, region
         self.watched = WatchedFrames(request.stack)
-        self.unreadable = self.watched.unreadable
+        self.watched.unreadable = self.unreadable
 
     def lines(self, most: int) -> list[str]:
         """Say what was noticed, of at most so many frames one by one."""
         return self.watched.lines(most)
-
-    def __contains__(self, frame: object) -> bool:
-        return frame in self._members
 
     def results(self) -> Iterator[FrameResult | RenamedResult]:
         """Predict the frames, in a worker.
 
         The frame order is that of `inference.propagation`: away from the references.
         A run that is told to stop ends before the next pass of the model. Frames that
-        cannot be read are left out, references too: see `watched`. Objects are linked
-        as they come; where two chains meet, frames that were yielded before get other
-        ids.
+        cannot be read are left out, references too: see `unreadable`. Objects are
+        linked as they come; where two chains meet, frames that were yielded before get
+        other ids.
 
         Raises
         ------
         ModelUnavailableError, CheckpointError, FrameError, ValueError, RuntimeError
             As `load_model`, `Predictor` and `predict_stack` do.
         """
-        from napari_seggpt.inference.linking import RenamedFrame
-
         with suppress(StoppedError):
             request, left_out = self._predictors.readable(
                 self._request, self.report_download
             )
-            self.watched.unreadable += left_out
+            self.unreadable.extend(left_out)
             predictor = self._predictors.predictor(request)
+            self.is_loaded = True
             steps = self._steps(predictor)
-            began = perf_counter()  # so that the time to load the model is left out
             while (step := self._next(steps, predictor)) is not None:
-                now = perf_counter()
-                if isinstance(step, UnreadableFrame):
-                    self.watched.unreadable.append(step)
-                elif isinstance(step, RenamedFrame):
-                    names = step.names
-                    yield RenamedResult(run=self.number, index=step.index, names=names)
-                    continue
-                else:
-                    yield self._result(step, now - began)
-                began = perf_counter()
+                result = self._result(step, predictor.are_objects)
+                if result is not None:
+                    yield result
 
     def _next(self, steps: Iterator[Step], predictor: AskedPredictor) -> Step | None:
         """Predict the next frame, unless the run is told to stop before that is done.
@@ -247,28 +223,61 @@ class Run(Stoppable):
             frames=self.frames,
             length=len(known),
             read=known.read,
-            vouched=known.vouched,
+            vouched=lambda i: None if i in self.begun else known.vouched(i),
             new_ids=known.new_ids(predictor.kinds),
             direction=self._direction,
             step=_least_step(self.frames),
         )
         return linker.link(steps)
 
-    def _result(self, step: FramePrediction, seconds: float) -> FrameResult:
+    def _result(
+        self, step: Step, are_objects: bool
+    ) -> FrameResult | RenamedResult | None:
+        """Return what comes of a step; None if its frame is left out."""
+        from napari_seggpt.inference.linking import RenamedFrame
+
+        if isinstance(step, UnreadableFrame):
+            self.unreadable.append(step)
+            return None
+        if isinstance(step, RenamedFrame):
+            return RenamedResult(run=self.number, index=step.index, names=step.names)
+        try:
+            return self._frame_result(step, are_objects)
+        except StackError as error:
+            self.leave_out(step.index, error)
+            return None
+
+    def _frame_result(self, step: FramePrediction, are_objects: bool) -> FrameResult:
         from napari_seggpt.inference.confidence import confidence_map, frame_confidence
 
+        labels: Labels = step.prediction.labels
         confidence = step.prediction.confidence
-        labels = compact(step.prediction.labels)
+        certainty = frame_confidence(labels, confidence)
+        if self._region is not None and self._known is not None:
+            old = self._known.read_whole(step.index)
+            labels, confidence = self._region.paste(labels, confidence, old)
+        labels = compact(self._with_begun(step.index, labels, are_objects))
         prepare = self._prepare
         return FrameResult(
             run=self.number,
             index=step.index,
             labels=labels,
             prepared=None if prepare is None else prepare(step.index, labels),
-            confidence=frame_confidence(step.prediction.labels, confidence),
+            confidence=certainty,
             confidence_map=confidence_map(confidence),
-            seconds=seconds,
+            seconds=step.seconds,
         )
+
+    def _with_begun(self, frame: int, labels: Labels, are_objects: bool) -> Labels:
+        """Return labels in which what a person has labelled is as it was."""
+        from napari_seggpt.objects.regions import continued
+
+        begun = self.begun.get(frame)
+        if begun is None:
+            return labels
+        if are_objects:
+            labels = continued(labels, begun)
+        return np.where(begun != 0, begun, labels)
 
 
 def _least_step(frames: tuple[int, ...]) -> int:

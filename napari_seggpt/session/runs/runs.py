@@ -1,31 +1,34 @@
-"""Runs: the run that is on, what it writes, and undoing the last ones."""
+"""Runs: the run that is on, what it writes, and undo and redo of the last ones."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from psygnal import Signal
 
-from napari_seggpt.inference.watching import UnreadableFrame
-from napari_seggpt.io.layout import StackError, one_line
+from napari_seggpt.io.layout import StackError
 from napari_seggpt.session.frames.confidence_maps import ConfidenceMaps
+from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.frames.undo import UndoHistory, UndoStep
+from napari_seggpt.session.runs.base_run import BaseRun
 from napari_seggpt.session.runs.known_ids import KnownIds
 from napari_seggpt.session.runs.linking_run import LinkingRun
 from napari_seggpt.session.runs.run import RenamedResult, Run
+from napari_seggpt.session.runs.shape_run import ShapeRun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from napari_seggpt.session.frames.labelled_frames import LabelledFrames
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
+    from napari_seggpt.session.runs.region import Region
     from napari_seggpt.session.runs.run import FrameResult
     from napari_seggpt.settings import Direction, LinkingSettings
 
-AnyRun = TypeVar("AnyRun", Run, LinkingRun)
+AnyRun = TypeVar("AnyRun", bound=BaseRun)
 
 
 class Runs:
@@ -46,14 +49,14 @@ class Runs:
 
     def __init__(self, frames: LabelledFrames) -> None:
         self._frames = frames
-        self._history = UndoHistory()
+        self._history, self._undone = UndoHistory(), UndoHistory()
         self._maps = ConfidenceMaps()
-        self._current: Run | LinkingRun | None = None
+        self._current: BaseRun | None = None
         self._step = UndoStep()  # of the run that is on
         self._num_runs = 0
 
     @property
-    def current(self) -> Run | LinkingRun | None:
+    def current(self) -> BaseRun | None:
         """The run that is on."""
         return self._current
 
@@ -73,18 +76,43 @@ class Runs:
         request: RunRequest,
         frames: tuple[int, ...],
         direction: Direction,
+        begun: Mapping[int, NDArray[np.integer[Any]]] | None = None,
+        region: Region | None = None,
     ) -> Run:
-        """Begin a run over some frames, none of them protected."""
+        """Begin a run over some frames, none of them protected but those begun.
+
+        Parameters
+        ----------
+        predictors, request, frames, direction, begun, region
+            As of `Run`.
+        """
         return self._begin(
             Run(
                 predictors,
                 request,
                 frames,
                 number=self._num_runs + 1,
-                key=self._frames.key,
+                key=self._key_of_run(frames if begun else ()),
                 direction=direction,
                 prepare=self._frames.writer.prepare,
-                known=KnownIds(self._frames),
+                begun=begun,
+                known=KnownIds(self._frames, region),
+                region=region,
+            )
+        )
+
+    def begin_bridging(
+        self, references: Sequence[int], frames: tuple[int, ...]
+    ) -> ShapeRun:
+        """Begin a run that needs no model, over unprotected frames between others."""
+        return self._begin(
+            ShapeRun(
+                self._frames.labels,
+                references,
+                frames,
+                number=self._num_runs + 1,
+                key=self._frames.key,
+                prepare=self._frames.writer.prepare,
             )
         )
 
@@ -114,11 +142,18 @@ class Runs:
         )
 
     def _begin(self, run: AnyRun) -> AnyRun:
-        self._num_runs += 1
+        self._num_runs = run.number
+        self._undone.close()
         self._step = UndoStep()
         self._current = run
         self.changed.emit()
         return run
+
+    def _key_of_run(self, begun: tuple[int, ...]) -> bytes:
+        """Return the key of a run; a frame that it completes is no reference then."""
+        if not begun:
+            return self._frames.key
+        return self._frames.records.key_without(begun[0])
 
     def commit(self, result: FrameResult | RenamedResult) -> bool:
         """Write what the run that is on has found for a frame.
@@ -127,7 +162,8 @@ class Runs:
         -------
         bool
             Whether it was written: not if a person vouches for the frame by now, if
-            its labels are damaged, which `Run.watched` tells, or if the run has ended.
+            its labels are damaged, which `BaseRun.unreadable` tells, or if the run has
+            ended.
 
         Raises
         ------
@@ -139,55 +175,55 @@ class Runs:
         run = self._current
         if run is None or result.run != run.number or result.index not in run:
             return False
-        if isinstance(result, RenamedResult):
-            return self._rename(run, result)
         try:
-            was_written = self._frames.writer.write(
-                result.index,
-                result.labels,
-                self._step,
-                key=run.key,
-                confidence=result.confidence,
-                prepared=result.prepared,
-            )
-            run.num_written += was_written
-            run.seconds.append(result.seconds)
-            if was_written and result.confidence_map is not None:
-                written = self._frames.records[result.index].checksum
-                self._maps.put(result.index, written, result.confidence_map)
-            return was_written
+            if isinstance(result, RenamedResult):
+                was_written = self._rename(run, result)
+            else:
+                was_written = self._write(run, result)
         except StackError as error:  # what cannot be read may be a person's
-            left_out = UnreadableFrame(index=result.index, reason=one_line(error))
-            run.unreadable.append(left_out)
-            run.num_damaged += 1
+            run.leave_out(result.index, error)
+            run.num_damaged += result.is_counted
             return False
         finally:
             self._frames.publish()
+        run.num_written += was_written and result.is_counted
+        return was_written
 
-    def _rename(self, run: Run | LinkingRun, result: RenamedResult) -> bool:
+    def _write(self, run: BaseRun, result: FrameResult) -> bool:
+        begun = run.begun.get(result.index)
+        was_written = self._frames.writer.write(
+            result.index,
+            result.labels,
+            self._step,
+            key=run.key,
+            confidence=result.confidence,
+            prepared=result.prepared,
+            asked=None if begun is None else checksum(begun),
+        )
+        run.seconds.append(result.seconds)
+        if was_written and result.confidence_map is not None:
+            written = self._frames.records[result.index].checksum
+            self._maps.put(result.index, written, result.confidence_map)
+        return was_written
+
+    def _rename(self, run: BaseRun, result: RenamedResult) -> bool:
         """Give objects of a frame other ids; whatever else is known of it stays."""
         from napari_seggpt.objects.regions import with_names
 
         writer, frame = self._frames.writer, result.index
-        try:
-            labels = writer.read(frame)
-            record = self._frames.records[frame]
-            was_written = writer.write(
-                frame,
-                with_names(labels, result.names),
-                self._step,
-                key=record.key or run.key,
-                confidence=record.confidence,
-            )
-            kept = self._maps.get(frame, record.checksum)
-            if was_written and kept is not None:
-                written = self._frames.records[frame].checksum
-                self._maps.put(frame, written, kept)
-            if result.is_counted:
-                run.num_written += was_written
-            return was_written
-        finally:
-            self._frames.publish()
+        labels = writer.read(frame)
+        record = self._frames.records[frame]
+        was_written = writer.write(
+            frame,
+            with_names(labels, result.names),
+            self._step,
+            key=record.key or run.key,
+            confidence=record.confidence,
+        )
+        if was_written:
+            written = self._frames.records[frame].checksum
+            self._maps.share(frame, record.checksum, written)
+        return was_written
 
     def confidence_map(self, frame: int) -> NDArray[np.uint8] | None:
         """Return how sure a run was of each place of a frame.
@@ -212,6 +248,7 @@ class Runs:
         """End the run, and drop what is kept for undo."""
         self.finish()
         self._history.close()
+        self._undone.close()
         self._maps.close()
 
     # -- undo ----------------------------------------------------------------------
@@ -239,16 +276,32 @@ class Runs:
         be undone later.
         """
         self.check_free("it is undone")
-        step = self._history.last
-        if step is None:
-            return
-        while self._current is None and (frame := step.last) is not None:
-            try:
-                was_brought_back = self._frames.writer.undo_frame(frame, step)
-            finally:
-                self._frames.publish()
-            if not len(step):
-                self._history.remove(step)
+        yield from self._take_back(self._history, self._undone)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether the last run was undone, and none was begun since."""
+        return self._current is None and self._undone.last is not None
+
+    def redo_steps(self) -> Iterator[int]:
+        """Write again what the last undo has taken back, as `undo_steps` does."""
+        self.check_free("it is done again")
+        yield from self._take_back(self._undone, self._history)
+
+    def _take_back(self, source: UndoHistory, target: UndoHistory) -> Iterator[int]:
+        """Take the last step of a history back; the other can take that back."""
+        step, inverse = source.last, UndoStep()
+        try:
+            while step and self._current is None and (frame := step.last) is not None:
+                try:
+                    is_done = self._frames.writer.undo_frame(frame, step, inverse)
+                finally:
+                    self._frames.publish()
+                if not len(step):
+                    source.remove(step)
+                if is_done:
+                    yield frame
+        finally:
+            target.add(inverse)
+            if step is not None and not len(step):
                 self.changed.emit()
-            if was_brought_back:
-                yield frame

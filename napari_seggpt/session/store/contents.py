@@ -25,7 +25,7 @@ FrameNumber = Annotated[int, Meta(ge=0)]
 Size = Annotated[float, Meta(gt=0)]
 
 
-class RecordContent(Struct, frozen=True, kw_only=True):
+class RecordContent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A `FrameRecord`, whose checksums are hexadecimal."""
 
     checksum: Hex
@@ -37,6 +37,7 @@ class RecordContent(Struct, frozen=True, kw_only=True):
     is_reference: bool
     is_asked: bool
     is_enabled: bool
+    is_hint: bool = False
 
     @classmethod
     def of(cls, record: FrameRecord) -> Self:
@@ -52,6 +53,7 @@ class RecordContent(Struct, frozen=True, kw_only=True):
             is_reference=record.is_reference,
             is_asked=record.is_asked,
             is_enabled=record.is_enabled,
+            is_hint=record.is_hint,
         )
 
     def record(self) -> FrameRecord:
@@ -72,6 +74,7 @@ class RecordContent(Struct, frozen=True, kw_only=True):
             is_reference=self.is_reference,
             is_asked=self.is_asked,
             is_enabled=self.is_enabled,
+            is_hint=self.is_hint,
         )
 
 

@@ -45,7 +45,8 @@ the entry is left out, so that no damage beside the frames makes these unreadabl
     JSON: ``checksum`` of the labels (SHA-256 in hexadecimal, of ``"{dtype} {shape}"``
     and the pixels; "" without labels), ``predicted`` (that of what the last run wrote,
     or null), ``key`` (what it was predicted with), ``confidence``, and the flags
-    ``is_approved``, ``is_corrected``, ``is_reference``, ``is_asked``, ``is_enabled``.
+    ``is_approved``, ``is_corrected``, ``is_reference``, ``is_asked``, ``is_enabled``;
+    ``is_hint``, which is left out if it is false: what is unlabelled is unknown.
     Any of the first three flags protects the frame, and so do labels other than
     ``predicted``. A frame without a file is empty.
 

@@ -190,6 +190,17 @@ class LayerChoice:
             self, fixed=tuple(sorted({**dict(self.fixed), at: index}.items()))
         )
 
+    def at_place(self, shown: Sequence[float]) -> LayerChoice:
+        """Return the choice of the place on other axes that the viewer shows.
+
+        Parameters
+        ----------
+        shown : sequence of float
+            Where on each axis of the layer the viewer is.
+        """
+        places = self._places(shown)
+        return replace(self, fixed=tuple((at, places[at]) for at, _ in self.fixed))
+
     def _first_channels(self, at: int | None) -> tuple[int, ...]:
         if at is None or self.image is None:
             return ()
@@ -263,7 +274,7 @@ def is_picture(layer: Layer) -> bool:
 def axis_title(layer: Image, axis: int, name: str) -> str:
     """Return the name of an axis and its length, for people."""
     length = level_data(layer, 0).shape[axis]
-    return f"{AXIS_NAMES.get(name, name)}: {length} frames"
+    return f"{AXIS_NAMES.get(name, name)}: {length}"
 
 
 def unwrapped(layer: Any) -> Any:

@@ -50,12 +50,16 @@ class Navigation:
 
     def go_to(self, frame: int) -> None:
         """Show a frame; camera, layers and selection stay as they are."""
-        if self._axis is None:
-            return
+        if self._axis is not None:
+            self.show(self._axis, frame)
+
+    def show(self, axis: int, index: int) -> None:
+        """Move the viewer's slider to an index on an axis of the layer."""
         place = list(self._layer.world_to_data(self._dims.point))
-        place[self._axis] = frame
+        place[axis] = index
         world = self._layer.data_to_world(place)
-        self._dims.set_point(self._world_axis, world[self._axis])
+        offset = self._dims.ndim - self._layer.ndim  # a layer has the last axes
+        self._dims.set_point(int(offset + axis), world[axis])
 
     def center_on(self, place: Sequence[int | slice], pixel: Sequence[float]) -> None:
         """Move the camera, so that a pixel is in the middle; its zoom stays.
@@ -78,11 +82,6 @@ class Navigation:
         """Follow the viewer no longer."""
         self._dims.events.point.disconnect(self._on_moved)
         self._dims.events.ndim.disconnect(self._on_moved)
-
-    @property
-    def _world_axis(self) -> int:
-        """The viewer's axis; a layer has the viewer's last ones."""
-        return int(self._dims.ndim - self._layer.ndim + (self._axis or 0))
 
     def _shown(self) -> int:
         if self._axis is None or self._dims.ndim < self._layer.ndim:

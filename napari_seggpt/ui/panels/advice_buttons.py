@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from napari_seggpt.session import misfit
-from napari_seggpt.ui.widgets.controls import button
+from napari_seggpt.ui.panels.panel import NO_SESSION
+from napari_seggpt.ui.widgets.controls import allow, button
 from napari_seggpt.ui.work.actions import go_to
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.messages import Tone
@@ -16,6 +17,8 @@ from napari_seggpt.ui.work.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from qtpy.QtWidgets import QPushButton
 
     from napari_seggpt.session import CheckedReference
     from napari_seggpt.ui.work.layer_session import LayerSession
@@ -43,6 +46,8 @@ class AdviceButtons:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._job: Job[Any] | None = None
+        self._pressed: QPushButton | None = None  # what began the job
+        self._num_references = 0
         self._checked: dict[Key, CheckedReference] = {}
         self._key = b""  # the references and settings that were checked
         self._frame: int | None = None
@@ -68,9 +73,18 @@ class AdviceButtons:
         """Enable what can be done."""
         session = self._workspace.session
         used = sum(r.enabled for r in session.references.all) if session else 0
-        is_free = self._job is None and not self._workspace.is_running
-        self.check_button.setEnabled(is_free and used > 1)
-        self.suggest_button.setEnabled(self._job is None and session is not None)
+        why_not = NO_SESSION if session is None else ""
+        if self._job is not None:
+            why_not = _WORKING
+        running = _RUNNING if self._workspace.is_running else ""
+        few = "" if used > 1 else _ONE_REFERENCE
+        for each, text, reason in (
+            (self.suggest_button, "Suggest", why_not),
+            (self.check_button, "Check", why_not or running or few),
+        ):
+            is_working = self._job is not None and each is self._pressed
+            each.setText("Stop" if is_working else text)
+            allow(each, "" if is_working else reason)
 
     def close(self) -> None:
         """Find out no more."""
@@ -84,7 +98,7 @@ class AdviceButtons:
     def check(self) -> None:
         """Have each reference predicted from the others."""
         session = self._workspace.session
-        if session is None or self._job is not None:
+        if session is None or self._stops():
             return
         try:
             results = session.check_references()
@@ -94,13 +108,25 @@ class AdviceButtons:
         self._checked, self._key = {}, session.frames.key
         self._workspace.show_message("Predicting each reference from the others...")
         job = Job(lambda: results, self._take_checked, title="Checking references")
-        self._start(
-            job,
-            lambda: self._workspace.show_message(*verdict([*self._checked.values()])),
+        self._num_references = sum(
+            each.enabled and not each.is_hint for each in session.references.all
         )
+        self._start(job, self.check_button, self._show_verdict)
+
+    def _show_verdict(self) -> None:
+        """Say whether the references fit; go to the one that does not."""
+        checked = [*self._checked.values()]
+        odd = misfit(checked)
+        if odd is not None and isinstance(odd.key, int):
+            go_to(self._workspace, odd.key)
+        self._workspace.show_message(*verdict(checked))
 
     def _take_checked(self, checked: CheckedReference) -> None:
         self._checked[checked.key] = checked
+        self._workspace.show_message(
+            f"Predicting each reference from the others: {len(self._checked)} of "
+            f"{self._num_references}."
+        )
         self.changed.emit()
 
     # -- what to label next --------------------------------------------------------
@@ -108,20 +134,28 @@ class AdviceButtons:
     def suggest(self) -> None:
         """Have the frame found whose labels would help most, and go there."""
         session = self._workspace.session
-        if session is None or self._job is not None:
+        if session is None or self._stops():
             return
         results, self._frame = session.suggest_frame(), None
         self._workspace.show_message("Looking at frames...")
         job = Job(lambda: results, self._take_frame, title="Looking at frames")
-        self._start(job, self._show_frame)
+        self._start(job, self.suggest_button, self._show_frame)
 
     def _take_frame(self, frame: int | None) -> None:
         self._frame = frame
 
     # -- the worker ----------------------------------------------------------------
 
-    def _start(self, job: Job[Any], then: Callable[[], object]) -> None:
-        self._job = job
+    def _stops(self) -> bool:
+        """Stop what is on, if anything is: the button that began it says so."""
+        if self._job is not None:
+            self._job.stop()
+        return self._job is not None
+
+    def _start(
+        self, job: Job[Any], pressed: QPushButton, then: Callable[[], object]
+    ) -> None:
+        self._job, self._pressed = job, pressed
         job.ended.connect(lambda state: self._on_ended(job, state, then))
         job.start()
         self.refresh()
@@ -172,26 +206,27 @@ def verdict(checked: Sequence[CheckedReference]) -> tuple[str, Tone]:
         others = mean(score for key, score in scores.items() if key != odd.key)
         text = (
             f"{_named(odd.key)} does not fit: the other references predict each other "
-            f"with Dice {others:.2f}, and without it with {others + odd.gain:.2f}. "
+            f"with an overlap of {others:.2f}, without it with "
+            f"{others + odd.gain:.2f}. "
             "Look at its labels, or untick it."
         )
         return text, Tone.WARNING
     if high < POOR_DICE:
         text = (
-            f"The references predict each other poorly (Dice {low:.2f} to {high:.2f}). "
-            "Look at their labels, or label more frames."
+            f"The references predict each other poorly (overlap {low:.2f} to "
+            f"{high:.2f}). Look at their labels, or label more frames."
         )
         return text, Tone.WARNING
     if low < POOR_DICE:
         worst = min(scores, key=lambda key: scores[key])
         text = (
-            f"{_named(worst)} is predicted poorly from the others (Dice {low:.2f}; up "
-            f"to {high:.2f} elsewhere). If its labels are right, label more like it."
+            f"{_named(worst)} is predicted poorly from the others (overlap {low:.2f}; "
+            f"up to {high:.2f} elsewhere). If its labels are right, label more like it."
         )
         return text, Tone.WARNING
     text = (
-        "The references fit: each is predicted from the others with Dice "
-        f"{low:.2f} to {high:.2f}."
+        "The references fit: each is predicted from the others with an "
+        f"overlap of {low:.2f} to {high:.2f}."
     )
     return text, Tone.GOOD
 
@@ -210,11 +245,15 @@ def described(checked: CheckedReference, names: Mapping[int, str]) -> str:
         for label, value in checked.dice.items()
     ]
     of_labels = f" ({', '.join(parts)})" if parts else ""
-    return f"Predicted from the others: Dice {checked.score:.2f}{of_labels}. "
+    return f"Predicted from the others: overlap {checked.score:.2f}{of_labels}. "
 
 
 _CHECK = (
     "Before a long run: predict each reference from the others, to find labels that "
-    "do not fit."
+    "do not fit. The number under each is the overlap with your labels (Dice): 1 is "
+    "the same, 0 has nothing in common."
 )
+_ONE_REFERENCE = "Two references are needed to compare."
+_WORKING = "This is being found out."
+_RUNNING = "A run is on."
 _SUGGEST = "Go to the frame that is best labelled next."

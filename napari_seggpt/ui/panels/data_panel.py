@@ -22,9 +22,11 @@ from napari_seggpt.ui.panels.panel import Panel
 from napari_seggpt.ui.widgets.controls import (
     Combo,
     FormRows,
+    allow,
     button,
     compact_spin,
 )
+from napari_seggpt.ui.work.actions import show_place
 from napari_seggpt.ui.work.messages import count_of
 
 if TYPE_CHECKING:
@@ -48,8 +50,15 @@ class DataPanel(Panel):
         self.mix_button = _Multiple(self._on_mixed, MAX_CHANNELS - 1)
         self.new_button = button("New", _NEW, workspace.make_labels)
         self._rows = FormRows()
-        self._rows.add("Image", self.image_box, "The image layer to be labelled.")
-        self._axis_row = self._rows.add("Frames", self.axis_box, _AXIS)
+        image = QWidget()
+        beside = QHBoxLayout(image)
+        beside.setContentsMargins(0, 0, 0, 0)
+        beside.setSpacing(4)
+        beside.addWidget(self.image_box, 1)
+        beside.addWidget(self.axis_box, 1)
+        self._rows.add("Image", image, _IMAGE)
+        self.image_box.setToolTip(_IMAGE)
+        self.axis_box.setToolTip(_AXIS)
         self._other_axes: list[tuple[FormRow, _OtherAxis]] = []
         self._add_further_rows()
         self.rows.addLayout(self._rows)
@@ -77,7 +86,7 @@ class DataPanel(Panel):
         self.labels_row.addWidget(self.labels_box, 1)
         self.labels_row.addWidget(self.new_button)
         self._rows.add("Labels", field, _LABELS)
-        self.new_button.setToolTip(_NEW)
+        self.labels_box.setToolTip(_LABELS)
 
     # -- showing -------------------------------------------------------------------
 
@@ -90,9 +99,10 @@ class DataPanel(Panel):
         choice, layers = self._workspace.choice, self._layers
         images = [layer for layer in layers if is_picture(layer)]
         self.image_box.fill([(x.name, x) for x in images] or [_NONE], choice.image)
-        self.image_box.setEnabled(bool(images))
+        allow(self.image_box, "" if images else _NO_IMAGE)
         self._show_labels(choice, layers)
-        for row in (self._axis_row, self._channels_row, self._mix_row, self._level_row):
+        self.axis_box.setVisible(False)
+        for row in (self._channels_row, self._mix_row, self._level_row):
             row.set_visible(False)
         for row, _ in self._other_axes:
             row.set_visible(False)
@@ -108,12 +118,13 @@ class DataPanel(Panel):
         self.labels_box.fill(
             found if choice.labels is not None else [_NOT_YET, *found], choice.labels
         )
-        self.labels_box.setEnabled(bool(found) and choice.image is not None)
-        self.new_button.setEnabled(choice.image is not None)
+        no_image = "" if choice.image is not None else _NO_IMAGE
+        allow(self.labels_box, no_image or ("" if found else _NO_LABELS))
+        allow(self.new_button, no_image)
 
     def _show_axes(self, image: Image, choice: LayerChoice) -> None:
         axes = stack_axes(image)
-        self._axis_row.set_visible(bool(axes))
+        self.axis_box.setVisible(bool(axes))
         titles = [(axis_title(image, at, name), at) for at, name in axes]
         self.axis_box.fill(list(titles), choice.axis)
         shape = level_data(image, 0).shape
@@ -166,6 +177,7 @@ class DataPanel(Panel):
 
     def _on_fixed(self, at: int, index: int) -> None:
         self._choose(self._workspace.choice.with_fixed(at, index))
+        show_place(self._workspace)
 
     def _on_channel_axis(self, at: int, is_on: bool) -> None:
         self._choose(self._workspace.choice.with_channel_axis(at if is_on else None))
@@ -275,7 +287,10 @@ class _Multiple(QToolButton):
 MAX_OTHER_AXES = 3
 _NONE = ("open an image first", None)
 _NOT_YET = ("choose, or press New", None)
-_AXIS = "The axis that frames run along: time or depth."
+_IMAGE = "The image layer to be labelled."
+_NO_IMAGE = "Open an image first: drop a file on the window."
+_NO_LABELS = "There is no labels layer: press New."
+_AXIS = "The axis that frames run along, such as time or depth."
 _FIXED = "All frames lie at this index of the axis."
 _AS_CHANNELS = "The axis has channels: up to three are shown to the model as colours."
 _CHANNELS = "Channels that the model is shown, up to three."

@@ -17,8 +17,9 @@ from napari_seggpt.ui.layers.layer_choice import (
     is_picture,
     unwrapped,
 )
+from napari_seggpt.ui.panels.panel import NO_SESSION
 from napari_seggpt.ui.panels.task_files import TaskFileButtons
-from napari_seggpt.ui.widgets.controls import Combo, FormRows, button, muted
+from napari_seggpt.ui.widgets.controls import Combo, FormRows, allow, button, muted
 from napari_seggpt.ui.work.jobs import Job
 from napari_seggpt.ui.work.messages import Tone
 
@@ -54,6 +55,7 @@ class ExamplesForm(QWidget):
         layout.addWidget(self.add_button)
         self.task_files = TaskFileButtons(workspace)
         layout.addWidget(self.task_files)
+        self._offer_labels()
         self.image_box.currentIndexChanged.connect(self._offer_labels)
 
     def refresh(self) -> None:
@@ -79,7 +81,8 @@ class ExamplesForm(QWidget):
             ]
         self.labels_box.fill(found or [_NO_LABELS], self.labels_box.currentData())
         self.labels_box.setEnabled(bool(found))
-        self.add_button.setEnabled(bool(found) and self._workspace.active is not None)
+        no_session = "" if self._workspace.active is not None else NO_SESSION
+        allow(self.add_button, no_session or ("" if found else _NOTHING))
 
     def add(self) -> None:
         """Add the labelled frames of the layers; a worker reads them."""
@@ -153,5 +156,6 @@ def labelled_frames(
 
 _NO_IMAGE = ("no other image layer", None)
 _NO_LABELS = ("no labels of its size", None)
+_NOTHING = "Open another image and its labels first."
 _ADD = "Add the labelled frames of these layers as references."
 _ABOUT = "Labelled images that are no frames of this stack:"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 from psygnal import Signal
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QSizePolicy, QWidget
 
 from napari_seggpt.fields import own_fields
 from napari_seggpt.model.cards import MODELS, locate, readable
@@ -23,7 +23,8 @@ from napari_seggpt.ui.widgets.controls import (
 )
 from napari_seggpt.ui.widgets.style import with_links
 from napari_seggpt.ui.work.jobs import Job, JobState
-from napari_seggpt.ui.work.messages import Tone
+from napari_seggpt.ui.work.messages import Tone, count_of
+from napari_seggpt.ui.work.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.work.workspace import Connections, Workspace
 
 POLL_MS = 200
+THROTTLE_MS = 100  # references that change in quick succession
 OWN_FILE = "own file"
 TITLES = {
     "builtin": "Built-in, small",
@@ -120,7 +122,12 @@ class ModelFetch:
 
 
 class ModelRows(QWidget):
-    """Chooses model and device, and says what they cost."""
+    """Chooses model and device, and says what they cost.
+
+    `described` is emitted with the model and what a frame takes, in a few words.
+    """
+
+    described = Signal(str)
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__()
@@ -140,7 +147,9 @@ class ModelRows(QWidget):
         self.device_box.currentIndexChanged.connect(self._on_device)
         self._fetch.changed.connect(self._show_about)
         workspace.settings_changed.connect(self.refresh)
+        self._show_time_soon = Throttle(self._show_time, THROTTLE_MS, self)
         workspace.follow(self._connections)
+        workspace.active_changed.connect(self._show_time)
         self.refresh()
 
     def _lay_out(self) -> None:
@@ -156,13 +165,18 @@ class ModelRows(QWidget):
         beside = QHBoxLayout(field)
         beside.setContentsMargins(0, 0, 0, 0)
         beside.addWidget(self.device_box, 1)
-        beside.addWidget(self.time_label)
+        beside.addWidget(self.time_label, 1)
+        self.device_box.setToolTip(_DEVICE)
         rows.add("Device", field, _DEVICE)
         self.time_label.setWordWrap(False)
+        policy = QSizePolicy.Policy
+        self.time_label.setSizePolicy(policy.Ignored, policy.Preferred)
         self.setLayout(rows)
 
     def _connections(self, active: LayerSession) -> Connections:
         yield active.runs.changed, self._show_time
+        yield active.session.references.changed, self._show_time_soon
+        yield active.previews.changed, self._show_time_soon
 
     # -- showing -------------------------------------------------------------------
 
@@ -240,14 +254,24 @@ class ModelRows(QWidget):
         self.fetch_button.setText("Fetch")
         self.fetch_button.setVisible(is_here is False)
 
-    def _show_time(self) -> None:
-        seconds = self._workspace.frame_times.get(self._workspace.settings)
-        if seconds is None:
-            self.time_label.setText("time unknown")
-            self.time_label.setToolTip("The first run measures what a frame takes.")
-        else:
-            self.time_label.setText(f"{duration(seconds)} a frame")
-            self.time_label.setToolTip("As measured on this computer.")
+    def _show_time(self, *_: object) -> None:
+        workspace = self._workspace
+        conditions = workspace.conditions
+        found = workspace.frame_times.get(conditions) if conditions else None
+        if conditions is None or found is None:
+            self.time_label.setText("time unknown" if conditions else "")
+            self.time_label.setToolTip(_UNKNOWN)
+            self.described.emit(self.model_box.currentText())
+            return
+        is_same = found.references == conditions.references
+        about = "" if is_same else "about "
+        self.time_label.setText(f"{about}{duration(found.seconds)} a frame")
+        references = count_of(found.references, "reference")
+        self.time_label.setToolTip(
+            f"As measured on this computer with {references}, frames of this size and "
+            "this model. Loading the model is not counted."
+        )
+        self.described.emit(f"{self.time_label.text()}, {self.model_box.currentText()}")
 
     # -- choosing ------------------------------------------------------------------
 
@@ -282,6 +306,7 @@ class ModelRows(QWidget):
     def close_jobs(self) -> None:
         """Stop fetching and searching."""
         self._is_closed = True
+        self._show_time_soon.stop()
         self._fetch.close()
         if self._search is not None:
             self._search.close()
@@ -302,6 +327,7 @@ def duration(seconds: float) -> str:
     return f"{minutes}:{rest:02d} min" if minutes else f"{rest} s"
 
 
+_UNKNOWN = "The first run measures what a frame of this size takes with this model."
 _MODEL = own_fields(SessionSettings)["model"].help
 _DEVICE = own_fields(PredictionSettings)["device"].help
 _FETCH = "Download the weights now. It can be stopped, and goes on where it was."

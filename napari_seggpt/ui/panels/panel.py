@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.workspace import Connections, Workspace
 
+NO_SESSION = "Choose an image and a labels layer first."
+
 
 class Panel(FoldingSection):
     """A step of the work on the session that is active in a workspace.

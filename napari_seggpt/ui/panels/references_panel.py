@@ -6,24 +6,31 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QMenu
 
 from napari_seggpt.ui.keys import with_key
 from napari_seggpt.ui.layers.class_names import class_names, name_class
 from napari_seggpt.ui.panels.advice_buttons import AdviceButtons, described
 from napari_seggpt.ui.panels.examples_form import ExamplesForm
-from napari_seggpt.ui.panels.panel import Panel
+from napari_seggpt.ui.panels.panel import NO_SESSION, Panel
 from napari_seggpt.ui.panels.task_row import TaskRow
-from napari_seggpt.ui.panels.tiles_hint import TilesHint
 from napari_seggpt.ui.widgets.class_list import ClassList
-from napari_seggpt.ui.widgets.controls import button, muted, row_of
-from napari_seggpt.ui.widgets.thumbnails import Thumbnails
-from napari_seggpt.ui.work.actions import go_to, toggle_reference
+from napari_seggpt.ui.widgets.controls import allow, button, describe, row_of
+from napari_seggpt.ui.widgets.thumbnails import KEY_ROLE, Thumbnails
+from napari_seggpt.ui.work.actions import (
+    complete_frame,
+    go_to,
+    toggle_reference,
+    use_as_hint,
+)
 from napari_seggpt.ui.work.previews import MAX_PREVIEWS, overlaid, reference_key
 from napari_seggpt.ui.work.throttle import Throttle
 
 if TYPE_CHECKING:
     from napari.layers import Labels
+    from qtpy.QtCore import QPoint
 
     from napari_seggpt.session import Reference
     from napari_seggpt.ui.widgets.style import Tones
@@ -36,31 +43,31 @@ THROTTLE_MS = 100  # references that change in quick succession
 
 
 class ReferencesPanel(Panel):
-    """Shows references and labels, and says when objects are too small."""
+    """Shows references and labels, and finds out which references help."""
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__("2  References", workspace)
         self.thumbnails = Thumbnails()
         self.toggle_button = button("", _TOGGLE, partial(toggle_reference, workspace))
-        self.others_button = button("Other layers", _OTHERS, self._toggle_others)
+        self.others_button = button("More", _OTHERS, self._toggle_others)
         self.others_button.setCheckable(True)
         self.advice = AdviceButtons(workspace)
         self.examples = ExamplesForm(workspace)
         self.examples.setVisible(False)
         self.classes = ClassList()
-        self.none_label = muted("No frame has labels yet.")
-        self.tiles_hint = TilesHint(workspace)
         self.task_row = TaskRow(workspace)
-        self.rows.addWidget(self.none_label)
         self.rows.addWidget(self.thumbnails)
-        self.rows.addLayout(row_of(self.toggle_button, self.others_button))
         self.rows.addLayout(
-            row_of(self.advice.check_button, self.advice.suggest_button)
+            row_of(
+                self.toggle_button,
+                self.advice.check_button,
+                self.advice.suggest_button,
+                self.others_button,
+            )
         )
-        self.rows.addWidget(self.examples)
-        self.rows.addWidget(self.tiles_hint)
         self.rows.addWidget(self.task_row)
         self.rows.addWidget(self.classes)
+        self.rows.addWidget(self.examples)
         self._connect()
 
     def _connect(self) -> None:
@@ -72,6 +79,8 @@ class ReferencesPanel(Panel):
         self.thumbnails.chosen.connect(self._on_chosen)
         self.thumbnails.ticked.connect(self._on_ticked)
         self.thumbnails.removed.connect(self._on_removed)
+        self.thumbnails.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.thumbnails.customContextMenuRequested.connect(self._on_menu)
         self.examples.added.connect(self._toggle_others)
         self.classes.chosen.connect(self._on_label)
         self.classes.named.connect(self._on_named)
@@ -94,7 +103,6 @@ class ReferencesPanel(Panel):
         """Paint in the colours of another theme."""
         self.thumbnails.set_tones(colors)
         self.classes.set_tones(colors)
-        self.tiles_hint.set_tones(colors)
 
     # -- showing -------------------------------------------------------------------
 
@@ -113,9 +121,8 @@ class ReferencesPanel(Panel):
         self.thumbnails.show_keys([reference_key(each) for each in references])
         self._show_captions()
         self._show_current()
-        self.others_button.setEnabled(self._workspace.active is not None)
-        self.none_label.setVisible(not references)
-        self.thumbnails.setVisible(bool(references))
+        no_session = "" if self._workspace.active is not None else NO_SESSION
+        allow(self.others_button, no_session)
         used = sum(each.enabled for each in references)
         self.set_summary(f"{used} in use" if references else "")
         self.refresh_previews()
@@ -126,6 +133,8 @@ class ReferencesPanel(Panel):
         for row, each in enumerate(self._references[: self.thumbnails.count()]):
             checked = found.get(reference_key(each))
             caption = str(each.frame) if each.name is None else each.name
+            if each.is_hint:
+                caption += " hint"
             if checked is not None and checked.score is not None:
                 caption += f": {checked.score:.2f}"
             about = described(checked, names) if checked is not None else ""
@@ -139,11 +148,11 @@ class ReferencesPanel(Panel):
     def _show_current(self, _: int = 0) -> None:
         frame, has_session = self._workspace.current, self._workspace.active is not None
         is_one = self.thumbnails.mark(frame)
-        text = f"Remove {frame}" if is_one else f"Add {frame}"
-        self.toggle_button.setText(
-            with_key(text if has_session else "Add", "reference")
-        )
-        self.toggle_button.setEnabled(has_session)
+        text = "Drop" if is_one else "Add"
+        self.toggle_button.setText(with_key(text, "reference"))
+        act = f"no longer show frame {frame}" if is_one else f"show frame {frame}"
+        describe(self.toggle_button, _TOGGLE.format(act=act))
+        allow(self.toggle_button, "" if has_session else NO_SESSION)
 
     def refresh_previews(self) -> None:
         """Show the pictures and labels that are known by now."""
@@ -159,7 +168,6 @@ class ReferencesPanel(Panel):
             colors = _colors(layer_session.labels.layer, preview.labels)
             self.thumbnails.show_picture(row, overlaid(preview, colors))
         self._show_classes()
-        self.tiles_hint.refresh()
 
     def _show_classes(self) -> None:
         layer_session = self._workspace.active
@@ -169,11 +177,11 @@ class ReferencesPanel(Panel):
             layer_session.session.frames.locks.labels if layer_session else frozenset()
         )
         labels = sorted(found | locked)
-        self.classes.setVisible(bool(labels))
-        if layer_session is None or not labels:
+        if layer_session is None:
+            self.classes.show_labels([], {}, {}, frozenset())
             return
         layer = layer_session.labels.layer
-        values = _colors(layer, np.array(labels))
+        values = _colors(layer, np.array(labels, int))
         colors = {
             label: QColor.fromRgbF(*(float(x) for x in value[:3]))
             for label, value in zip(labels, values, strict=True)
@@ -214,6 +222,31 @@ class ReferencesPanel(Panel):
         else:
             session.references.remove_example(key)
 
+    def _on_menu(self, place: QPoint) -> None:
+        item = self.thumbnails.itemAt(place)
+        menu = self.menu_of(item.data(KEY_ROLE)) if item is not None else None
+        if menu is not None:
+            menu.exec(self.thumbnails.viewport().mapToGlobal(place))
+
+    def menu_of(self, key: Key) -> QMenu | None:
+        """Make the menu of a reference frame; others have none."""
+        found = next((x for x in self._references if x.frame == key), None)
+        if found is None or not isinstance(key, int):
+            return None
+        menu = QMenu(self)
+        menu.setToolTipsVisible(True)
+        hint = menu.addAction("Only as a hint")
+        hint.setCheckable(True)
+        hint.setChecked(found.is_hint)
+        hint.setToolTip(_HINT)
+        hint.toggled.connect(partial(use_as_hint, self._workspace, key))
+        rest = menu.addAction("Predict the rest, then correct")
+        rest.setToolTip(_REST)
+        rest.triggered.connect(lambda *_: complete_frame(self._workspace, key))
+        remove = menu.addAction("Remove from the references")
+        remove.triggered.connect(lambda *_: self._on_removed(key))
+        return menu
+
     def _on_label(self, label: int) -> None:
         if self._workspace.active is not None:
             self._workspace.active.labels.layer.selected_label = label
@@ -237,15 +270,18 @@ def _tooltip(reference: Reference) -> str:
     name = f"frame {reference.frame}" if reference.name is None else reference.name
     state = "in use" if reference.enabled else "not in use"
     labels = "" if reference.is_labelled else ", without labels: nothing is there"
+    labels += ", only as a hint" if reference.is_hint else ""
     go_there = "Click to go there. " if reference.frame is not None else ""
     return (
         f"{name.capitalize()}, {state}{labels}. {go_there}The tick switches it on and "
-        "off; Delete removes it, its labels stay."
+        "off; Delete removes it, its labels stay. A right click has more."
     )
 
 
+_HINT = "Some objects are not painted: what is unlabelled counts for nothing."
+_REST = "What you have painted stays; the rest is predicted from the other references."
 _TOGGLE = (
-    "Show the current frame to the model as an example, or do so no longer. Frames "
-    "that you paint on become references by themselves."
+    "Press to {act} to the model as an example. Frames that you paint on become "
+    "references by themselves."
 )
-_OTHERS = "Add labelled images from other layers as references."
+_OTHERS = "References from other layers or from a file, and a file of your own."

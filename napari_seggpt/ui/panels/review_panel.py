@@ -5,12 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDoubleSpinBox
+
 from napari_seggpt.session import FrameStatus
 from napari_seggpt.session.frames.status import TO_REVIEW
 from napari_seggpt.ui.keys import with_key
-from napari_seggpt.ui.panels.panel import Panel
+from napari_seggpt.ui.panels.panel import NO_SESSION, Panel
 from napari_seggpt.ui.panels.uncertainty_button import UncertaintyButton
-from napari_seggpt.ui.widgets.controls import button, muted, row_of
+from napari_seggpt.ui.widgets.controls import allow, button, compact_spin, muted, row_of
 from napari_seggpt.ui.widgets.frame_strip import FrameStrip, legend
 from napari_seggpt.ui.work.actions import (
     go_to,
@@ -27,6 +30,11 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.work.workspace import Connections, Workspace
 
 THROTTLE_MS = 60
+NO_LIMIT = 0.45  # the value of the box at which no frame is marked
+CONFIDENCE = (
+    "Confidence is the overlap with right labels that the model itself expects, from 0 "
+    "to 1; it may be mistaken."
+)
 
 
 class ReviewPanel(Panel):
@@ -38,6 +46,8 @@ class ReviewPanel(Panel):
         self.strip = FrameStrip()
         self.strip.setToolTip("")
         self.legend = muted()
+        self.legend.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.legend.setFixedHeight(2 * self.fontMetrics().lineSpacing() + 5)
         self.previous_button = button(
             with_key("Previous", "previous"),
             _PREVIOUS,
@@ -51,18 +61,46 @@ class ReviewPanel(Panel):
             _APPROVE,
             partial(toggle_approval, workspace),
         )
+        self.approve_button.setCheckable(True)
         self.least_button = button(
             "Least sure", _LEAST, partial(review_least_certain, workspace)
         )
         self.uncertainty = UncertaintyButton(workspace)
         self.rows.addWidget(self.strip)
         self.rows.addWidget(self.legend)
-        self.rows.addLayout(row_of(self.previous_button, self.next_button))
-        self.rows.addWidget(self.approve_button)
-        self.rows.addLayout(row_of(self.least_button, self.uncertainty.button))
+        self.rows.addLayout(
+            row_of(self.previous_button, self.next_button, self.approve_button)
+        )
+        self.limit_spin = QDoubleSpinBox()
+        self._make_limit()
+        self.rows.addLayout(
+            row_of(
+                self.least_button,
+                self.uncertainty.button,
+                self.limit_spin,
+                shares=(9, 10, 12),
+            )
+        )
         self._show_counts = Throttle(self._on_counts, THROTTLE_MS, self)
         self.strip.frame_clicked.connect(partial(go_to, workspace))
         self._listen()
+
+    def _make_limit(self) -> None:
+        """Let the limit below which frames are marked be chosen."""
+        spin = self.limit_spin
+        compact_spin(spin).setToolTip(_LIMIT)
+        spin.setRange(NO_LIMIT, 1.0)
+        spin.setSingleStep(0.05)
+        spin.setPrefix("mark < ")
+        spin.setSpecialValueText("mark none")  # at the lowest value
+        spin.setValue(self._workspace.preferences.load_limit())
+        spin.valueChanged.connect(self._on_limit)
+        self._on_limit(spin.value())
+
+    def _on_limit(self, limit: float) -> None:
+        self._workspace.preferences.save_limit(limit)
+        self.strip.set_limit(limit if limit > NO_LIMIT else 0.0)
+        self._show_legend()
 
     def _connections(self, active: LayerSession) -> Connections:
         yield active.session.frames.statuses_changed, self._on_statuses
@@ -86,6 +124,7 @@ class ReviewPanel(Panel):
         if session is not None:
             self._on_statuses(tuple(range(len(session))))
         self._on_current()
+        self._on_counts()
 
     def _on_statuses(self, frames: tuple[int, ...]) -> None:
         session = self._workspace.session
@@ -104,6 +143,7 @@ class ReviewPanel(Panel):
     def _on_current(self, _: int = 0) -> None:
         has_session = self._workspace.session is not None
         self.strip.set_current(self._workspace.current if has_session else None)
+        self._show_summary()
         self._show_buttons()
 
     def _show_legend(self) -> None:
@@ -112,8 +152,21 @@ class ReviewPanel(Panel):
         is_empty = len(self.strip) == 0
         text = "Every frame gets a cell here." if is_empty else ""
         self.legend.setText(text or legend(self.strip, self._tones, FrameStatus))
-        waiting = self._waiting
-        self.set_summary(f"{waiting} to look at" if waiting else "")
+        self._show_summary()
+
+    def _show_summary(self) -> None:
+        """Say how sure the current frame is, and how many there are to look at."""
+        session, parts = self._workspace.session, []
+        confidence = (
+            session.frames.confidence(self._workspace.current) if session else None
+        )
+        if confidence is not None:
+            parts.append(f"confidence {confidence:.2f}")
+        if self.strip.num_unsure:
+            parts.append(f"{self.strip.num_unsure} marked")
+        if waiting := self._waiting:
+            parts.append(f"{waiting} to look at")
+        self.set_summary(", ".join(parts))
 
     @property
     def _waiting(self) -> int:
@@ -123,19 +176,21 @@ class ReviewPanel(Panel):
 
     def _show_buttons(self) -> None:
         session, frame = self._workspace.session, self._workspace.current
-        has_session = session is not None
-        waiting = self._waiting
+        why_not = "" if session is not None else NO_SESSION
+        nothing = why_not or ("" if self._waiting else _NOTHING)
         for each in (self.previous_button, self.next_button, self.least_button):
-            each.setEnabled(waiting > 0)
-        is_approved = (
+            allow(each, nothing)
+        self.approve_button.setChecked(
             session is not None and session.frames.status(frame) is FrameStatus.APPROVED
         )
-        text = "Unapprove" if is_approved else "Approve"
-        self.approve_button.setText(with_key(text, "approve"))
-        self.approve_button.setEnabled(has_session)
+        allow(self.approve_button, why_not)
 
 
 _PREVIOUS = "Go to the predicted frame before this one that you have not looked at."
 _NEXT = "Go to the next predicted frame that you have not looked at."
 _APPROVE = "The frame is right as it is: no run writes it. Again takes it back."
-_LEAST = "Go to the predicted frame that the model is least sure of."
+_NOTHING = "There is no predicted frame to look at."
+_LEAST = f"Go to the predicted frame that the model is least sure of. {CONFIDENCE}"
+_LIMIT = (
+    f"Predicted frames that are less sure than this are marked in red. {CONFIDENCE}"
+)

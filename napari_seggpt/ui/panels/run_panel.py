@@ -4,40 +4,34 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
+from napari.layers import Shapes
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QLabel,
-    QProgressBar,
-    QSizePolicy,
-    QSpinBox,
-    QWidget,
-)
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QSizePolicy, QSpinBox, QWidget
 
-from napari_seggpt.fields import own_fields
 from napari_seggpt.model.cards import readable
 from napari_seggpt.session import FrameStatus
-from napari_seggpt.settings import (
-    MAX_MEMORY,
-    Ensemble,
-    PredictionSettings,
-    PropagationSettings,
-)
 from napari_seggpt.ui.keys import with_key
+from napari_seggpt.ui.layers.layer_choice import unwrapped
 from napari_seggpt.ui.panels.model_rows import ModelRows, duration
-from napari_seggpt.ui.panels.panel import Panel
+from napari_seggpt.ui.panels.panel import NO_SESSION, Panel
 from napari_seggpt.ui.widgets.controls import (
     SPACING,
     Combo,
     FormRows,
+    allow,
     button,
     compact_spin,
     row_of,
 )
-from napari_seggpt.ui.work.actions import run_or_pause, start_run, stop_run, undo_run
-from napari_seggpt.ui.work.messages import count_of
+from napari_seggpt.ui.work.actions import (
+    redo_run,
+    run_or_pause,
+    start_run,
+    stop_run,
+    undo_run,
+)
 
 if TYPE_CHECKING:
     from napari_seggpt.session import Scope
@@ -52,12 +46,14 @@ SCOPES: dict[str, Scope] = {
     "from here on": "forward",
     "up to here": "backward",
     "a range": "range",
+    "between references, by shape": "between",
 }
 BUTTONS: dict[str, str] = {
     "all": "Label all frames",
     "forward": "Label from here on",
     "backward": "Label up to here",
     "range": "Label the range",
+    "between": "Bridge by shape",
 }
 
 
@@ -66,10 +62,9 @@ class RunPanel(Panel):
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__("3  Run", workspace)
-        self.scope_box, self.ensemble_box = Combo(), Combo()
+        self.scope_box, self.region_box = Combo(), Combo()
         self.from_spin, self.to_spin = QSpinBox(), QSpinBox()
-        self.memory_spin = QSpinBox()
-        self.model_rows = ModelRows(workspace)
+        self.model_rows = ModelRows(workspace)  # the dock shows it farther below
         self.run_button = button(
             "", _RUN, partial(run_or_pause, workspace), role="main"
         )
@@ -83,9 +78,11 @@ class RunPanel(Panel):
         )
         self.stop_button = button("Stop", _STOP, partial(stop_run, workspace))
         self.undo_button = button(
-            with_key("Undo run", "undo"), _UNDO, partial(undo_run, workspace)
+            with_key("Undo", "undo"), _UNDO, partial(undo_run, workspace)
         )
+        self.redo_button = button("Redo", _REDO, partial(redo_run, workspace))
         self.bar = QProgressBar()
+        self.bar.setToolTip(_BAR)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(COUNT_MS)
@@ -95,33 +92,33 @@ class RunPanel(Panel):
 
     def _lay_out(self) -> None:
         rows = FormRows()
-        rows.add("Frames", self.scope_box, _SCOPE)
-        self._range_row = rows.add("", _beside(self.from_spin, self.to_spin), _RANGE)
-        rows.add(
-            "Memory",
-            _beside(self.memory_spin, QLabel("Ensemble"), self.ensemble_box),
-            _MEMORY,
-        )
-        self.ensemble_box.setToolTip(_ENSEMBLE)
-        self.memory_spin.setRange(0, MAX_MEMORY)
-        for spin in (self.from_spin, self.to_spin, self.memory_spin):
+        frames = _beside(self.scope_box, self.region_box, self.from_spin, self.to_spin)
+        rows.add("Frames", frames, _SCOPE)
+        self.scope_box.setToolTip(_SCOPE)
+        self.region_box.setToolTip(_REGION)
+        for spin in (self.from_spin, self.to_spin):
             compact_spin(spin).setKeyboardTracking(False)
+            spin.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)  # there is no room
+            spin.setToolTip(_RANGE)
         self.from_spin.setPrefix("from ")
         self.to_spin.setPrefix("to ")
         self.scope_box.fill(list(SCOPES.items()), "all")
-        self.ensemble_box.fill([(name, name) for name in get_args(Ensemble)], None)
         self.rows.addLayout(rows)
-        self.rows.addWidget(self.model_rows)
         self.rows.addWidget(self.run_button)
-        self.rows.addWidget(self.update_button)
-        self._idle_row = QWidget()
-        self._idle_row.setLayout(_tight(row_of(self.frame_button, self.undo_button)))
-        self._busy_row = QWidget()
-        self._busy_row.setLayout(_tight(row_of(self.bar)))
-        busy = self._busy_row.layout()
+        self.rows.addLayout(
+            row_of(
+                self.frame_button,
+                self.update_button,
+                self.undo_button,
+                self.redo_button,
+                shares=(10, 8, 7, 5),
+            )
+        )
+        busy = QHBoxLayout()
+        busy.setSpacing(SPACING)
+        busy.addWidget(self.bar, 1)
         busy.addWidget(self.stop_button)
-        self.rows.addWidget(self._idle_row)
-        self.rows.addWidget(self._busy_row)
+        self.rows.addLayout(busy)
         self.bar.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     def _connect(self) -> None:
@@ -129,8 +126,8 @@ class RunPanel(Panel):
         self.scope_box.currentIndexChanged.connect(self._on_scope)
         self.from_spin.valueChanged.connect(self._on_range)
         self.to_spin.valueChanged.connect(self._on_range)
-        self.memory_spin.valueChanged.connect(self._on_memory)
-        self.ensemble_box.currentIndexChanged.connect(self._on_ensemble)
+        self.region_box.currentIndexChanged.connect(self._on_region)
+        workspace.choice_changed.connect(self._show_regions)
         workspace.active_changed.connect(self._show_range)
         workspace.settings_changed.connect(self.refresh)
         self._listen()
@@ -165,27 +162,29 @@ class RunPanel(Panel):
         if self._workspace.scope == "range":
             self._on_range(0)
 
+    def _show_regions(self) -> None:
+        """Offer the layers in which a region may be drawn, if there is any."""
+        layers = [unwrapped(layer) for layer in self._workspace.viewer.layers]
+        drawn: list[tuple[str, object]] = [
+            (f"inside {layer.name}", layer)
+            for layer in layers
+            if isinstance(layer, Shapes)
+        ]
+        self.region_box.fill([_EVERYWHERE, *drawn], self._workspace.region_layer)
+        self.region_box.setVisible(bool(drawn))
+
     def refresh(self) -> None:
         """Show settings and what a run would do."""
-        settings = self._workspace.settings
-        for widget in (self.memory_spin, self.ensemble_box):
-            widget.blockSignals(True)
-        self.memory_spin.setValue(settings.propagation.memory)
-        self.ensemble_box.choose(settings.prediction.ensemble)
-        for widget in (self.memory_spin, self.ensemble_box):
-            widget.blockSignals(False)
-        self._range_row.set_visible(self._workspace.scope == "range")
+        is_range = self._workspace.scope == "range"
+        for spin in (self.from_spin, self.to_spin):
+            spin.setVisible(is_range)
+        self._show_regions()
         self.refresh_run()
 
     def refresh_run(self) -> None:
         """Show the run that is on, or what one would do."""
         layer_session = self._workspace.active
-        is_running = layer_session is not None and layer_session.runs.is_running
-        self._idle_row.setVisible(not is_running)
-        if is_running:
-            self.update_button.setVisible(False)
-        self._busy_row.setVisible(is_running)
-        if layer_session is not None and is_running:
+        if layer_session is not None and layer_session.runs.is_running:
             self._show_run(layer_session.runs)
         else:
             self._show_button()
@@ -193,16 +192,20 @@ class RunPanel(Panel):
     def _show_run(self, runs: RunControl) -> None:
         text = "Go on" if runs.is_paused else "Pause"
         self.run_button.setText(with_key(text, "propagate"))
-        self.run_button.setEnabled(not runs.is_stopping)
-        self.stop_button.setEnabled(not runs.is_stopping)
-        if runs.downloaded is not None:
+        stopping = _STOPPING if runs.is_stopping else ""
+        allow(self.run_button, stopping)
+        allow(self.stop_button, stopping)
+        for each in (
+            self.frame_button, self.update_button, self.undo_button, self.redo_button
+        ):  # fmt: skip
+            allow(each, _RUNNING)
+        if runs.downloaded is not None and runs.is_loading:
             done, total = runs.downloaded
             self.bar.setRange(0, 1000)
             self.bar.setValue(round(1000 * done / max(1, total)))
             self.bar.setFormat(f"Fetching {readable(done)} of {readable(total)}")
             return
-        is_loading = runs.done == 0 and not runs.is_paused
-        self.bar.setRange(0, 0 if is_loading else runs.total)
+        self.bar.setRange(0, runs.total)  # an endless bar would show no text
         self.bar.setValue(runs.done)
         self.bar.setFormat(_progress(runs))
         self.set_summary(_progress(runs))
@@ -223,17 +226,48 @@ class RunPanel(Panel):
         text = BUTTONS[self._workspace.scope]
         if session is not None and session.references.all:
             text += f" ({count})"
-            self.set_summary("")
+        self.set_summary(self._estimate(count))
         self.run_button.setText(with_key(text, "propagate"))
-        is_ready = session is not None and not self._workspace.is_busy
-        self.run_button.setEnabled(is_ready and count > 0)
-        self.frame_button.setEnabled(is_ready)
+        busy = self._why_not()
+        blank = busy or ("" if self._has_examples else _NO_EXAMPLES)
+        allow(self.run_button, blank or ("" if count else _NO_FRAMES))
+        allow(self.frame_button, blank)
         stale = session.frames.count(FrameStatus.STALE) if session else 0
-        self.update_button.setText(f"Update {count_of(stale, 'stale frame')}")
-        self.update_button.setVisible(stale > 0)
-        self.update_button.setEnabled(is_ready)
+        self.update_button.setText(f"Update {stale}" if stale else "Update")
+        allow(self.update_button, busy or ("" if stale else _UP_TO_DATE))
         can_undo = session is not None and session.runs.can_undo
-        self.undo_button.setEnabled(is_ready and can_undo)
+        allow(self.undo_button, busy or ("" if can_undo else _NOTHING_TO_UNDO))
+        can_redo = session is not None and session.runs.can_redo
+        allow(self.redo_button, busy or ("" if can_redo else _NOTHING_TO_REDO))
+        allow(self.stop_button, _NO_RUN)
+        self.bar.setRange(0, 1)
+        self.bar.setValue(0)
+        self.bar.setFormat("")
+
+    @property
+    def _has_examples(self) -> bool:
+        """Whether there is anything that the model can be shown."""
+        session = self._workspace.session
+        if session is None:
+            return False
+        used = any(each.enabled and each.is_labelled for each in session.references.all)
+        return used or session.references.tuned is not None
+
+    def _why_not(self) -> str:
+        """Say why no run can be started; empty if one can."""
+        if self._workspace.session is None:
+            return NO_SESSION
+        return _BUSY if self._workspace.is_busy else ""
+
+    def _estimate(self, count: int) -> str:
+        """Say how long the run would take, from what a frame took."""
+        if self._workspace.scope == "between" or self._workspace.region_layer:
+            return ""  # no model takes its time, or less of it
+        conditions = self._workspace.conditions
+        found = self._workspace.frame_times.get(conditions) if conditions else None
+        if found is None or not count:
+            return ""
+        return f"about {duration(count * found.seconds)}"
 
     # -- choosing ------------------------------------------------------------------
 
@@ -242,6 +276,10 @@ class RunPanel(Panel):
         if self._workspace.scope == "range":
             self._on_range(0)
         self.refresh()
+
+    def _on_region(self, _: int) -> None:
+        self._workspace.region_layer = self.region_box.currentData()
+        self.refresh_run()
 
     def _on_range(self, _: int) -> None:
         first, last = self.from_spin.value(), self.to_spin.value()
@@ -254,24 +292,14 @@ class RunPanel(Panel):
         )
         self._count_later()
 
-    def _on_memory(self, memory: int) -> None:
-        settings = self._workspace.settings
-        propagation = replace(settings.propagation, memory=memory)
-        self._workspace.settings = replace(settings, propagation=propagation)
-
-    def _on_ensemble(self, _: int) -> None:
-        settings = self._workspace.settings
-        prediction = replace(
-            settings.prediction, ensemble=self.ensemble_box.currentData()
-        )
-        self._workspace.settings = replace(settings, prediction=prediction)
-
 
 def _progress(runs: RunControl) -> str:
     if runs.is_stopping:
         return "Stopping..."
-    if runs.done == 0 and not runs.is_paused:
+    if runs.is_loading:
         return "Loading the model"
+    if runs.done == 0 and not runs.is_paused:
+        return "Predicting the first frame"
     left = runs.seconds_left
     parts = [f"{runs.done} of {runs.total}"]
     if runs.is_paused:
@@ -283,17 +311,12 @@ def _progress(runs: RunControl) -> str:
 
 def _beside(*widgets: QWidget) -> QWidget:
     field = QWidget()
-    field.setLayout(_tight(row_of(*widgets)))
-    for at, widget in enumerate(widgets):
-        if isinstance(widget, QLabel):
-            field.layout().setStretch(at, 0)
-    return field
-
-
-def _tight(row: QHBoxLayout) -> QHBoxLayout:
+    row = QHBoxLayout(field)
     row.setContentsMargins(0, 0, 0, 0)
     row.setSpacing(SPACING)
-    return row
+    for widget in widgets:
+        row.addWidget(widget, 1)
+    return field
 
 
 _RUN = (
@@ -302,14 +325,35 @@ _RUN = (
 )
 _FRAME = "Predict the current frame only, to see how well it goes."
 _UPDATE = (
-    "Predict again the frames that were predicted with other references or settings."
+    "Predict again the frames that are out of date: they were predicted with other "
+    "references or settings."
 )
 _UNDO = (
-    "Bring back labels and statuses as they were before the last run. Frames that you "
-    "have changed since stay as they are."
+    "Undo the last run: labels and frames are again as they were before it. Frames "
+    "that you have changed since stay as they are."
 )
 _STOP = "End the run before the model's next pass; what was predicted stays."
-_SCOPE = "Which frames are predicted. Those you vouch for are always left out."
+_BAR = "How far the run is, and how long it will take at the pace of the last frames."
+_SCOPE = (
+    "Which frames are predicted. Those you vouch for are always left out. Between "
+    "references, objects can be bridged by their shapes alone, without the model."
+)
+_EVERYWHERE = ("everywhere", None)
+_REGION = (
+    "Where in the frames: everywhere, or only inside the rectangles and polygons that "
+    "are drawn in a shapes layer. A small region of large frames is predicted faster."
+)
 _RANGE = "The first and the last frame."
-_MEMORY = own_fields(PropagationSettings)["memory"].help
-_ENSEMBLE = own_fields(PredictionSettings)["ensemble"].help
+_NO_EXAMPLES = "Paint on a frame first: the model needs an example."
+_NO_FRAMES = (
+    "There is no frame to label: those meant are yours already, or have no reference "
+    "where one is needed. Choose other frames above."
+)
+_UP_TO_DATE = "Nothing is out of date."
+_NOTHING_TO_UNDO = "There is no run to undo."
+_REDO = "Do the run again that was undone last, without computing it anew."
+_NOTHING_TO_REDO = "No run was undone, or another one came since."
+_NO_RUN = "No run is on."
+_RUNNING = "A run is on."
+_STOPPING = "The run is about to end."
+_BUSY = "Something else is being computed."

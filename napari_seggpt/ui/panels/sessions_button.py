@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QMenu, QToolButton
 
+from napari_seggpt.ui.widgets.controls import allow
 from napari_seggpt.ui.work.hints import description
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class SessionsButton(QToolButton):
-    """Lists the sessions of the image, the newest first; it is hidden without any.
+    """Lists the sessions of the image, the newest first; it is off without any.
 
     Parameters
     ----------
@@ -45,12 +46,13 @@ class SessionsButton(QToolButton):
             )  # no underlined letter
             action.setEnabled(not work.is_open)
             action.triggered.connect(partial(self._resume, work))
-        self.setVisible(bool(sessions))
+        allow(self, "" if sessions else _NO_SESSIONS)
 
     def _resume(self, work: SavedWork, _: bool = False) -> None:
         self._saved_sessions.resume(work)
 
 
+_NO_SESSIONS = "No work on this image was saved before."
 _TOOLTIP = (
     "Go on with work on this image that was saved, the newest first. What is open now "
     "stays saved, as another session."

@@ -10,7 +10,8 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QWidget
 
 from napari_seggpt.session.store.task_file import Task
 from napari_seggpt.ui.layers.class_names import class_names, name_class
-from napari_seggpt.ui.widgets.controls import button, row_of
+from napari_seggpt.ui.panels.panel import NO_SESSION
+from napari_seggpt.ui.widgets.controls import allow, button, row_of
 from napari_seggpt.ui.work.jobs import Job
 from napari_seggpt.ui.work.messages import Tone
 
@@ -29,9 +30,16 @@ class TaskFileButtons(QWidget):
         self._job: Job[Task] | None = None
         self.open_button = button("Open task...", _OPEN, self._ask_to_open)
         self.save_button = button("Save task...", _SAVE, self._ask_to_save)
+        workspace.active_changed.connect(self._refresh)
+        self._refresh()
         row: QHBoxLayout = row_of(self.open_button, self.save_button)
         row.setContentsMargins(0, 0, 0, 0)
         self.setLayout(row)
+
+    def _refresh(self) -> None:
+        no_session = "" if self._workspace.active is not None else NO_SESSION
+        for each in (self.open_button, self.save_button):
+            allow(each, no_session)
 
     def _ask_to_open(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open a task", "", _FILES)

@@ -11,10 +11,10 @@ from qtpy.QtGui import QIcon, QImage, QPainter, QPen, QPixmap, QPolygonF
 from qtpy.QtWidgets import QFileDialog, QLabel, QSizePolicy, QToolButton, QWidget
 
 from napari_seggpt.prompts import PromptFileError, TunedPrompt
-from napari_seggpt.ui.panels.panel import Panel
-from napari_seggpt.ui.widgets.controls import button, muted, row_of
+from napari_seggpt.ui.panels.panel import NO_SESSION, Panel
+from napari_seggpt.ui.widgets.controls import allow, button, muted, row_of
 from napari_seggpt.ui.work.actions import go_to
-from napari_seggpt.ui.work.messages import Tone
+from napari_seggpt.ui.work.messages import Tone, count_of
 from napari_seggpt.ui.work.previews import overlaid
 from napari_seggpt.ui.work.throttle import Throttle
 
@@ -55,12 +55,12 @@ class TunePanel(Panel):
         self.pair_buttons = [self._make_pair_button() for _ in range(NUM_SHOWN_FRAMES)]
         self.rows.addWidget(self.about_label)
         self.rows.addLayout(row_of(self.tune_button, self.load_button))
-        self.rows.addWidget(self.curve)
-        self.rows.addWidget(self.state_label)
-        for each in self.pair_buttons:
-            self.rows.addWidget(each)
         self.rows.addLayout(row_of(self.keep_button, self.discard_button))
         self.rows.addLayout(row_of(self.save_button, self.remove_button))
+        self.rows.addWidget(self.state_label)
+        self.rows.addWidget(self.curve)
+        for each in self.pair_buttons:
+            self.rows.addWidget(each)
         self._refresh_soon = Throttle(self.refresh, THROTTLE_MS, self)
         self._listen()
         self.refresh()
@@ -106,19 +106,21 @@ class TunePanel(Panel):
             if (session is not None)
             else []
         )
-        self.tune_button.setText("Stop" if is_on else f"Tune on {len(used)} references")
-        self.tune_button.setEnabled(
-            is_on or (len(used) > 1 and not self._workspace.is_busy)
-        )
-        self.load_button.setEnabled(session is not None and not is_on)
+        references = count_of(len(used), "reference")
+        self.tune_button.setText("Stop" if is_on else f"Tune on {references}")
+        no_session = "" if session is not None else NO_SESSION
+        few = "" if len(used) > 1 else _FEW
+        busy = _BUSY if self._workspace.is_busy else ""
+        allow(self.tune_button, "" if is_on else no_session or few or busy)
+        allow(self.load_button, no_session or (_ON if is_on else ""))
         has_curve = control is not None and bool(control.dices)
         self.curve.setVisible(has_curve)
         if control is not None and has_curve:
             self.curve.show_values(control)
         for each in (self.keep_button, self.discard_button):
-            each.setVisible(best is not None)
+            allow(each, "" if best is not None else _NOTHING_NEW)
         for each in (self.save_button, self.remove_button):
-            each.setVisible(best is None and kept is not None)
+            allow(each, "" if kept is not None and not is_on else _NOTHING_KEPT)
         self._show_pairs(control.pairs if control is not None else [])
         self._show_state(control, kept)
         self.set_summary("in use" if kept is not None else "")
@@ -132,14 +134,15 @@ class TunePanel(Panel):
             text = f"Step {done} of {total}" if control.dices else "Loading the model"
             if control.dices:
                 best = max(dice for _, dice in control.dices)
-                text += f": Dice {control.dices[0][1]:.2f}, best so far {best:.2f}"
+                text += f": overlap {control.dices[0][1]:.2f}, best so far {best:.2f}"
         elif control is not None and control.best is not None:
             text = "What it changes most, before and after:" if control.pairs else ""
         elif kept is not None:
             names = ", ".join(kept.class_names.values()) or f"{len(kept.palette.ids)}"
             text = (
-                f"A tuned prompt is used beside the references: classes "
-                f"{escape(names)}, learned from {kept.figures.frames} frames."
+                f"A tuned prompt is used beside the references: labels "
+                f"{escape(names)}, learned from "
+                f"{count_of(kept.figures.frames, 'frame')}."
             )
         self.state_label.setText(text)
         self.state_label.setVisible(bool(text))
@@ -312,10 +315,16 @@ _TUNE = (
     "built-in model, and can be stopped: the best so far is then offered."
 )
 _CURVE = (
-    "Thick: mean Dice of the frames, each predicted from the others. Dashed: that of "
-    "the frame that is held back. Thin: the loss. Each in its own range."
+    "Thick: the mean overlap with your labels (Dice) of the frames, each predicted "
+    "from the others. Dashed: that of the frame that is not learned from. Thin: the "
+    "error that is being made smaller. Each in its own range."
 )
 _LOAD = "Use a prompt that was tuned before, on this stack or another."
+_FEW = "Two references with labels are needed."
+_BUSY = "Something else is being computed."
+_ON = "Tuning is on."
+_NOTHING_NEW = "There is no newly tuned prompt."
+_NOTHING_KEPT = "There is no tuned prompt in use."
 _KEEP = "Use the tuned prompt beside the references, in all runs from now on."
 _DISCARD = "Go on with the references as they are."
 _SAVE = "Save the tuned prompt, a few megabytes, for another stack or a colleague."

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from napari_seggpt.ui.layers.layer_choice import unwrapped
 from napari_seggpt.ui.layers.uncertainty_layer import UncertaintyLayer
-from napari_seggpt.ui.widgets.controls import button
+from napari_seggpt.ui.panels.panel import NO_SESSION
+from napari_seggpt.ui.widgets.controls import allow, button
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -37,6 +38,7 @@ class UncertaintyButton:
         workspace.active_changed.connect(self._on_active)
         workspace.follow(self._connections)
         workspace.viewer.layers.events.removed.connect(self._on_removed)
+        self._on_active()
 
     @property
     def layer(self) -> Image | None:
@@ -88,7 +90,8 @@ class UncertaintyButton:
     # -- what happens to session and layers ----------------------------------------
 
     def _on_active(self) -> None:
-        self.button.setEnabled(self._workspace.active is not None)
+        has_session = self._workspace.active is not None
+        allow(self.button, "" if has_session else NO_SESSION)
         if self._layer_session is not self._workspace.active:
             self._remove()
 

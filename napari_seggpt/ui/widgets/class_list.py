@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.widgets.style import Tones
 
 ROW_HEIGHT = 20
-MAX_VISIBLE_ROWS = 4  # without scrolling
+MIN_ROWS, MAX_ROWS = 2, 8  # that are seen without scrolling
 MAX_SHOWN_LABELS = 200
 LABEL, NAME, LOCKED = range(3)
 
@@ -57,6 +57,7 @@ class ClassList(QTreeWidget):
             (LOCKED, modes.ResizeToContents),
         ):
             header.setSectionResizeMode(column, mode)
+        self.set_rows(MIN_ROWS)
         self.itemClicked.connect(self._on_clicked)
         self.itemChanged.connect(self._on_changed)
 
@@ -74,6 +75,10 @@ class ClassList(QTreeWidget):
             f" color: {colors.muted.name()}; border: none; padding: 1px 4px;"
             " font-size: 8pt; }"
         )
+
+    def set_rows(self, rows: int) -> None:
+        """Leave room for so many labels, however many there are; others scroll."""
+        self.setFixedHeight(rows * ROW_HEIGHT + self.header().sizeHint().height() + 4)
 
     def show_labels(
         self,
@@ -119,8 +124,6 @@ class ClassList(QTreeWidget):
             if label == chosen:
                 self.setCurrentItem(item)
         self.blockSignals(False)
-        rows = min(len(shown), MAX_VISIBLE_ROWS)
-        self.setFixedHeight(rows * ROW_HEIGHT + self.header().sizeHint().height() + 4)
 
     def edit(self, index: Any, *args: Any) -> Any:
         """Edit names only."""

@@ -26,11 +26,11 @@ from qtpy.QtWidgets import (
 from superqt import QElidingLabel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from qtpy.QtGui import QPaintEvent
 
-SPACING = 3
+SPACING = 2
 LABEL_WIDTH = 58  # so that the fields of all sections begin at one place
 
 
@@ -229,6 +229,30 @@ def button(
     return made
 
 
+def allow(control: QWidget, why_not: str = "") -> None:
+    """Switch a control on, or off with the reason as its tooltip.
+
+    Parameters
+    ----------
+    control : QWidget
+        Its tooltip says what it does.
+    why_not : str
+        Why it can do nothing now; empty if it can.
+    """
+    about = control.property("about")
+    if about is None:
+        about = control.toolTip()
+        control.setProperty("about", about)
+    control.setEnabled(not why_not)
+    control.setToolTip(f"{why_not} {about}".strip())
+
+
+def describe(control: QWidget, about: str) -> None:
+    """Change what the tooltip of a control says that it does."""
+    control.setProperty("about", about)
+    control.setToolTip(about)
+
+
 def as_tooltip(text: str) -> str:
     """Return a tooltip that shows a text as it is: Qt would obey tags in it."""
     if "<" not in text and "&" not in text:
@@ -237,12 +261,15 @@ def as_tooltip(text: str) -> str:
     return f"<span>{'<br>'.join(lines)}</span>"
 
 
-def row_of(*widgets: QWidget) -> QHBoxLayout:
-    """Lay widgets side by side, equally wide."""
+def row_of(*widgets: QWidget, shares: Sequence[int] = ()) -> QHBoxLayout:
+    """Lay widgets side by side, equally wide or by shares, whatever their texts say."""
     row = QHBoxLayout()
     row.setSpacing(SPACING)
-    for widget in widgets:
-        row.addWidget(widget, 1)
+    for widget, share in zip(widgets, shares or [1] * len(widgets), strict=True):
+        policy = widget.sizePolicy()
+        policy.setHorizontalPolicy(QSizePolicy.Policy.Ignored)
+        widget.setSizePolicy(policy)
+        row.addWidget(widget, share)
     return row
 
 

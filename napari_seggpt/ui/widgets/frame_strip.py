@@ -33,6 +33,8 @@ STATUS_CODES = {status: code for code, status in enumerate(STATUS_ORDER)}
 STRIP_HEIGHT = 44
 MARKER_SIZE = 6  # pixels of the triangle over the current frame
 PROTECTED_BAR_HEIGHT = 4  # pixels of the bar under frames that are protected
+SCALE_WIDTH = 26  # pixels beside the cells, where the scale of the confidence stands
+MARK_HEIGHT = 4  # pixels of the mark on frames that are less sure than the limit
 MIN_WIDTH_WITH_GAPS = 5  # pixels of a cell, from which on there are gaps between cells
 
 
@@ -40,7 +42,13 @@ class FrameStrip(QWidget):
     """Shows the status and confidence of every frame of a stack, however many.
 
     Cells are coloured by status; those that no run may write have a bar below. A line
-    shows the confidence of predictions, and a triangle the current frame.
+    shows the confidence of predictions, with its scale beside it; those below the limit
+    have a mark above. A triangle shows the current frame.
+
+    Attributes
+    ----------
+    limit : float
+        The confidence below which frames are marked; 0 marks none.
     """
 
     frame_clicked = Signal(int)
@@ -50,6 +58,7 @@ class FrameStrip(QWidget):
         self._codes: NDArray[np.uint8] = np.zeros(0, np.uint8)
         self._confidence: NDArray[np.float32] = np.zeros(0, np.float32)
         self._current: int | None = None
+        self.limit = 0.0
         self._tones: Tones | None = None
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFixedHeight(STRIP_HEIGHT)
@@ -80,6 +89,16 @@ class FrameStrip(QWidget):
         self._confidence[frame] = np.nan if confidence is None else confidence
         self.update()
 
+    def set_limit(self, limit: float) -> None:
+        """Mark the frames that are less sure than a limit; 0 marks none."""
+        self.limit = limit
+        self.update()
+
+    @property
+    def num_unsure(self) -> int:
+        """How many frames are less sure than the limit."""
+        return int((self._confidence < self.limit).sum())  # NaN is not
+
     def set_current(self, frame: int | None) -> None:
         """Mark the current frame."""
         if frame != self._current:
@@ -102,15 +121,20 @@ class FrameStrip(QWidget):
 
     # -- places --------------------------------------------------------------------
 
+    @property
+    def cells_width(self) -> int:
+        """The pixels that the cells share."""
+        return max(1, self.width() - SCALE_WIDTH)
+
     def frame_at(self, x: float) -> int | None:
         """Return the frame under a horizontal place."""
         if not len(self):
             return None
-        return min(len(self) - 1, max(0, int(x * len(self) / max(1, self.width()))))
+        return min(len(self) - 1, max(0, int(x * len(self) / self.cells_width)))
 
     def center_of(self, frame: int) -> float:
         """Return the horizontal middle of a frame's cell."""
-        return (frame + 0.5) * self.width() / max(1, len(self))
+        return (frame + 0.5) * self.cells_width / max(1, len(self))
 
     # -- painting ------------------------------------------------------------------
 
@@ -119,7 +143,8 @@ class FrameStrip(QWidget):
         if self._tones is None:
             return
         painter = QPainter(self)
-        area = QRectF(0, MARKER_SIZE + 1, self.width(), self.height() - MARKER_SIZE - 1)
+        height = self.height() - MARKER_SIZE - 1
+        area = QRectF(0, MARKER_SIZE + 1, self.cells_width, height)
         if len(self):
             self._paint_cells(painter, area, self._tones)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -135,9 +160,12 @@ class FrameStrip(QWidget):
         painter.end()
 
     def _paint_cells(self, painter: QPainter, area: QRectF, colors: Tones) -> None:
-        edges, codes = cells(self._codes, self.width())
+        edges, codes = cells(self._codes, self.cells_width)
+        least = lowest(self._confidence, len(codes))
         gap = 1 if area.width() / len(codes) >= MIN_WIDTH_WITH_GAPS else 0
-        for left, right, code in zip(edges[:-1], edges[1:], codes, strict=True):
+        for left, right, code, confidence in zip(
+            edges[:-1], edges[1:], codes, least, strict=True
+        ):
             status = STATUS_ORDER[code]
             cell = QRectF(left, area.top(), max(1, right - left - gap), area.height())
             painter.fillRect(cell, colors.statuses[status])
@@ -149,16 +177,18 @@ class FrameStrip(QWidget):
                     PROTECTED_BAR_HEIGHT,
                 )
                 painter.fillRect(bar, colors.text)
+            if confidence < self.limit:
+                mark = QRectF(cell.left(), cell.top(), cell.width(), MARK_HEIGHT)
+                painter.fillRect(mark, colors.error)
 
     def _paint_confidence(self, painter: QPainter, area: QRectF, colors: Tones) -> None:
-        edges, _ = cells(self._codes, self.width())
+        edges, _ = cells(self._codes, self.cells_width)
         values = lowest(self._confidence, len(edges) - 1)
         known = np.flatnonzero(~np.isnan(values))
         if not len(known):
             return
-        low = min(
-            0.9, float(values[known].min())
-        )  # so that small differences can be seen
+        # Not from 0, so that small differences can be seen.
+        low = min(0.9, float(values[known].min()), self.limit or 0.9)
         room = area.height() - PROTECTED_BAR_HEIGHT - 6
         heights = area.top() + 3 + room * (1 - (values - low) / max(1e-6, 1 - low))
         path = QPainterPath()
@@ -172,13 +202,35 @@ class FrameStrip(QWidget):
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.setPen(QPen(QColor(0, 0, 0, 190), 1.6))
         painter.drawPath(path)
+        self._paint_scale(painter, area, colors, low)
+
+    def _paint_scale(
+        self, painter: QPainter, area: QRectF, colors: Tones, low: float
+    ) -> None:
+        """Write what the top and the bottom of the line stand for; show the limit."""
+        font = painter.font()
+        font.setPixelSize(10)
+        painter.setFont(font)
+        painter.setPen(colors.muted)
+        beside = area.adjusted(area.width() + 3, 0, SCALE_WIDTH, -PROTECTED_BAR_HEIGHT)
+        left = Qt.AlignmentFlag.AlignLeft
+        for end, text in (
+            (Qt.AlignmentFlag.AlignTop, "1"),
+            (Qt.AlignmentFlag.AlignBottom, f"{low:.2f}"),
+        ):
+            painter.drawText(beside, int(left | end), text)
+        if self.limit:
+            room = area.height() - PROTECTED_BAR_HEIGHT - 6
+            y = area.top() + 3 + room * (1 - (self.limit - low) / max(1e-6, 1 - low))
+            painter.setPen(QPen(colors.error, 1, Qt.PenStyle.DashLine))
+            painter.drawLine(QPointF(area.left(), y), QPointF(area.right(), y))
 
     def _paint_current(self, painter: QPainter, area: QRectF, colors: Tones) -> None:
         if self._current is None or self._current >= len(self):
             return
-        wide = max(3.0, self.width() / len(self))
+        wide = max(3.0, self.cells_width / len(self))
         middle = self.center_of(self._current)
-        place = min(max(middle, MARKER_SIZE), self.width() - MARKER_SIZE)
+        place = min(max(middle, MARKER_SIZE), self.cells_width - MARKER_SIZE)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(colors.text)
         tip = QPointF(middle, MARKER_SIZE + 1)
@@ -238,12 +290,20 @@ class FrameStrip(QWidget):
     def describe(self, frame: int) -> str:
         """Return status and confidence of a frame in words."""
         status = STATUS_ORDER[self._codes[frame]]
-        parts = [f"Frame {frame}: {status.value}"]
+        parts = [f"Frame {frame}: {word(status)}"]
         if not np.isnan(self._confidence[frame]):
             parts.append(f"confidence {self._confidence[frame]:.2f}")
         if status in PROTECTED:
             parts.append("no run writes it")
         return ", ".join(parts)
+
+
+def word(status: FrameStatus, count: int = 1) -> str:
+    """Return the status of some frames in words for people."""
+    if status is FrameStatus.STALE:
+        return "out of date"
+    is_plural = status is FrameStatus.REFERENCE and count > 1
+    return f"{status.value}s" if is_plural else status.value
 
 
 def cells(
@@ -270,8 +330,8 @@ def legend(strip: FrameStrip, colors: Tones, statuses: Iterable[FrameStatus]) ->
     """Return, as rich text, how many frames have each status, in its colour."""
     parts = [
         f'<span style="color:{colors.statuses[status].name()}">&#9632;</span>'
-        f"&nbsp;{strip.count(status)}&nbsp;{status.value}"
+        f"&nbsp;{count}&nbsp;{word(status, count).replace(' ', '&nbsp;')}"
         for status in statuses
-        if strip.count(status)
+        if (count := strip.count(status))
     ]
     return " &nbsp; ".join(parts)

@@ -5,18 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QSizePolicy
 
 from napari_seggpt.session import FrameStatus
 from napari_seggpt.ui.widgets.style import with_links
 from napari_seggpt.ui.work.messages import Message, Tone
 
 if TYPE_CHECKING:
+    from qtpy.QtWidgets import QWidget
+
     from napari_seggpt.ui.widgets.style import Tones
+
+NUM_LINES = 4  # that are seen at once
 
 
 class HintLine(QFrame):
-    """A sentence with a coloured edge; links in it can be clicked."""
+    """A sentence with a coloured edge; links in it can be clicked.
+
+    Its height is always the same, so that nothing below it moves; a long text scrolls.
+    """
 
     link_clicked = Signal(str)
 
@@ -31,13 +38,24 @@ class HintLine(QFrame):
         self._label.linkActivated.connect(self.link_clicked)
         self._label.setAccessibleName("What to do next")
         self._label.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
-        self._label.setMinimumHeight(2 * self.fontMetrics().lineSpacing() + 4)
+        self._area = QScrollArea()
+        self._area.setWidget(self._label)
+        self._area.setWidgetResizable(True)
+        self._area.setFrameShape(QFrame.Shape.NoFrame)
+        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         layout = QHBoxLayout(self)
-        layout.setContentsMargins(8, 4, 4, 4)
-        layout.addWidget(self._label)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Maximum)
+        layout.setContentsMargins(8, 2, 2, 2)
+        layout.addWidget(self._area)
+        self._row = layout
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setFixedHeight(NUM_LINES * self.fontMetrics().lineSpacing() + 8)
         self._tones: Tones | None = None
         self._message = Message(text="")
+
+    def add_corner(self, widget: QWidget) -> None:
+        """Show a small control in the upper right corner."""
+        self._row.addWidget(widget, 0, Qt.AlignmentFlag.AlignTop)
 
     @property
     def text(self) -> str:
@@ -61,6 +79,7 @@ class HintLine(QFrame):
         text = with_links(self._message.text, colors)
         if text != self._label.text():
             self._label.setText(text)
+            self._area.verticalScrollBar().setValue(0)
         edge = {
             Tone.HINT: colors.accent,
             Tone.GOOD: colors.statuses[FrameStatus.APPROVED],
@@ -70,6 +89,7 @@ class HintLine(QFrame):
         sheet = (
             f"HintLine {{ background: {colors.foreground.name()};"
             f" border: none; border-left: 4px solid {edge.name()}; }}"
+            "QScrollArea, QScrollArea > QWidget > QWidget { background: transparent; }"
             f"QLabel {{ background: transparent; color: {colors.text.name()}; }}"
         )
         if sheet != self.styleSheet():

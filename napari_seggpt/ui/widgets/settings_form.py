@@ -228,7 +228,13 @@ def make_editor(field: Field) -> Any:
     )
     for part in _parts(edit):
         _compact(part.native, is_alone=part is edit)
-    return OptionalEdit(edit) if kind.is_optional else edit
+        part.native.setToolTip(field.help)
+    if not kind.is_optional:
+        return edit
+    optional = OptionalEdit(edit)
+    for part in (optional.native, optional.switch.native):
+        part.setToolTip(field.help)
+    return optional
 
 
 def _spin_options(kind: Kind) -> dict[str, float]:

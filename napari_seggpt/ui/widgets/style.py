@@ -111,13 +111,14 @@ def style_sheet(colors: Tones) -> str:
     }}
     QFrame[role="rule"] {{ background: {colors.primary.name()}; }}
     QPushButton[role="main"] {{
-        background-color: {accent}; color: white; font-weight: bold; padding: 5px 4px;
+        background-color: {accent}; color: white; font-weight: bold; padding: 3px;
+        border: none;
     }}
     QPushButton[role="main"]:hover {{
         background-color: {colors.accent.lighter(115).name()};
     }}
     QPushButton[role="main"]:disabled {{
-        background-color: {colors.primary.name()}; color: {muted};
+        background-color: {colors.primary.name()}; color: {muted}; border: none;
     }}
     QToolButton[role="flat"] {{
         background-color: {colors.primary.name()}; border: none; border-radius: 2px;
@@ -126,6 +127,7 @@ def style_sheet(colors: Tones) -> str:
     QToolButton[role="flat"]:hover {{ background-color: {colors.foreground.name()}; }}
     QToolButton::menu-indicator {{ image: none; width: 0px; }}
     QAbstractSpinBox {{ min-width: 60px; min-height: 16px; padding: 1px 2px; }}
-    QComboBox {{ padding: 2px 8px 2px 8px; }}
-    QPushButton {{ padding: 3px; }}
+    QComboBox {{ padding: 1px 8px 1px 8px; }}
+    QPushButton {{ padding: 2px; min-height: 1.3em; max-height: 1.3em; }}
+    QProgressBar {{ font-size: {colors.font_size}; max-height: 16px; }}
     """

@@ -21,15 +21,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from qtpy.QtCore import QAbstractItemModel
-    from qtpy.QtGui import QKeyEvent, QMouseEvent
+    from qtpy.QtGui import QKeyEvent, QMouseEvent, QPaintEvent
     from qtpy.QtWidgets import QStyleOptionViewItem
 
     from napari_seggpt.ui.widgets.style import Tones
 
-PICTURE_SIDE = 54
+PICTURE_SIDE = 50
 CAPTION_HEIGHT = 16
 TICK_SIDE = 14
 MARGIN = 3
+BAR_HEIGHT = 12  # room for a scroll bar, whether there is one or not
 KEY_ROLE = Qt.ItemDataRole.UserRole
 MARK_ROLE = Qt.ItemDataRole.UserRole + 1  # whether it is the current frame
 
@@ -63,7 +64,8 @@ class Thumbnails(QListWidget):
         self.itemClicked.connect(lambda item: self.chosen.emit(item.data(KEY_ROLE)))
         self.itemActivated.connect(lambda item: self.chosen.emit(item.data(KEY_ROLE)))
         self.itemChanged.connect(self._on_changed)
-        self._fit()
+        self.setToolTip(_ABOUT)
+        self.setFixedHeight(self.delegate.size.height() + 8 + BAR_HEIGHT)
 
     def set_tones(self, colors: Tones) -> None:
         """Paint in the colours of another theme."""
@@ -94,7 +96,6 @@ class Thumbnails(QListWidget):
                 item.setData(KEY_ROLE, key)
             self.addItem(item)
         self.blockSignals(False)
-        self._fit()
 
     def show_reference(
         self, row: int, *, caption: str, tooltip: str, is_on: bool
@@ -129,16 +130,16 @@ class Thumbnails(QListWidget):
         self.blockSignals(False)
         self.viewport().update()
 
-    def _fit(self) -> None:
-        """Leave room for the scroll bar only where there is one."""
-        cell = self.delegate.size.width() + 2 * self.spacing()
-        needs_bar = self.count() * cell > max(200, self.viewport().width())
-        self.setFixedHeight(self.delegate.size.height() + 8 + (14 if needs_bar else 0))
-
-    def resizeEvent(self, event: Any) -> None:
-        """Fit the height to what is shown."""
-        super().resizeEvent(event)
-        self._fit()
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        """Paint the references, or say that there is none."""
+        super().paintEvent(event)
+        if self.count() or self.delegate.tones is None:
+            return
+        painter = QPainter(self.viewport())
+        painter.setPen(self.delegate.tones.muted)
+        flags = int(Qt.AlignmentFlag.AlignCenter) | int(Qt.TextFlag.TextWordWrap)
+        painter.drawText(self.viewport().rect().adjusted(8, 0, -8, 0), flags, _NONE)
+        painter.end()
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         """Remove with Delete; letters are keys of the dock, not a search."""
@@ -155,7 +156,7 @@ class Thumbnails(QListWidget):
 
     def sizeHint(self) -> QSize:
         """Return the size that is best."""
-        return QSize(200, self.delegate.size.height() + 8)
+        return QSize(200, self.delegate.size.height() + 8 + BAR_HEIGHT)
 
     def _on_changed(self, item: QListWidgetItem) -> None:
         is_on = item.checkState() == Qt.CheckState.Checked
@@ -282,6 +283,13 @@ class _ThumbnailDelegate(QStyledItemDelegate):
         return QRect(
             cell.left() + MARGIN + 2, cell.top() + MARGIN + 2, TICK_SIDE, TICK_SIDE
         )
+
+
+_NONE = "Frames that you paint appear here: the examples for the model."
+_ABOUT = (
+    "The examples that the model is shown. Click one to go to its frame; the tick "
+    "switches it on and off."
+)
 
 
 def _pixmap(picture: NDArray[np.uint8]) -> QPixmap:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_seggpt.session import FrameStatus
+from napari_seggpt.ui.layers.navigation import place_in
 from napari_seggpt.ui.work.messages import Tone
+from napari_seggpt.ui.work.partly_painted import partly_painted
 
 if TYPE_CHECKING:
     from napari_seggpt.session import Scope, Session
@@ -23,6 +25,22 @@ def go_to(workspace: Workspace, frame: int) -> None:
     """Show a frame."""
     if workspace.active is not None:
         workspace.active.navigation.go_to(frame)
+
+
+def show_place(workspace: Workspace) -> None:
+    """Move the viewer's sliders to where the frames are on other axes."""
+    active = workspace.active
+    for at, index in active.choice.fixed if active is not None else ():
+        if active is not None:
+            active.navigation.show(at, index)
+
+
+def work_at_shown_place(workspace: Workspace) -> None:
+    """Work on the frames at the place on other axes that the viewer shows."""
+    image = workspace.choice.image
+    if image is not None:
+        shown = place_in(workspace.viewer, image)
+        workspace.choose(workspace.choice.at_place(shown))
 
 
 def toggle_reference(workspace: Workspace) -> None:
@@ -107,10 +125,12 @@ def start_run(workspace: Workspace, scope: Scope) -> None:
     active = _active(workspace)
     if active is None:
         return
+    if scope != "frame" and _asks_about_references(workspace, active):
+        return
     workspace.show_message("")
     try:
         active.tuning.check_free()
-        active.runs.start(scope, active.navigation.current)
+        active.runs.start(scope, active.navigation.current, workspace.region)
     except ValueError as error:
         workspace.show_message(str(error), Tone.WARNING)
 
@@ -126,6 +146,42 @@ def carry_ids_on(workspace: Workspace) -> None:
         active.runs.start_linking("forward", active.navigation.current)
     except ValueError as error:
         workspace.show_message(str(error), Tone.WARNING)
+
+
+def _asks_about_references(workspace: Workspace, active: LayerSession) -> bool:
+    """Ask once, rather than run, about a reference that is likely not finished."""
+    found = partly_painted(active)
+    if found is None or found.frame in active.asked_about or active.is_busy:
+        return False
+    active.asked_about.add(found.frame)
+    workspace.show_question(found.text)
+    return True
+
+
+def complete_frame(workspace: Workspace, frame: int) -> None:
+    """Predict what is not painted yet in a frame; what is painted stays."""
+    active = _active(workspace)
+    if active is None:
+        return
+    workspace.show_message("")
+    try:
+        active.tuning.check_free()
+        active.runs.complete(frame)
+    except ValueError as error:
+        workspace.show_message(str(error), Tone.WARNING)
+        return
+    active.navigation.go_to(frame)
+
+
+def use_as_hint(workspace: Workspace, frame: int, is_hint: bool = True) -> None:
+    """Say whether what is unlabelled in a reference frame is unknown, or background."""
+    active = _active(workspace)
+    if active is None:
+        return
+    active.session.references.set_hint(frame, is_hint)
+    if not is_hint:
+        active.finished.add(frame)
+    workspace.show_message("")
 
 
 def run_or_pause(workspace: Workspace) -> None:
@@ -152,6 +208,14 @@ def undo_run(workspace: Workspace) -> None:
         active.runs.undo()
     else:
         workspace.show_message("There is no run to undo.")
+
+
+def redo_run(workspace: Workspace) -> None:
+    """Do the run again that was undone last."""
+    active = workspace.active
+    if active is not None and active.session.runs.can_redo:
+        workspace.show_message("")
+        active.runs.redo()
 
 
 def _active(workspace: Workspace) -> LayerSession | None:

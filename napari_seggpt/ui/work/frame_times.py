@@ -2,11 +2,71 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_seggpt.settings import SessionSettings
     from napari_seggpt.ui.work.preferences import Preferences
+
+MAX_TIMES = 200  # that are kept; the oldest are dropped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConditions:
+    """What the time of a frame depends on.
+
+    Attributes
+    ----------
+    settings : SessionSettings
+        Model, device and how they are used.
+    frame_shape : tuple of int
+        (H, W) of a frame.
+    references : int
+        How many the model is shown for a frame.
+    passes : int
+        How often the network is run for a frame, because of its many labels.
+    """
+
+    settings: SessionSettings
+    frame_shape: tuple[int, int]
+    references: int
+    passes: int = 1
+
+    @property
+    def text(self) -> str:
+        """What is equal for runs in which a frame takes as long, but for references."""
+        prediction = self.settings.prediction
+        height, width = self.frame_shape
+        parts = [
+            self.settings.model,
+            prediction.device,
+            prediction.precision,
+            prediction.ensemble,
+            f"{width} x {height}",
+            f"passes {self.passes}",
+        ]
+        if prediction.tiling.enabled:
+            parts.append(f"tiles {prediction.tiling.scale}")
+        if self.settings.propagation.memory:
+            parts.append(f"memory {self.settings.propagation.memory}")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameTime:
+    """What a frame took.
+
+    Attributes
+    ----------
+    seconds : float
+        Without loading the model and encoding the references.
+    references : int
+        With so many references.
+    """
+
+    seconds: float
+    references: int
 
 
 class FrameTimes:
@@ -22,25 +82,31 @@ class FrameTimes:
         self._preferences = preferences
         self._seconds = preferences.load_times()
 
-    def get(self, settings: SessionSettings) -> float | None:
-        """Return the seconds that a frame took with such settings, if measured."""
-        return self._seconds.get(_conditions(settings))
+    def get(self, conditions: RunConditions) -> FrameTime | None:
+        """Return what a frame took, with the nearest number of references measured."""
+        found = [
+            FrameTime(seconds=seconds, references=int(number))
+            for key, seconds in self._seconds.items()
+            for text, _, number in (key.rpartition(SEPARATOR),)
+            if text == conditions.text and number.isdecimal()
+        ]
+        return min(
+            found,
+            key=lambda each: abs(each.references - conditions.references),
+            default=None,
+        )
 
-    def note(self, settings: SessionSettings, seconds: float) -> None:
+    def note(self, conditions: RunConditions, seconds: float) -> None:
         """Note what was measured."""
-        self._seconds[_conditions(settings)] = round(seconds, 4)
+        key = f"{conditions.text}{SEPARATOR}{conditions.references}"
+        self._seconds.pop(key, None)
+        self._seconds[key] = round(seconds, 4)
+        while len(self._seconds) > MAX_TIMES:
+            del self._seconds[next(iter(self._seconds))]
 
     def save(self) -> None:
         """Keep what was noted for the next session of napari."""
         self._preferences.save_times(self._seconds)
 
 
-def _conditions(settings: SessionSettings) -> str:
-    """Return a text that is equal for settings with which a frame takes as long."""
-    prediction = settings.prediction
-    parts = [settings.model, prediction.device, prediction.ensemble]
-    if prediction.tiling.enabled:
-        parts.append(f"tiles {prediction.tiling.scale}")
-    if settings.propagation.memory:
-        parts.append(f"memory {settings.propagation.memory}")
-    return ", ".join(parts)
+SEPARATOR = ", references "

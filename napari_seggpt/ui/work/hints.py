@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from napari_seggpt.session import PROTECTED, FrameStatus
 from napari_seggpt.ui.keys import key_text
 from napari_seggpt.ui.work.messages import Message, Tone, count_of
+from napari_seggpt.ui.work.partly_painted import partly_painted
+from napari_seggpt.ui.work.small_objects import too_small
 from napari_seggpt.untrusted import printable
 
 if TYPE_CHECKING:
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.work.saved_sessions import SavedSessions
     from napari_seggpt.ui.work.workspace import Workspace
 
-RESUME = "resume"  # the link
+RESUME, TILES = "resume", "tiles"  # links
+PLACE, BACK, HERE = "place", "back", "here"  # a link, and where it leads to
 SAMPLES = {"cells": "cells", "membranes": "membranes", "organs": "organs"}
 
 
@@ -110,8 +113,10 @@ def _on_active(workspace: Workspace, layer_session: LayerSession) -> Message:
     session = layer_session.session
     if (place := layer_session.place_left) is not None:
         return Message(
-            text=f"Frames are at <b>{escape(place)}</b>, but the viewer shows another "
-            "place, where painting does not count. Go back, or change it under Data.",
+            text=f"You label <b>{escape(place)}</b>, but the viewer shows another "
+            "place, where painting does not count. "
+            f'<a href="{PLACE}:{BACK}">Go back</a>, or '
+            f'<a href="{PLACE}:{HERE}">label what is shown</a> as work of its own.',
             tone=Tone.WARNING,
         )
     if layer_session.runs.is_undoing:
@@ -141,12 +146,16 @@ def _without_references(layer_session: LayerSession, session: Session) -> Messag
 
 
 def _with_references(workspace: Workspace, session: Session) -> Message:
+    active = workspace.active
+    if active is not None and (unfinished := partly_painted(active)) is not None:
+        return Message(text=unfinished.text, tone=Tone.WARNING)
     stale = session.frames.count(FrameStatus.STALE)
     predicted = session.frames.count(FrameStatus.PREDICTED)
     if stale:
         return Message(
-            text=f"<b>{count_of(stale, 'frame')}</b> came before your last changes. "
-            "Press <b>Update</b> when you are done painting."
+            text=f"<b>{count_of(stale, 'frame')}</b> {'was' if stale == 1 else 'were'} "
+            "predicted before your last changes. Press <b>Update</b> when you are done "
+            "painting."
         )
     if predicted:
         return Message(
@@ -161,8 +170,18 @@ def _with_references(workspace: Workspace, session: Session) -> Message:
             tone=Tone.GOOD,
         )
     return Message(
-        text=f"Now label the other frames: <b>{key_text('propagate')}</b>. More "
-        "references make it better."
+        text=f"Now label the other frames: <b>{key_text('propagate')}</b>. "
+        f"{_on_small_objects(workspace) or 'More references make it better.'}"
+    )
+
+
+def _on_small_objects(workspace: Workspace) -> str:
+    smallest = too_small(workspace)
+    if smallest is None:
+        return ""
+    return (
+        f"Some objects are {smallest.side:.1f} pixels small for the model. "
+        f'<a href="{TILES}">Tiles</a> show them larger; that takes longer.'
     )
 
 

@@ -14,7 +14,7 @@ from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils import cancelable_progress
 from napari.utils.notifications import notification_manager, show_error
 from psygnal import Signal
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QApplication
 
 if TYPE_CHECKING:
@@ -161,11 +161,9 @@ class Job(Generic[T]):
         worker.yielded.connect(self._relay.on_yielded)
         worker.finished.connect(self._relay.on_finished)
         self._set_state(JobState.RUNNING)
-        bar = _Progress(total=self.total, desc=self.title, stop=self.stop)
-        if self.is_running:
-            self._progress = bar
-        else:  # the bar handled events of the window, and one of them closed the job
-            bar.close()
+        # Later, because a bar handles events of the window: a job that is started by a
+        # stroke would let the next one in, within the event of the first.
+        QTimer.singleShot(0, self._show_progress)
         worker.start()  # even if the job was closed, as napari waits for it
 
     def pause(self) -> None:
@@ -206,6 +204,17 @@ class Job(Generic[T]):
             self._end()
 
     # -- on the window's thread ----------------------------------------------------
+
+    def _show_progress(self) -> None:
+        if not self.is_running:
+            return
+        bar = _Progress(total=self.total, desc=self.title, stop=self.stop)
+        if self._state in ENDED_STATES:  # one of the events that it handled did that
+            bar.close()
+            return
+        missing, self._progress = self.done, bar
+        for _ in range(missing):
+            bar.increment_with_overflow()
 
     def _set_state(self, state: JobState) -> None:
         self._state = state

@@ -70,6 +70,9 @@ class LayerSession:
         Small pictures of the references.
     navigation : Navigation
         Which frame the viewer shows.
+    finished, asked_about : set of int
+        Reference frames that a person said are finished, and those that this person
+        was asked about when a run was to start.
     is_finding : bool
         Whether a scan is taking note of labels that were there from the start.
     scanned : Signal
@@ -114,6 +117,8 @@ class LayerSession:
         self.navigation = Navigation(
             viewer, self.labels.layer, self.labels.axes.axis, len(self.labels)
         )
+        self.finished: set[int] = set()
+        self.asked_about: set[int] = set()
         self.is_finding = False
         self._choice = choice
         self._scan: Job[list[ScannedFrame]] | None = None

@@ -11,9 +11,11 @@ from qtpy.QtCore import QSettings
 from napari_seggpt.session.store.settings import restored
 from napari_seggpt.settings import SessionSettings
 
+TIMES = "frame seconds"  # another name than in version 0.1, which counted the loading
+
 
 class Preferences:
-    """Settings, fold states and measured times, in the user's configuration."""
+    """Settings, folds, a limit and measured times, in the user's configuration."""
 
     def __init__(self) -> None:
         self._store = QSettings(
@@ -33,7 +35,7 @@ class Preferences:
 
     def load_times(self) -> dict[str, float]:
         """Return seconds a frame, by what was measured."""
-        times = self._read("seconds")
+        times = self._read(TIMES)
         return {
             str(key): float(value)
             for key, value in times.items()
@@ -42,7 +44,16 @@ class Preferences:
 
     def save_times(self, times: dict[str, float]) -> None:
         """Remember measured seconds a frame."""
-        self._write("seconds", times)
+        self._write(TIMES, times)
+
+    def load_limit(self) -> float:
+        """Return the confidence below which frames are marked; 0 if none was chosen."""
+        limit = self._read("review").get("limit", 0.0)
+        return float(limit) if isinstance(limit, int | float) else 0.0
+
+    def save_limit(self, limit: float) -> None:
+        """Remember the confidence below which frames are marked."""
+        self._write("review", {"limit": limit})
 
     def load_folds(self) -> dict[str, bool]:
         """Return which sections are open, by title."""

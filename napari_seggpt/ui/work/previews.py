@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from psygnal import Signal
+from skimage.measure import label as connected
 
 from napari_seggpt.inference.tiling import suggest_scale
 from napari_seggpt.io.layout import StackError
@@ -51,6 +52,10 @@ class Preview:
         Of the smallest object, in pixels of the model.
     scale : float or None
         Of the tiles that would help, if objects are too small.
+    objects : int
+        How many separate ones are labelled.
+    share : float
+        Of the frame's pixels that are labelled.
     """
 
     rgb: NDArray[np.uint8]
@@ -58,6 +63,8 @@ class Preview:
     ids: tuple[int, ...]
     side: float
     scale: float | None
+    objects: int = 0
+    share: float = 0.0
 
 
 def reference_key(reference: Reference) -> Key:
@@ -177,7 +184,13 @@ def make_preview(
     side, scale = suggest_scale([labels], config)
     ids = tuple(int(i) for i in np.unique(labels) if i)
     return Preview(
-        rgb=rgb, labels=resize_labels(labels, small), ids=ids, side=side, scale=scale
+        rgb=rgb,
+        labels=resize_labels(labels, small),
+        ids=ids,
+        side=side,
+        scale=scale,
+        objects=int(connected(labels, background=0).max(initial=0)),
+        share=np.count_nonzero(labels) / max(1, labels.size),
     )
 
 

@@ -14,15 +14,9 @@ from napari_seggpt.ui.work.messages import Tone, count_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_seggpt.session import (
-        FrameResult,
-        LinkingRun,
-        RenamedResult,
-        Run,
-        Scope,
-        Session,
-    )
-    from napari_seggpt.settings import SessionSettings
+    from napari_seggpt.session import FrameResult, RenamedResult, Scope, Session
+    from napari_seggpt.session.runs.base_run import BaseRun
+    from napari_seggpt.session.runs.region import Region
 
     Result = FrameResult | RenamedResult
 
@@ -44,12 +38,12 @@ class RunControl:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.run: Run | LinkingRun | None = None
+        self.run: BaseRun | None = None
         self.downloaded: tuple[int, int] | None = None
         self._job: Job[Result] | None = None
-        self._settings = session.settings  # of the run
         self._undo: Iterator[int] | None = None
         self._undone = 0
+        self._is_redo = False
         self._timer = QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.timeout.connect(self.changed.emit)
@@ -96,36 +90,56 @@ class RunControl:
         return self._job.total if self._job is not None else 0
 
     @property
-    def measured(self) -> tuple[SessionSettings, float] | None:
-        """The settings of the last run, and the seconds that a frame takes with them.
+    def is_loading(self) -> bool:
+        """Whether the run waits for its model."""
+        return self.is_running and self.run is not None and not self.run.is_loaded
 
-        The first frame is left out, because it waits for the references to be encoded.
+    @property
+    def seconds_a_frame(self) -> float | None:
+        """The seconds that the last frames took; loading and references left out.
+
+        The first frame is left out, too, where there are others: it may wait for memory
+        and for libraries.
         """
         if self.run is None or not self.run.seconds:
             return None
         recent = self.run.seconds[1:][-NUM_RECENT_RESULTS:] or self.run.seconds
-        return self._settings, sum(recent) / len(recent)
+        return sum(recent) / len(recent)
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimate of the time left."""
-        return self._job.seconds_left if self._job is not None else None
+        """Estimate, from the pace of the last frames, of the time left."""
+        job, pace = self._job, self.seconds_a_frame
+        if job is None or pace is None:
+            return None
+        by_model = max(0, job.total - job.done) * pace
+        # The first result has waited for the model, and tells nothing of the others.
+        by_clock = job.seconds_left if job.done > 1 else None
+        return max(by_model, by_clock or 0.0)
 
     # -- what a person does --------------------------------------------------------
 
-    def start(self, scope: Scope, current: int) -> None:
-        """Start a run.
+    def start(self, scope: Scope, current: int, region: Region | None = None) -> None:
+        """Start a run, in a region or in whole frames.
 
         Raises
         ------
         ValueError
             If there is nothing to show the model, or nothing to predict.
         """
-        if self.is_busy:
-            raise ValueError("Expected the last run to have ended; one is on.")
-        run = self.session.start(scope, current)
-        run.on_download = self._on_download
-        self._begin(run, "Labelling frames")
+        self._check_free()
+        self._begin(self.session.start(scope, current, region), "Labelling frames")
+
+    def complete(self, frame: int) -> None:
+        """Start a run that completes a frame which a person has begun to label.
+
+        Raises
+        ------
+        ValueError
+            If there is nothing else to predict it from, or a run is on.
+        """
+        self._check_free()
+        self._begin(self.session.complete(frame), "Labelling frames")
 
     def start_linking(self, scope: Scope, current: int) -> None:
         """Carry the ids of a frame on over the predicted frames beyond.
@@ -133,21 +147,24 @@ class RunControl:
         Raises
         ------
         ValueError
-            If there is none.
+            If there is none, or a run is on.
         """
-        if self.is_busy:
-            raise ValueError("Expected the last run to have ended; one is on.")
+        self._check_free()
         self._begin(self.session.start_linking(scope, current), "Carrying ids on")
 
-    def _begin(self, run: Run | LinkingRun, title: str) -> None:
-        self._settings = self.session.settings
+    def _check_free(self) -> None:
+        if self.is_busy:
+            raise ValueError("Expected the last run to have ended; one is on.")
+
+    def _begin(self, run: BaseRun, title: str) -> None:
+        run.on_download = self._on_download
         self.run, self.downloaded = run, None
         self._job = Job(
             run.results,
             self.session.runs.commit,
             title=title,
             total=len(run.frames),
-            counts=lambda result: getattr(result, "is_counted", True),
+            counts=lambda result: result.is_counted,
         )
         self._job.changed.connect(self._on_job)
         self._job.ended.connect(self._on_ended)
@@ -175,6 +192,16 @@ class RunControl:
         if self.is_busy or not self.session.runs.can_undo:
             return
         self._undo, self._undone = self.session.runs.undo_steps(), 0
+        self._is_redo = False
+        self._undo_timer.start()
+        self.changed.emit()
+
+    def redo(self) -> None:
+        """Do the run again that was undone last, a few frames at a time."""
+        if self.is_busy or not self.session.runs.can_redo:
+            return
+        self._undo, self._undone = self.session.runs.redo_steps(), 0
+        self._is_redo = True
         self._undo_timer.start()
         self.changed.emit()
 
@@ -234,7 +261,9 @@ class RunControl:
         try:
             while self._undo is not None and time.perf_counter() < until:
                 if next(self._undo, None) is None:
-                    self._end_undo(f"The run was undone: {self._undone} frames.")
+                    act = "done again" if self._is_redo else "undone"
+                    frames = count_of(self._undone, "frame")
+                    self._end_undo(f"The run was {act}: {frames}.")
                     return
                 self._undone += 1
         except (ValueError, OSError) as error:

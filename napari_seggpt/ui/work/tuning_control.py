@@ -208,7 +208,7 @@ def verdict(tuned: TunedPrompt) -> tuple[str, Tone]:
     """Say what tuning has brought, in words."""
     figures = tuned.figures
     before, after = figures.dice_before, figures.dice_after
-    change = f"Dice {before:.2f} before, {after:.2f} after"
+    change = f"overlap {before:.2f} before, {after:.2f} after"
     if figures.held_back_before is not None and figures.held_back_after is not None:
         change += (
             f"; on the frame held back {figures.held_back_before:.2f} and "

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_seggpt.session import PROTECTED, ModelCache
+from napari_seggpt.session import PROTECTED, ModelCache, Run
+from napari_seggpt.session.runs.region import Region
+from napari_seggpt.ui.layers.drawn_region import drawn_mask
 from napari_seggpt.ui.layers.layer_choice import (
     LayerChoice,
     first_choice,
@@ -16,7 +18,7 @@ from napari_seggpt.ui.layers.layer_choice import (
 )
 from napari_seggpt.ui.layers.navigation import place_in
 from napari_seggpt.ui.layers.new_labels import DEFAULT_DTYPE
-from napari_seggpt.ui.work.frame_times import FrameTimes
+from napari_seggpt.ui.work.frame_times import FrameTimes, RunConditions
 from napari_seggpt.ui.work.layer_session import LayerSession
 from napari_seggpt.ui.work.messages import Message, Tone
 
@@ -24,11 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     import numpy as np
-    from napari.layers import Image, Layer
+    from napari.layers import Image, Layer, Shapes
     from napari.viewer import Viewer
     from psygnal import SignalInstance
 
     from napari_seggpt.session import Scope, Session
+    from napari_seggpt.session.runs.base_run import BaseRun
     from napari_seggpt.settings import SessionSettings
     from napari_seggpt.ui.work.preferences import Preferences
 
@@ -62,6 +65,8 @@ class Workspace:
         The last message; None after something else was done.
     scope : str
         Which frames the next run is to label.
+    region_layer : Shapes or None
+        Where the region is drawn that runs are limited to, if they are.
     choice_changed : Signal
         Other layers were chosen, or layers came, went or were renamed.
     active_changed : Signal
@@ -90,7 +95,9 @@ class Workspace:
         self.problem: str | None = None
         self.message: Message | None = None
         self.scope: Scope = "all"
+        self.region_layer: Shapes | None = None
         self.frame_times = FrameTimes(preferences)
+        self._timed: tuple[BaseRun, RunConditions] | None = None  # the last run
         self._settings = preferences.load_settings()
         self._layer_sessions: dict[tuple[object, ...], LayerSession] = {}
         self._followers: list[Callable[[LayerSession], Connections]] = []
@@ -185,14 +192,15 @@ class Workspace:
         except (ValueError, OSError) as error:
             self.show_message(str(error), Tone.ERROR)
             return
-        selected = set(self.viewer.layers.selection)
         self.viewer.add_layer(layer)
         self.choose(replace(self.choice, labels=layer))
-        if not selected:
-            self.viewer.layers.selection.active = layer
+        self.viewer.layers.selection.active = layer
+        layer.mode = "paint"  # whoever makes labels paints next
 
     def forget_layer(self, layer: Layer) -> None:
         """Let go of a layer that was removed."""
+        if layer is self.region_layer:
+            self.region_layer = None
         for each in list(self._layer_sessions.values()):
             if layer in (each.image, each.labels.layer):
                 self._close(each)
@@ -200,6 +208,7 @@ class Workspace:
     def _open(self) -> None:
         """Activate the session on the chosen layers, a new one if there is none yet."""
         self._leave()
+        self.show_message("")  # it was about other layers
         if self.choice.image is not None and self.choice.labels is not None:
             try:
                 self._enter(self._session_on(self.choice))
@@ -285,6 +294,11 @@ class Workspace:
         self.message = Message(text=escape(text), tone=tone) if text else None
         self.message_changed.emit()
 
+    def show_question(self, text: str) -> None:
+        """Show rich text with links, in which all that is from files is escaped."""
+        self.message = Message(text=text, tone=Tone.WARNING)
+        self.message_changed.emit()
+
     # -- what happens to the session -----------------------------------------------
 
     def _on_statuses(self, frames: tuple[int, ...]) -> None:
@@ -295,9 +309,49 @@ class Workspace:
         if any(status in PROTECTED for status in statuses):
             self.show_message("")
 
+    @property
+    def region(self) -> Region | None:
+        """The region that is drawn now, if runs are limited to one.
+
+        Raises
+        ------
+        ValueError
+            If nothing that is drawn lies on the frames.
+        """
+        if self.active is None or self.region_layer is None:
+            return None
+        return Region(mask=drawn_mask(self.region_layer, self.active.labels))
+
+    @property
+    def conditions(self) -> RunConditions | None:
+        """What the time of a frame of the next run depends on."""
+        if self.active is None:
+            return None
+        session, prediction = self.active.session, self._settings.prediction
+        used = [each for each in session.references.all if each.enabled]
+        previews = (self.active.previews.get(each) for each in used)
+        ids = {i for preview in previews if preview is not None for i in preview.ids}
+        return RunConditions(
+            settings=self._settings,
+            frame_shape=self.active.labels.frame_shape,
+            references=min(len(used), prediction.max_prompts)
+            + (session.references.tuned is not None),
+            passes=max(1, -(-len(ids) // prediction.labels_per_pass)),
+        )
+
     def _note_time(self) -> None:
-        if self.active is not None and self.active.runs.measured is not None:
-            self.frame_times.note(*self.active.runs.measured)
+        """Note the time of frames under what was so when their run began."""
+        runs = self.active.runs if self.active is not None else None
+        if runs is None or runs.run is None:
+            return
+        conditions = self.conditions
+        if conditions is not None and (
+            self._timed is None or self._timed[0] is not runs.run
+        ):
+            self._timed = (runs.run, conditions)
+        is_by_model = isinstance(runs.run, Run) and self.region_layer is None
+        if is_by_model and self._timed is not None and runs.seconds_a_frame is not None:
+            self.frame_times.note(self._timed[1], runs.seconds_a_frame)
 
     def _on_run_ended(self, report: str, tone: Tone) -> None:
         self.frame_times.save()

@@ -482,3 +482,162 @@ def test_so_many_runs_can_be_undone(labelled: Session, predict: Any) -> None:
         count += 1
     assert count == UNDO_RUNS
     assert labelled.frames.status(0) is PREDICTED  # by the runs before
+
+
+# -- frames that a person has begun ----------------------------------------------------
+
+
+def test_a_frame_that_was_begun_is_completed(
+    labelled: Session, blob: Any, label: Any, predict: Any, state: Any
+) -> None:
+    """What is painted stays, the rest is predicted from the others, and undo works."""
+    label(labelled, 4, blob(7, at=0, size=2))
+    before = state(labelled)
+    run = labelled.complete(4)
+    for result in run.results():
+        assert labelled.runs.commit(result)
+    labelled.runs.finish()
+    expected = np.where(blob(7, at=0, size=2), 7, blob())
+    np.testing.assert_array_equal(labelled.frames.labels.data[4], expected)
+    assert labelled.frames.status(4) is PREDICTED
+    assert 4 not in labelled.references.used_frames
+    assert labelled.runs.undo() == (4,)
+    assert state(labelled) == before
+    assert labelled.frames.status(4) is REFERENCE
+
+
+def test_what_is_painted_after_it_was_asked_is_left_alone(
+    labelled: Session, blob: Any, label: Any
+) -> None:
+    label(labelled, 4, blob(7, at=0, size=2))
+    (result,) = labelled.complete(4).results()
+    label(labelled, 4, blob(7, at=0, size=3))
+    assert not labelled.runs.commit(result)
+    labelled.runs.finish()
+    np.testing.assert_array_equal(labelled.frames.labels.data[4], blob(7, at=0, size=3))
+    assert labelled.frames.status(4) is REFERENCE
+
+
+def test_a_frame_cannot_be_completed_from_itself(
+    labelled: Session, blob: Any, label: Any
+) -> None:
+    with pytest.raises(ValueError, match="Expected another reference"):
+        labelled.complete(2)
+    with pytest.raises(ValueError, match="Expected labels in frame 4, got none"):
+        labelled.complete(4)
+    label(labelled, 4, blob())
+    labelled.references.set_hint(4, True)
+    with pytest.raises(ValueError, match="Expected another reference"):
+        labelled.complete(2)
+
+
+def test_a_hint_reaches_the_model_and_makes_predictions_stale(
+    labelled: Session, blob: Any, label: Any, predict: Any, predictor: Any
+) -> None:
+    label(labelled, 4, blob(3))
+    predict(labelled)
+    labelled.references.set_hint(4, True)
+    assert labelled.frames.status(0) is STALE
+    predict(labelled, "stale")
+    assert {p.index: p.is_hint for p in predictor.made[-1].prompts} == {
+        2: False, 4: True
+    }  # fmt: skip
+    labelled.references.set_hint(4, False)
+    assert labelled.frames.status(0) is STALE
+    with pytest.raises(ValueError, match="Expected a reference frame, got frame 0"):
+        labelled.references.set_hint(0, True)
+
+
+def test_hints_are_neither_checked_nor_learned_from(
+    labelled: Session, blob: Any, label: Any
+) -> None:
+    label(labelled, 4, blob(3))
+    labelled.references.set_hint(4, True)
+    with pytest.raises(ValueError, match="Expected 2 or more references in use"):
+        labelled.check_references()
+    with pytest.raises(ValueError, match="Expected two or more references with labels"):
+        labelled.start_tuning()
+
+
+# -- redo ------------------------------------------------------------------------------
+
+
+def test_what_was_undone_is_done_again_and_undone_again(
+    labelled: Session, predict: Any, state: Any
+) -> None:
+    before = state(labelled)
+    predict(labelled)
+    after = state(labelled)
+    for _ in range(2):
+        assert not labelled.runs.can_redo
+        assert set(labelled.runs.undo()) == {0, 1, 3, 4, 5}
+        assert state(labelled) == before
+        assert labelled.runs.can_redo
+        assert not labelled.runs.can_undo
+        assert set(labelled.runs.redo_steps()) == {0, 1, 3, 4, 5}
+        assert state(labelled) == after
+    predict(labelled)
+    labelled.runs.undo()
+    predict(labelled)
+    assert not labelled.runs.can_redo  # another run came in between
+
+
+def test_redo_leaves_alone_what_a_person_painted_since(
+    labelled: Session, predict: Any, blob: Any, label: Any
+) -> None:
+    predict(labelled)
+    labelled.runs.undo()
+    label(labelled, 0, blob(9))
+    labelled.frames.approve(5)
+    assert set(labelled.runs.redo_steps()) == {1, 3, 4}
+    np.testing.assert_array_equal(labelled.frames.labels.data[0], blob(9))
+    assert labelled.frames.status(0) is REFERENCE
+    assert labelled.frames.status(5) is APPROVED
+
+
+def test_an_undo_that_is_left_can_go_both_ways(
+    labelled: Session, predict: Any, state: Any
+) -> None:
+    predict(labelled)
+    after = state(labelled)
+    undoing = labelled.runs.undo_steps()
+    next(undoing), next(undoing)
+    undoing.close()
+    assert labelled.runs.can_undo
+    assert labelled.runs.can_redo
+    assert len(list(labelled.runs.redo_steps())) == 2
+    assert state(labelled) == after
+
+
+# -- between references, by shape ------------------------------------------------------
+
+
+def test_frames_between_references_are_bridged(
+    session: Session, blob: Any, label: Any, predict: Any, predictor: Any, state: Any
+) -> None:
+    label(session, 1, blob(3, at=0, size=4))
+    label(session, 4, blob(3, at=3, size=4))
+    session.frames.approve(3)
+    before = state(session)
+    assert session.plan("between", 0) == (2,)
+    assert predict(session, "between") == [2]
+    np.testing.assert_array_equal(session.frames.labels.data[2], blob(3, at=1, size=4))
+    assert session.frames.status(2) is PREDICTED
+    assert session.frames.confidence(2) is None
+    assert not predictor.made  # no model was needed
+    assert session.runs.undo() == (2,)
+    assert state(session) == before
+
+
+def test_there_is_nothing_between_one_reference_and_hints(
+    labelled: Session, blob: Any, label: Any
+) -> None:
+    for act in (lambda: None, lambda: label(labelled, 5, blob())):
+        act()
+        if 5 in labelled.references.used_frames:
+            labelled.references.set_hint(5, True)
+        assert labelled.plan("between", 0) == ()
+        with pytest.raises(ValueError, match="between two references in use, got none"):
+            labelled.start("between", 0)
+    labelled.references.set_hint(5, False)
+    assert labelled.plan("between", 0) == (3, 4)

@@ -38,7 +38,7 @@ def test_one_that_does_not_is_named():
     found[1] = replace(found[1], gain=0.25)
     text, tone = verdict(found)
     assert text.startswith("Frame 1 does not fit: the other references predict each")
-    assert "with Dice 0.60, and without it with 0.85" in text
+    assert "with an overlap of 0.60, without it with 0.85" in text
     assert tone is Tone.WARNING
     found[1] = replace(found[1], key="my Scan")
     assert verdict(found)[0].startswith("My Scan does not fit")
@@ -46,13 +46,13 @@ def test_one_that_does_not_is_named():
 
 def test_one_that_is_hard_is_named():
     text, tone = verdict(checked(0.9, 0.1, 0.8))
-    assert text.startswith("Frame 1 is predicted poorly from the others (Dice 0.10")
+    assert text.startswith("Frame 1 is predicted poorly from the others (overlap 0.10")
     assert tone is Tone.WARNING
 
 
 def test_all_are_poor():
     text, tone = verdict(checked(0.4, 0.3))
-    assert "poorly (Dice 0.30 to 0.40)" in text
+    assert "poorly (overlap 0.30 to 0.40)" in text
     assert tone is Tone.WARNING
 
 
@@ -63,7 +63,7 @@ def test_nothing_can_be_compared():
 def test_the_labels_are_named():
     each = CheckedReference(key=0, dice={1: 0.5, 2: 0.75}, score=0.625)
     assert described(each, {2: "nucleus"}) == (
-        "Predicted from the others: Dice 0.62 (label 1 0.50, nucleus 0.75). "
+        "Predicted from the others: overlap 0.62 (label 1 0.50, nucleus 0.75). "
     )
     assert "cannot be checked" in described(checked(None)[0], {})
 
@@ -101,7 +101,7 @@ def label(dock, frame, rows):
 def press(qtbot, dock, button):
     qtbot.waitUntil(button.isEnabled, timeout=WAIT_MS)
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(dock.references_panel.advice.suggest_button.isEnabled)
+    qtbot.waitUntil(lambda: button.text() != "Stop", timeout=WAIT_MS)
 
 
 def test_a_check_is_shown_on_the_references(dock, qtbot):
@@ -117,10 +117,11 @@ def test_a_check_is_shown_on_the_references(dock, qtbot):
     assert texts == ["0: 0.00", "1: 0.00", "6: 1.00", "7: 1.00"]
     assert "label 1 0.00" in items[1].toolTip()
     assert dock.workspace.message.text.startswith("Frame 1 does not fit")
+    assert dock.workspace.current == 1  # it is shown
     assert dock.workspace.message.tone is Tone.WARNING
     label(dock, 6, slice(4, 10))  # what was found is no longer so
     qtbot.waitUntil(lambda: items[0].text() == "0", timeout=WAIT_MS)
-    qtbot.waitUntil(lambda: "Dice" not in items[1].toolTip(), timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: "overlap" not in items[1].toolTip(), timeout=WAIT_MS)
 
 
 def test_the_next_frame_is_suggested(dock, qtbot):
@@ -140,13 +141,32 @@ def test_the_next_frame_is_suggested(dock, qtbot):
     assert "Every frame is yours" in dock.workspace.message.text
 
 
+def test_a_check_tells_how_far_it_is_and_can_be_stopped(dock, predictor, qtbot):
+    for frame in (6, 7):
+        label(dock, frame, slice(4, 9))
+    advice = dock.references_panel.advice
+    qtbot.waitUntil(advice.check_button.isEnabled, timeout=WAIT_MS)
+    predictor.seconds = 0.3
+    qtbot.mouseClick(advice.check_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(
+        lambda: "others: 1 of 3" in dock.workspace.message.text, timeout=WAIT_MS
+    )
+    assert advice.check_button.text() == "Stop"
+    assert not advice.suggest_button.isEnabled()
+    qtbot.mouseClick(advice.check_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: advice.check_button.text() == "Check", timeout=WAIT_MS)
+    assert len(advice.found) < 3
+    assert dock.workspace.message is None
+    assert advice.suggest_button.isEnabled()
+
+
 def test_closing_ends_a_check(dock, predictor, qtbot):
     label(dock, 1, slice(4, 9))
     advice = dock.references_panel.advice
     qtbot.waitUntil(advice.check_button.isEnabled, timeout=WAIT_MS)
     predictor.gate.clear()
     qtbot.mouseClick(advice.check_button, Qt.MouseButton.LeftButton)
-    assert not advice.check_button.isEnabled()
+    assert advice.check_button.text() == "Stop"
     predictor.gate.set()
     dock.release()
     assert advice._job is None

@@ -1,6 +1,7 @@
 """Choosing a model, and fetching one that is not here."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -109,13 +110,44 @@ def test_a_file_of_ones_own(dock, qtbot, tmp_path, monkeypatch):
     assert rows.model_box.currentText() == "mine.safetensors"
 
 
-def test_the_measured_time_is_said(dock, download, qtbot):
+def test_the_measured_time_is_said(dock, download, predictor, qtbot):
     rows = dock.run_panel.model_rows
+    download.tick.release(200)
     assert rows.time_label.text() == "time unknown"
-    download.fetched = 100
+    predictor.seconds = 0.05
     actions.run_or_pause(dock.workspace)
     qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
     assert rows.time_label.text().endswith("a frame")
+    assert not rows.time_label.text().startswith("about")
+    assert "1 reference," in rows.time_label.toolTip()
+    summary = dock.run_panel._summary
+    qtbot.waitUntil(lambda: summary.text().startswith("about"), timeout=WAIT_MS)
+    dock.workspace.active.labels.layer.paint((3, 5, 5), 1)  # another reference
+    qtbot.waitUntil(lambda: rows.time_label.text().startswith("about"), timeout=WAIT_MS)
+    with_more_passes(dock)
+    assert rows.time_label.text() == "time unknown"
+
+
+def with_more_passes(dock):
+    settings = dock.workspace.settings
+    prediction = replace(settings.prediction, ensemble="spatial")
+    dock.workspace.settings = replace(settings, prediction=prediction)
+
+
+def test_loading_counts_for_no_frame(dock, download, predictor, qtbot):
+    """What is said while the model is loaded, and afterwards."""
+    panel, runs = dock.run_panel, dock.workspace.active.runs
+    predictor.gate.clear()
+    actions.run_or_pause(dock.workspace)
+    qtbot.waitUntil(lambda: runs.is_loading, timeout=WAIT_MS)
+    download.tick.release(200)
+    qtbot.waitUntil(
+        lambda: panel.bar.text() == "Predicting the first frame", timeout=WAIT_MS
+    )
+    assert not runs.is_loading
+    predictor.gate.set()
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
+    assert runs.seconds_a_frame < 1.0  # not what loading or waiting took
 
 
 @pytest.mark.parametrize(

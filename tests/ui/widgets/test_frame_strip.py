@@ -45,7 +45,8 @@ def test_one_labelled_frame_of_many_is_seen(strip):
     strip.reset(10_000)
     strip.set_frame(5000, FrameStatus.REFERENCE, None)
     wanted = tones("dark").statuses[FrameStatus.REFERENCE].name()
-    assert wanted in {pixel(strip, x) for x in range(148, 153)}
+    middle = round(strip.center_of(5000))
+    assert wanted in {pixel(strip, x) for x in range(middle - 2, middle + 3)}
 
 
 def test_ten_thousand_frames_are_painted_quickly(strip):
@@ -69,6 +70,30 @@ def test_a_click_goes_to_the_frame_under_it(strip, qtbot):
         qtbot.keyClick(strip, Qt.Key.Key_Right)
 
 
+def test_frames_below_the_limit_are_marked(strip):
+    strip.reset(4)
+    for frame, confidence in enumerate([0.95, 0.6, None, 0.8]):
+        strip.set_frame(frame, FrameStatus.PREDICTED, confidence)
+    marked = tones("dark").error.name()
+
+    def marks():
+        tops = [round(strip.center_of(frame)) + 10 for frame in range(4)]
+        return [pixel(strip, x, y=8) == marked for x in tops]
+
+    assert marks() == [False] * 4
+    strip.set_limit(0.7)
+    assert marks() == [False, True, False, False]
+    assert strip.num_unsure == 1
+
+
+def test_the_scale_of_the_confidence_stands_beside_it(strip):
+    strip.reset(4)
+    beside = range(strip.cells_width + 1, strip.width())
+    blank = [pixel(strip, x, y) for x in beside for y in (12, 36)]
+    strip.set_frame(1, FrameStatus.PREDICTED, 0.8)
+    assert [pixel(strip, x, y) for x in beside for y in (12, 36)] != blank
+
+
 def test_an_empty_strip_has_no_frames(strip, qtbot):
     strip.reset(0)
     paint(strip)
@@ -82,10 +107,14 @@ def test_what_is_said_of_a_frame(strip):
     strip.set_frame(2, FrameStatus.STALE, 0.876)
     assert strip.describe(0) == "Frame 0: empty"
     assert strip.describe(1) == "Frame 1: corrected, no run writes it"
-    assert strip.describe(2) == "Frame 2: stale, confidence 0.88"
+    assert strip.describe(2) == "Frame 2: out of date, confidence 0.88"
     text = legend(strip, tones("dark"), FrameStatus)
     assert "1&nbsp;corrected" in text
     assert "approved" not in text
+    strip.set_frame(0, FrameStatus.REFERENCE, None)
+    assert "1&nbsp;reference" in legend(strip, tones("dark"), FrameStatus)
+    strip.set_frame(1, FrameStatus.REFERENCE, None)
+    assert "2&nbsp;references" in legend(strip, tones("dark"), FrameStatus)
 
 
 @pytest.mark.parametrize(("count", "width"), [(1, 300), (7, 300), (299, 300), (999, 5)])

@@ -98,6 +98,8 @@ OTHERS = {
     "prediction.labels_per_pass": MAX_LABELS_PER_PASS,
     "prediction.batch": 12,
     "prediction.precision": "float32",
+    "prediction.ensemble": "spatial",
+    "propagation.memory": 3,
     "prediction.tiling.enabled": True,
     "prediction.tiling.scale": 0.125,
     "prediction.tiling.overlap": 0.5,

@@ -1,0 +1,115 @@
+"""Region: a part of every frame, to which a run is limited."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_seggpt.frames import Frames
+    from napari_seggpt.session.references.reference import PromptSource
+
+    Labels = NDArray[np.integer[Any]]
+
+CONTEXT = 0.1  # of the region's sides that the model is shown around it
+MIN_CONTEXT = 16  # pixels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Region:
+    """The pixels that a run may write, the same ones in every frame.
+
+    Attributes
+    ----------
+    mask : NDArray
+        (H, W), true inside.
+
+    Raises
+    ------
+    ValueError
+        If nothing is inside.
+    """
+
+    mask: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        """Refuse a region without pixels."""
+        if not self.mask.any():
+            raise ValueError("Expected a region that lies on the frames, got none.")
+
+    @property
+    def box(self) -> tuple[slice, slice]:
+        """Rows and columns that the model is shown: the region and what is around."""
+        rows, columns = (
+            _with_context(np.flatnonzero(self.mask.any(axis=1 - axis)), length)
+            for axis, length in enumerate(self.mask.shape)
+        )
+        return rows, columns
+
+    def paste(
+        self, labels: Labels, confidence: NDArray[np.float32], old: Labels
+    ) -> tuple[Labels, NDArray[np.float32]]:
+        """Put what was predicted in the box into a frame; outside nothing changes.
+
+        Parameters
+        ----------
+        labels, confidence : NDArray
+            (h, w), of the box.
+        old : NDArray
+            (H, W), the labels of the frame as they are.
+
+        Returns
+        -------
+        labels, confidence : NDArray
+            (H, W); outside the region the confidence is 1.
+        """
+        box, inside = self.box, self.mask[self.box]
+        merged = old.astype(np.result_type(old, labels))
+        merged[box][inside] = labels[inside]
+        sure = np.ones(old.shape, np.float32)
+        sure[box][inside] = confidence[inside]
+        return merged, sure
+
+    def crop(self, source: PromptSource) -> PromptSource:
+        """Return what the model is shown of a frame of the stack; others stay."""
+        if source.frame is None:
+            return source
+        rows, columns = self.box
+        place = (rows.start, rows.stop, columns.start, columns.stop)
+        return replace(
+            source,
+            identity=(*source.identity, place),
+            labels=source.labels[self.box].copy(),
+        )
+
+
+class RegionFrames:
+    """The box of a region of every frame of a stack.
+
+    Parameters
+    ----------
+    stack : Frames
+        Whole frames.
+    region : Region
+        What is shown of them.
+    """
+
+    def __init__(self, stack: Frames, region: Region) -> None:
+        self._stack = stack
+        self._box = region.box
+
+    def __len__(self) -> int:
+        return len(self._stack)
+
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        return self._stack[index][self._box]
+
+
+def _with_context(places: NDArray[np.intp], length: int) -> slice:
+    first, last = int(places[0]), int(places[-1]) + 1
+    context = max(MIN_CONTEXT, round(CONTEXT * (last - first)))
+    return slice(max(0, first - context), min(length, last + context))

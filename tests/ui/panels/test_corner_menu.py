@@ -1,0 +1,82 @@
+"""Exporting from the dock, and what the keys do."""
+
+import csv
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_seggpt.ui.dock import SegGPTWidget
+from napari_seggpt.ui.keys import KEYS, key_text
+from napari_seggpt.ui.panels.corner_menu import MEANINGS
+
+WAIT_MS = 20_000
+
+
+@pytest.fixture
+def dock(make_napari_viewer_proxy, models, predictor, qtbot):
+    viewer = make_napari_viewer_proxy()
+    dock = SegGPTWidget(viewer, models=models)
+    viewer.window.add_dock_widget(dock, name="SegGPT")
+    yield dock
+    dock.release()
+
+
+def open_layers(dock, qtbot):
+    labels = np.zeros((3, 20, 24), np.uint16)
+    labels[1, 2:5, 3:9] = 4
+    labels[1, 10:12, 3:9] = 4
+    image = np.zeros(labels.shape, np.uint8)
+    scale = (2.0, 0.5, 0.5)
+    dock.viewer.add_image(image, scale=scale, units=("um",) * 3)
+    layer = dock.viewer.add_labels(labels, scale=scale, units=("um",) * 3)
+    qtbot.waitUntil(lambda: dock.workspace.active is not None, timeout=WAIT_MS)
+    return layer
+
+
+def export(dock, path, qtbot):
+    exporting = dock.corner_menu.exporting
+    exporting.export(path)
+    qtbot.waitUntil(lambda: not exporting.is_on, timeout=WAIT_MS)
+
+
+def test_labels_are_exported_with_their_pixel_size(dock, tmp_path, qtbot):
+    layer = open_layers(dock, qtbot)
+    path = tmp_path / "out.ome.tif"
+    export(dock, path, qtbot)
+    assert "Exported 3 frames" in dock.workspace.message.text
+    np.testing.assert_array_equal(tifffile.imread(path), layer.data)
+    assert 'PhysicalSizeX="0.5"' in tifffile.TiffFile(path).ome_metadata
+
+
+def test_a_table_has_a_row_for_each_object(dock, tmp_path, qtbot):
+    open_layers(dock, qtbot)
+    path = tmp_path / "objects.csv"
+    export(dock, path, qtbot)
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["frame"], r["label"], r["pixels"]) for r in rows] == [
+        ("1", "4", "18"), ("1", "4", "12")
+    ]  # fmt: skip
+
+
+def test_what_cannot_be_written_is_said(dock, tmp_path, qtbot):
+    open_layers(dock, qtbot)
+    export(dock, tmp_path / "no" / "such" / "labels.tif", qtbot)
+    assert "which does not exist" in dock.workspace.message.text
+    assert not (tmp_path / "no").exists()
+
+
+def test_without_labels_there_is_nothing_to_export(dock, qtbot):
+    menu = dock.corner_menu
+    assert not menu.export_action.isEnabled()
+    assert "Choose an image" in menu.table_action.toolTip()
+    open_layers(dock, qtbot)
+    assert menu.export_action.isEnabled()
+
+
+def test_the_keys_are_told(dock):
+    dock.corner_menu.show_keys()
+    assert MEANINGS.keys() == KEYS.keys()
+    for name in KEYS:
+        assert key_text(name) in dock.workspace.message.text

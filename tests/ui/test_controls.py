@@ -1,0 +1,174 @@
+"""The dock's controls in every state: words, tooltips, reasons and places."""
+
+import re
+
+import numpy as np
+import pytest
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QAbstractSpinBox,
+    QComboBox,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_seggpt.session import FrameStatus
+from napari_seggpt.ui.dock import SegGPTWidget
+from napari_seggpt.ui.layers.layer_choice import unwrapped
+from napari_seggpt.ui.work import actions
+
+WAIT_MS = 20_000
+JARGON = re.compile(r"\bdice\b|ensemble|\bpass(es)?\b|seg.?type|\bstale\b", re.I)
+SMALL_DOCK = (332, 683)  # what napari leaves the dock on a screen of 1366 x 768
+
+
+@pytest.fixture
+def dock(make_napari_viewer_proxy, models, predictor, qtbot):
+    viewer = make_napari_viewer_proxy()
+    frame = QWidget()  # shown, unlike the viewer's window, and in napari's style
+    frame.setStyleSheet(unwrapped(viewer).window._qt_window.styleSheet())
+    layout = QVBoxLayout(frame)
+    layout.setContentsMargins(0, 0, 0, 0)
+    dock = SegGPTWidget(viewer, models=models)
+    layout.addWidget(dock)
+    frame.setFixedSize(*SMALL_DOCK)
+    frame.show()
+    qtbot.wait(50)
+    yield dock
+    predictor.gate.set()
+    dock.release()
+    frame.close()
+
+
+def add_layers(dock, qtbot):
+    dock.viewer.add_image(np.zeros((9, 24, 24), np.uint8), name="stack")
+    labels = np.zeros((9, 24, 24), np.uint8)
+    labels[3, 4:14, 5:15] = 1
+    dock.viewer.add_labels(labels, name="mine")
+    qtbot.waitUntil(
+        lambda: dock.workspace.active and not dock.workspace.active.is_scanning,
+        timeout=WAIT_MS,
+    )
+
+
+def until(qtbot, condition):
+    qtbot.waitUntil(condition, timeout=WAIT_MS)
+    qtbot.wait(150)  # what is counted a little later
+
+
+def go_through(dock, predictor, qtbot):
+    """Yield the name of each state that the dock is brought into."""
+    yield "empty"
+    add_layers(dock, qtbot)
+    qtbot.wait(300)
+    yield "reference"
+    predictor.gate.clear()
+    actions.run_or_pause(dock.workspace)
+    until(qtbot, lambda: dock.workspace.is_running)
+    yield "running"
+    dock.workspace.active.runs.pause_or_resume()
+    qtbot.wait(100)
+    yield "paused"
+    dock.workspace.active.runs.pause_or_resume()
+    predictor.gate.set()
+    until(qtbot, lambda: not dock.workspace.is_busy)
+    yield "predicted"
+    dock.workspace.active.navigation.go_to(7)
+    dock.workspace.active.labels.layer.paint((7, 20, 20), 2)
+    statuses = dock.workspace.session.frames
+    until(qtbot, lambda: statuses.status(7) is FrameStatus.CORRECTED)
+    actions.toggle_approval(dock.workspace)
+    qtbot.wait(400)
+    yield "corrected"
+    dock.workspace.show_message("A long message. " * 40)
+    qtbot.wait(100)
+    yield "long message"
+    actions.undo_run(dock.workspace)
+    until(qtbot, lambda: not dock.workspace.is_busy)
+    yield "undone"
+
+
+def places(dock):
+    """Return where the buttons and boxes are that are always there."""
+    found = {}
+    for panel in (*dock._panels, dock.advanced_panel):
+        if panel.body.isVisible():
+            for control in panel.findChildren(QPushButton) + panel.findChildren(
+                QAbstractItemView
+            ):
+                if control.isVisible():
+                    corner = control.mapTo(dock, control.rect().topLeft())
+                    size = (control.width(), control.height())
+                    found[control] = (corner.x(), corner.y(), *size)
+        corner = panel._header.mapTo(dock, panel._header.rect().topLeft())
+        found[panel] = (corner.x(), corner.y())
+    return found
+
+
+def test_nothing_moves_and_all_steps_are_seen(dock, predictor, qtbot):
+    before = {}
+    for state in go_through(dock, predictor, qtbot):
+        now = places(dock)
+        assert len(now) > 15
+        for control, place in now.items():
+            assert before.setdefault(control, place) == place, (state, control)
+        bar = dock._area.verticalScrollBar()
+        assert bar.maximum() == 0, (state, bar.maximum())
+
+
+def own(dock, kind):
+    """Return the dock's controls of a kind, without the parts of others."""
+    return [
+        each
+        for each in dock.findChildren(kind)
+        if not each.objectName().startswith("qt_")
+        and not isinstance(each.parent(), QComboBox)
+        and "Combo" not in type(each.parent()).__name__
+    ]
+
+
+def test_every_control_says_what_it_does(dock, predictor, qtbot):
+    kinds = (
+        QAbstractButton, QComboBox, QAbstractSpinBox, QProgressBar, QAbstractItemView
+    )  # fmt: skip
+    for state in go_through(dock, predictor, qtbot):
+        controls = [control for kind in kinds for control in own(dock, kind)]
+        assert len(controls) > 40
+        silent = [
+            (type(each).__name__, getattr(each, "text", str)())
+            for each in controls
+            if not each.toolTip()
+            and each is not dock.review_panel.strip
+            and type(each).__name__ not in ("QHeaderView", "QListView")  # parts
+        ]
+        assert not silent, state
+
+
+def test_what_is_off_says_why(dock, predictor, qtbot):
+    reasons = set()
+    for state in go_through(dock, predictor, qtbot):
+        for button in own(dock, QPushButton):
+            about = button.property("about")
+            if not button.isEnabled():
+                assert about, (state, button.text())
+                assert button.toolTip().endswith(about), (state, button.text())
+                assert len(button.toolTip()) > len(about), (state, button.text())
+                reasons.add(button.toolTip().removesuffix(about).strip())
+            elif about:
+                assert button.toolTip() == about, (state, button.text())
+    assert {"A run is on.", "There is no run to undo."} < reasons
+
+
+def test_no_word_of_the_trade_stands_alone(dock, predictor, qtbot):
+    for state in go_through(dock, predictor, qtbot):
+        texts = [label.text() for label in dock.findChildren(QLabel)]
+        texts += [each.text() for each in own(dock, QAbstractButton)]
+        boxes = own(dock, QComboBox)
+        texts += [box.itemText(i) for box in boxes for i in range(box.count())]
+        assert len(texts) > 60
+        found = [text for text in texts if JARGON.search(text)]
+        assert not found, state
