@@ -12,16 +12,25 @@ from tqdm import tqdm
 from napari_seggpt.cli import arguments, references
 from napari_seggpt.cli.arguments import parsed, with_flags
 from napari_seggpt.cli.batch import each_stack
+from napari_seggpt.cli.cluster import (
+    add_cluster,
+    check_place,
+    label_on_workers,
+    make_job,
+    opened_cluster,
+)
 from napari_seggpt.cli.console import say, warn
 from napari_seggpt.cli.interrupt import INTERRUPTED
 from napari_seggpt.cli.paths import check_apart, check_new, check_picture
-from napari_seggpt.cli.reading import Reading, open_images
+from napari_seggpt.cli.reading import Reading, open_images, opener
 from napari_seggpt.cli.watching import WatchedFrames
 from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Collection, Iterator, Sequence
+
+    from distributed import Client
 
     from napari_seggpt.inference.labelling import LabelledFrame
     from napari_seggpt.inference.predictor import Predictor
@@ -110,6 +119,7 @@ def add_parser(commands: Any) -> None:
     arguments.add_range(parser)
     arguments.add_prediction(parser)
     arguments.add_model(parser)
+    add_cluster(parser)
     parser.set_defaults(run=run)
 
 
@@ -127,31 +137,44 @@ def run(args: argparse.Namespace) -> int:
         settings=with_flags(args, settings),
     )
     load = cache(arguments.load_named_model)
-    if not args.each:
-        return _label(request, task, load)
-    return _label_each(request, task, load)
+    label = _label_each if args.each else _label
+    check_place(args)
+    with opened_cluster(args) as client:
+        return label(request, task, load, client)
 
 
 def _label_each(
-    request: PredictRequest, task: Task | None, load: Callable[[str], SegGPT]
+    request: PredictRequest,
+    task: Task | None,
+    load: Callable[[str], SegGPT],
+    client: Client | None,
 ) -> int:
     """Label each stack of a folder, in a folder; returns the exit code."""
-    of_one = [*request.files.of_frames, *(["overlay"] if request.overlay else [])]
+    of_one = ["overlay"] if request.overlay else []
+    if not request.files.is_for_each:
+        of_one += request.files.of_frames
     if of_one:
-        raise ValueError(f"Expected --task or --prompt with --each, got --{of_one[0]}.")
-    return each_stack(
-        request.stack,
-        request.output,
-        lambda stack, output: _label(
-            replace(request, stack=stack, output=output), task, load
-        ),
-    )
+        raise ValueError(
+            "Expected --task, --prompt or --labels with {name} with --each, got "
+            f"--{of_one[0]}."
+        )
+
+    def label(stack: Path, output: Path) -> int:
+        files = request.files.of_stack(output.stem)
+        one = replace(request, stack=stack, output=output, files=files)
+        return _label(one, task, load, client)
+
+    suffix = ".tif" if client is None else ".zarr"
+    return each_stack(request.stack, request.output, label, suffix=suffix)
 
 
 def _label(
-    request: PredictRequest, task: Task | None, load: Callable[[str], SegGPT]
+    request: PredictRequest,
+    task: Task | None,
+    load: Callable[[str], SegGPT],
+    client: Client | None,
 ) -> int:
-    """Label one stack; returns the exit code."""
+    """Label one stack, here or on the workers of a cluster; returns the exit code."""
     from napari_seggpt.inference.labelling import label_stack, labelled_frames
     from napari_seggpt.io import ColorIds
 
@@ -165,15 +188,23 @@ def _label(
         predictor = _make_predictor(request, task, load, stack, labelled, others)
         with _open_output(request, stack, predictor, labelled) as output:
             frames = WatchedFrames(stack)
-            steps = label_stack(
-                frames,
-                labelled,
-                output,
-                predictor=predictor,
-                settings=request.settings,
-                resume=request.resume,
-                skip_unreadable=True,
-            )
+            if client is None:
+                steps = label_stack(
+                    frames,
+                    labelled,
+                    output,
+                    predictor=predictor,
+                    settings=request.settings,
+                    resume=request.resume,
+                    skip_unreadable=True,
+                )
+            else:
+                open_again = opener(reading, request.stack)
+                settings = request.settings
+                job = make_job(open_again, request.output, predictor, settings)
+                steps = label_on_workers(
+                    client, job, labelled, settings.propagation, frames
+                )
             source = f"{_source(predictor, labelled)}, in {request.output}"
             code, predicted = _show(steps, frames, source)
             if request.overlay:
@@ -312,7 +343,7 @@ def _show(
                     total = max(total, len(predicted) + len(frames.unreadable))
                     continue
                 total = bar.total = step.total
-                if step.prediction is not None:
+                if step.done:
                     predicted.add(step.index)
                 bar.update(step.done - bar.n)
             code = INCOMPLETE if frames.unreadable else 0

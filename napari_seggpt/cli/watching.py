@@ -8,6 +8,8 @@ from napari_seggpt.cli.console import warn
 from napari_seggpt.preprocessing import is_flat
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from napari_seggpt.inference.propagation import UnreadableFrame
@@ -43,6 +45,10 @@ class WatchedFrames:
         if is_flat(frame):
             self._flat.add(index)
         return frame
+
+    def add_flat(self, indices: Iterable[int]) -> None:
+        """Note frames that show nothing, which another process has read."""
+        self._flat.update(indices)
 
     def tell(self) -> None:
         """Print what a person should know of these frames."""

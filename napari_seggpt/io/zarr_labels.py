@@ -10,6 +10,7 @@ import zarr
 from napari_seggpt.io.labels import UNKNOWN_UNITS, LabelsGeometry, LabelsWriter
 from napari_seggpt.io.layout import StackError, is_zarr
 from napari_seggpt.io.ome_zarr import FileStore, find_image
+from napari_seggpt.io.stacks import frame_index
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +65,36 @@ class ZarrLabels(LabelsWriter):
                 f"got {shape} in {image.num_levels} in {path.name}."
             )
         return cls(path, geometry, image.array)
+
+    @property
+    def has_frame_chunks(self) -> bool:
+        """Whether each frame is one chunk of its own, as in what `create` makes."""
+        is_sharded = getattr(self._array, "shards", None) is not None
+        whole_frame = (1, *self.geometry.frame_shape)
+        return not is_sharded and tuple(self._array.chunks) == whole_frame
+
+    def finish(self, index: int, labels: npt.ArrayLike) -> None:
+        """Write a frame so that `is_finished` tells it, also where it shows no label.
+
+        The chunk is replaced in one act: who reads it meanwhile, or after this process
+        was killed, finds the frame as it was before or as it is now.
+        """
+        array = self._array.with_config({"write_empty_chunks": True})
+        array[frame_index(index, len(self))] = self._checked(np.asarray(labels))
+
+    def is_finished(self, index: int) -> bool:
+        """Whether a frame is stored, be it empty; see `has_frame_chunks`."""
+        frame = frame_index(index, len(self))
+        key = self._array.metadata.encode_chunk_key((frame, 0, 0))
+        return (self.path / self._array.path / key).is_file()
+
+    def remove_drafts(self) -> None:
+        """Remove what processes left that were killed while they wrote a frame.
+
+        Nobody else may be writing.
+        """
+        for draft in (self.path / self._array.path).rglob("*.partial"):
+            draft.unlink(missing_ok=True)
 
     def _write(self, frame: int, labels: npt.NDArray[Any]) -> None:
         self._array[frame] = labels
