@@ -20,6 +20,7 @@ from napari_seggpt.cli.cluster import (
     opened_cluster,
 )
 from napari_seggpt.cli.console import say, warn
+from napari_seggpt.cli.follow import add_follow, check_follow, follow
 from napari_seggpt.cli.interrupt import INTERRUPTED
 from napari_seggpt.cli.paths import check_apart, check_new, check_picture
 from napari_seggpt.cli.reading import Reading, open_images, opener
@@ -69,6 +70,8 @@ class PredictRequest:
         Where a picture of the result goes.
     overwrite, resume : bool
         Whether what is there is replaced, or gone on with.
+    follow : float, optional
+        Frames are waited for, until none has come for so many seconds.
     """
 
     stack: Path
@@ -81,6 +84,7 @@ class PredictRequest:
     overlay: Path | None
     overwrite: bool
     resume: bool
+    follow: float | None
 
 
 def add_parser(commands: Any) -> None:
@@ -116,6 +120,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--overlay", type=Path, help="also draw a picture of the result"
     )
+    add_follow(parser)
     arguments.add_range(parser)
     arguments.add_prediction(parser)
     arguments.add_model(parser)
@@ -139,6 +144,7 @@ def run(args: argparse.Namespace) -> int:
     load = cache(arguments.load_named_model)
     label = _label_each if args.each else _label
     check_place(args)
+    check_follow(args)
     with opened_cluster(args) as client:
         return label(request, task, load, client)
 
@@ -175,7 +181,7 @@ def _label(
     client: Client | None,
 ) -> int:
     """Label one stack, here or on the workers of a cluster; returns the exit code."""
-    from napari_seggpt.inference.labelling import label_stack, labelled_frames
+    from napari_seggpt.inference.labelling import labelled_frames
     from napari_seggpt.io import ColorIds
 
     _check_paths(request)
@@ -188,29 +194,50 @@ def _label(
         predictor = _make_predictor(request, task, load, stack, labelled, others)
         with _open_output(request, stack, predictor, labelled) as output:
             frames = WatchedFrames(stack)
-            if client is None:
-                steps = label_stack(
-                    frames,
-                    labelled,
-                    output,
-                    predictor=predictor,
-                    settings=request.settings,
-                    resume=request.resume,
-                    skip_unreadable=True,
-                )
-            else:
-                open_again = opener(reading, request.stack)
-                settings = request.settings
-                job = make_job(open_again, request.output, predictor, settings)
-                steps = label_on_workers(
-                    client, job, labelled, settings.propagation, frames
-                )
+            steps = _steps(request, client, predictor, frames, labelled, output)
             source = f"{_source(predictor, labelled)}, in {request.output}"
             code, predicted = _show(steps, frames, source)
             if request.overlay:
                 shown = predicted | labelled_frames(output)
                 _draw(request.overlay, stack, output, predictor, labelled, shown)
     return code
+
+
+def _steps(
+    request: PredictRequest,
+    client: Client | None,
+    predictor: Predictor,
+    frames: WatchedFrames,
+    labelled: references.LabelledFrames,
+    output: LabelsWriter,
+) -> Iterator[LabelledFrame | UnreadableFrame]:
+    """Return what labels the stack: this process, workers, or one who waits."""
+    from napari_seggpt.inference.labelling import label_stack
+
+    settings, reading = request.settings, request.reading
+    if request.follow is not None:
+        return follow(
+            request.stack,
+            reading,
+            predictor,
+            output,
+            labelled,
+            settings.propagation,
+            request.follow,
+        )
+    if client is not None:
+        again = opener(reading, request.stack)
+        job = make_job(again, request.output, predictor, settings)
+        return label_on_workers(client, job, labelled, settings.propagation, frames)
+    return label_stack(
+        frames,
+        labelled,
+        output,
+        predictor=predictor,
+        settings=settings,
+        resume=request.resume,
+        skip_unreadable=True,
+    )
 
 
 def _make_predictor(
@@ -247,7 +274,10 @@ def _make_predictor(
             "Expected references with at least one label (--labels, --reference, "
             "--prompt or --task), got none."
         )
-    if not plan(len(stack), chosen, propagation, protected=labelled):
+    is_known = request.follow is None  # which frames there are
+    if is_known and not plan(
+        len(stack), chosen, propagation, protected=labelled
+    ):
         raise ValueError("Expected frames to predict in the range, got none.")
     limits = measure_limits(sample_frames(stack), settings.contrast)
     model, auto = load(settings.model), request.auto_tiles
@@ -302,10 +332,9 @@ def _open_output(
 
     if request.resume and request.output.exists():
         writer = reopen_labels(request.output)
-        if (len(writer), writer.geometry.frame_shape) != (
-            len(stack),
-            stack.frame_shape,
-        ):
+        is_growing = request.follow is not None and len(writer) < len(stack)
+        has_length = is_growing or len(writer) == len(stack)
+        if not has_length or writer.geometry.frame_shape != stack.frame_shape:
             writer.close()
             raise ValueError(f"Expected labels of this stack in {request.output}.")
         return writer

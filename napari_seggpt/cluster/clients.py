@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 DEATHS_OF_A_TASK = 5
 WAIT_SECONDS = 60
 ONLY_HERE = "127.0.0.1:0"
+# A terminal sends Ctrl-C to all its processes; what ends is decided by this one.
+IGNORE_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 
 
 @contextmanager
@@ -79,6 +81,7 @@ def _local(workers: int) -> Iterator[Client]:
             # dask serves pages of its state; by default on every network interface.
             dashboard_address=ONLY_HERE,
             worker_dashboard_address=ONLY_HERE,
+            preload=[IGNORE_CTRL_C],
             env=dict.fromkeys(names, threads),
         ) as cluster,
         Client(cluster, set_as_default=False) as client,

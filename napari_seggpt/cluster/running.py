@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import uuid
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from napari_seggpt.cluster.job import Job
     from napari_seggpt.io.zarr_labels import ZarrLabels
     from napari_seggpt.settings import PropagationSettings
+
+logger = logging.getLogger(__name__)
 
 TASKS_PER_WORKER = 4  # at least, where frames suffice: so that none waits at the end
 LOOK_SECONDS = 0.5  # Windows lets Ctrl-C through only between two looks
@@ -207,8 +210,12 @@ class _Run:
 
     def close(self) -> None:
         """Take back what is not done, and let workers end after their frame."""
-        if self._client.status == "running":
-            self._client.unsubscribe_topic(self._name)
-            self._client.cancel(list(self._tasks))
-            self._client.unregister_worker_plugin(self._name)
         self._output.close()
+        if self._client.status != "running":
+            return
+        self._client.unsubscribe_topic(self._name)
+        self._client.cancel(list(self._tasks))
+        try:
+            self._client.unregister_worker_plugin(self._name)
+        except OSError as error:  # also of a worker that is dying just now
+            logger.warning("Some workers were not told to stop: %s", error)

@@ -172,6 +172,15 @@ class Stack:
                 f"got: {one_line(error)}"
             ) from error
 
+    def is_stored(self, index: int) -> bool:
+        """Whether all of a frame is there, in a zarr that is still being filled.
+
+        In other formats it always is.
+        """
+        stored = getattr(self._source, "is_stored", None)
+        frame = frame_index(index, len(self))
+        return stored is None or bool(stored(self._frames.index(frame)))
+
     @property
     def _num_frame_bytes(self) -> int:
         numbers = math.prod(self._frames.block_lengths.values())

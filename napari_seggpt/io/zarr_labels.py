@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,6 +88,12 @@ class ZarrLabels(LabelsWriter):
         frame = frame_index(index, len(self))
         key = self._array.metadata.encode_chunk_key((frame, 0, 0))
         return (self.path / self._array.path / key).is_file()
+
+    def extend(self, length: int) -> None:
+        """Make room for more frames; those that are there stay."""
+        if length > len(self):
+            self._array.resize((length, *self.geometry.frame_shape))
+            self.geometry = replace(self.geometry, length=length)
 
     def remove_drafts(self) -> None:
         """Remove what processes left that were killed while they wrote a frame.
