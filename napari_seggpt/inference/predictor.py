@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -224,6 +224,53 @@ class Predictor:
             for part, shape in zip(queries, shapes, strict=True)
         ]
 
+    def paint_tiles(
+        self,
+        parts: Sequence[NDArray[Any]],
+        tiles: Sequence[Tile],
+        *,
+        index: int | None = None,
+    ) -> Iterator[list[NDArray[np.float32]]]:
+        """Paint tiles of a frame of which only these parts were read.
+
+        Parameters
+        ----------
+        parts : sequence of NDArray
+            What each tile shows, (h, w) or (h, w, C), without what lies beyond the
+            frame.
+        tiles : sequence of Tile
+            Where they lie.
+        index : int, optional
+            The frame.
+
+        Yields
+        ------
+        list of NDArray[np.float32]
+            What each pass painted of a tile, (h, w, C) at the model's size; see
+            `read_painted`.
+        """
+        size = self.model.config.tile_size
+        queries = [
+            QueryTile(
+                picture=replace(tile, top=0, left=0).picture(self._rgb(part), size),
+                tile=tile,
+                index=index,
+            )
+            for part, tile in zip(parts, tiles, strict=True)
+        ]
+        return self._paint(queries, None)
+
+    def read_painted(self, joined: Iterable[NDArray[np.float32]]) -> Prediction:
+        """Read the labels of what the passes painted, each (H, W, C)."""
+        are_shares = self.model.config.decoder == "readout"
+        read = [
+            read_labels(one, palette, are_shares=are_shares)
+            for one, palette in zip(joined, self.palettes, strict=True)
+        ]
+        labels, confidence = combine_passes([(one[0], one[1]) for one in read])
+        colors = tuple(one[2] for one in read)
+        return Prediction(labels=labels, confidence=confidence, colors=colors)
+
     def encode(self, tile: PromptTile) -> None:
         """Encode a tile for all passes now, rather than at its first use."""
         for number in range(len(self.palettes)):
@@ -302,14 +349,7 @@ class Predictor:
             blend((tile[i] for tile in painted), tiles, shape)
             for i in range(len(self.palettes))
         )
-        are_shares = self.model.config.decoder == "readout"
-        read = [
-            read_labels(one, palette, are_shares=are_shares)
-            for one, palette in zip(joined, self.palettes, strict=True)
-        ]
-        labels, confidence = combine_passes([(one[0], one[1]) for one in read])
-        colors = tuple(one[2] for one in read)
-        return Prediction(labels=labels, confidence=confidence, colors=colors)
+        return self.read_painted(joined)
 
     # -- many queries ------------------------------------------------------------
 

@@ -44,7 +44,7 @@ class ZarrLabels(LabelsWriter):
         group = zarr.create_group(
             FileStore(path),
             zarr_format=3,
-            attributes={"ome": _ngff_metadata(geometry, name=path.stem)},
+            attributes={"ome": ngff_metadata(geometry, name=path.stem)},
         )
         group.create_array(
             "0",
@@ -110,18 +110,29 @@ class ZarrLabels(LabelsWriter):
         return np.asarray(self._array[frame])
 
 
-def _ngff_metadata(geometry: LabelsGeometry, *, name: str) -> dict[str, Any]:
-    """Return the OME-Zarr 0.5 metadata of a label image of one resolution."""
+def ngff_metadata(
+    geometry: LabelsGeometry, *, name: str, num_levels: int = 1
+) -> dict[str, Any]:
+    """Return the OME-Zarr 0.5 metadata of a label image.
+
+    Each level has every second row and column of the one before.
+    """
     types = {"t": "time"}
     axes = [
         {"name": axis, "type": types.get(axis, "space")}
         | ({} if unit in UNKNOWN_UNITS else {"unit": unit})
         for axis, unit in zip((geometry.axis, "y", "x"), geometry.units, strict=True)
     ]
-    scale = {"type": "scale", "scale": list(geometry.pixel_size)}
-    dataset = {"path": "0", "coordinateTransformations": [scale]}
+    frame, row, column = geometry.pixel_size
+    datasets = []
+    for level in range(num_levels):
+        scale = [frame, row * 2**level, column * 2**level]
+        transformation = {"type": "scale", "scale": scale}
+        datasets.append(
+            {"path": str(level), "coordinateTransformations": [transformation]}
+        )
     return {
         "version": "0.5",
-        "multiscales": [{"name": name, "axes": axes, "datasets": [dataset]}],
+        "multiscales": [{"name": name, "axes": axes, "datasets": datasets}],
         "image-label": {},
     }
