@@ -53,8 +53,7 @@ def check_follow(args: argparse.Namespace) -> None:
     for flag in ("each", "workers", "scheduler", "labels"):
         if getattr(args, flag):
             raise ValueError(
-                "Expected --reference, --prompt or --task with --follow, got "
-                f"--{flag}."
+                f"Expected --reference, --prompt or --task with --follow, got --{flag}."
             )
     if args.output.suffix.lower() != ".zarr":
         raise ValueError(

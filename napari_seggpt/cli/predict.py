@@ -12,18 +12,14 @@ from tqdm import tqdm
 from napari_seggpt.cli import arguments, references
 from napari_seggpt.cli.arguments import parsed, with_flags
 from napari_seggpt.cli.batch import each_stack
-from napari_seggpt.cli.cluster import (
-    add_cluster,
-    check_place,
-    label_on_workers,
-    make_job,
-    opened_cluster,
-)
+from napari_seggpt.cli.blocks import add_blocks, check_blocks, label_in_blocks
+from napari_seggpt.cli.cluster import add_cluster, check_place, opened_cluster
 from napari_seggpt.cli.console import say, warn
-from napari_seggpt.cli.follow import add_follow, check_follow, follow
+from napari_seggpt.cli.follow import add_follow, check_follow
 from napari_seggpt.cli.interrupt import INTERRUPTED
 from napari_seggpt.cli.paths import check_apart, check_new, check_picture
-from napari_seggpt.cli.reading import Reading, open_images, opener
+from napari_seggpt.cli.reading import Reading, open_images
+from napari_seggpt.cli.steps import label_steps
 from napari_seggpt.cli.watching import WatchedFrames
 from napari_seggpt.settings import SessionSettings
 
@@ -72,6 +68,10 @@ class PredictRequest:
         Whether what is there is replaced, or gone on with.
     follow : float, optional
         Frames are waited for, until none has come for so many seconds.
+    blocks : int, optional
+        Frames are read and written in blocks of so many pixels.
+    skip_flat : float, optional
+        Blocks are left empty whose grey levels differ by no more than this share.
     """
 
     stack: Path
@@ -85,6 +85,8 @@ class PredictRequest:
     overwrite: bool
     resume: bool
     follow: float | None
+    blocks: int | None
+    skip_flat: float | None
 
 
 def add_parser(commands: Any) -> None:
@@ -125,6 +127,7 @@ def add_parser(commands: Any) -> None:
     arguments.add_prediction(parser)
     arguments.add_model(parser)
     add_cluster(parser)
+    add_blocks(parser)
     parser.set_defaults(run=run)
 
 
@@ -145,6 +148,7 @@ def run(args: argparse.Namespace) -> int:
     label = _label_each if args.each else _label
     check_place(args)
     check_follow(args)
+    check_blocks(args)
     with opened_cluster(args) as client:
         return label(request, task, load, client)
 
@@ -185,6 +189,8 @@ def _label(
     from napari_seggpt.io import ColorIds
 
     _check_paths(request)
+    if request.blocks is not None:
+        return label_in_blocks(request, task, load)
     files, reading, colors = request.files, request.reading, ColorIds()
     with (
         open_images(reading, request.stack) as stack,
@@ -194,50 +200,13 @@ def _label(
         predictor = _make_predictor(request, task, load, stack, labelled, others)
         with _open_output(request, stack, predictor, labelled) as output:
             frames = WatchedFrames(stack)
-            steps = _steps(request, client, predictor, frames, labelled, output)
+            steps = label_steps(request, client, predictor, frames, labelled, output)
             source = f"{_source(predictor, labelled)}, in {request.output}"
             code, predicted = _show(steps, frames, source)
             if request.overlay:
                 shown = predicted | labelled_frames(output)
                 _draw(request.overlay, stack, output, predictor, labelled, shown)
     return code
-
-
-def _steps(
-    request: PredictRequest,
-    client: Client | None,
-    predictor: Predictor,
-    frames: WatchedFrames,
-    labelled: references.LabelledFrames,
-    output: LabelsWriter,
-) -> Iterator[LabelledFrame | UnreadableFrame]:
-    """Return what labels the stack: this process, workers, or one who waits."""
-    from napari_seggpt.inference.labelling import label_stack
-
-    settings, reading = request.settings, request.reading
-    if request.follow is not None:
-        return follow(
-            request.stack,
-            reading,
-            predictor,
-            output,
-            labelled,
-            settings.propagation,
-            request.follow,
-        )
-    if client is not None:
-        again = opener(reading, request.stack)
-        job = make_job(again, request.output, predictor, settings)
-        return label_on_workers(client, job, labelled, settings.propagation, frames)
-    return label_stack(
-        frames,
-        labelled,
-        output,
-        predictor=predictor,
-        settings=settings,
-        resume=request.resume,
-        skip_unreadable=True,
-    )
 
 
 def _make_predictor(
@@ -275,9 +244,7 @@ def _make_predictor(
             "--prompt or --task), got none."
         )
     is_known = request.follow is None  # which frames there are
-    if is_known and not plan(
-        len(stack), chosen, propagation, protected=labelled
-    ):
+    if is_known and not plan(len(stack), chosen, propagation, protected=labelled):
         raise ValueError("Expected frames to predict in the range, got none.")
     limits = measure_limits(sample_frames(stack), settings.contrast)
     model, auto = load(settings.model), request.auto_tiles

@@ -106,7 +106,11 @@ class _Following:
         """Predict, write and remember one frame, if it is in the range."""
         stop = self.settings.stop
         after = index - self.settings.start
-        if after < 0 or after % self.settings.step or (stop is not None and index >= stop):
+        if (
+            after < 0
+            or after % self.settings.step
+            or (stop is not None and index >= stop)
+        ):
             return
         is_finished = self._output.is_finished(index)
         if is_finished and self._memory is None:
@@ -127,9 +131,7 @@ class _Following:
         yield FramePrediction(index=index, prediction=prediction)
         self._remember(index, frame, prediction.labels)
 
-    def _remember(
-        self, index: int, frame: NDArray[Any], labels: NDArray[Any]
-    ) -> None:
+    def _remember(self, index: int, frame: NDArray[Any], labels: NDArray[Any]) -> None:
         if self._memory is not None:
             prompt = Prompt(image=frame, labels=labels, index=index)
             self._memory.add(self._predictor.prepare(prompt, predicted=True))

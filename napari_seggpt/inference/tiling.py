@@ -178,7 +178,9 @@ def blend_box(
         inside = np.s_[
             top - tile.top : bottom - tile.top, left - tile.left : right - tile.left
         ]
-        part = np.s_[top - box.top : bottom - box.top, left - box.left : right - box.left]
+        part = np.s_[
+            top - box.top : bottom - box.top, left - box.left : right - box.left
+        ]
         window = _window(tile)[inside]
         resized = resize_colors(picture, (tile.height, tile.width))[inside]
         total[part] += resized * window

@@ -59,7 +59,8 @@ class BlockLabels:
         self.shape = (int(num_frames), int(height), int(width))
         self.block = int(self._levels[0].chunks[-1])
         expected = [
-            (1, side, side) for side in (self.block >> i for i in range(len(self._levels)))
+            (1, side, side)
+            for side in (self.block >> i for i in range(len(self._levels)))
         ]
         if [tuple(array.chunks) for array in self._levels] != expected:
             raise StackError(f"Expected labels in blocks, got other ones in {path}.")
@@ -77,7 +78,9 @@ class BlockLabels:
                 FileStore(new),
                 zarr_format=3,
                 attributes={
-                    "ome": ngff_metadata(geometry, name=path.stem, num_levels=num_levels)
+                    "ome": ngff_metadata(
+                        geometry, name=path.stem, num_levels=num_levels
+                    )
                 },
             )
             for level in range(num_levels):

@@ -172,9 +172,7 @@ class Stack:
                 f"got: {one_line(error)}"
             ) from error
 
-    def read_part(
-        self, index: int, rows: slice, columns: slice
-    ) -> npt.NDArray[Any]:
+    def read_part(self, index: int, rows: slice, columns: slice) -> npt.NDArray[Any]:
         """Read a part of a frame, without the rest: (h, w) or (h, w, C).
 
         Raises

@@ -47,9 +47,7 @@ def make_job(tmp_path, images, model_file):
             for index in (0, 9)
         ]
         output = tmp_path / f"{name}.zarr"
-        create_labels(
-            output, length=length, frame_shape=SHAPE, dtype=np.uint8
-        ).close()
+        create_labels(output, length=length, frame_shape=SHAPE, dtype=np.uint8).close()
         given = {
             "open_stack": partial(open_stack, tmp_path / "stack.tif"),
             "output": output,

@@ -60,7 +60,9 @@ def frames_of(path):
 def test_blocks_are_what_the_whole_frame_would_be(huge, predictor):
     with open_stack(huge / "in.zarr") as stack:
         steps = list(label_blocks(stack, predictor, create(huge)))
-        expected = [predictor.predict(frame, index=i).labels for i, frame in enumerate(stack)]
+        expected = [
+            predictor.predict(frame, index=i).labels for i, frame in enumerate(stack)
+        ]
     assert [step.done for step in steps] == list(range(1, 2 * 3 * 4 + 1))
     assert steps[-1].total == 24
     np.testing.assert_array_equal(frames_of(huge / "out.zarr"), expected)
@@ -82,7 +84,10 @@ def test_each_tile_is_painted_once(huge, predictor, monkeypatch):
 
 
 def test_what_is_flat_at_a_coarse_level_is_left_empty(huge, predictor):
-    with open_stack(huge / "in.zarr") as stack, open_stack(huge / "coarse.zarr") as coarse:
+    with (
+        open_stack(huge / "in.zarr") as stack,
+        open_stack(huge / "coarse.zarr") as coarse,
+    ):
         steps = list(label_blocks(stack, predictor, create(huge), coarse=coarse))
     skipped = {step.corner for step in steps if step.is_skipped}
     assert skipped == {(0, 0), (64, 0), (128, 0)}
@@ -107,5 +112,8 @@ def test_a_predictor_without_tiles_is_refused(huge, predictor):
     other = Predictor(
         predictor.model, predictor.prompts, settings=whole, limits=predictor.limits
     )
-    with open_stack(huge / "in.zarr") as stack, pytest.raises(ValueError, match="tiles"):
+    with (
+        open_stack(huge / "in.zarr") as stack,
+        pytest.raises(ValueError, match="tiles"),
+    ):
         next(label_blocks(stack, other, create(huge)))
