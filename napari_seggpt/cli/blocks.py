@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from napari_seggpt.cli.interrupt import INTERRUPTED
 from napari_seggpt.cli.reading import open_images
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_seggpt.session.store.task_file import Task
     from napari_seggpt.settings import PredictionSettings
 
-DEFAULT_BLOCK = 1024  # pixels; 4 passes of a readout then take some 100 MB
+DEFAULT_BLOCK = 1024  # pixels
 
 
 def add_blocks(parser: argparse.ArgumentParser) -> None:
@@ -41,9 +41,9 @@ def add_blocks(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=DEFAULT_BLOCK,
         metavar="SIZE",
-        help="read tiles of a zarr, predict and write blocks of so many pixels, a power "
-        f"of 2 (default: {DEFAULT_BLOCK}); references are --prompt or --task, and "
-        "--output is a .zarr with resolution levels",
+        help="read tiles of a zarr, predict and write blocks of so many pixels, a "
+        f"power of 2 (default: {DEFAULT_BLOCK}); references are --prompt or --task, "
+        "and --output is a .zarr with resolution levels",
     )
     group.add_argument(
         "--skip-flat",

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from napari_seggpt.cli.references import LabelledFrames
     from napari_seggpt.cli.watching import WatchedFrames
     from napari_seggpt.cluster.job import Job
-    from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.inference.labelling import LabelledFrame
+    from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.inference.propagation import UnreadableFrame
     from napari_seggpt.io import Stack
     from napari_seggpt.settings import PropagationSettings, SessionSettings
@@ -55,8 +55,8 @@ def add_cluster(parser: argparse.ArgumentParser) -> None:
     place.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help="predict on the workers of a dask scheduler: its address, or the file that "
-        "it wrote; they read and write the same files as this computer",
+        help="predict on the workers of a dask scheduler: its address, or the file "
+        "that it wrote; they read and write the same files as this computer",
     )
 
 

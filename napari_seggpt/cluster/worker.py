@@ -103,7 +103,9 @@ def label_frames(name: str, frames: Sequence[int]) -> FramesReport:
         A batch, or with memory a chain in its order.
     """
     worker = get_worker()
-    with worker.plugins[name].opened() as labelling:
+    plugin = worker.plugins[name]
+    assert isinstance(plugin, JobPlugin)
+    with plugin.opened() as labelling:
         return labelling.run(frames, lambda index: worker.log_event(name, index))
 
 

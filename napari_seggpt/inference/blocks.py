@@ -82,10 +82,9 @@ def label_blocks(
     """
     if not predictor.settings.tiling.enabled or predictor.limits is None:
         raise ValueError("Expected a predictor with tiles and a contrast.")
-    if output.shape != (len(stack), *stack.frame_shape):
-        raise ValueError(
-            f"Expected labels of {(len(stack), *stack.frame_shape)}, got {output.shape}."
-        )
+    shape = (len(stack), *stack.frame_shape)
+    if output.shape != shape:
+        raise ValueError(f"Expected labels of shape {shape}, got {output.shape}.")
     corners = list(output.corners())
     total, done = len(stack) * len(corners), 0
     for frame in range(len(stack)):

@@ -70,7 +70,8 @@ class BlockLabels:
         """Create labels of zeros, in blocks of so many pixels (a power of 2)."""
         if block < SMALLEST_CHUNK or block & (block - 1):
             raise StackError(
-                f"Expected blocks of a power of 2, {SMALLEST_CHUNK} or more, got {block}."
+                f"Expected blocks of a power of 2, {SMALLEST_CHUNK} or more, "
+                f"got {block}."
             )
         num_levels = _num_levels(geometry.frame_shape, block)
         with draft(path) as new:
