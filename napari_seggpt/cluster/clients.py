@@ -56,6 +56,27 @@ def open_client(
         yield client
 
 
+def replace_ended_workers(client: Client) -> None:
+    """Start new processes in place of those of this computer that ended for good.
+
+    A worker that is killed is started again by dask; one whose connection broke, as
+    on a machine that is too busy, closes itself and is not.
+    """
+    from distributed import Status
+
+    cluster = client.cluster
+    if cluster is None:
+        return
+    workers = list(cluster.workers.items())
+    ended = [name for name, x in workers if x.status in (Status.closed, Status.failed)]
+    if ended:
+        wanted = len(cluster.worker_spec)
+        for name in ended:
+            cluster.worker_spec.pop(name, None)
+            cluster.workers.pop(name, None)
+        cluster.scale(wanted)
+
+
 def _connect(scheduler: str) -> Client:
     from distributed import Client
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from distributed import KilledWorker
 
+from napari_seggpt.cluster.clients import replace_ended_workers
 from napari_seggpt.cluster.worker import FramesReport, JobPlugin, label_frames
 from napari_seggpt.inference.propagation import UnreadableFrame, plan
 
@@ -142,10 +143,12 @@ class _Run:
                 news = self._news.get(timeout=LOOK_SECONDS)
             except queue.Empty:
                 self._check_connection()
+                replace_ended_workers(self._client)
                 continue
             if isinstance(news, int):
                 yield from self._new([news])
                 continue
+            replace_ended_workers(self._client)
             report = self._report(news, self._tasks.pop(news))
             yield from self._new(report.finished)
             yield report
