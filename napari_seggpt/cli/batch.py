@@ -16,8 +16,16 @@ STACK_NAME = re.compile(r"(.+?)(\.ome)?\.(tiff?|zarr)", re.IGNORECASE)
 FAILED = 2
 
 
-def each_stack(folder: Path, output: Path, run: Callable[[Path, Path], int]) -> int:
+def each_stack(
+    folder: Path,
+    output: Path,
+    run: Callable[[Path, Path], int],
+    *,
+    suffix: str = ".tif",
+) -> int:
     """Run a command on each stack of a folder, into files of another folder.
+
+    Their names are those of the stacks, with `suffix`.
 
     What goes wrong with one stack is told, and the others are done all the same.
 
@@ -31,7 +39,7 @@ def each_stack(folder: Path, output: Path, run: Callable[[Path, Path], int]) -> 
     codes = []
     for name, path in stacks.items():
         try:
-            code = run(path, output / f"{name}.tif")
+            code = run(path, output / f"{name}{suffix}")
         except (ValueError, OSError, RuntimeError) as error:
             warn(f"{path.name}: {error}")
             code = FAILED

@@ -12,11 +12,15 @@ from tqdm import tqdm
 from napari_seggpt.cli import arguments, references
 from napari_seggpt.cli.arguments import parsed, with_flags
 from napari_seggpt.cli.batch import each_stack
+from napari_seggpt.cli.blocks import add_blocks, check_blocks, label_in_blocks
+from napari_seggpt.cli.cluster import add_cluster, check_place, opened_cluster
 from napari_seggpt.cli.console import say, warn
 from napari_seggpt.cli.drawing import draw_result
+from napari_seggpt.cli.follow import add_follow, check_follow
 from napari_seggpt.cli.interrupt import INTERRUPTED
 from napari_seggpt.cli.paths import check_apart, check_new, check_picture
 from napari_seggpt.cli.reading import Reading, open_images
+from napari_seggpt.cli.steps import label_steps
 from napari_seggpt.cli.track import check_tracks, write_tracks
 from napari_seggpt.inference.watching import UnreadableFrame, WatchedFrames
 from napari_seggpt.settings import SessionSettings
@@ -24,6 +28,8 @@ from napari_seggpt.settings import SessionSettings
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
+
+    from distributed import Client
 
     from napari_seggpt.inference.asked import AskedPredictor
     from napari_seggpt.inference.labelling import LabelledFrame
@@ -61,6 +67,12 @@ class PredictRequest:
         Where the tracks of objects go.
     overwrite, resume : bool
         Whether what is there is replaced, or gone on with.
+    follow : float, optional
+        Frames are waited for, until none has come for so many seconds.
+    blocks : int, optional
+        Frames are read and written in blocks of so many pixels.
+    skip_flat : float, optional
+        Blocks are left empty whose grey levels differ by no more than this share.
     """
 
     stack: Path
@@ -74,6 +86,9 @@ class PredictRequest:
     tracks: Path | None
     overwrite: bool
     resume: bool
+    follow: float | None
+    blocks: int | None
+    skip_flat: float | None
 
     @property
     def may_replace(self) -> bool:
@@ -121,11 +136,14 @@ def add_parser(commands: Any) -> None:
         help="also write where each object is on each frame, and which divided: .csv, "
         ".geff, or a folder in the layout of the Cell Tracking Challenge",
     )
+    add_follow(parser)
     arguments.add_objects(parser)
     arguments.add_cleanup(parser)
     arguments.add_range(parser)
     arguments.add_prediction(parser)
     arguments.add_model(parser)
+    add_cluster(parser)
+    add_blocks(parser)
     parser.set_defaults(run=run)
 
 
@@ -143,37 +161,54 @@ def run(args: argparse.Namespace) -> int:
         settings=with_flags(args, settings),
     )
     load = cache(arguments.load_named_model)
-    if not args.each:
-        return _label(request, task, load)
-    return _label_each(request, task, load)
+    label = _label_each if args.each else _label
+    check_place(args)
+    check_follow(args)
+    check_blocks(args)
+    with opened_cluster(args) as client:
+        return label(request, task, load, client)
 
 
 def _label_each(
-    request: PredictRequest, task: Task | None, load: Callable[[str], SegGPT]
+    request: PredictRequest,
+    task: Task | None,
+    load: Callable[[str], SegGPT],
+    client: Client | None,
 ) -> int:
     """Label each stack of a folder, in a folder; returns the exit code."""
     files = {"overlay": request.overlay, "tracks": request.tracks}
-    of_one = [*request.files.of_frames, *(name for name, x in files.items() if x)]
+    of_one = [name for name, path in files.items() if path]
+    if not request.files.is_for_each:
+        of_one += request.files.of_frames
     if of_one:
-        raise ValueError(f"Expected --task or --prompt with --each, got --{of_one[0]}.")
-    return each_stack(
-        request.stack,
-        request.output,
-        lambda stack, output: _label(
-            replace(request, stack=stack, output=output), task, load
-        ),
-    )
+        raise ValueError(
+            "Expected --task, --prompt or --labels with {name} with --each, got "
+            f"--{of_one[0]}."
+        )
+
+    def label(stack: Path, output: Path) -> int:
+        files = request.files.of_stack(output.stem)
+        one = replace(request, stack=stack, output=output, files=files)
+        return _label(one, task, load, client)
+
+    suffix = ".tif" if client is None else ".zarr"
+    return each_stack(request.stack, request.output, label, suffix=suffix)
 
 
 def _label(
-    request: PredictRequest, task: Task | None, load: Callable[[str], SegGPT]
+    request: PredictRequest,
+    task: Task | None,
+    load: Callable[[str], SegGPT],
+    client: Client | None,
 ) -> int:
-    """Label one stack; returns the exit code."""
-    from napari_seggpt.inference.labelling import label_stack, labelled_frames
+    """Label one stack, here or on the workers of a cluster; returns the exit code."""
+    from napari_seggpt.inference.labelling import labelled_frames
     from napari_seggpt.inference.linking import frames_lie_along
     from napari_seggpt.io import ColorIds
 
     _check_paths(request)
+    if request.blocks is not None:
+        return label_in_blocks(request, task, load)
     files, reading, colors = request.files, request.reading, ColorIds()
     with (
         open_images(reading, request.stack) as stack,
@@ -183,15 +218,7 @@ def _label(
         predictor = _make_predictor(request, task, load, stack, labelled, others)
         with _open_output(request, stack, predictor, labelled) as output:
             frames = WatchedFrames(stack)
-            steps = label_stack(
-                frames,
-                labelled,
-                output,
-                predictor=predictor,
-                settings=request.settings,
-                resume=request.resume,
-                skip_unreadable=True,
-            )
+            steps = label_steps(request, client, predictor, frames, labelled, output)
             source = f"{_source(predictor, labelled)}, in {request.output}"
             code, predicted = _show(steps, frames, source)
             if request.tracks:
@@ -244,7 +271,8 @@ def _make_predictor(
             "Expected references with at least one label (--labels, --reference, "
             "--prompt or --task), got none."
         )
-    if not plan(len(stack), chosen, propagation, protected=labelled):
+    is_known = request.follow is None  # which frames there are
+    if is_known and not plan(len(stack), chosen, propagation, protected=labelled):
         raise ValueError("Expected frames to predict in the range, got none.")
     limits = measure_limits(sample_frames(stack), settings.contrast)
     model, auto = load(settings.model), request.auto_tiles
@@ -294,10 +322,9 @@ def _open_output(
 
     if request.resume and request.output.exists():
         writer = reopen_labels(request.output)
-        if (len(writer), writer.geometry.frame_shape) != (
-            len(stack),
-            stack.frame_shape,
-        ):
+        is_growing = request.follow is not None and len(writer) < len(stack)
+        has_length = is_growing or len(writer) == len(stack)
+        if not has_length or writer.geometry.frame_shape != stack.frame_shape:
             writer.close()
             raise ValueError(f"Expected labels of this stack in {request.output}.")
         return writer
@@ -336,7 +363,7 @@ def _show(
                     total = max(total, len(predicted) + len(frames.unreadable))
                     continue
                 total = bar.total = step.total
-                if step.prediction is not None:
+                if step.done:
                     predicted.add(step.index)
                 bar.update(step.done - bar.n)
             code = INCOMPLETE if frames.unreadable else 0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.cli.console import warn
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
     from pathlib import Path
 
     import numpy as np
@@ -75,10 +77,20 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
 
 def open_images(reading: Reading, path: Path, *, labels: bool = False) -> Stack:
     """Open a stack as the flags say; tells what a person should know of the reading."""
+    stack = opener(reading, path, labels=labels)()
+    _tell_notes(stack)
+    return stack
+
+
+def opener(
+    reading: Reading, path: Path, *, labels: bool = False
+) -> Callable[[], Stack]:
+    """Return what opens a stack as the flags say, also in another process."""
     from napari_seggpt.io import open_stack
 
-    stack = open_stack(
-        path,
+    return partial(
+        open_stack,
+        path.resolve(),
         axis=reading.axis,
         at=reading.at,
         level=reading.level,
@@ -86,8 +98,6 @@ def open_images(reading: Reading, path: Path, *, labels: bool = False) -> Stack:
         channels=None if reading.channels is None else CHANNELS[reading.channels],
         labels=labels,
     )
-    _tell_notes(stack)
-    return stack
 
 
 def open_labels(reading: Reading, path: Path, colors: ColorIds) -> Stack:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from napari_seggpt.settings import PredictionSettings
 
     ReadLabels = Callable[[], NDArray[Any]]
+
+STACK_NAME = "{name}"  # in a path, of each stack of a folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,18 @@ class ReferenceFiles:
         return [x for x in ("labels", "frames", "reference") if getattr(self, x)]
 
     @property
+    def is_for_each(self) -> bool:
+        """Whether the labels are those of many stacks, told by the stacks' names."""
+        named = self.labels is not None and STACK_NAME in str(self.labels)
+        return named and not self.reference
+
+    def of_stack(self, name: str) -> ReferenceFiles:
+        """Return the files of one of many stacks."""
+        if self.labels is None:
+            return self
+        return replace(self, labels=Path(str(self.labels).replace(STACK_NAME, name)))
+
+    @property
     def paths(self) -> list[Path]:
         """Every file, so that none of them is written over."""
         files = [file for _, file in self.reference]
@@ -66,7 +80,8 @@ def add_references(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels",
         type=Path,
-        help="labels of the stack; its frames with any label are the references",
+        help="labels of the stack; its frames with any label are the references. With "
+        "--each, {name} in it stands for the name of each stack without its ending",
     )
     parser.add_argument(
         "--frames",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from napari_seggpt.inference.decoding import read_passes
 from napari_seggpt.inference.device import (
     autocast,
     is_out_of_memory,
@@ -251,6 +252,50 @@ class Predictor:
             )
             for part, shape in zip(queries, shapes, strict=True)
         ]
+
+    def paint_tiles(
+        self,
+        parts: Sequence[NDArray[Any]],
+        tiles: Sequence[Tile],
+        *,
+        index: int | None = None,
+    ) -> Iterator[list[NDArray[np.float32]]]:
+        """Paint tiles of a frame of which only these parts were read.
+
+        Parameters
+        ----------
+        parts : sequence of NDArray
+            What each tile shows, (h, w) or (h, w, C), without what lies beyond the
+            frame.
+        tiles : sequence of Tile
+            Where they lie.
+        index : int, optional
+            The frame.
+
+        Yields
+        ------
+        list of NDArray[np.float32]
+            What each pass painted of a tile, (h, w, C) at the model's size; see
+            `read_painted`.
+        """
+        size = self.model.config.tile_size
+        queries = [
+            QueryTile(
+                picture=replace(tile, top=0, left=0).picture(self._rgb(part), size),
+                tile=tile,
+                index=index,
+            )
+            for part, tile in zip(parts, tiles, strict=True)
+        ]
+        return self._paint(queries, None)
+
+    def read_painted(self, joined: Iterable[NDArray[np.float32]]) -> Prediction:
+        """Read the labels of what the passes painted, each (H, W, C)."""
+        are_shares = self.model.config.decoder == "readout"
+        labels, confidence, colors = read_passes(
+            joined, self.palettes, are_shares=are_shares
+        )
+        return Prediction(labels=labels, confidence=confidence, colors=colors)
 
     def encode(self, tile: PromptTile) -> None:
         """Encode a tile for all passes now, rather than at its first use."""

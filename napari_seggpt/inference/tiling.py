@@ -69,6 +69,25 @@ class Tile:
         return np.pad(part, pads, mode="edge")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A part of a frame, in pixels, wholly inside it."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def meets(self, tile: Tile) -> bool:
+        """Whether a tile has pixels of the box."""
+        return (
+            tile.top < self.top + self.height
+            and tile.left < self.left + self.width
+            and tile.top + tile.height > self.top
+            and tile.left + tile.width > self.left
+        )
+
+
 def make_tiles(
     shape: tuple[int, int], size: tuple[int, int], settings: TilingSettings
 ) -> list[Tile]:
@@ -134,6 +153,38 @@ def blend(
         height, width = total[part].shape[:2]
         total[part] += (resized * window)[:height, :width]
         weights[part] += window[:height, :width]
+    return total / weights
+
+
+def blend_box(
+    colors: Iterable[NDArray[np.float32]], tiles: list[Tile], box: Box
+) -> NDArray[np.float32]:
+    """Join the colours (h, w, C) of those tiles that reach into a part of a frame.
+
+    Returns
+    -------
+    NDArray[np.float32]
+        (height, width, C) of the box, as `blend` makes them of the whole frame.
+    """
+    weights = np.zeros((box.height, box.width, 1), dtype=np.float32)
+    total = weights
+    for number, (picture, tile) in enumerate(zip(colors, tiles, strict=True)):
+        if number == 0:
+            channels = picture.shape[2]
+            total = np.zeros((box.height, box.width, channels), dtype=np.float32)
+        top, left = max(tile.top, box.top), max(tile.left, box.left)
+        bottom = min(tile.top + tile.height, box.top + box.height)
+        right = min(tile.left + tile.width, box.left + box.width)
+        inside = np.s_[
+            top - tile.top : bottom - tile.top, left - tile.left : right - tile.left
+        ]
+        part = np.s_[
+            top - box.top : bottom - box.top, left - box.left : right - box.left
+        ]
+        window = _window(tile)[inside]
+        resized = resize_colors(picture, (tile.height, tile.width))[inside]
+        total[part] += resized * window
+        weights[part] += window
     return total / weights
 
 

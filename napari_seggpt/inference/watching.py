@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari_seggpt.preprocessing import is_flat
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -57,6 +57,10 @@ class WatchedFrames:
         if is_flat(frame):
             self._flat.add(index)
         return frame
+
+    def add_flat(self, indices: Iterable[int]) -> None:
+        """Note frames that show nothing, which another process has read."""
+        self._flat.update(indices)
 
     def lines(self, most: int = MOST_LINES) -> list[str]:
         """Return what a person should know of these frames, a sentence each.

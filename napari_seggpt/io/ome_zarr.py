@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Literal
 
-    from napari_seggpt.io.layout import Calibration
+    from napari_seggpt.io.layout import Calibration, Index
 
 METADATA_FILES = (*ZARR_FILES, ".zattrs", ".zmetadata")
 MOST_CHUNKS = 100_000  # in a frame
@@ -94,9 +95,29 @@ class _Multiscale:
     coordinateTransformations: list[_Transformation] = field(default_factory=list)
 
 
+class ZarrSource(ArraySource):
+    """A zarr array in a folder, which can say what of it is stored."""
+
+    def __init__(self, path: Path, image: ZarrImage) -> None:
+        super().__init__(image.array, image.axes, image.calibration)
+        self._folder = path / image.array.path
+        self._zarr = image.array
+
+    def is_stored(self, index: Index) -> bool:
+        """Whether each chunk of a block is stored; index as of `read`."""
+        array = self._zarr
+        parts = getattr(array, "shards", None) or array.chunks
+        places = [
+            range(math.ceil(length / part)) if isinstance(at, slice) else [at // part]
+            for at, length, part in zip(index, array.shape, parts, strict=True)
+        ]
+        keys = map(array.metadata.encode_chunk_key, itertools.product(*places))
+        return all((self._folder / key).is_file() for key in keys)
+
+
 def open_zarr(
     path: Path, *, level: int = 0, series: int = 0, labels: bool = False
-) -> ArraySource:
+) -> ZarrSource:
     """Return a zarr array, or one resolution level of an OME-Zarr image, as a source.
 
     Parameters
@@ -121,7 +142,7 @@ def open_zarr(
             "files are lost."
         )
     try:
-        return ArraySource(image.array, image.axes, image.calibration)
+        return ZarrSource(path, image)
     except StackError as error:
         raise StackError(f"{path.name}: {error}") from None
 

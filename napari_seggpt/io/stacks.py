@@ -172,6 +172,43 @@ class Stack:
                 f"got: {one_line(error)}"
             ) from error
 
+    def read_part(self, index: int, rows: slice, columns: slice) -> npt.NDArray[Any]:
+        """Read a part of a frame, without the rest: (h, w) or (h, w, C).
+
+        Raises
+        ------
+        IndexError
+            If there is no such frame.
+        StackError
+            If it cannot be read, or the format has no parts: arrays and zarr have.
+        """
+        if not isinstance(self._source, ArraySource):
+            raise StackError(
+                f"Expected a zarr, of which parts can be read, got {self.name}."
+            )
+        names = iter(self._frames.block_lengths)
+        wanted = {"y": rows, "x": columns}
+        place = tuple(
+            wanted.get(next(names), at) if isinstance(at, slice) else at
+            for at in self._frames.index(frame_index(index, len(self)))
+        )
+        try:
+            return self._to_frame(self._source.read(place))
+        except DAMAGE as error:
+            raise StackError(
+                f"Expected frame {index} of {self.name} to be readable, "
+                f"got: {one_line(error)}"
+            ) from error
+
+    def is_stored(self, index: int) -> bool:
+        """Whether all of a frame is there, in a zarr that is still being filled.
+
+        In other formats it always is.
+        """
+        stored = getattr(self._source, "is_stored", None)
+        frame = frame_index(index, len(self))
+        return stored is None or bool(stored(self._frames.index(frame)))
+
     @property
     def _num_frame_bytes(self) -> int:
         numbers = math.prod(self._frames.block_lengths.values())
@@ -189,7 +226,8 @@ class Stack:
         """Turn a block, its axes in any order, into a frame with channels last."""
         axes = list(self._frames.block_lengths)
         ends = [axes.index("y"), axes.index("x")]
-        frame = np.moveaxis(block, ends, [0, 1]).reshape(*self.frame_shape, -1)
+        frame = np.moveaxis(block, ends, [0, 1])
+        frame = frame.reshape(*frame.shape[:2], -1)
         if self.num_channels == 1:
             frame = frame[..., 0]
         if self._has_labels:

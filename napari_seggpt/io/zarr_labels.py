@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from napari_seggpt.io.chunk_locks import LockedChunksError, lock_chunks
 from napari_seggpt.io.labels import UNKNOWN_UNITS, LabelsGeometry, LabelsWriter
 from napari_seggpt.io.layout import StackError, is_zarr
 from napari_seggpt.io.ome_zarr import FileStore, find_image
+from napari_seggpt.io.stacks import frame_index
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +59,7 @@ class ZarrLabels(LabelsWriter):
         group = zarr.create_group(
             FileStore(path),
             zarr_format=3,
-            attributes={"ome": _ngff_metadata(geometry, name=path.stem)},
+            attributes={"ome": ngff_metadata(geometry, name=path.stem)},
         )
         group.create_array(
             "0",
@@ -87,6 +89,42 @@ class ZarrLabels(LabelsWriter):
         if lock is not None:
             lock.release()
 
+    @property
+    def has_frame_chunks(self) -> bool:
+        """Whether each frame is one chunk of its own, as in what `create` makes."""
+        is_sharded = getattr(self._array, "shards", None) is not None
+        whole_frame = (1, *self.geometry.frame_shape)
+        return not is_sharded and tuple(self._array.chunks) == whole_frame
+
+    def finish(self, index: int, labels: npt.ArrayLike) -> None:
+        """Write a frame so that `is_finished` tells it, also where it shows no label.
+
+        The chunk is replaced in one act: who reads it meanwhile, or after this process
+        was killed, finds the frame as it was before or as it is now.
+        """
+        array = self._array.with_config({"write_empty_chunks": True})
+        array[frame_index(index, len(self))] = self._checked(np.asarray(labels))
+
+    def is_finished(self, index: int) -> bool:
+        """Whether a frame is stored, be it empty; see `has_frame_chunks`."""
+        frame = frame_index(index, len(self))
+        key = self._array.metadata.encode_chunk_key((frame, 0, 0))
+        return (self.path / self._array.path / key).is_file()
+
+    def extend(self, length: int) -> None:
+        """Make room for more frames; those that are there stay."""
+        if length > len(self):
+            self._array.resize((length, *self.geometry.frame_shape))
+            self.geometry = replace(self.geometry, length=length)
+
+    def remove_drafts(self) -> None:
+        """Remove what processes left that were killed while they wrote a frame.
+
+        Nobody else may be writing.
+        """
+        for draft in (self.path / self._array.path).rglob("*.partial"):
+            draft.unlink(missing_ok=True)
+
     def _write(self, frame: int, labels: npt.NDArray[Any]) -> None:
         self._array[frame] = labels
 
@@ -94,18 +132,29 @@ class ZarrLabels(LabelsWriter):
         return np.asarray(self._array[frame])
 
 
-def _ngff_metadata(geometry: LabelsGeometry, *, name: str) -> dict[str, Any]:
-    """Return the OME-Zarr 0.5 metadata of a label image of one resolution."""
+def ngff_metadata(
+    geometry: LabelsGeometry, *, name: str, num_levels: int = 1
+) -> dict[str, Any]:
+    """Return the OME-Zarr 0.5 metadata of a label image.
+
+    Each level has every second row and column of the one before.
+    """
     types = {"t": "time"}
     axes = [
         {"name": axis, "type": types.get(axis, "space")}
         | ({} if unit in UNKNOWN_UNITS else {"unit": unit})
         for axis, unit in zip((geometry.axis, "y", "x"), geometry.units, strict=True)
     ]
-    scale = {"type": "scale", "scale": list(geometry.pixel_size)}
-    dataset = {"path": "0", "coordinateTransformations": [scale]}
+    frame, row, column = geometry.pixel_size
+    datasets = []
+    for level in range(num_levels):
+        scale = [frame, row * 2**level, column * 2**level]
+        transformation = {"type": "scale", "scale": scale}
+        datasets.append(
+            {"path": str(level), "coordinateTransformations": [transformation]}
+        )
     return {
         "version": "0.5",
-        "multiscales": [{"name": name, "axes": axes, "datasets": [dataset]}],
+        "multiscales": [{"name": name, "axes": axes, "datasets": datasets}],
         "image-label": {},
     }

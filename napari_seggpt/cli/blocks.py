@@ -1,0 +1,186 @@
+"""`predict --blocks`: frames too large for memory, block by block."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from napari_seggpt.cli import references
+from napari_seggpt.cli.console import say
+from napari_seggpt.cli.interrupt import INTERRUPTED
+from napari_seggpt.cli.reading import open_images
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from napari_seggpt.cli.predict import PredictRequest
+    from napari_seggpt.cli.reading import Reading
+    from napari_seggpt.inference.blocks import LabelledBlock
+    from napari_seggpt.inference.predictor import Predictor
+    from napari_seggpt.io import Stack
+    from napari_seggpt.io.block_labels import BlockLabels
+    from napari_seggpt.model.config import SegGPTConfig
+    from napari_seggpt.model.seggpt import SegGPT
+    from napari_seggpt.prompts import Prompt
+    from napari_seggpt.session.store.task_file import Task
+    from napari_seggpt.settings import PredictionSettings
+
+DEFAULT_BLOCK = 1024  # pixels
+
+
+def add_blocks(parser: argparse.ArgumentParser) -> None:
+    """Add whether frames are read and written in parts."""
+    group = parser.add_argument_group("frames too large for memory")
+    group.add_argument(
+        "--blocks",
+        type=int,
+        nargs="?",
+        const=DEFAULT_BLOCK,
+        metavar="SIZE",
+        help="read tiles of a zarr, predict and write blocks of so many pixels, a "
+        f"power of 2 (default: {DEFAULT_BLOCK}); references are --prompt or --task, "
+        "and --output is a .zarr with resolution levels",
+    )
+    group.add_argument(
+        "--skip-flat",
+        type=float,
+        metavar="SHARE",
+        help="leave blocks empty whose grey levels, at the coarsest resolution level, "
+        "differ by at most this share of the range from black to white, as 0.1",
+    )
+
+
+def check_blocks(args: argparse.Namespace) -> None:
+    """Refuse flags that do not go with blocks."""
+    if args.blocks is None and args.skip_flat is None:
+        return
+    if args.blocks is None:
+        raise ValueError("Expected --blocks with --skip-flat, got none.")
+    flags = ("each", "workers", "scheduler", "follow", "overlay", "labels", "reference")
+    for flag in flags:
+        if getattr(args, flag):
+            raise ValueError(
+                f"Expected --prompt or --task with --blocks, got --{flag}."
+            )
+    if args.output.suffix.lower() != ".zarr":
+        raise ValueError(
+            f"Expected an --output ending in .zarr with --blocks, got {args.output}."
+        )
+
+
+def label_in_blocks(
+    request: PredictRequest, task: Task | None, load: Callable[[str], SegGPT]
+) -> int:
+    """Label the frames of a zarr in blocks; returns the exit code."""
+    from napari_seggpt.inference.blocks import label_blocks
+
+    with open_images(request.reading, request.stack) as stack:
+        predictor = _make_predictor(request, task, load, stack)
+        output = _open_output(request, stack, predictor)
+        coarse = None
+        if request.skip_flat is not None:
+            coarse = _open_coarsest(request.reading, request.stack)
+        steps = label_blocks(
+            stack, predictor, output, coarse=coarse, flat=request.skip_flat or 0.0
+        )
+        return _show(steps, request.output)
+
+
+def _make_predictor(
+    request: PredictRequest,
+    task: Task | None,
+    load: Callable[[str], SegGPT],
+    stack: Stack,
+) -> Predictor:
+    from napari_seggpt.inference.blocks import measure_parts
+    from napari_seggpt.inference.predictor import Predictor
+    from napari_seggpt.io import ColorIds
+    from napari_seggpt.preprocessing import measure_limits
+
+    prompts = references.other_prompts(request.files, ColorIds())
+    tuned = references.read_tuned(request.files)
+    if task is not None:
+        prompts += task.prompts
+        tuned += [] if task.tuned is None else [task.tuned]
+    if not tuned and not any(len(prompt.ids) for prompt in prompts):
+        raise ValueError(
+            "Expected references with at least one label (--prompt or --task), got "
+            "none."
+        )
+    settings, model = request.settings, load(request.settings.model)
+    prediction = _with_tiles(settings.prediction, prompts, model.config)
+    limits = measure_limits(measure_parts(stack), settings.contrast)
+    return Predictor(model, prompts, tuned=tuned, settings=prediction, limits=limits)
+
+
+def _with_tiles(
+    settings: PredictionSettings, prompts: list[Prompt], config: SegGPTConfig
+) -> PredictionSettings:
+    """Choose tiles by the smallest objects of the references, unless they are given."""
+    from napari_seggpt.inference.tiling import LARGEST_SCALE
+    from napari_seggpt.preprocessing import object_side
+
+    if settings.tiling.enabled:
+        return settings
+    side = min((object_side(prompt.labels) for prompt in prompts), default=float("inf"))
+    scale = min(max(1.0, 2 * config.smallest_object / side), LARGEST_SCALE)
+    say(f"Tiles show the model {scale:.2g} pixels for each pixel of the frame.")
+    tiling = replace(settings.tiling, enabled=True, scale=round(scale, 2))
+    return replace(settings, tiling=tiling)
+
+
+def _open_output(
+    request: PredictRequest, stack: Stack, predictor: Predictor
+) -> BlockLabels:
+    import numpy as np
+
+    from napari_seggpt.io import check_output, smallest_dtype
+    from napari_seggpt.io.block_labels import BlockLabels
+    from napari_seggpt.io.labels import LabelsGeometry
+
+    if request.resume and request.output.exists():
+        return BlockLabels(request.output)
+    check_output(request.output, overwrite=request.overwrite)
+    known = {int(each) for palette in predictor.palettes for each in palette.ids}
+    geometry = LabelsGeometry(
+        length=len(stack),
+        frame_shape=stack.frame_shape,
+        dtype=np.dtype(smallest_dtype(known)),
+        axis=stack.axis if stack.axis in ("z", "t") else "z",
+        pixel_size=stack.pixel_size,
+        units=stack.units,
+    )
+    assert request.blocks is not None
+    return BlockLabels.create(request.output, geometry, block=request.blocks)
+
+
+def _open_coarsest(reading: Reading, path: Path) -> Stack:
+    from napari_seggpt.io.ome_zarr import find_image
+
+    last = find_image(path).num_levels - 1
+    if last <= reading.level:
+        raise ValueError(
+            f"Expected several resolution levels with --skip-flat, got {last + 1}."
+        )
+    return open_images(replace(reading, level=last), path)
+
+
+def _show(steps: Iterator[LabelledBlock], output: Path) -> int:
+    """Show the progress, and at the end what was done; returns the exit code."""
+    code = done = total = skipped = 0
+    with tqdm(unit="block", desc="Predicting") as bar:
+        try:
+            for step in steps:
+                bar.total = total = step.total
+                done, skipped = step.done, skipped + step.is_skipped
+                bar.update(step.done - bar.n)
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+    flat = f", {skipped} of them flat and left empty" if skipped else ""
+    rest = "" if done == total else "; --resume goes on"
+    say(f"{done} of {total} blocks done{flat}, in {output}{rest}")
+    return code

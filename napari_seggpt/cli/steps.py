@@ -1,0 +1,64 @@
+"""What labels a stack: this process, workers, or one that waits for frames."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_seggpt.cli.cluster import label_on_workers, make_job
+from napari_seggpt.cli.follow import follow
+from napari_seggpt.cli.reading import opener
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from distributed import Client
+
+    from napari_seggpt.cli.predict import PredictRequest
+    from napari_seggpt.cli.references import LabelledFrames
+    from napari_seggpt.inference.asked import AskedPredictor
+    from napari_seggpt.inference.labelling import LabelledFrame
+    from napari_seggpt.inference.watching import UnreadableFrame, WatchedFrames
+    from napari_seggpt.io import LabelsWriter
+
+
+def label_steps(
+    request: PredictRequest,
+    client: Client | None,
+    predictor: AskedPredictor,
+    frames: WatchedFrames,
+    labelled: LabelledFrames,
+    output: LabelsWriter,
+) -> Iterator[LabelledFrame | UnreadableFrame]:
+    """Return what labels the stack: this process, workers, or one who waits."""
+    from napari_seggpt.inference.labelling import label_stack
+
+    settings, reading = request.settings, request.reading
+    is_alone = client is None and request.follow is None
+    if predictor.are_objects and not is_alone:
+        raise ValueError(
+            "Expected classes (--objects classes) with --workers, --scheduler or "
+            "--follow, got objects, which are linked frame after frame."
+        )
+    if request.follow is not None:
+        return follow(
+            request.stack,
+            reading,
+            predictor,
+            output,
+            labelled,
+            settings.propagation,
+            request.follow,
+        )
+    if client is not None:
+        again = opener(reading, request.stack)
+        job = make_job(again, request.output, predictor, settings)
+        return label_on_workers(client, job, labelled, settings.propagation, frames)
+    return label_stack(
+        frames,
+        labelled,
+        output,
+        predictor=predictor,
+        settings=settings,
+        resume=request.resume,
+        skip_unreadable=True,
+    )

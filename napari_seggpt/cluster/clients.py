@@ -1,0 +1,110 @@
+"""open_client(): workers on this computer, or a scheduler that runs elsewhere."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from distributed import Client
+
+# A worker that dies says nothing of a frame; only one that dies each time does.
+DEATHS_OF_A_TASK = 5
+WAIT_SECONDS = 60
+ONLY_HERE = "127.0.0.1:0"
+# A terminal sends Ctrl-C to all its processes; what ends is decided by this one.
+IGNORE_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+
+
+@contextmanager
+def open_client(
+    *, workers: int | None = None, scheduler: str | None = None
+) -> Iterator[Client]:
+    """Start workers on this computer, or connect to a scheduler.
+
+    Parameters
+    ----------
+    workers : int, optional
+        So many processes, among which the cores are shared out. They listen on this
+        computer only, and end with the block.
+    scheduler : str, optional
+        The address of a scheduler, such as "tcp://host:8786", or the path of the file
+        that it wrote. For "tls://" addresses the certificates are those of dask's
+        configuration.
+
+    Raises
+    ------
+    ValueError
+        If not exactly one of the two is given.
+    ImportError
+        If dask's package `distributed` is not installed.
+    OSError
+        If the scheduler does not answer.
+    """
+    if (workers is None) == (scheduler is None):
+        raise ValueError("Expected either a number of workers or a scheduler.")
+    if scheduler is not None:
+        with _connect(scheduler) as client:
+            client.wait_for_workers(1, timeout=WAIT_SECONDS)
+            yield client
+        return
+    assert workers is not None
+    with _local(workers) as client:
+        yield client
+
+
+def replace_ended_workers(client: Client) -> None:
+    """Start new processes in place of those of this computer that ended for good.
+
+    A worker that is killed is started again by dask; one whose connection broke, as
+    on a machine that is too busy, closes itself and is not.
+    """
+    from distributed import Status
+
+    cluster = client.cluster
+    if cluster is None:
+        return
+    workers = list(cluster.workers.items())
+    ended = [name for name, x in workers if x.status in (Status.closed, Status.failed)]
+    if ended:
+        wanted = len(cluster.worker_spec)
+        for name in ended:
+            cluster.worker_spec.pop(name, None)
+            cluster.workers.pop(name, None)
+        cluster.scale(wanted)
+
+
+def _connect(scheduler: str) -> Client:
+    from distributed import Client
+
+    is_file = os.path.isfile(scheduler)
+    place = {"scheduler_file": scheduler} if is_file else {"address": scheduler}
+    return Client(**place, set_as_default=False, timeout=WAIT_SECONDS)
+
+
+@contextmanager
+def _local(workers: int) -> Iterator[Client]:
+    import dask
+    from distributed import Client, LocalCluster
+
+    threads = str(max(1, (os.cpu_count() or 1) // workers))
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": DEATHS_OF_A_TASK}),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=None,  # dask would kill a worker that holds a large model
+            # dask serves pages of its state; by default on every network interface.
+            dashboard_address=ONLY_HERE,
+            worker_dashboard_address=ONLY_HERE,
+            preload=[IGNORE_CTRL_C],
+            env=dict.fromkeys(names, threads),
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client

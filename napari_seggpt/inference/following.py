@@ -1,0 +1,138 @@
+"""follow_stack(): frames are predicted as a microscope writes them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from napari_seggpt.frames import DAMAGE
+from napari_seggpt.inference.memory import Memory
+from napari_seggpt.inference.propagation import FramePrediction
+from napari_seggpt.inference.watching import UnreadableFrame
+from napari_seggpt.io.layout import one_line
+from napari_seggpt.preprocessing import check_frame
+from napari_seggpt.prompts import Prompt
+from napari_seggpt.settings import PropagationSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from napari_seggpt.inference.asked import AskedPredictor
+    from napari_seggpt.io.growing import GrowingFrames
+    from napari_seggpt.io.zarr_labels import ZarrLabels
+
+SECONDS_BETWEEN_LOOKS = 1.0
+
+
+def follow_stack(
+    frames: GrowingFrames,
+    predictor: AskedPredictor,
+    output: ZarrLabels,
+    *,
+    references: Mapping[int, NDArray[Any]],
+    settings: PropagationSettings | None = None,
+    patience: float | None = None,
+    pause: Callable[[float], None] = time.sleep,
+) -> Iterator[FramePrediction | UnreadableFrame]:
+    """Predict the frames of a growing stack in their order, as they arrive.
+
+    A frame is written as soon as it is predicted, so closing the generator early
+    leaves everything that was yielded. Frames that are finished in the output stay as
+    they are; with memory, they are remembered.
+
+    Parameters
+    ----------
+    frames : GrowingFrames
+        What arrives.
+    predictor : AskedPredictor
+        With at least one prompt.
+    output : ZarrLabels
+        Where labels go; it grows with the frames.
+    references : mapping of int to NDArray
+        Labels (H, W) that are written as they are.
+    settings : PropagationSettings, optional
+        Memory, and the range of frames; the direction is forward.
+    patience : float, optional
+        It ends after so many seconds without a new frame; without it, it does not.
+    pause : callable
+        Waits for so many seconds.
+
+    Yields
+    ------
+    FramePrediction or UnreadableFrame
+        Every frame that arrives, but references and finished ones.
+    """
+    following = _Following(frames, predictor, output, settings or PropagationSettings())
+    waited, place = 0.0, 0
+    while True:
+        arrived = frames.look()
+        output.extend(arrived)
+        if arrived > place:
+            waited = 0.0
+        for index in range(place, arrived):
+            if index in references:
+                if not output.is_finished(index):
+                    output.finish(index, references[index])
+            else:
+                yield from following.frame(index)
+        place = arrived
+        stop = following.settings.stop
+        if stop is not None and place >= stop:
+            return
+        if patience is not None and waited >= patience:
+            return
+        pause(SECONDS_BETWEEN_LOOKS)
+        waited += SECONDS_BETWEEN_LOOKS
+
+
+class _Following:
+    """The memory of one pass through a growing stack."""
+
+    def __init__(
+        self,
+        frames: GrowingFrames,
+        predictor: AskedPredictor,
+        output: ZarrLabels,
+        settings: PropagationSettings,
+    ) -> None:
+        self.settings = settings
+        self._frames = frames
+        self._predictor = predictor
+        self._output = output
+        self._memory = Memory(settings.memory) if settings.memory else None
+
+    def frame(self, index: int) -> Iterator[FramePrediction | UnreadableFrame]:
+        """Predict, write and remember one frame, if it is in the range."""
+        stop = self.settings.stop
+        after = index - self.settings.start
+        if (
+            after < 0
+            or after % self.settings.step
+            or (stop is not None and index >= stop)
+        ):
+            return
+        is_finished = self._output.is_finished(index)
+        if is_finished and self._memory is None:
+            return
+        try:
+            frame = self._frames[index]
+            check_frame(frame)
+        except DAMAGE as error:
+            yield UnreadableFrame(index=index, reason=one_line(error))
+            return
+        if is_finished:
+            self._remember(index, frame, self._output[index])
+            return
+        (prediction,) = self._predictor.predict_batch(
+            [frame], indices=[index], memory=self._memory
+        )
+        self._output.finish(index, prediction.labels)
+        yield FramePrediction(index=index, prediction=prediction)
+        self._remember(index, frame, prediction.labels)
+
+    def _remember(self, index: int, frame: NDArray[Any], labels: NDArray[Any]) -> None:
+        if self._memory is not None:
+            prompt = Prompt(image=frame, labels=labels, index=index)
+            self._memory.add(self._predictor.prepare(prompt, predicted=True))

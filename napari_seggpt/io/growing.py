@@ -1,0 +1,160 @@
+"""Folders and zarrs to which a microscope still adds frames."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from napari_seggpt.io.folder import frame_files, image_files
+from napari_seggpt.io.layout import StackError, is_zarr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from napari_seggpt.io.stacks import Stack
+
+    OpenStack = Callable[[Path], Stack]
+
+
+class GrowingFrames(ABC):
+    """Frames that arrive while they are read, one after the other.
+
+    A frame has arrived when two looks in a row found it alike, so that it is read when
+    it is whole. The length is the number of frames that have arrived.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._signs: list[Hashable] = []
+        self._num_arrived = 0
+
+    def __len__(self) -> int:
+        """Return how many frames have arrived."""
+        return self._num_arrived
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> npt.NDArray[Any]:
+        """Read a frame: (H, W) or (H, W, C)."""
+
+    @abstractmethod
+    def _look(self) -> Sequence[Hashable]:
+        """Return a sign of each frame that is there, which tells whether it changes."""
+
+    def look(self) -> int:
+        """Look which frames are there, and return how many have arrived.
+
+        Raises
+        ------
+        StackError
+            If frames came before others that have arrived.
+        """
+        signs = list(self._look())
+        pairs = zip(self._signs, signs, strict=False)
+        same = next((i for i, (a, b) in enumerate(pairs) if a != b), None)
+        if same is None:
+            same = min(len(self._signs), len(signs))
+        self._signs = signs
+        self._num_arrived = max(self._num_arrived, same)
+        return self._num_arrived
+
+
+class GrowingFolder(GrowingFrames):
+    """A folder with one image file a frame, to which files are added.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    open_file : callable
+        Opens a file as a stack of one frame.
+    """
+
+    def __init__(self, path: Path, open_file: OpenStack) -> None:
+        super().__init__(path)
+        self._open_file = open_file
+        self._files: list[Path] = []
+
+    def __getitem__(self, index: int) -> npt.NDArray[Any]:
+        """Read a frame: (H, W) or (H, W, C)."""
+        with self._open_file(self._files[index]) as stack:
+            if len(stack) != 1:
+                raise StackError(
+                    f"Expected one frame in {stack.name}, got {len(stack)}."
+                )
+            return stack[0]
+
+    def _look(self) -> Sequence[Hashable]:
+        arrived = self._files[: len(self)]
+        self._files, _ = frame_files(self._path, labels=False)
+        if self._files[: len(arrived)] != arrived:
+            raise StackError(
+                f"Expected new files after {arrived[-1].name} in the order of names, "
+                "got files before it, or some were removed."
+            )
+        found = [(file, file.stat()) for file in self._files]
+        return [(file.name, stat.st_size, stat.st_mtime_ns) for file, stat in found]
+
+
+class GrowingZarr(GrowingFrames):
+    """A zarr array that becomes longer, or is as long as it will be and fills.
+
+    A frame without chunks has arrived as soon as a later one has: it is black, and
+    zarr does not store it.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    open_zarr : callable
+        Opens it as a stack.
+    """
+
+    def __init__(self, path: Path, open_zarr: OpenStack) -> None:
+        super().__init__(path)
+        self._open_zarr = open_zarr
+        self._stack = open_zarr(path)
+
+    def __getitem__(self, index: int) -> npt.NDArray[Any]:
+        """Read a frame: (H, W) or (H, W, C)."""
+        return self._stack[index]
+
+    def _look(self) -> Sequence[Hashable]:
+        self._stack = self._open_zarr(self._path)
+        num_there = len(self)
+        for index in range(len(self), len(self._stack)):
+            if self._stack.is_stored(index):
+                num_there = index + 1
+        return range(num_there)
+
+
+def open_growing(path: Path, open_stack: OpenStack) -> GrowingFrames:
+    """Open a folder or zarr that still grows; call `look` to see what is there.
+
+    Parameters
+    ----------
+    path : Path
+        The folder or zarr, in which there is at least one frame.
+    open_stack : callable
+        Opens it, or one of its files, as a stack.
+
+    Raises
+    ------
+    StackError
+        If it is neither, or nothing is there yet.
+    """
+    if path.is_dir() and is_zarr(path):
+        return GrowingZarr(path, open_stack)
+    if not path.is_dir():
+        raise StackError(
+            f"Expected a folder or a zarr, to which frames can be added, got {path}."
+        )
+    image_files(path)
+    return GrowingFolder(path, open_stack)

@@ -1,0 +1,81 @@
+"""`predict --blocks`: a zarr of several resolution levels, in parts."""
+
+import numpy as np
+import pytest
+import zarr
+from PIL import Image
+
+from napari_seggpt.io import open_stack
+
+
+@pytest.fixture
+def huge(tmp_path):
+    """An OME-Zarr of 200 x 320 pixels in two levels, and a labelled part of it."""
+    values = np.random.default_rng(0).integers(0, 250, (1, 200, 320)).astype(np.uint8)
+    values[:, :, :130] = 20
+    axes = [{"name": name, "type": "space"} for name in "zyx"]
+    datasets = [
+        {
+            "path": str(level),
+            "coordinateTransformations": [
+                {"type": "scale", "scale": [1, 2**level, 2**level]}
+            ],
+        }
+        for level in range(2)
+    ]
+    multiscales = [{"axes": axes, "datasets": datasets}]
+    ome = {"version": "0.5", "multiscales": multiscales}
+    group = zarr.create_group(tmp_path / "in.zarr", attributes={"ome": ome})
+    for level in range(2):
+        part = values[:, :: 2**level, :: 2**level]
+        group.create_array(
+            str(level), shape=part.shape, chunks=(1, 64, 64), dtype="u1"
+        )[:] = part
+    crop = values[0, 50:114, 200:264]
+    Image.fromarray(crop).save(tmp_path / "crop.png")
+    labels = np.zeros_like(crop)
+    labels[10:50, 12:52] = 5
+    Image.fromarray(labels).save(tmp_path / "labels.png")
+    return tmp_path
+
+
+@pytest.fixture
+def command(huge):
+    return [
+        "predict", huge / "in.zarr", "--prompt", huge / "crop.png", huge / "labels.png",
+        "--output", huge / "out.zarr",
+    ]  # fmt: skip
+
+
+def test_flat_blocks_are_left_empty_and_the_rest_is_labelled(run, huge, command):
+    code, out, _ = run(*command, "--blocks", 64, "--skip-flat", 0.1)
+    assert code == 0
+    assert "Tiles show the model" in out
+    assert "20 of 20 blocks done, 8 of them flat and left empty" in out
+    with open_stack(huge / "out.zarr", labels=True) as labels:
+        assert labels.frame_shape == (200, 320)
+        assert not labels[0][:, :64].any()
+    assert run(*command, "--blocks", 64, "--resume")[0] == 0
+
+
+def test_it_is_what_whole_frames_give(run, huge, command):
+    assert run(*command, "--blocks", 64, "--tiles", 0.5)[0] == 0
+    command[command.index("--output") + 1] = huge / "whole.zarr"
+    assert run(*command, "--tiles", 0.5)[0] == 0
+    with open_stack(huge / "out.zarr") as one, open_stack(huge / "whole.zarr") as other:
+        np.testing.assert_array_equal(one[0], other[0])
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--blocks", "100"], "a power of 2"),
+        (["--skip-flat", "0.1"], "Expected --blocks with --skip-flat"),
+        (["--blocks", "--follow"], "got --follow"),
+        (["--blocks", "64", "--level", "1", "--skip-flat", "0"], "several resolution"),
+    ],
+)
+def test_a_mistake_is_one_line(run, huge, command, flags, message):
+    code, _, errors = run(*command, *flags)
+    assert code == 2
+    assert message in errors

@@ -1,0 +1,115 @@
+"""`predict --follow`: files and chunks that come while it runs."""
+
+import shutil
+import threading
+import time
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from napari_seggpt.inference import following
+from napari_seggpt.io import open_stack
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(following, "SECONDS_BETWEEN_LOOKS", 0.2)
+
+
+@pytest.fixture
+def files(stack):
+    """The frames of the stack as files, and the labels of the first."""
+    images = tifffile.imread(stack / "stack.tif")
+    (stack / "later").mkdir()
+    for index, image in enumerate(images):
+        tifffile.imwrite(stack / "later" / f"frame{index}.tif", image)
+    tifffile.imwrite(stack / "first.tif", tifffile.imread(stack / "labels.tif")[0])
+    return images
+
+
+def frames_of(path):
+    with open_stack(path, labels=True) as labels:
+        return np.stack(list(labels))
+
+
+def test_files_are_labelled_as_they_come(run, stack, files):
+    folder = stack / "coming"
+    folder.mkdir()
+    shutil.copy(stack / "later" / "frame0.tif", folder)
+
+    def bring():
+        for index in range(1, 6):
+            time.sleep(0.3)
+            shutil.copy(stack / "later" / f"frame{index}.tif", folder)
+
+    thread = threading.Thread(target=bring)
+    thread.start()
+    command = ["--reference", f"0={stack / 'first.tif'}", "--contrast", 0, 950]
+    command += ["--memory", 1]
+    code, out, _ = run(
+        "predict", folder, *command, "--output", stack / "out.zarr", "--follow", 3
+    )
+    thread.join()
+    assert code == 0
+    assert "5 of 5 frames predicted from 1 references" in out
+    at_once = stack / "once.zarr"
+    assert run("predict", stack / "later", *command, "--output", at_once)[0] == 0
+    np.testing.assert_array_equal(frames_of(stack / "out.zarr"), frames_of(at_once))
+
+
+@pytest.mark.parametrize("is_full", [True, False])
+def test_a_zarr_that_fills_or_becomes_longer(run, stack, files, is_full):
+    length = 6 if is_full else 1
+    array = zarr.create_array(
+        stack / "in.zarr", shape=(length, 40, 48), chunks=(1, 20, 48), dtype="u2"
+    )
+    array[0] = files[0]
+
+    def bring():
+        for index in range(1, 6):
+            time.sleep(0.3)
+            if not is_full:
+                array.resize((index + 1, 40, 48))
+            if index != 3:  # a black frame, of which zarr stores nothing
+                array[index] = files[index]
+
+    thread = threading.Thread(target=bring)
+    thread.start()
+    code, out, errors = run(
+        "predict", stack / "in.zarr", "--reference", f"0={stack / 'first.tif'}",
+        "--contrast", 0, 950, "--output", stack / "out.zarr", "--follow", 3,
+    )  # fmt: skip
+    thread.join()
+    assert code == 0, errors
+    assert "5 of 5 frames predicted" in out
+    assert len(frames_of(stack / "out.zarr")) == 6
+
+
+def test_it_goes_on_where_it_was(run, stack, files):
+    folder = stack / "coming"
+    folder.mkdir()
+    for index in range(3):
+        shutil.copy(stack / "later" / f"frame{index}.tif", folder)
+    command = ["predict", folder, "--reference", f"0={stack / 'first.tif'}"]
+    command += ["--output", stack / "out.zarr", "--follow", 1, "--contrast", 0, 950]
+    assert "2 of 2 frames" in run(*command)[1]
+    before = frames_of(stack / "out.zarr")
+    shutil.copy(stack / "later" / "frame3.tif", folder)
+    assert "1 of 1 frames" in run(*command, "--resume")[1]
+    np.testing.assert_array_equal(frames_of(stack / "out.zarr")[:3], before)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--output", "o.tif", "--follow"], "ending in .zarr with --follow"),
+        (["--output", "o.zarr", "--follow", "-1"], "expected a number above 0"),
+        (["--output", "o.zarr", "--follow", "--workers", "2"], "got --workers"),
+    ],
+)
+def test_a_mistake_is_one_line(run, stack, flags, message):
+    code, _, errors = run("predict", stack, *flags)
+    assert code == 2
+    assert message in errors

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from napari_seggpt.io import StackError, open_stack
+from napari_seggpt.io.growing import open_growing
+
+
+def write(folder, name, value):
+    tifffile.imwrite(folder / f"{name}.tif", np.full((8, 9), value, np.uint8))
+
+
+def test_a_file_has_arrived_when_its_size_stays(tmp_path):
+    write(tmp_path, "frame1", 1)
+    (tmp_path / "frame2.tif").write_bytes(b"half")
+    frames = open_growing(tmp_path, open_stack)
+    assert frames.look() == 0
+    (tmp_path / "frame2.tif").write_bytes(b"halves")
+    assert frames.look() == 1
+    write(tmp_path, "frame2", 2)
+    assert frames.look() == 1
+    assert frames.look() == len(frames) == 2
+    write(tmp_path, "frame10", 10)
+    frames.look()
+    assert frames.look() == 3
+    assert [int(frames[i].max()) for i in range(3)] == [1, 2, 10]
+
+
+def test_files_that_come_before_others_are_refused(tmp_path):
+    """Labels would no longer be those of their frames."""
+    write(tmp_path, "b", 1)
+    frames = open_growing(tmp_path, open_stack)
+    frames.look(), frames.look()
+    write(tmp_path, "a", 2)
+    with pytest.raises(StackError, match=r"after b\.tif"):
+        frames.look()
+
+
+@pytest.mark.parametrize("layout", [{"chunks": (1, 4, 9)}, {"chunks": (2, 8, 9)}])
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_zarr_fills_chunk_by_chunk(tmp_path, layout, zarr_format):
+    path = tmp_path / "in.zarr"
+    array = zarr.create_array(
+        path, shape=(6, 8, 9), dtype="u1", zarr_format=zarr_format, **layout
+    )
+    array[:2] = 1
+    frames = open_growing(path, open_stack)
+    assert [frames.look(), frames.look()] == [0, 2]
+    array[2:4, :4] = 1
+    frames.look()
+    parts = layout["chunks"][0]
+    assert frames.look() == (2 if parts == 1 else 4)  # half of frame 2 is not there
+    array[4:6] = 1
+    frames.look()
+    assert frames.look() == 6
+    assert frames[5].max() == 1
+
+
+def test_a_sharded_zarr(tmp_path):
+    path = tmp_path / "in.zarr"
+    array = zarr.create_array(
+        path, shape=(4, 8, 9), dtype="u1", chunks=(1, 4, 9), shards=(2, 8, 9)
+    )
+    array[:2] = 1
+    frames = open_growing(path, open_stack)
+    assert [frames.look(), frames.look()] == [0, 2]
+
+
+def test_what_cannot_grow_is_refused(tmp_path):
+    write(tmp_path, "a", 1)
+    with pytest.raises(StackError, match="to which frames can be added"):
+        open_growing(tmp_path / "a.tif", open_stack)
