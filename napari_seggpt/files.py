@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Give a draft to write, which replaces the file once it was written whole.
 
     Others see the file as it was or as it is to be. If the writing fails, the draft is
-    removed and the file stays as it was.
+    removed and the file stays as it was. Several may write at once, each a draft of its
+    own.
 
     Parameters
     ----------
@@ -34,9 +36,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     Yields
     ------
     Path
-        The draft, beside the file.
+        The draft, beside the file. Its name is short: that of the file may be as long
+        as the file system allows.
     """
-    draft = path.with_name(f".{path.name}.part")
+    draft = path.with_name(f".{uuid.uuid4().hex[:12]}.part")
     try:
         yield draft
         os.replace(draft, path)

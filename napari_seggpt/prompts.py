@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import uuid
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +14,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from napari_seggpt.files import write_whole
 from napari_seggpt.palette import Palette
 from napari_seggpt.settings import SegType, TuningSettings  # noqa: TC001 read by msgspec
 from napari_seggpt.untrusted import check_fits_memory, parse_json
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
@@ -231,13 +231,7 @@ class TunedPrompt:
 
         It appears whole or not at all.
         """
-        target = Path(path).expanduser()
-        draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
-        try:
-            draft.write_bytes(self.to_bytes())
-            os.replace(draft, target)
-        finally:
-            draft.unlink(missing_ok=True)
+        write_whole(Path(path).expanduser(), self.to_bytes())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TunedPrompt:

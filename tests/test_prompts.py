@@ -10,7 +10,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from napari_seggpt import prompts
+from napari_seggpt import files, prompts
 from napari_seggpt.palette import Palette
 from napari_seggpt.preprocessing import normalise
 from napari_seggpt.prompts import (
@@ -117,7 +117,7 @@ def test_saving_replaces_and_leaves_no_draft(
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(prompts.os, "replace", fail)
+    monkeypatch.setattr(files.os, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
         tuned_prompt().save(file)
     assert TunedPrompt.load(file).seg_type == "semantic"

@@ -11,6 +11,7 @@ from napari_seggpt.cli import (
     evaluate,
     export,
     info,
+    pack,
     paper,
     predict,
     task,
@@ -24,7 +25,18 @@ from napari_seggpt.untrusted import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (predict, tune, task, export, train, evaluate, paper, benchmark, info)
+COMMANDS = (
+    predict,
+    tune,
+    task,
+    export,
+    train,
+    pack,
+    evaluate,
+    paper,
+    benchmark,
+    info,
+)
 USER_ERROR, BUG = 2, 70  # exit codes; 70 is EX_SOFTWARE of sysexits.h
 EXPECTED = (ValueError, OSError, RuntimeError, MemoryError)
 

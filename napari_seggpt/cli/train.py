@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import os
+import time
+from collections import deque
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,11 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from napari_seggpt.model.seggpt import SegGPT
+    from napari_seggpt.training.dataset import DataSet
     from napari_seggpt.training.sampler import ExampleSampler
     from napari_seggpt.training.trainer import TrainStep
 
 MOST_IN_GROUP = 8  # simulated images, in a sequence
 PIXEL_BYTES = 2  # of an image and its labels, at least
+PACE_STEPS = 50  # over which the pace is measured
 STATE, WEIGHTS, RECIPE = "state.pt", "weights.safetensors", "recipe.json"
 
 
@@ -72,7 +76,10 @@ def add_parser(commands: Any) -> None:
         "images and on simulated ones. A stopped run goes on where it was.",
     )
     parser.add_argument(
-        "data", type=Path, nargs="*", help="folders with images/ and labels/"
+        "data",
+        type=Path,
+        nargs="*",
+        help="folders with images/ and labels/, or of the paper's data sets",
     )
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
     parser.add_argument(
@@ -120,16 +127,18 @@ def run(args: argparse.Namespace) -> int:
 
 def _train(request: TrainRequest) -> int:
     from napari_seggpt.inference.device import pick_device
-    from napari_seggpt.model.checkpoint import save_checkpoint
+    from napari_seggpt.training.processes import join_processes
     from napari_seggpt.training.trainer import train
 
     recipe, output = request.recipe, request.output
-    sampler = _make_sampler(request.data, recipe)
     device = pick_device(request.device)
+    processes = join_processes(device)
+    sampler = _make_sampler(request.data, recipe)
     model = _start_model(request.start, recipe).to(device)
     output.mkdir(parents=True, exist_ok=True)
     state = output / STATE
-    validate = _validation(request.validate, model, state, request.device)
+    averaged = _Averaged(model=copy.deepcopy(model), output=output)
+    validate = _validation(request.validate, averaged, request.device)
     steps = train(
         model,
         sampler,
@@ -138,18 +147,31 @@ def _train(request: TrainRequest) -> int:
         precision=request.precision,
         workers=_workers(request.workers, device.type),
     )
-    (output / RECIPE).write_text(json.dumps(asdict(recipe), indent=2) + "\n")
-    log = RunLog(output)
     with StopAtNextStep() as interrupt:
-        _follow(steps, recipe, log, validate, interrupt)
+
+        def is_stopped() -> bool:  # all stop at one step, when the first one does
+            return processes.of_first(float(interrupt.asked), device) > 0
+
+        if not processes.is_first:  # the first one writes and shows
+            _run_along(steps, is_stopped)
+            return INTERRUPTED if interrupt.asked else 0
+        (output / RECIPE).write_text(json.dumps(asdict(recipe), indent=2) + "\n")
+        log = RunLog(output)
+        _follow(steps, recipe, log, averaged, validate, is_stopped)
     steps.close()
     log.draw_if_possible()
-    save_checkpoint(model, output / WEIGHTS)
+    averaged.write()
     say(f"Weights: {output / WEIGHTS}")
     if interrupt.asked:
         warn(f"Stopped: the same command goes on from {output}.")
         return INTERRUPTED
     return 0
+
+
+def _run_along(steps: Iterator[TrainStep], is_stopped: Callable[[], bool]) -> None:
+    for _ in steps:
+        if is_stopped():
+            return
 
 
 def _workers(asked: int | None, device: str) -> int:
@@ -163,18 +185,34 @@ def _workers(asked: int | None, device: str) -> int:
 def _make_sampler(folders: Sequence[Path], recipe: Recipe) -> ExampleSampler:
     from tqdm import tqdm
 
-    from napari_seggpt.training.dataset import read_datasets, simulated_datasets
+    from napari_seggpt.training.dataset import simulated_datasets
     from napari_seggpt.training.sampler import ExampleSampler
 
-    real = [
-        one for folder in tqdm(folders, desc="Reading") for one in read_datasets(folder)
-    ]
+    real = [one for folder in tqdm(folders, desc="Reading") for one in _read(folder)]
     count = recipe.simulated_groups if recipe.simulated > 0 else 0
     num_bytes = count * MOST_IN_GROUP * recipe.simulated_size**2 * PIXEL_BYTES
     check_fits_memory(num_bytes, "the simulated images")
     groups = simulated_datasets(recipe)
     simulated = tqdm(groups, total=count, unit="group", desc="Simulating")
     return ExampleSampler(real, simulated, recipe)
+
+
+def _read(folder: Path) -> list[DataSet]:
+    """Read folders with images/ and labels/, or open published data sets."""
+    from napari_seggpt.datasets.base import DatasetError
+    from napari_seggpt.training.dataset import DataError, read_datasets
+    from napari_seggpt.training.published import read_mixture
+
+    try:
+        return read_datasets(folder)
+    except DataError as error:
+        try:
+            datasets, missing = read_mixture(folder)
+        except DatasetError as other:
+            raise DataError(f"{error} {other}") from None
+    if missing:
+        warn(f"Not there, of the paper's mixture: {', '.join(missing)}.")
+    return datasets
 
 
 def _read_recipe(path: Path) -> Recipe:
@@ -217,36 +255,95 @@ def _start_stem(model: SegGPT) -> None:
         warn(f"The stem starts at random. {error}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Averaged:
+    """The averaged weights in a run's state, as they are so far.
+
+    Attributes
+    ----------
+    model : SegGPT
+        A network of the same geometry, into which they are read.
+    output : Path
+        The folder of the run.
+    """
+
+    model: SegGPT
+    output: Path
+
+    def read(self) -> SegGPT:
+        """Return the network with the averaged weights."""
+        from napari_seggpt.training.trainer import read_average
+
+        self.model.load_state_dict(read_average(self.output / STATE))
+        return self.model.eval()
+
+    def write(self) -> None:
+        """Write the averaged weights, to be used while training goes on."""
+        from napari_seggpt.model.checkpoint import save_checkpoint
+
+        save_checkpoint(self.read(), self.output / WEIGHTS)
+
+
 def _follow(
     steps: Iterator[TrainStep],
     recipe: Recipe,
     log: RunLog,
+    averaged: _Averaged,
     validate: Callable[[], float] | None,
-    interrupt: StopAtNextStep,
+    is_stopped: Callable[[], bool],
 ) -> None:
-    """Show the progress and log every step; validate whenever the state is saved."""
+    """Show the progress and log every step.
+
+    Whenever the state is saved, the averaged weights are written and measured.
+    """
     from tqdm import tqdm
 
-    shown: dict[str, str] = {}
+    pace = _Pace()
+    dice = ""
+    last = -1
     with tqdm(total=recipe.steps, unit="step", desc="Training") as bar:
         for step in steps:
             if bar.n == 0:
                 log.start(step.step)
             log.add(step)
-            done = step.step + 1
-            if validate and (done % recipe.save_every == 0 or done == recipe.steps):
-                dice = validate()
-                log.add_dice(step.step, dice)
-                log.draw()
-                shown["dice"] = f"{dice:.3f}"
-            bar.update(done - bar.n)
-            bar.set_postfix(loss=f"{step.loss:.3f}", **shown)
-            if interrupt.asked:
+            last = step.step
+            if (last + 1) % recipe.save_every == 0:
+                averaged.write()
+                dice = _measure(last, log, validate)
+            bar.update(last + 1 - bar.n)
+            bar.set_postfix_str(f"loss {step.loss:.3f}, {pace.of(step)}{dice}")
+            if is_stopped():
                 return
+        if last >= 0 and (last + 1) % recipe.save_every:  # it ended in between
+            _measure(last, log, validate)
+
+
+def _measure(step: int, log: RunLog, validate: Callable[[], float] | None) -> str:
+    """Measure the averaged weights after a step, if asked for; return what to show."""
+    if validate is None:
+        return ""
+    dice = validate()
+    log.add_dice(step, dice)
+    log.draw()
+    return f", dice {dice:.3f}"
+
+
+class _Pace:
+    """How many samples a second the run trains on, over its last steps."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque(maxlen=PACE_STEPS)
+
+    def of(self, step: TrainStep) -> str:
+        """Count a step; return the pace."""
+        self._seen.append((time.perf_counter(), step.num_samples))
+        seconds = self._seen[-1][0] - self._seen[0][0]
+        samples = sum(count for _, count in self._seen) - self._seen[0][1]
+        return f"{samples / seconds:.1f} samples/s" if seconds > 0 else ""
 
 
 def _validation(
-    folder: Path | None, model: SegGPT, state: Path, device: Device
+    folder: Path | None, averaged: _Averaged, device: Device
 ) -> Callable[[], float] | None:
     """Return what measures the averaged weights in a run's state, if asked for."""
     if folder is None:
@@ -254,14 +351,7 @@ def _validation(
     from napari_seggpt.evaluation.datasets import find_sequences
     from napari_seggpt.evaluation.figures import check_matplotlib
     from napari_seggpt.evaluation.protocol import quick_dice
-    from napari_seggpt.training.trainer import read_average
 
     check_matplotlib()
     sequences = find_sequences(folder)
-    averaged = copy.deepcopy(model)
-
-    def validate() -> float:
-        averaged.load_state_dict(read_average(state))
-        return quick_dice(averaged, sequences, device=device)
-
-    return validate
+    return lambda: quick_dice(averaged.read(), sequences, device=device)

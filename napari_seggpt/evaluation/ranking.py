@@ -75,6 +75,8 @@ class SignalScore:
         The same among all frames of a data set.
     worst_tenth : float
         Share of the worst tenth of a set's frames among the least sure tenth.
+    apart : float
+        Mean distance of the signal from the Dice of the frame.
     sets : int
         Data sets that have the signal for enough frames.
     """
@@ -82,6 +84,7 @@ class SignalScore:
     within: float
     pooled: float
     worst_tenth: float
+    apart: float
     sets: int
 
 
@@ -169,7 +172,7 @@ def score_signals(frames: Sequence[RankedFrame]) -> dict[str, SignalScore]:
 
 
 def _score(name: str, sets: Sequence[Sequence[RankedFrame]]) -> SignalScore | None:
-    within, pooled, worst = [], [], []
+    within, pooled, worst, apart = [], [], [], []
     for frames in sets:
         having = [frame for frame in frames if name in frame.signals]
         sequences = _by(having, lambda frame: frame.sequence)
@@ -179,13 +182,16 @@ def _score(name: str, sets: Sequence[Sequence[RankedFrame]]) -> SignalScore | No
         if known and of_set is not None:
             within.append(float(np.mean(known)))
             pooled.append(of_set)
-            worst.append(_found_worst(*_pairs(name, having)))
+            signal, dice = _pairs(name, having)
+            worst.append(_found_worst(signal, dice))
+            apart.append(float(np.abs(signal - dice).mean()))
     if not within:
         return None
     return SignalScore(
         within=float(np.mean(within)),
         pooled=float(np.mean(pooled)),
         worst_tenth=float(np.mean(worst)),
+        apart=float(np.mean(apart)),
         sets=len(within),
     )
 

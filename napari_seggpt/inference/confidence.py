@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 LOOKED_AT = 1 << 18  # pixels; of larger frames every second or third is looked at
 MAP_SIDE = 512  # pixels of the longer side of a map
 LEAST_SURE = 0.001  # share of the pixels that speak for a frame without labels
+# A network is surer than it is right: of the development sets, each calibrated by the
+# others, powers from 1.6 to 1.85 came out.
+CALIBRATION = 1.7
 
 
 def frame_confidence(
@@ -48,7 +51,8 @@ def label_confidence(
     """Return, of each label that was predicted, the Dice that is to be expected.
 
     A pixel with margin m has its label with the chance (1 + m) / 2. What may be
-    missing of the labels elsewhere is shared among them.
+    missing of the labels elsewhere is shared among them. Since a network is surer than
+    it is right, a power of what comes out is returned.
     """
     ids, place = np.unique(_thinned(labels), return_inverse=True)
     place = place.ravel()
@@ -58,7 +62,8 @@ def label_confidence(
     true = pixels - false
     missing = (wrong.sum() - false) / max(1, np.count_nonzero(ids))
     dice = 2 * true / np.maximum(2 * true + false + missing, 1e-9)
-    return {int(i): float(x) for i, x in zip(ids, dice, strict=True) if i}
+    expected = dice**CALIBRATION
+    return {int(i): float(x) for i, x in zip(ids, expected, strict=True) if i}
 
 
 def agreement(one: NDArray[np.integer[Any]], other: NDArray[np.integer[Any]]) -> float:

@@ -1,4 +1,7 @@
-"""Files and folders that appear whole or not at all."""
+"""Folders, and files that need their name while they are written, whole or not.
+
+For other files there is `files.whole_file`.
+"""
 
 from __future__ import annotations
 

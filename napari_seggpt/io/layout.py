@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
@@ -23,6 +24,7 @@ Item = TypeVar("Item")
 UNNAMED = "?"
 MAYBE_COLORS, MAYBE_CHANNELS = "?s", "?c"  # what the file calls so, perhaps by mistake
 FRAME_AXES = ("y", "x")
+ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
 
 _UNIT_SPELLINGS = {
     "micrometer": ("µm", "μm", "um", "micron", "microns", "micrometre", r"\u00b5m"),
@@ -136,3 +138,8 @@ def choose(items: Sequence[Item], index: int, what: str) -> Item:
 def one_line(error: BaseException) -> str:
     """Return the first line of an error's text, or its type if it has none."""
     return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def is_zarr(path: Path) -> bool:
+    """Return whether a folder is a zarr array or group; zarr itself is not loaded."""
+    return any((path / name).is_file() for name in ZARR_FILES)

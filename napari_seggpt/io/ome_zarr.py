@@ -14,6 +14,7 @@ from napari_seggpt.frames import DAMAGE
 from napari_seggpt.io.axes import guess_axes
 from napari_seggpt.io.layout import (
     FRAME_AXES,
+    ZARR_FILES,
     StackError,
     axis_name,
     choose,
@@ -31,16 +32,10 @@ if TYPE_CHECKING:
 
     from napari_seggpt.io.layout import Calibration
 
-ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
 METADATA_FILES = (*ZARR_FILES, ".zattrs", ".zmetadata")
 MOST_CHUNKS = 100_000  # in a frame
 OLD_AXES = ("t", "c", "z", "y", "x")  # NGFF before 0.3 named no axes
 AXIS_TYPES = {"time": "t", "channel": "c"}
-
-
-def is_zarr(path: Path) -> bool:
-    """Return whether a folder is a zarr array or group."""
-    return any((path / name).is_file() for name in ZARR_FILES)
 
 
 class FileStore(LocalStore):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from napari_seggpt.files import whole_file
 from napari_seggpt.io.drafts import is_draft
 from napari_seggpt.io.folder import image_files
 from napari_seggpt.io.labels import LabelsGeometry, LabelsWriter
@@ -82,9 +83,5 @@ class PngLabels(LabelsWriter):
 
 def _save_png(path: Path, labels: npt.NDArray[Any]) -> None:
     """Write a PNG file that others see either as it was or whole."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        Image.fromarray(labels).save(part, format="PNG")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as draft:
+        Image.fromarray(labels).save(draft, format="PNG")

@@ -11,8 +11,7 @@ from napari_seggpt.io.folder import (
     FolderSource,
     frame_files,
 )
-from napari_seggpt.io.layout import StackError, choose
-from napari_seggpt.io.ome_zarr import is_zarr, open_zarr
+from napari_seggpt.io.layout import StackError, choose, is_zarr
 from napari_seggpt.io.painted import ColorIds, PaintedSource, is_painted
 from napari_seggpt.io.stacks import Stack
 from napari_seggpt.io.tiff import TiffSource
@@ -137,6 +136,8 @@ def _open_source(path: Path, *, level: int, series: int | None, labels: bool) ->
         raise StackError(str(error)) from None
     suffix = path.suffix.lower()
     if path.is_dir() and (suffix == ".zarr" or is_zarr(path)):
+        from napari_seggpt.io.ome_zarr import open_zarr  # zarr takes a while to load
+
         return open_zarr(path, level=level, series=series or 0, labels=labels)
     if path.is_file() and suffix in TIFF_SUFFIXES:
         return TiffSource(path, level=level, series=series, labels=labels)

@@ -11,8 +11,7 @@ import numpy as np
 from napari_seggpt.io.drafts import draft
 from napari_seggpt.io.folder import TIFF_SUFFIXES
 from napari_seggpt.io.labels import LabelsGeometry, LabelsWriter
-from napari_seggpt.io.layout import StackError
-from napari_seggpt.io.ome_zarr import is_zarr
+from napari_seggpt.io.layout import StackError, is_zarr
 from napari_seggpt.io.png_labels import PngLabels
 from napari_seggpt.io.readers import open_stack
 from napari_seggpt.io.stacks import checked_steps

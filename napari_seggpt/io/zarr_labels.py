@@ -8,8 +8,8 @@ import numpy as np
 import zarr
 
 from napari_seggpt.io.labels import UNKNOWN_UNITS, LabelsGeometry, LabelsWriter
-from napari_seggpt.io.layout import StackError
-from napari_seggpt.io.ome_zarr import FileStore, find_image, is_zarr
+from napari_seggpt.io.layout import StackError, is_zarr
+from napari_seggpt.io.ome_zarr import FileStore, find_image
 
 if TYPE_CHECKING:
     from pathlib import Path

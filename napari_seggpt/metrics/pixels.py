@@ -175,13 +175,19 @@ def region_similarity(predicted: Mask, true: Mask) -> float:
     return 1.0 if math.isnan(value) else value
 
 
-def boundary_f(predicted: Mask, true: Mask) -> float:
+def boundary_f(predicted: Mask, true: Mask, tolerance: int | None = None) -> float:
     """Return F of DAVIS 2017: how well the boundaries of two masks (H, W) agree.
 
     It is the harmonic mean of precision and recall: the shares of the one and of the
-    other boundary that lie within a tolerance of their counterpart. The tolerance
-    is 0.008 of the diagonal, rounded up to pixels. F is 1 if neither mask has a
-    boundary, and 0 if only one has.
+    other boundary that lie within a tolerance of their counterpart. F is 1 if neither
+    mask has a boundary, and 0 if only one has.
+
+    Parameters
+    ----------
+    predicted, true : NDArray of bool
+        (H, W).
+    tolerance : int, optional
+        In pixels; by default 0.008 of the diagonal, rounded up, as in DAVIS.
 
     Raises
     ------
@@ -192,7 +198,8 @@ def boundary_f(predicted: Mask, true: Mask) -> float:
     found, expected = (np.argwhere(_boundary(mask)) for mask in (predicted, true))
     if len(found) == 0 or len(expected) == 0:
         return 1.0 if len(found) == len(expected) else 0.0
-    tolerance = math.ceil(BOUNDARY_TOLERANCE * math.hypot(*true.shape))
+    if tolerance is None:
+        tolerance = math.ceil(BOUNDARY_TOLERANCE * math.hypot(*true.shape))
     precision = _share_near(found, expected, tolerance)
     recall = _share_near(expected, found, tolerance)
     if precision + recall == 0:

@@ -46,12 +46,15 @@ class AttentionRead(nn.Module):
 
         Pixels that are not `known` (B, 1, h, w) are never copied.
         """
-        x, y = _coordinates(fine)
-        place = torch.stack([x, y, x**2 + y**2], dim=1).expand(len(fine), -1, -1, -1)
-        trust = self.trust(fine)
-        if known is not None:
-            trust = torch.where(known > 0, trust, UNKNOWN)
-        return _as_sequence(torch.cat([self._features(fine), place, trust], dim=1))
+        with _exactly(fine):
+            fine = fine.float()
+            x, y = _coordinates(fine)
+            place = torch.stack([x, y, x**2 + y**2], dim=1)
+            trust = self.trust(fine)
+            if known is not None:
+                trust = torch.where(known > 0, trust, UNKNOWN)
+            place = place.expand(len(fine), -1, -1, -1)
+            return _as_sequence(torch.cat([self._features(fine), place, trust], dim=1))
 
     def values(self, shares: Tensor) -> Tensor:
         """Make the values (B, M, match_dim) of the colours' shares (B, R, h, w).
@@ -63,7 +66,7 @@ class AttentionRead(nn.Module):
             raise ValueError(
                 f"Expected at most {self.match_dim} colours, got {shares.shape[1]}."
             )
-        return _as_sequence(F.pad(shares, (0, 0, 0, 0, 0, missing)))
+        return _as_sequence(F.pad(shares.float(), (0, 0, 0, 0, 0, missing)))
 
     def read(self, fine: Tensor, keys: Tensor, values: Tensor, colors: int) -> Tensor:
         """Return the colours' shares (B, R, h, w) as they are read for the query.
@@ -78,12 +81,13 @@ class AttentionRead(nn.Module):
             R.
         """
         keys, values = (_thin(x) for x in (keys, values))
-        read = F.scaled_dot_product_attention(
-            _as_sequence(self._query(fine))[:, None],
-            keys[:, None],
-            values[:, None],
-            scale=1.0,
-        )[:, 0]
+        with _exactly(fine):
+            read = F.scaled_dot_product_attention(
+                _as_sequence(self._query(fine.float()))[:, None],
+                keys[:, None],
+                values[:, None],
+                scale=1.0,
+            )[:, 0]
         shares = read[..., :colors].transpose(1, 2)
         return shares.unflatten(2, (fine.shape[-2], fine.shape[-1]))
 
@@ -103,6 +107,11 @@ class AttentionRead(nn.Module):
         return torch.cat(
             [scale * self._features(fine), *place, torch.ones_like(near)], dim=1
         )
+
+
+def _exactly(like: Tensor) -> torch.autocast:
+    """Compute in float32: half precision cannot tell keys apart that are alike."""
+    return torch.autocast(like.device.type, enabled=False)
 
 
 def _thin(offered: Tensor) -> Tensor:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import logging
-import os
-import uuid
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from napari_seggpt.files import whole_file
 from napari_seggpt.model.config import SegGPTConfig
 from napari_seggpt.model.layouts import (
     config_from_hugging_face,
@@ -28,6 +27,7 @@ from napari_seggpt.model.seggpt import SegGPT
 from napari_seggpt.untrusted import read_json
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Mapping
 
     from torch import Tensor
@@ -128,15 +128,11 @@ def save_checkpoint(
         for name, tensor in model.state_dict().items()
     }
     target = Path(path).expanduser()
-    draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
+    with whole_file(target) as draft:
         draft.touch()
         mode = draft.stat().st_mode  # safetensors would let nobody else read it
         save_file(tensors, draft, metadata={**(metadata or {}), **reserved})
         draft.chmod(mode)
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 GOLDEN_RATIO = 0.6180339887498949
 FIRST_PENALTY = 0.1  # of a feature of variance one
-PIXELS, TRAINING_PIXELS = 12_000, 2_500  # of a prompt that are looked at
+PIXELS, TRAINING_PIXELS = 12_000, 6_000  # of a prompt that are looked at
 SMALLEST_VARIANCE = 1e-6
 
 

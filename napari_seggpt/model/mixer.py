@@ -124,14 +124,21 @@ class Mixer(nn.Module):
             (B, R, h, w) and (B, R, 2 h, 2 w), logarithms up to a constant.
         """
         said = torch.stack(list(reads), dim=2)  # (B, R, reads, h, w)
-        others = _most_of_others(said)
+        others = _most_of_others(said, exists)
         # Colours that the palette lacks would only cost time.
         row, color = exists.nonzero(as_tuple=True)
-        known = torch.cat([said, others, facts], dim=2)[row, color]
-        hidden = self._decide(torch.cat([known, picture[row]], dim=1))
-        skip = (said[row, color] * self.skip[:, None, None]).sum(1, keepdim=True)
+        place = row * exists.shape[1] + color
+
+        def chosen(x: Tensor) -> Tensor:
+            """Of (B, R, ...) the colours that exist."""
+            return x.flatten(0, 1).index_select(0, place)
+
+        known = chosen(torch.cat([said, others, facts], dim=2))
+        hidden = self._decide(torch.cat([known, picture.index_select(0, row)], dim=1))
+        skip = (chosen(said) * self.skip[:, None, None]).sum(1, keepdim=True)
         scores = skip + self.score(hidden)  # (colours that exist, 1, h, w)
-        sharp = self._sharpen(scores, hidden, edge_read[row, color], edges[row])
+        near = edges.index_select(0, row)
+        sharp = self._sharpen(scores, hidden, chosen(edge_read), near)
         return [_scatter(x[:, 0], exists) for x in (scores, sharp)]
 
     def _decide(self, x: Tensor) -> Tensor:
@@ -164,12 +171,17 @@ def _scatter(scores: Tensor, exists: Tensor) -> Tensor:
     return every.masked_scatter(exists[..., None, None], scores)
 
 
-def _most_of_others(said: Tensor) -> Tensor:
-    """Return, of each colour (dim 1), the most that is said of any other."""
+def _most_of_others(said: Tensor, exists: Tensor) -> Tensor:
+    """Return, of each colour (dim 1), the most that is said of any other that exists.
+
+    Nothing, which is 0, is said of others where a colour is alone.
+    """
     if said.shape[1] == 1:
         return torch.zeros_like(said)
-    two = said.topk(2, dim=1).values
-    return torch.where(said == two[:, :1], two[:, 1:2], two[:, :1])
+    missing = ~exists[..., None, None, None]
+    two = said.masked_fill(missing, NEVER).topk(2, dim=1).values
+    most = torch.where(said == two[:, :1], two[:, 1:2], two[:, :1])
+    return most.masked_fill(most == NEVER, 0.0)
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:

@@ -226,19 +226,20 @@ def carry_along(grey: Tensor, near: ReadPrompts) -> tuple[Tensor, Tensor, Tensor
         two prompts were carried, the one whose picture fits better counts more.
     """
     count = min(MOTION_PROMPTS, near.grey.shape[1])
-    shares, misfit = [], []
-    for number in range(count):
-        flow = optical_flow(grey, near.grey[:, number])
-        both = torch.cat([near.grey[:, number], near.shares[:, number]], dim=1)
-        moved = warp(both.float(), flow)
-        apart = (moved[:, :1] - grey).abs()
-        misfit.append(F.avg_pool2d(F.pad(apart, (4, 4, 4, 4), mode="replicate"), 9, 1))
-        shares.append(moved[:, 1:])
-    weight = (-30.0 * torch.stack(misfit)).softmax(0)
+    still = grey.repeat(count, 1, 1, 1)  # all pairs at once, the first prompts' first
+    moving, labels = (
+        x[:, :count].transpose(0, 1).flatten(0, 1) for x in (near.grey, near.shares)
+    )
+    flow = optical_flow(still, moving)
+    moved = warp(torch.cat([moving, labels], dim=1).float(), flow)
+    apart = (moved[:, :1] - still).abs()
+    apart = F.avg_pool2d(F.pad(apart, (4, 4, 4, 4), mode="replicate"), 9, 1)
+    misfit, shares = (x.unflatten(0, (count, -1)) for x in (apart, moved[:, 1:]))
+    weight = (-30.0 * misfit).softmax(0)
     predicted = (weight.mean((2, 3, 4)) * near.predicted[:, :count].mT).sum(0)
     return (
-        (weight * torch.stack(shares)).sum(0),
-        (weight * torch.stack(misfit)).sum(0),
+        (weight * shares).sum(0),
+        (weight * misfit).sum(0),
         predicted,
     )
 

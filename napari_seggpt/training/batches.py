@@ -53,7 +53,7 @@ class Batch:
         A single truth: whether all prompts but the first show the network's own
         predictions, as in memory.
     seed : Tensor
-        A single number, for the noise.
+        A single number, for all that is random on the device.
     """
 
     images: Tensor
@@ -103,7 +103,8 @@ class Pictures:
     palettes : Tensor
         (B, R, 3), normalised; NaN where an example has fewer colours.
     weight : Tensor
-        (B, 1, S, S), how much each pixel of the query counts; the mean is 1.
+        (B, 1, S, S), how much each pixel of the query counts: 0 if it is not known;
+        the mean is 1 where all are.
     seg_type, hidden
         As in the batch.
     """
@@ -119,7 +120,7 @@ class Pictures:
 
 
 class BatchSource(Dataset[Batch]):
-    """The batch of every step, for a loader; a function of the seed and the step."""
+    """The batches of a run, each a function of the seed and its number."""
 
     def __init__(
         self, sampler: ExampleSampler, recipe: Recipe, *, patch_size: int
@@ -129,12 +130,12 @@ class BatchSource(Dataset[Batch]):
         self._patch_size = patch_size
 
     def __len__(self) -> int:
-        return self._recipe.steps
+        return self._recipe.steps * self._recipe.accumulate
 
-    def __getitem__(self, step: int) -> Batch:
-        """Draw the batch of a step."""
+    def __getitem__(self, number: int) -> Batch:
+        """Draw a batch by its number."""
         recipe = self._recipe
-        rng = np.random.default_rng((recipe.seed, step))
+        rng = np.random.default_rng((recipe.seed, number))
         several = recipe.max_prompts > 1 and rng.random() < recipe.several_prompts
         prompts = int(rng.integers(2, recipe.max_prompts + 1)) if several else 1
         recalls = several and bool(rng.random() < recipe.recalled_prompts)
@@ -151,7 +152,7 @@ class BatchSource(Dataset[Batch]):
             block_mask(grid, recipe.block_share, rng) if blocks else half_mask(grid)
             for _ in examples
         ]
-        seed = recipe.seed * 1_000_003 + step
+        seed = recipe.seed * 1_000_003 + number
         return _collate(examples, np.stack(hidden), recalls=recalls, seed=seed)
 
 
@@ -194,7 +195,8 @@ def render(batch: Batch, foreground_weight: float) -> Pictures:
         known=batch.known,
         regions=regions[:, -1],
         palettes=palettes,
-        weight=pixel_weights(batch.regions[:, -1] > 0, foreground_weight),
+        weight=pixel_weights(batch.regions[:, -1] > 0, foreground_weight)
+        * batch.known[:, -1:],
         seg_type=batch.seg_type,
         hidden=batch.hidden,
     )

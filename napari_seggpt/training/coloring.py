@@ -17,7 +17,7 @@ MAX_OBJECTS = 4  # chosen objects, each of its own colour
 MAX_CLASSES = 4
 # Of instance data: all objects alike, objects and their border, the border alone, or
 # (the rest) chosen objects.
-ALL_OBJECTS, OBJECTS_AND_BORDER, BORDER = 0.4, 0.18, 0.17
+ALL_OBJECTS, OBJECTS_AND_BORDER = 0.6, 0.2  # in the others only the border
 # Where objects fill the picture, all of them against the rest is no task.
 FILLED = 0.9
 MERGED_CLASSES = 0.15  # two classes have one colour so often
@@ -80,31 +80,36 @@ def draw_task(
     labels: NDArray[np.integer[Any]],
     label_kind: str,
     *,
-    ids_persist: bool,
+    chosen: float,
     rng: np.random.Generator,
 ) -> Task:
     """Draw what is coloured in the examples of a label image (H, W).
 
-    Chosen objects are drawn only where `ids_persist`, as in two views of one image or
-    in frames of a sequence: otherwise an object has no counterpart.
+    Parameters
+    ----------
+    labels : NDArray
+        (H, W).
+    label_kind : str
+        "instance", or anything else for classes.
+    chosen : float
+        How often some objects have a colour each. It is 0 where they have no
+        counterparts, as they have in two views of an image or in a sequence.
+    rng : numpy.random.Generator
+        What is drawn with.
     """
     ids = np.unique(labels)
     ids = ids[ids > 0]
     if label_kind != "instance":
         return _draw_classes(ids, rng)
+    if len(ids) and rng.random() < chosen:
+        count = min(len(ids), int(rng.integers(1, MAX_OBJECTS + 1)))
+        groups = tuple((int(i),) for i in rng.permutation(ids)[:count])
+        return Task(groups=groups, is_instance=True)
     dice = rng.random()
-    is_filled = bool(np.count_nonzero(labels) > FILLED * labels.size)
     if dice < ALL_OBJECTS:
+        is_filled = bool(np.count_nonzero(labels > 0) > FILLED * labels.size)
         return Task(border=is_filled, objects=not is_filled)
-    if dice < ALL_OBJECTS + OBJECTS_AND_BORDER:
-        return Task(border=True)
-    if dice < ALL_OBJECTS + OBJECTS_AND_BORDER + BORDER:
-        return Task(border=True, objects=False)
-    if not ids_persist:
-        return Task(border=is_filled, objects=not is_filled)
-    count = min(len(ids), int(rng.integers(1, MAX_OBJECTS + 1)))
-    chosen = rng.permutation(ids)[:count]
-    return Task(groups=tuple((int(i),) for i in chosen), is_instance=True)
+    return Task(border=True, objects=dice < ALL_OBJECTS + OBJECTS_AND_BORDER)
 
 
 def _draw_classes(ids: NDArray[np.integer[Any]], rng: np.random.Generator) -> Task:

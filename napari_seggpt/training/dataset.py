@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
-from functools import cached_property
+import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from napari_seggpt.preprocessing import (
 from napari_seggpt.training.synthesis import simulate_pair, simulate_sequence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from napari_seggpt.training.recipe import Recipe
 
 MOST_CLASSES = 16  # with more ids in an image, they are taken for objects
+MANIFEST = "datasets.json"
 LONGEST_SIDE = 512  # larger images are shrunk once, when they are read
+VOLUME_NAME = re.compile(r"(.*\d)_(\d+)")
 SEQUENCE_LENGTH = 8  # frames of a simulated sequence
 
 
@@ -39,7 +41,7 @@ class DataError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledImage:
-    """An 8-bit image (H, W) or (H, W, 3) and its labels (H, W)."""
+    """An 8-bit image (H, W) or (H, W, 3) and its labels (H, W); below 0 is unknown."""
 
     image: NDArray[np.uint8]
     labels: NDArray[np.integer[Any]]
@@ -61,17 +63,19 @@ class DataSet:
 
     name: str
     label_kind: str
-    images: tuple[LabelledImage, ...]
+    images: Sequence[LabelledImage]
     weight: float = 1.0
     sequences: tuple[tuple[int, ...], ...] = ()
+    _shown: dict[int, frozenset[int]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
-    @cached_property
-    def presence(self) -> list[frozenset[int]]:
-        """The ids that occur in each image, without 0."""
-        return [
-            frozenset(int(i) for i in np.unique(one.labels)) - {0}
-            for one in self.images
-        ]
+    def shown(self, place: int) -> frozenset[int]:
+        """Return the ids above 0 that occur in an image."""
+        if place not in self._shown:
+            ids = np.unique(self.images[place].labels)
+            self._shown[place] = frozenset(int(i) for i in ids if i > 0)
+        return self._shown[place]
 
 
 def read_datasets(root: Path) -> list[DataSet]:
@@ -80,7 +84,8 @@ def read_datasets(root: Path) -> list[DataSet]:
     A `datasets.json` beside the folders may tell each one's `label_kind`, without
     which a set with more than 16 ids in its first image counts as instances, its
     `weight`, without which it is the fourth root of the number of images, and the file
-    names of its `sequences`.
+    names of its `sequences`. Without those, files of classes named `p7_12` and `p7_15`
+    count as slices of one volume; ids of objects may mean another in each.
 
     Raises
     ------
@@ -111,7 +116,7 @@ def find_datasets(root: Path) -> list[tuple[Path, dict[str, Any]]]:
 
 
 def _read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
-    file = folder / "datasets.json"
+    file = folder / MANIFEST
     if not file.is_file():
         return {}
     try:
@@ -136,18 +141,37 @@ def _read_set(folder: Path, facts: dict[str, Any]) -> DataSet:
     weight = float(facts.get("weight", len(images) ** 0.25))
     if not 0 <= weight < math.inf:
         raise DataError(f"Expected a weight of 0 or more of {folder}, got {weight}.")
-    places = {image.name: place for place, (image, _) in enumerate(pairs)}
-    sequences = [
-        tuple(places[name] for name in names if name in places)
-        for names in facts.get("sequences", {}).values()
-    ]
+    sequences = _told_sequences(pairs, facts)
+    if not sequences and kind != "instance":
+        sequences = _volumes([image.stem for image, _ in pairs])
     return DataSet(
         name=folder.name,
         label_kind=kind,
         images=images,
         weight=weight,
-        sequences=tuple(places for places in sequences if places),
+        sequences=tuple(sequences),
     )
+
+
+def _told_sequences(
+    pairs: list[tuple[Path, Path]], facts: dict[str, Any]
+) -> list[tuple[int, ...]]:
+    """Return the places of the frames of each sequence that a manifest tells of."""
+    places = {image.name: place for place, (image, _) in enumerate(pairs)}
+    told = [
+        tuple(places[name] for name in names if name in places)
+        for names in facts.get("sequences", {}).values()
+    ]
+    return [sequence for sequence in told if sequence]
+
+
+def _volumes(names: list[str]) -> list[tuple[int, ...]]:
+    """Group slices of one volume by name: the volume's, with a digit, and a number."""
+    groups: dict[str, list[int]] = {}
+    for place, name in enumerate(names):  # sorted: slice 2 comes before slice 10
+        if match := VOLUME_NAME.fullmatch(name):
+            groups.setdefault(match[1], []).append(place)
+    return [tuple(places) for places in groups.values() if len(places) > 1]
 
 
 def pair_files(folder: Path) -> list[tuple[Path, Path]]:

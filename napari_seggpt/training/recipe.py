@@ -30,10 +30,13 @@ class Recipe(Checked):
     batch_size: Annotated[
         Count,
         Help(
-            "Samples of an update, with one prompt at the smallest size. Batches with "
+            "Samples of a batch with one prompt at the smallest size. Batches with "
             "larger pictures or more prompts have fewer samples."
         ),
     ] = 8
+    accumulate: Annotated[
+        Count, Help("Batches whose gradients are averaged for an update.")
+    ] = 1
     minutes: Annotated[
         float,
         Ge(0),
@@ -105,6 +108,17 @@ class Recipe(Checked):
         Help(
             "Share of the pairs of real data that are two views of one image (0.5 in "
             "the paper, section 3.1)."
+        ),
+    ] = 0.25
+    same_image_of_objects: Annotated[
+        Share,
+        Help("The same of sets whose labels are objects (1 in the paper)."),
+    ] = 0.25
+    chosen_objects: Annotated[
+        Share,
+        Help(
+            "Share of the samples of objects with counterparts in which some of them "
+            "have a colour each (1 in the paper)."
         ),
     ] = 0.25
     neighbours: Annotated[

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 TRIES = 1000  # until an example with something to segment is drawn
 CANDIDATES = 6  # of so many images, the one that shows most becomes the partner
-FARTHEST = 6  # frames between a query of a sequence and its prompts
+FARTHEST = 10  # frames between a query of a sequence and its prompts
 KEPT_OBJECTS = (0.02, 0.4)  # share of the objects of a frame that is half done
 SPOILED_BEND = 0.02  # deviation of a wrong outline, in shares of a side
 MISSED_SIDE = (0.1, 0.5)  # of a rectangle in which labels were missed
@@ -45,7 +45,7 @@ class Example:
     regions : NDArray[np.uint8]
         (K + 1, S, S), which colour of the palette each pixel has.
     known : NDArray[np.uint8]
-        (K + 1, S, S), 0 where a prompt does not say what is there.
+        (K + 1, S, S), 0 where nobody says what is there.
     palette : NDArray[np.float32]
         (1 + regions, 3), 0 to 1; the first is the background's.
     looks : tuple of Look
@@ -109,10 +109,8 @@ class ExampleSampler:
             return self._mix(scene, data, size, rng)
         pairs = list(zip(scene.sources, scene.views, strict=True))
         images = [view.image(one.image, size) for one, view in pairs]
-        regions = [
-            scene.task.regions(view.labels(one.labels, size)) for one, view in pairs
-        ]
-        return self._finish(images, regions, scene.task, rng)
+        labels = [view.labels(one.labels, size) for one, view in pairs]
+        return self._finish(images, labels, scene.task, rng)
 
     def _draw_scene(
         self, data: DataSet, prompts: int, rng: np.random.Generator
@@ -127,7 +125,9 @@ class ExampleSampler:
                 count, kind=kind, rng=rng))  # fmt: skip
         place = int(rng.integers(len(data.images)))
         query = data.images[place]
-        if len(data.images) == 1 or rng.random() < recipe.same_image:
+        has_objects = data.label_kind == "instance"
+        same = recipe.same_image_of_objects if has_objects else recipe.same_image
+        if len(data.images) == 1 or rng.random() < same:
             kind = "near" if rng.random() < recipe.near_views else "free"
             task = self._draw_task(data, query, rng, ids_persist=True)
             return _Scene(task=task, sources=[query] * count, views=draw_views(
@@ -139,25 +139,24 @@ class ExampleSampler:
         return _Scene(task=task, sources=[*others, query], views=draw_views(
             count, kind=kind, rng=rng))  # fmt: skip
 
-    @staticmethod
     def _draw_task(
+        self,
         data: DataSet,
         query: LabelledImage,
         rng: np.random.Generator,
         *,
         ids_persist: bool,
     ) -> Task:
-        return draw_task(
-            query.labels, data.label_kind, ids_persist=ids_persist, rng=rng
-        )
+        chosen = self._recipe.chosen_objects if ids_persist else 0.0
+        return draw_task(query.labels, data.label_kind, chosen=chosen, rng=rng)
 
     def _mix(
         self, scene: _Scene, data: DataSet, size: int, rng: np.random.Generator
     ) -> Example:
         """Stitch each picture from views of two images, with one colour map."""
-        images, regions, task = [], [], scene.task
+        images, labels, task = [], [], scene.task
         for source in scene.sources:
-            other = data.images[rng.integers(len(data.images))]
+            other = data.images[int(rng.integers(len(data.images)))]
             one, two = draw_views(2, kind="free", rng=rng)
             # Chosen objects have no counterpart in another image.
             far = source if task.is_instance else other
@@ -171,25 +170,26 @@ class ExampleSampler:
                     two.image(far.image, size),
                 )
             )
-            regions.append(
+            labels.append(
                 np.where(
                     place,
-                    task.regions(one.labels(source.labels, size)),
-                    task.regions(two.labels(far.labels, size)),
+                    one.labels(source.labels, size),
+                    two.labels(far.labels, size),
                 )
             )
-        return self._finish(images, regions, task, rng)
+        return self._finish(images, labels, task, rng)
 
     def _finish(
         self,
         images: list[NDArray[np.uint8]],
-        regions: list[NDArray[np.uint8]],
+        labels: list[NDArray[np.integer[Any]]],
         task: Task,
         rng: np.random.Generator,
     ) -> Example:
         recipe = self._recipe
         coloured = rng.random() < recipe.coloured_background
-        known = np.ones((len(regions), *regions[0].shape), np.uint8)
+        regions = [task.regions(one) for one in labels]
+        known = (np.stack(labels) >= 0).astype(np.uint8)
         prompts = len(regions) - 1
         if rng.random() < recipe.spoiled_prompts:
             one = int(rng.integers(prompts))
@@ -197,8 +197,9 @@ class ExampleSampler:
         if prompts > 1 and rng.random() < recipe.partial_prompts:
             one = int(rng.integers(prompts))
             regions[one] = keep_few(regions[one], rng)
-            if rng.random() < 0.5:  # a hint: what is not labelled says nothing
-                known[one] = regions[one] > 0
+            # A hint: what is not labelled says nothing.
+            if rng.random() < 0.5 and regions[one].any():
+                known[one] &= regions[one] > 0
         look = Look.draw(rng)
         return Example(
             images=np.stack(images),
@@ -260,9 +261,7 @@ def _partner(
     others = [i for i in others if i != query] or [(query + 1) % len(data.images)]
     best = max(
         others,
-        key=lambda i: (
-            len(wanted & data.presence[i]) if wanted else bool(data.presence[i])
-        ),
+        key=lambda i: len(wanted & data.shown(i)) if wanted else bool(data.shown(i)),
     )
     return data.images[best]
 

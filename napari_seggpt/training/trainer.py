@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-import os
 import time
 from dataclasses import asdict, dataclass, replace
 from pickle import UnpicklingError
@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
+from napari_seggpt.files import whole_file
 from napari_seggpt.inference.device import autocast, pick_dtype
 from napari_seggpt.training.batches import (
     Batch,
@@ -22,9 +23,10 @@ from napari_seggpt.training.batches import (
     render,
 )
 from napari_seggpt.training.optim import build_optimizer, learning_rate, update_average
+from napari_seggpt.training.processes import Processes
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterable, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -42,12 +44,17 @@ STATE_PARTS = {"model", "optimizer", "average", "recipe", "step", "seconds"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainStep:
-    """What one update did."""
+    """What one update did, in all processes together.
+
+    The loss is the mean over the batches of this process; the number of prompts is
+    that of the last one.
+    """
 
     step: int
     loss: float
     learning_rate: float
     num_prompts: int
+    num_samples: int
 
 
 def coloring_loss(model: SegGPT, batch: Batch, recipe: Recipe) -> Tensor:
@@ -61,7 +68,8 @@ def coloring_loss(model: SegGPT, batch: Batch, recipe: Recipe) -> Tensor:
     prompts = _encode(model, pictures, slice(0, -1), predicted)
     query, target = pictures.images[:, -1], pictures.colors[:, -1]
     if model.config.decoder == "readout":
-        return score_loss(model.scores(query, prompts), pictures.regions)
+        known = pictures.known[:, -1].float()
+        return score_loss(model.scores(query, prompts), pictures.regions, known)
     # Nothing is given where all is hidden, and the patches need not be embedded.
     given = None if batch.hidden.all() else (target, pictures.hidden)
     weight = pictures.weight * _hidden_pixels(pictures)
@@ -94,11 +102,23 @@ def recall(model: SegGPT, pictures: Pictures) -> Pictures:
     for number in range(1, colors.shape[1] - 1):
         shown = replace(pictures, colors=colors)
         prompts = _encode(model, shown, slice(0, number), predicted)
-        painted = model(pictures.images[:, number], prompts).float()
-        colors[:, number] = nearest_colors(painted[:, None], pictures.palettes)[:, 0]
+        colors[:, number] = _likeliest(model, pictures, number, prompts)
     known = pictures.known.clone()
-    known[:, 1:] = 1
+    known[:, 1:-1] = 1
     return replace(pictures, colors=colors, known=known)
+
+
+def _likeliest(
+    model: SegGPT, pictures: Pictures, number: int, prompts: EncodedPrompts
+) -> Tensor:
+    """Return the colours (B, 3, S, S) of a picture as they would be read."""
+    image = pictures.images[:, number]
+    if model.config.decoder != "readout":
+        painted = model(image, prompts).float()
+        return nearest_colors(painted[:, None], pictures.palettes)[:, 0]
+    best = model.probabilities(image, prompts).argmax(1)
+    row = torch.arange(len(best), device=best.device)[:, None, None]
+    return pictures.palettes[row, best].movedim(-1, 1)
 
 
 def _hidden_pixels(pictures: Pictures) -> Tensor:
@@ -111,10 +131,12 @@ def _hidden_pixels(pictures: Pictures) -> Tensor:
 def color_loss(colors: Tensor, target: Tensor, weight: Tensor, beta: float) -> Tensor:
     """Weighted smooth L1 of colours (B, 3, H, W); the weights are (B, 1, H, W)."""
     loss = F.smooth_l1_loss(colors.float(), target, beta=beta, reduction="none")
-    return (loss * weight).sum() / (3 * weight.sum())
+    return (loss * weight).sum() / (3 * weight.sum()).clamp(min=1)
 
 
-def score_loss(stages: Sequence[Tensor], regions: Tensor) -> Tensor:
+def score_loss(
+    stages: Sequence[Tensor], regions: Tensor, known: Tensor | None = None
+) -> Tensor:
     """Cross entropy and soft Dice of the scores of a readout.
 
     Parameters
@@ -124,17 +146,23 @@ def score_loss(stages: Sequence[Tensor], regions: Tensor) -> Tensor:
         weighed, which count more.
     regions : Tensor
         (B, H, W), which colour each pixel has.
+    known : Tensor, optional
+        (B, H, W), 0 where a pixel does not count, else 1.
     """
     *reads, coarse, finest = stages
     truth = F.one_hot(regions, finest.shape[1]).movedim(-1, 1).float()
+    known = torch.ones_like(truth[:, :1]) if known is None else known[:, None]
     whole = F.interpolate(finest.float(), size=truth.shape[-2:], mode="bilinear")
-    losses = [_entropy(whole, truth) + soft_dice_loss(whole.softmax(1), truth)]
-    smaller = _pooled(truth, coarse)
+    dice = soft_dice_loss(whole.softmax(1), truth, known)
+    losses = [_entropy(whole, truth, known) + dice]
+    smaller, few = (_pooled(x, coarse) for x in (truth, known))
     coarse = coarse.float()
-    losses.append(
-        _entropy(coarse, smaller) + soft_dice_loss(coarse.softmax(1), smaller)
-    )
-    losses += [_entropy(read.float(), _pooled(truth, read)) for read in reads]
+    dice = soft_dice_loss(coarse.softmax(1), smaller, few)
+    losses.append(_entropy(coarse, smaller, few) + dice)
+    losses += [
+        _entropy(read.float(), *(_pooled(x, read) for x in (truth, known)))
+        for read in reads
+    ]
     weights = (1.0, 0.4, *[READ_WEIGHT] * len(reads))
     return sum(
         (weight * loss for weight, loss in zip(weights, losses, strict=True)),
@@ -146,16 +174,23 @@ def _pooled(truth: Tensor, like: Tensor) -> Tensor:
     return F.adaptive_avg_pool2d(truth, (like.shape[-2], like.shape[-1]))
 
 
-def _entropy(scores: Tensor, truth: Tensor) -> Tensor:
-    return -(truth * scores.log_softmax(1)).sum(1).mean()
+def _entropy(scores: Tensor, truth: Tensor, known: Tensor) -> Tensor:
+    """Cross entropy of scores and shares (B, R, h, w), over what is known."""
+    each = -(truth * scores.log_softmax(1)).sum(1, keepdim=True)
+    return (known * each).sum() / known.sum().clamp(min=1)
 
 
-def soft_dice_loss(claimed: Tensor, truth: Tensor) -> Tensor:
+def soft_dice_loss(
+    claimed: Tensor, truth: Tensor, known: Tensor | None = None
+) -> Tensor:
     """One minus the soft Dice of shares (B, R, h, w), of colours that occur.
 
-    Of the background's colour, the first, nothing is asked.
+    Of the background's colour, the first, nothing is asked, and what is not known
+    (B, 1, h, w) does not count.
     """
     claimed, truth = claimed[:, 1:], truth[:, 1:]
+    if known is not None:
+        claimed, truth = known * claimed, known * truth
     common = (claimed * truth).sum((2, 3))
     total = claimed.sum((2, 3)) + truth.sum((2, 3))
     occurs = (truth.sum((2, 3)) > 0).float()
@@ -176,7 +211,8 @@ def train(
 
     A run that was stopped goes on where it was, with the same losses as one that was
     not: closing the generator writes its state. When it ends or is closed, the model
-    holds the averaged weights.
+    holds the averaged weights. Processes that `torchrun` started and that were joined
+    make the same updates, each from batches of its own; the first one writes.
 
     Parameters
     ----------
@@ -204,10 +240,12 @@ def train(
         run.resume()
     source = BatchSource(sampler, recipe, patch_size=model.config.patch_size)
     last = recipe.steps if run.progress < 1 else run.step  # its minutes may be over
+    rank, count = run.processes.rank, run.processes.count
+    first, end = (step * recipe.accumulate * count for step in (run.step, last))
     batches = DataLoader(
         source,
         batch_size=None,
-        sampler=range(run.step, last),
+        sampler=range(first + rank, end, count),
         num_workers=workers,
         pin_memory=run.device.type == "cuda",
         prefetch_factor=4 if workers else None,
@@ -215,12 +253,14 @@ def train(
     return _steps(run, batches)
 
 
-def _steps(run: _Run, batches: DataLoader[Batch]) -> Generator[TrainStep]:
+def _steps(run: _Run, batches: Iterable[Batch]) -> Generator[TrainStep]:
     recipe = run.recipe
     run.model.train()
     try:
-        for batch in batches:
-            done = run.update(batch.to(run.device))
+        left = iter(batches)
+        for first in left:
+            more = itertools.islice(left, recipe.accumulate - 1)
+            done = run.update(itertools.chain([first], more))
             ended = run.progress >= 1
             if run.step % recipe.save_every == 0 or ended:
                 run.save()
@@ -249,6 +289,7 @@ class _Run:
         self.seconds = 0.0
         self._clock: float | None = None
         self.device = next(model.parameters()).device
+        self.processes = Processes.here()
         self.average = {name: x.clone() for name, x in model.state_dict().items()}
         self._dtype = pick_dtype(precision, self.device)
         self._optimizer = build_optimizer(model, recipe)
@@ -267,34 +308,48 @@ class _Run:
         now = time.perf_counter()
         if self._clock is not None:
             self.seconds += now - self._clock
+            self.seconds = self.processes.of_first(self.seconds, self.device)
         self._clock = now
 
-    def update(self, batch: Batch) -> TrainStep:
-        """Make the next update."""
+    def update(self, batches: Iterable[Batch]) -> TrainStep:
+        """Make the next update from as many batches as the recipe says."""
         self._tick()
         step, recipe = self.step, self.recipe
-        torch.manual_seed(recipe.seed * 1_000_003 + step)  # drop path, also resumed
         # The first update is made with the rate of the second: zero teaches nothing.
         rate = learning_rate(max(self.progress, 1 / recipe.steps), recipe)
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group["scale"]
-        with autocast(self.device, self._dtype):
-            loss = coloring_loss(self.model, batch, recipe)
         self._optimizer.zero_grad()
-        loss.backward()
+        losses, samples, prompts = [], 0, 0
+        for batch in batches:
+            losses.append(self._learn(batch.to(self.device)))
+            samples += len(batch.images)
+            prompts = batch.num_prompts
+        self.processes.average_gradients(self.model.parameters())
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip_norm)
         self._optimizer.step()
         update_average(self.average, self.model, recipe.average, step)
         self.step += 1
         return TrainStep(
             step=step,
-            loss=loss.item(),
+            loss=float(torch.stack(losses).mean()),
             learning_rate=rate,
-            num_prompts=batch.num_prompts,
+            num_prompts=prompts,
+            num_samples=samples * self.processes.count,
         )
 
+    def _learn(self, batch: Batch) -> Tensor:
+        """Add a batch's share to the gradients; return its loss."""
+        torch.manual_seed(int(batch.seed))  # drop path, also of a resumed run
+        with autocast(self.device, self._dtype):
+            loss = coloring_loss(self.model, batch, self.recipe)
+        (loss / self.recipe.accumulate).backward()
+        return loss.detach()
+
     def save(self) -> None:
-        """Write the state, whole or not at all."""
+        """Write the state, whole or not at all; the first process does."""
+        if not self.processes.is_first:
+            return
         state = {
             "model": self.model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -304,9 +359,8 @@ class _Run:
             "seconds": self.seconds,
         }
         self._checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._checkpoint.with_name(self._checkpoint.name + ".part")
-        torch.save(state, temporary)
-        os.replace(temporary, self._checkpoint)
+        with whole_file(self._checkpoint) as draft:
+            torch.save(state, draft)
 
     def resume(self) -> None:
         """Read the state of a run with the same recipe."""

@@ -85,9 +85,13 @@ def test_takes_measures(run, data):
     code, out, _ = run("evaluate", data, "--measures", "--json")
     assert code == 0
     report = json.loads(out)
-    ours = {"iou", "j", "f", "f1", "ap50", "pq", "f1_of_true_mask"}
+    ours = {"iou", "j", "f", "boundary_f_2px", "f1", "ap50", "pq", "f1_of_true_mask"}
     assert set(report["frames"][0]["measures"]) == ours
-    assert set(report["mean"]["measures"]) == ours | {"miou", "fb_iou"}
+    assert set(report["mean"]["measures"]) == ours | {
+        "miou",
+        "fb_iou",
+        "area_ratio",
+    }
     _, out, _ = run("evaluate", data, "--measures")
     assert "fb_iou" in out
 
@@ -160,7 +164,7 @@ def test_measures_how_well_frames_are_ranked(run, data):
     assert {"confidence", "mean margin"} <= set(report["frames"][0]["signals"])
     if report["signals"]:
         assert set(report["signals"]["confidence"]) == {
-            "within", "pooled", "worst_tenth", "sets",
+            "within", "pooled", "worst_tenth", "apart", "sets",
         }  # fmt: skip
 
 
@@ -168,7 +172,7 @@ def test_prints_ranking_as_a_table(run, data):
     code, out, _ = run("evaluate", data, "--ranking")
     assert code == 0
     rows = [line.split() for line in out.strip().splitlines()]
-    assert rows[1] == ["signal", "within", "pooled", "worst_tenth", "sets"]
+    assert rows[1] == ["signal", "within", "pooled", "worst_tenth", "apart", "sets"]
     assert "confidence" in [row[0] for row in rows]
 
 

@@ -206,3 +206,38 @@ def test_tuning_starts_from_other_weights(data, tmp_path, capfd, model_file):
     )
     assert tuned.keys() == start.keys()
     assert any((tuned[name] != start[name]).any() for name in start)
+
+
+def test_weights_so_far_are_there_before_the_end(data, tmp_path, capfd, monkeypatch):
+    recipe, folder = write_recipe(tmp_path, steps=3, save_every=2), tmp_path / "run"
+    seen = []
+    original = trainer.coloring_loss
+
+    def look(*args):
+        seen.append((folder / train.WEIGHTS).exists())
+        return original(*args)
+
+    monkeypatch.setattr(trainer, "coloring_loss", look)
+    command = ["train", str(data), "--recipe", str(recipe), "--output", str(folder)]
+    assert main(command) == 0
+    assert seen == [False, False, True]
+
+
+def test_a_run_that_ends_by_the_clock_is_measured_at_its_end(
+    data, tmp_path, capfd, monkeypatch
+):
+    recipe = write_recipe(tmp_path, steps=1000, minutes=1e-6, save_every=100)
+    monkeypatch.setattr(protocol, "quick_dice", lambda *args, **kwargs: 0.25)
+    command = ["train", str(data), "--recipe", str(recipe), "--validate", str(data)]
+    assert main([*command, "--output", str(tmp_path / "run")]) == 0
+    (row,) = rows(tmp_path / "run" / runlog.DICES)
+    assert row["dice"] == "0.2500"
+
+
+def test_packed_data_can_be_trained_on(data, tmp_path, capfd):
+    assert main(["pack", str(data), "--output", str(tmp_path / "pack")]) == 0
+    assert "1 data sets, 0.0 MiB" in capfd.readouterr().out
+    recipe, folder = write_recipe(tmp_path), tmp_path / "run"
+    command = ["train", str(tmp_path / "pack"), "--recipe", str(recipe)]
+    assert main([*command, "--output", str(folder)]) == 0
+    assert (folder / train.WEIGHTS).exists()

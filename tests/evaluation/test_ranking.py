@@ -22,6 +22,7 @@ def test_a_signal_that_knows_the_order_ranks_perfectly():
     dice = [0.1, 0.5, 0.9, 0.2, 0.6]
     score = score_signals(frames("a", np.array(dice) ** 3, dice))["confidence"]
     assert score.within == score.pooled == pytest.approx(1.0)
+    assert score.apart == pytest.approx(np.mean(np.array(dice) - np.array(dice) ** 3))
     assert (score.worst_tenth, score.sets) == (1.0, 1)
 
 

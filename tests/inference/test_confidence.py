@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from napari_seggpt.inference.confidence import (
+    CALIBRATION,
     LOOKED_AT,
     MAP_SIDE,
     agreement,
@@ -31,7 +32,8 @@ def test_it_is_the_dice_to_be_expected():
     labels = np.array([[1, 1, 0, 0]])
     margin = np.array([[1.0, 0.5, 1.0, 0.0]])
     # Of two pixels 1.75 are right and 0.25 wrong; half a pixel is missing.
-    assert label_confidence(labels, margin) == pytest.approx({1: 3.5 / 4.25})
+    expected = (3.5 / 4.25) ** CALIBRATION
+    assert label_confidence(labels, margin) == pytest.approx({1: expected})
 
 
 def test_the_label_that_is_unsure_is_told(labels):

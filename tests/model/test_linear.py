@@ -293,7 +293,7 @@ def test_unknown_pixels_are_left_out(read: LinearRead) -> None:
 
 def test_in_training_fewer_pixels_are_looked_at() -> None:
     read = LinearRead((1,))
-    side = 64
+    side = 96
     assert side * side > TRAINING_PIXELS
     pyramid = [torch.arange(float(side * side)).view(1, 1, side, side)]
     colors = torch.ones(1, 1, side, side)

@@ -84,16 +84,17 @@ def test_pictures_of_a_batch_are_each_by_itself(mixer: Mixer) -> None:
             torch.testing.assert_close(one, many[part], atol=1e-5, rtol=0)
 
 
-def test_colours_that_do_not_exist_never_fit_and_others_are_as_they_are(
+def test_colours_that_do_not_exist_never_fit_and_what_is_said_of_them_is_ignored(
     mixer: Mixer,
 ) -> None:
-    *parts, exists = told(batch=2)
-    missing = exists.clone()
-    missing[0, 1] = missing[1, 3] = missing[1, 0] = False
-    plain, other = mixer(*parts, exists), mixer(*parts, missing)
+    reads, *parts, exists = told(batch=2)
+    exists = exists.clone()
+    exists[0, 1] = exists[1, 3] = exists[1, 0] = False
+    louder = [read + (~exists[..., None, None]).float() for read in reads]
+    plain, other = mixer(reads, *parts, exists), mixer(louder, *parts, exists)
     for before, after in zip(plain, other, strict=True):
-        assert (after[~missing] == NEVER).all()
-        torch.testing.assert_close(after[missing], before[missing], atol=1e-5, rtol=0)
+        assert (after[~exists] == NEVER).all()
+        torch.testing.assert_close(after[exists], before[exists], atol=1e-5, rtol=0)
 
 
 def test_a_single_colour_works(mixer: Mixer) -> None:
@@ -127,11 +128,21 @@ def test_all_that_it_is_told_matters(mixer: Mixer, part: int) -> None:
 def test_a_colour_is_compared_with_the_best_of_the_others() -> None:
     said = torch.randint(4, (2, 5, 1, 6, 6), generator=torch.Generator().manual_seed(0))
     said = said.float()  # with ties
-    best = _most_of_others(said)
+    exists = torch.ones(2, 5, dtype=torch.bool)
+    best = _most_of_others(said, exists)
     for color in range(5):
         others = [number for number in range(5) if number != color]
         assert torch.equal(best[:, color], said[:, others].amax(1))
-    assert _most_of_others(said[:, :1]).abs().max() == 0
+    assert _most_of_others(said[:, :1], exists[:, :1]).abs().max() == 0
+
+
+def test_a_colour_that_is_not_there_is_no_rival() -> None:
+    said = torch.full((1, 3, 1, 2, 2), -0.5)
+    said[:, 2] = 0.0  # what reads say of a colour that the palette lacks
+    best = _most_of_others(said, torch.tensor([[True, True, False]]))
+    assert torch.equal(best[:, :2], said[:, :2])
+    alone = _most_of_others(said, torch.tensor([[True, False, False]]))
+    assert alone[:, 0].abs().max() == 0
 
 
 def test_levels_of_several_sizes_are_added_on_one_grid() -> None:

@@ -198,11 +198,9 @@ def test_gradients_reach_all_that_learns(readout_config: SegGPTConfig) -> None:
 def test_colours_that_do_not_exist_never_fit(readout: Readout) -> None:
     prompts = encode(readout, 1, 2)
     exists = torch.tensor([[True, False, True]])
-    stages = readout.read(views(9), prompts, prompts, INSTANCE, exists)
-    plain = read(readout, prompts)
-    for stage, whole in zip(stages, plain, strict=True):
+    for stage in readout.read(views(9), prompts, prompts, INSTANCE, exists):
         assert stage[:, 1].max() == NEVER
-        torch.testing.assert_close(stage[:, ::2], whole[:, ::2], atol=1e-5, rtol=0)
+        assert stage[:, ::2].min() > NEVER / 2
 
 
 # -- the nearest prompts -----------------------------------------------------------

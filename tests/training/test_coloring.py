@@ -49,8 +49,8 @@ def test_the_border_may_be_all_that_is_coloured():
 def test_chosen_objects_need_ids_that_persist():
     rng = np.random.default_rng(0)
     lasting, others = (
-        [draw_task(LABELS, "instance", ids_persist=kept, rng=rng) for _ in range(99)]
-        for kept in (True, False)
+        [draw_task(LABELS, "instance", chosen=kept, rng=rng) for _ in range(99)]
+        for kept in (0.5, 0.0)
     )
     assert any(task.is_instance for task in lasting)
     assert not any(task.is_instance for task in others)
@@ -61,17 +61,13 @@ def test_chosen_objects_need_ids_that_persist():
 def test_where_objects_fill_the_image_the_border_is_asked_for():
     rng = np.random.default_rng(0)
     filled = np.repeat([[1, 1, 1, 2, 2, 2]], 4, axis=0)
-    tasks = [
-        draw_task(filled, "instance", ids_persist=False, rng=rng) for _ in range(50)
-    ]
+    tasks = [draw_task(filled, "instance", chosen=0.0, rng=rng) for _ in range(50)]
     assert all(task.border for task in tasks)
 
 
 def test_classes_may_be_merged():
     rng = np.random.default_rng(0)
-    tasks = [
-        draw_task(LABELS, "semantic", ids_persist=False, rng=rng) for _ in range(99)
-    ]
+    tasks = [draw_task(LABELS, "semantic", chosen=0.0, rng=rng) for _ in range(99)]
     assert any(len(group) > 1 for task in tasks for group in task.groups)
 
 
@@ -79,7 +75,7 @@ def test_classes_may_be_merged():
 def test_classes_are_drawn_from_those_that_occur(kind):
     rng = np.random.default_rng(0)
     for _ in range(50):
-        task = draw_task(LABELS, kind, ids_persist=False, rng=rng)
+        task = draw_task(LABELS, kind, chosen=0.0, rng=rng)
         ids = [i for group in task.groups for i in group]
         assert 1 <= len(ids) == len(set(ids))
         assert set(ids) <= {1, 2, 3}

@@ -99,7 +99,7 @@ def test_a_set_knows_which_ids_are_where():
         for labels in (np.eye(4, dtype=int) * 7, np.zeros((4, 4), int))
     )
     data = DataSet(name="x", label_kind="semantic", images=images)
-    assert data.presence == [frozenset({7}), frozenset()]
+    assert [data.shown(i) for i in (0, 1)] == [frozenset({7}), frozenset()]
 
 
 @pytest.mark.parametrize("text", ["no JSON", "[]"])
@@ -136,3 +136,22 @@ def test_simulated_sets_are_pairs_or_sequences(recipe, share):
 
 def test_nothing_is_simulated_that_is_never_drawn(recipe):
     assert not list(simulated_datasets(replace(recipe, simulated=0.0)))
+
+
+def test_slices_of_one_volume_are_a_sequence_by_their_names(tmp_path):
+    names = ["p1_2", "p1_10", "p1_9", "p2_3", "7_4", "7_5", "a_1", "a_2"]
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            picture = Image.fromarray(np.eye(16, dtype=np.uint8))
+            picture.save(tmp_path / folder / f"{name}.png")
+    (data,) = read_datasets(tmp_path)
+    in_order = [image.stem for image, _ in pair_files(tmp_path)]
+    shown = {tuple(in_order[i] for i in places) for places in data.sequences}
+    assert shown == {("p1_2", "p1_9", "p1_10"), ("7_4", "7_5")}
+    (tmp_path / "datasets.json").write_text('{"set": {"label_kind": "instance"}}')
+    (tmp_path / "set").mkdir()
+    for folder in ("images", "labels"):
+        (tmp_path / folder).rename(tmp_path / "set" / folder)
+    (objects,) = read_datasets(tmp_path)
+    assert objects.sequences == ()  # ids may mean something else in each

@@ -11,5 +11,5 @@ def test_the_papers_recipe_is_one():
     recipe = Recipe(**{**values, "image_sizes": tuple(values["image_sizes"])})
     assert recipe.config == "vit_large"
     assert recipe.steps * recipe.warmup == 1800
-    assert (recipe.batch_size, recipe.learning_rate) == (2048, 1e-4)
+    assert (recipe.batch_size * recipe.accumulate, recipe.learning_rate) == (2048, 1e-4)
     assert recipe.block_masks == 0.9  # half masks in the others, as in Painter

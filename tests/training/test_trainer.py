@@ -211,7 +211,8 @@ def test_all_of_what_is_recalled_is_known(recalling, new_model):
     pictures = render(replace(batch, known=known), recipe.foreground_weight)
     recalled = recall(new_model().eval(), pictures)
     assert torch.equal(recalled.known[:, 0], known[:, 0])
-    assert recalled.known[:, 1:].all()
+    assert recalled.known[:, 1:-1].all()
+    assert torch.equal(recalled.known[:, -1], known[:, -1])  # the query's
 
 
 def test_painted_prompts_are_not_marked(sampler, recipe, new_model, monkeypatch):
@@ -398,3 +399,82 @@ def test_bfloat16_is_used_where_it_is_asked_for(sampler, recipe, new_model, tmp_
     )
     assert single != half
     assert half == pytest.approx(single, rel=0.2)
+
+
+# -- what nobody knows -------------------------------------------------------------
+
+
+def test_pixels_that_nobody_knows_do_not_count(sampler, recipe, new_model):
+    batch = draw(sampler, recipe)
+    known, wrong = batch.known.clone(), batch.regions.clone()
+    known[:, -1, :16] = 0
+    wrong[:, -1, :16] = 1 - (wrong[:, -1, :16] > 0).to(torch.uint8)
+    model = new_model().eval()
+    true, false = (
+        coloring_loss(model, replace(batch, known=known, regions=x), recipe)
+        for x in (batch.regions, wrong)
+    )
+    torch.testing.assert_close(true, false)
+    everywhere = coloring_loss(model, replace(batch, regions=wrong), recipe)
+    assert abs(everywhere - coloring_loss(model, batch, recipe)) > 1e-3
+
+
+# -- batches that are joined -------------------------------------------------------
+
+
+def weights_after(model, steps):
+    for _ in steps:
+        pass
+    return model.state_dict()
+
+
+def test_two_processes_make_the_updates_of_one_with_two_batches(
+    sampler, recipe, new_model, tmp_path
+):
+    recipe = replace(recipe, steps=3)
+    context = torch.multiprocessing.get_context("fork")
+    arguments = (sampler, recipe, new_model, tmp_path)
+    started = [
+        context.Process(target=train_along, args=(rank, *arguments)) for rank in (0, 1)
+    ]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join(300)
+        process.kill()  # one that waits for the other
+        assert process.exitcode == 0
+    both = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
+    alone = new_model()
+    joined = replace(recipe, accumulate=2)
+    steps = train(alone, sampler, joined, checkpoint=tmp_path / "alone.pt")
+    for name, value in weights_after(alone, steps).items():
+        torch.testing.assert_close(both[0][name], value, atol=1e-6, rtol=1e-4)
+        assert torch.equal(both[0][name], both[1][name])
+    assert (tmp_path / "state.pt").exists()
+
+
+def train_along(rank, sampler, recipe, new_model, folder):
+    """Train as one of two processes; write the weights."""
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2
+    )
+    model = new_model()
+    steps = train(model, sampler, recipe, checkpoint=folder / "state.pt")
+    torch.save(weights_after(model, steps), folder / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_accumulated_batches_are_resumed_where_they_were(
+    sampler, recipe, new_model, tmp_path
+):
+    recipe = replace(recipe, accumulate=2)
+    expected = losses(
+        train(new_model(), sampler, recipe, checkpoint=tmp_path / "whole.pt")
+    )
+    file = tmp_path / "part.pt"
+    first = train(new_model(), sampler, recipe, checkpoint=file)
+    begun = [next(first).loss for _ in range(2)]
+    first.close()
+    rest = losses(train(new_model(), sampler, recipe, checkpoint=file))
+    assert begun + rest == expected

@@ -6,6 +6,8 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from napari_seggpt.files import PART_PATTERN, write_whole
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -45,14 +47,12 @@ class Results:
     def _check(self, facts: Mapping[str, Any]) -> None:
         file = self.folder / FACTS
         if not file.exists():
-            if any(self.folder.iterdir()):
+            # Several processes may begin at once, each with a draft.
+            if any(not x.match(PART_PATTERN) for x in self.folder.iterdir()):
                 raise ResultsError(
                     f"Expected a new folder, or one of results, got {self.folder}."
                 )
-            # Several processes may begin at once, each with a draft of its own.
-            draft = file.with_name(f".facts-{os.getpid()}.json")
-            draft.write_text(json.dumps(facts, indent=2))
-            os.replace(draft, file)
+            write_whole(file, json.dumps(facts, indent=2).encode())
         try:
             known = json.loads(file.read_text())
         except ValueError as error:

@@ -11,6 +11,7 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from napari_seggpt.files import safe_name
+from napari_seggpt.io.layout import is_zarr
 from napari_seggpt.untrusted import check_regular
 
 if TYPE_CHECKING:
@@ -162,8 +163,6 @@ def locate(kept: str, session: Path) -> Path:
     session : Path
         The folder of the session.
     """
-    from napari_seggpt.io.ome_zarr import is_zarr  # zarr takes a while to load
-
     path = PureWindowsPath(kept) if "\\" in kept else PurePosixPath(kept)
     if not path.is_absolute():
         return session.parent / path

@@ -12,7 +12,7 @@ import psutil
 from napari.layers import Labels
 
 from napari_seggpt.files import safe_name
-from napari_seggpt.io.layout import normalize_unit
+from napari_seggpt.io.layout import is_zarr, normalize_unit
 from napari_seggpt.session.store.places import session_folder
 from napari_seggpt.ui.layers.frame_axes import FrameAxes, axis_names, checked_axis
 from napari_seggpt.ui.layers.image_stack import level_data
@@ -153,8 +153,6 @@ def image_path(layer: Image) -> Path | None:
     path = Path(layer.source.path)
     if not path.exists():
         return None
-    from napari_seggpt.io.ome_zarr import is_zarr  # zarr takes a while to load
-
     for parent in (path, *path.parents):  # the path may lead into a zarr
         if is_zarr(parent):
             path = parent
