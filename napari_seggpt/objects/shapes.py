@@ -48,8 +48,8 @@ def largest_pieces(labels: Labels) -> NDArray[np.bool_]:
     owners = labels.ravel()[at]
     order = np.lexsort((-areas, owners))
     _, first = np.unique(owners[order], return_index=True)
-    kept = np.zeros(len(numbers), dtype=bool)
-    kept[order[first]] = True
+    kept = np.zeros(int(numbers[-1]) + 1, dtype=bool)  # there may be no background
+    kept[numbers[order[first]]] = True
     return kept[pieces] & (labels != 0)
 
 

@@ -132,3 +132,13 @@ def test_nothing_is_found_in_nothing(discs) -> None:
     found = find_objects(scores, encoding, rule)
     assert found.labels.max() == 0
     assert len(found.classes) == 0
+
+
+def test_where_nothing_is_predicted_there_is_no_object(cells) -> None:
+    labels = cells()
+    encoding = ObjectEncoding.of([labels])
+    scores = np.zeros((1 + encoding.border, *labels.shape), np.float32)
+    scores[0] = 1.0
+    found = find_objects(scores, encoding, SeedRule.of([labels], encoding))
+    assert not found.labels.any()
+    assert len(found.classes) == 0

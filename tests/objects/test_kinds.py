@@ -110,3 +110,14 @@ def test_objects_that_cannot_be_had_are_refused() -> None:
         task_of("objects", [in_a_row()], has_tuned=True)
     with pytest.raises(ValueError, match="objects of 3 x 3 pixels, got none"):
         task_of("objects", [np.zeros((40, 60), int)])
+
+
+def test_a_frame_without_background_is_looked_at_as_any_other() -> None:
+    labels = np.ones((30, 30), int)
+    labels[:, 15:] = 2
+    labels[0, 0] = 2
+    assert task_of("auto", [labels]).kind == "classes"
+    many = np.kron(np.arange(1, 26).reshape(5, 5), np.ones((6, 6), int))
+    assert task_of("auto", [many]).kind == "objects"
+    few = np.kron(np.arange(1, 10).reshape(3, 3), np.ones((6, 6), int))
+    assert task_of("auto", [few]).kind == "objects"

@@ -29,8 +29,15 @@ from hypothesis.stateful import (
 )
 from numpy.testing import assert_array_equal
 
+from napari_seggpt.objects.regions import with_names
 from napari_seggpt.prompts import Prompt, TunedPrompt
-from napari_seggpt.session import FrameResult, FrameStatus, Run, Session
+from napari_seggpt.session import (
+    FrameResult,
+    FrameStatus,
+    RenamedResult,
+    Run,
+    Session,
+)
 from napari_seggpt.session.autosave import Autosave
 from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.frames.status import FrameRecord
@@ -674,12 +681,19 @@ class Work(RuleBasedStateMachine):
                 self.labels.error = None
             else:
                 assert self.session.runs.commit(result)
-                new = result.labels.astype(np.uint8).tobytes()
+                basis, confidence = self.run_basis, None
+                if isinstance(result, RenamedResult):
+                    now = np.frombuffer(facts.now, np.uint8).reshape(SIDE, SIDE)
+                    labels = with_names(now, result.names)
+                    basis, confidence = facts.basis or basis, facts.confidence
+                else:
+                    labels, confidence = result.labels, result.confidence
+                new = labels.astype(np.uint8).tobytes()
                 new = merged(facts.now, new, self.model.locked)
                 first, _ = self.step.get(result.index, (replace(facts), b""))
                 self.step.pop(result.index, None)
                 self.step[result.index] = (first, new)
-                facts.write(new, basis=self.run_basis, confidence=result.confidence)
+                facts.write(new, basis=basis, confidence=confidence)
 
     @rule(is_cancelled=st.booleans())
     def finish(self, is_cancelled: bool) -> None:

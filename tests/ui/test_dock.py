@@ -168,6 +168,18 @@ def test_pause_and_go_on(dock, predictor, qtbot):
     assert statuses(dock).count(FrameStatus.PREDICTED) == LENGTH - 1
 
 
+def test_a_frame_of_ones_own_is_refused_in_words(dock, predictor, qtbot):
+    button = dock.run_panel.frame_button
+    actions.go_to(dock.workspace, 3)
+    qtbot.waitUntil(lambda: not button.isEnabled(), timeout=WAIT_MS)
+    assert "You vouch for this frame" in button.toolTip()
+    actions.start_run(dock.workspace, "frame")
+    assert "Frame 3 is yours (reference)" in hint(qtbot, dock)
+    assert not predictor.predicted
+    actions.go_to(dock.workspace, 4)
+    qtbot.waitUntil(button.isEnabled, timeout=WAIT_MS)
+
+
 def test_stop_keeps_what_was_predicted(dock, predictor, qtbot):
     predictor.seconds = 0.05
     click(qtbot, dock.run_panel.run_button)

@@ -190,6 +190,20 @@ class LayerChoice:
             self, fixed=tuple(sorted({**dict(self.fixed), at: index}.items()))
         )
 
+    @property
+    def kind(self) -> str | None:
+        """What images of one kind have in common; None without channels."""
+        if self.image is None or self.channel_axis is None:
+            return None
+        data = level_data(self.image, 0)
+        return f"{data.shape[self.channel_axis]} channels, {data.dtype}"
+
+    def with_channels(self, channels: tuple[int, ...]) -> LayerChoice:
+        """Return the choice of those of some channels that there are, if any are."""
+        known = self._all_channels(self.channel_axis)
+        found = tuple(each for each in channels if each in known)[:MAX_CHANNELS]
+        return replace(self, channels=found) if found else self
+
     def at_place(self, shown: Sequence[float]) -> LayerChoice:
         """Return the choice of the place on other axes that the viewer shows.
 
@@ -202,9 +216,12 @@ class LayerChoice:
         return replace(self, fixed=tuple((at, places[at]) for at, _ in self.fixed))
 
     def _first_channels(self, at: int | None) -> tuple[int, ...]:
+        return tuple(self._all_channels(at))[:MAX_CHANNELS]
+
+    def _all_channels(self, at: int | None) -> range:
         if at is None or self.image is None:
-            return ()
-        return tuple(range(level_data(self.image, 0).shape[at]))[:MAX_CHANNELS]
+            return range(0)
+        return range(level_data(self.image, 0).shape[at])
 
     def _places(self, shown: Sequence[float]) -> list[int]:
         assert self.image is not None

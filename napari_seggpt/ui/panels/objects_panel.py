@@ -97,13 +97,14 @@ class ObjectsPanel(Panel):
         is_free = active is not None and self._job is None
         for each in (self.list_button, self.tracks_button, self.save_button):
             each.setEnabled(is_free)
-        session = self._workspace.session
-        can_carry = session is not None and any(
+        session, guess = self._workspace.session, self._task_row.guess
+        has_predicted = session is not None and any(
             session.frames.count(status)
             for status in (FrameStatus.PREDICTED, FrameStatus.STALE)
         )
-        self.carry_button.setEnabled(can_carry and not self._workspace.is_busy)
-        guess = self._task_row.guess
+        are_objects = guess is not None and guess.kind != "classes"
+        is_idle = not self._workspace.is_busy
+        self.carry_button.setEnabled(has_predicted and are_objects and is_idle)
         self.set_summary("" if guess is None else guess.kind)
 
     def _on_statuses(self, _: object = None) -> None:

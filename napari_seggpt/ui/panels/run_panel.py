@@ -11,7 +11,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QSizePolicy, QSpinBox, QWidget
 
 from napari_seggpt.model.cards import readable
-from napari_seggpt.session import FrameStatus
+from napari_seggpt.session import PROTECTED, FrameStatus
 from napari_seggpt.ui.keys import with_key
 from napari_seggpt.ui.layers.layer_choice import unwrapped
 from napari_seggpt.ui.panels.model_rows import ModelRows, duration
@@ -231,7 +231,8 @@ class RunPanel(Panel):
         busy = self._why_not()
         blank = busy or ("" if self._has_examples else _NO_EXAMPLES)
         allow(self.run_button, blank or ("" if count else _NO_FRAMES))
-        allow(self.frame_button, blank)
+        is_yours = session is not None and session.frames.status(frame) in PROTECTED
+        allow(self.frame_button, blank or (_YOURS if is_yours else ""))
         stale = session.frames.count(FrameStatus.STALE) if session else 0
         self.update_button.setText(f"Update {stale}" if stale else "Update")
         allow(self.update_button, busy or ("" if stale else _UP_TO_DATE))
@@ -344,6 +345,7 @@ _REGION = (
     "are drawn in a shapes layer. A small region of large frames is predicted faster."
 )
 _RANGE = "The first and the last frame."
+_YOURS = "You vouch for this frame: no run writes it."
 _NO_EXAMPLES = "Paint on a frame first: the model needs an example."
 _NO_FRAMES = (
     "There is no frame to label: those meant are yours already, or have no reference "

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_seggpt.session import FrameStatus
+from napari_seggpt.session import PROTECTED, FrameStatus
 from napari_seggpt.ui.layers.navigation import place_in
 from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.partly_painted import partly_painted
@@ -124,6 +124,14 @@ def start_run(workspace: Workspace, scope: Scope) -> None:
     """Start a run."""
     active = _active(workspace)
     if active is None:
+        return
+    status = active.session.frames.status(active.navigation.current)
+    if scope == "frame" and status in PROTECTED:
+        workspace.show_message(
+            f"Frame {active.navigation.current} is yours ({status.value}): no run "
+            "changes it.",
+            Tone.WARNING,
+        )
         return
     if scope != "frame" and _asks_about_references(workspace, active):
         return

@@ -55,6 +55,16 @@ class Preferences:
         """Remember the confidence below which frames are marked."""
         self._write("review", {"limit": limit})
 
+    def load_channels(self, kind: str) -> tuple[int, ...]:
+        """Return the channels that were chosen for images of a kind; () if none was."""
+        chosen = self._read("channels").get(kind)
+        found = chosen if isinstance(chosen, list) else []
+        return tuple(each for each in found if isinstance(each, int) and each >= 0)
+
+    def save_channels(self, kind: str, channels: tuple[int, ...]) -> None:
+        """Remember the channels that were chosen for images of a kind."""
+        self._write("channels", {**self._read("channels"), kind: list(channels)})
+
     def load_folds(self) -> dict[str, bool]:
         """Return which sections are open, by title."""
         return {str(k): bool(v) for k, v in self._read("open").items()}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
+from napari_seggpt.session import LinkingRun
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.messages import Tone, count_of
 
@@ -253,6 +254,8 @@ class RunControl:
             return f"{_plain(job.error)} Kept: {frames}."
         if state is JobState.STOPPED:
             return f"Stopped: {frames} of {job.total} labelled{kept}."
+        if isinstance(self.run, LinkingRun):
+            return f"Ids carried on to {frames}{kept}."
         return f"{frames} labelled{kept}."
 
     def _undo_some(self) -> None:

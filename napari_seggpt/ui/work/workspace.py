@@ -160,6 +160,9 @@ class Workspace:
             self.choose(LayerChoice())
             return
         choice = first_choice(image, place_in(self.viewer, image))
+        if choice.kind is not None:
+            kept = self.preferences.load_channels(choice.kind)
+            choice = choice.with_channels(kept)
         try:
             labels = likely_labels(choice.stack(), layers)
         except ValueError:
@@ -170,12 +173,19 @@ class Workspace:
         """Work on something; a run on something else ends, and keeps what it did."""
         old, self.choice = self.choice, choice
         self.problem = None
+        self._note_channels(old, choice)
         if self.active is not None and choice.place == old.place:
             if choice.pictures != old.pictures:
                 self._show_other_pictures(self.active)
         else:
             self._open()
         self.choice_changed.emit()
+
+    def _note_channels(self, old: LayerChoice, choice: LayerChoice) -> None:
+        """Remember which channels a person has chosen, for images of this kind."""
+        is_same = (old.image, old.channel_axis) == (choice.image, choice.channel_axis)
+        if is_same and choice.channels not in ((), old.channels) and choice.kind:
+            self.preferences.save_channels(choice.kind, choice.channels)
 
     def make_labels(self, dtype: np.dtype[Any] = DEFAULT_DTYPE) -> None:
         """Add an empty labels layer like the image, and work on it.

@@ -112,7 +112,10 @@ def test_ids_are_carried_on_from_a_correction_with_one_undo(dock, qtbot, predict
         lambda: session.frames.status(2) is FrameStatus.CORRECTED, timeout=WAIT_MS
     )
     predictor.predicted.clear()
-    run_to_end(qtbot, dock, dock.objects_panel.carry_button)
+    carry = dock.objects_panel.carry_button
+    qtbot.waitUntil(carry.isEnabled, timeout=WAIT_MS)
+    run_to_end(qtbot, dock, carry)
+    assert dock.workspace.message.text == "Ids carried on to 2 frames."
     assert predictor.predicted == []
     np.testing.assert_array_equal(read(dock, 1), row(5, 90, 7))
     for frame in (2, 3, 4):
@@ -126,8 +129,19 @@ def test_there_is_nothing_to_carry_on_to_at_the_end(dock, qtbot):
     assert not dock.objects_panel.carry_button.isEnabled()
     run_to_end(qtbot, dock)
     actions.go_to(dock.workspace, LENGTH - 1)
-    click(qtbot, dock.objects_panel.carry_button)
+    carry = dock.objects_panel.carry_button
+    qtbot.waitUntil(carry.isEnabled, timeout=WAIT_MS)
+    click(qtbot, carry)
     assert "predicted frames to carry the ids on to" in dock.workspace.message.text
+
+
+def test_ids_of_classes_are_not_carried_on(dock, qtbot):
+    run_to_end(qtbot, dock)
+    carry = dock.objects_panel.carry_button
+    qtbot.waitUntil(carry.isEnabled, timeout=WAIT_MS)
+    box = dock.references_panel.task_row.box
+    box.setCurrentIndex(box.findData("classes"))
+    qtbot.waitUntil(lambda: not carry.isEnabled(), timeout=WAIT_MS)
 
 
 # -- tracks and the table --------------------------------------------------------------

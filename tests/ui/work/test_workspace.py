@@ -137,3 +137,21 @@ def test_the_settings_reach_the_session_and_are_remembered(workspace, qtbot):
     workspace.settings = changed
     assert active.session.settings == changed
     assert Preferences().load_settings() == changed
+
+
+def test_channels_are_remembered_for_images_of_a_kind(make_napari_viewer, models):
+    viewer, axes = make_napari_viewer(), ("t", "c", "y", "x")
+    made = [
+        viewer.add_image(np.zeros((2, count, 8, 8), np.uint8), axis_labels=axes)
+        for count in (4, 4, 2)
+    ]
+    for each in range(2):  # in this session of napari and in the next
+        workspace = Workspace(viewer, Preferences(), models=models)
+        workspace.choose_image(made[0], [])
+        assert workspace.choice.channels == ((0, 1, 2), (3, 1))[each]
+        workspace.choose(replace(workspace.choice, channels=(3, 1)))
+        workspace.choose_image(made[1], [])
+        assert workspace.choice.channels == (3, 1)
+        workspace.choose_image(made[2], [])  # of another kind
+        assert workspace.choice.channels == (0, 1)
+        workspace.close()
