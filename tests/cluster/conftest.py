@@ -11,7 +11,7 @@ from napari_seggpt.io import create_labels, open_stack
 from napari_seggpt.model.checkpoint import save_checkpoint
 from napari_seggpt.preprocessing import measure_limits
 from napari_seggpt.prompts import Prompt
-from napari_seggpt.settings import PredictionSettings
+from napari_seggpt.settings import CleanupSettings, PredictionSettings
 
 LENGTH, SHAPE = 14, (40, 48)
 
@@ -56,6 +56,7 @@ def make_job(tmp_path, images, model_file):
             "tuned": (),
             "settings": PredictionSettings(device="cpu", batch=3),
             "limits": measure_limits(images),
+            "cleanup": CleanupSettings(),
             "memory": memory,
         }
         return Job(**given | changes)
