@@ -92,8 +92,13 @@ def _local(workers: int) -> Iterator[Client]:
 
     threads = str(max(1, (os.cpu_count() or 1) // workers))
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    configuration = {
+        "distributed.scheduler.allowed-failures": DEATHS_OF_A_TASK,
+        # Else dask gives a place up if its new process takes 15 seconds to start.
+        "distributed.deploy.lost-worker-timeout": "1 hour",
+    }
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": DEATHS_OF_A_TASK}),
+        dask.config.set(configuration),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,

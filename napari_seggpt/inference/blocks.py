@@ -59,7 +59,7 @@ def label_blocks(
 
     The labels are those that the whole frame would get in tiles: a block is blended of
     all tiles that reach into it. What was painted of tiles that further blocks need
-    waits on disk. Blocks that are finished in the output stay as they are.
+    waits on disk, beside the output. Blocks that are finished there stay as they are.
 
     Parameters
     ----------
@@ -89,7 +89,10 @@ def label_blocks(
     total, done = len(stack) * len(corners), 0
     for frame in range(len(stack)):
         picture = None if coarse is None else to_rgb(coarse[frame], predictor.limits)
-        with tempfile.TemporaryDirectory(prefix="napari-seggpt-") as folder:
+        # Beside the output: the folder for temporary files may lie in memory.
+        with tempfile.TemporaryDirectory(
+            prefix=f".{output.path.name}-", dir=output.path.parent
+        ) as folder:
             tiles = _PaintedTiles(stack, predictor, frame, Path(folder))
             for corner in corners:
                 box = _box(corner, output)

@@ -35,6 +35,8 @@ class BlockLabels:
 
     Attributes
     ----------
+    path : Path
+        The folder.
     shape : tuple of int
         (frames, H, W).
     block : int
@@ -47,6 +49,7 @@ class BlockLabels:
     """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         first = find_image(path, mode="r+", labels=True)
         self._levels = [
             find_image(path, level=level, mode="r+", labels=True).array.with_config(
