@@ -163,8 +163,8 @@ class FrameLabelling:
     ) -> Iterator[tuple[int, Prediction]]:
         """Predict frames one after the other, each with the last ones in memory.
 
-        What a worker that died had finished is read back, so that the others are
-        predicted as if one worker had done all.
+        What a worker that died had finished is read back; the others are predicted as
+        if one worker had done all, but for what the model saw on its own grid.
         """
         size = self._job.memory
         memory = Memory(size)
@@ -175,6 +175,7 @@ class FrameLabelling:
             frame = self._read(index, report)
             if frame is None:
                 continue
+            seen = None
             if index in done:
                 labels: NDArray[Any] = self._output[index]
             else:
@@ -182,9 +183,9 @@ class FrameLabelling:
                     [frame], indices=[index], memory=memory
                 )
                 yield index, prediction
-                labels = prediction.labels
+                labels, seen = prediction.labels, prediction.seen
             prompt = Prompt(image=frame, labels=labels, index=index)
-            memory.add(self._predictor.prepare(prompt, predicted=True))
+            memory.add(self._predictor.prepare(prompt, predicted=True, seen=seen))
 
     def _read(self, index: int, report: FramesReport) -> NDArray[Any] | None:
         try:

@@ -130,9 +130,16 @@ class _Following:
         )
         self._output.finish(index, prediction.labels)
         yield FramePrediction(index=index, prediction=prediction)
-        self._remember(index, frame, prediction.labels)
+        self._remember(index, frame, prediction.labels, prediction.seen)
 
-    def _remember(self, index: int, frame: NDArray[Any], labels: NDArray[Any]) -> None:
+    def _remember(
+        self,
+        index: int,
+        frame: NDArray[Any],
+        labels: NDArray[Any],
+        seen: NDArray[Any] | None = None,
+    ) -> None:
         if self._memory is not None:
             prompt = Prompt(image=frame, labels=labels, index=index)
-            self._memory.add(self._predictor.prepare(prompt, predicted=True))
+            tiles = self._predictor.prepare(prompt, predicted=True, seen=seen)
+            self._memory.add(tiles)
