@@ -114,21 +114,3 @@ def test_workers_that_die_cost_no_frame_and_double_none(
         for step in predict_stack(stack, job.make_predictor(), settings=settings):
             alike = (output[step.index] == step.prediction.labels).mean()
             assert alike == 1 or (memory and alike > 0.9)  # as it was read back
-
-
-def test_a_worker_that_closes_itself_is_replaced(client, make_job, tmp_path):
-    """As one does whose connection breaks; dask does not start it again."""
-
-    async def close(dask_worker):
-        dask_worker.loop.add_callback(dask_worker.close, reason="test")
-
-    first = threading.Event()
-
-    def end_all():
-        if not first.is_set():
-            first.set()
-            client.run(close)
-
-    slow = partial(SlowFrames, tmp_path / "stack.tif", 0.3)
-    heard, _ = run_all(client, make_job(open_stack=slow), 0, during=end_all)
-    assert len(heard) == 12
