@@ -62,7 +62,8 @@ def settle(qtbot, dock):
 
 
 def click(qtbot, button):
-    assert button.isEnabled(), button.text()
+    """Press a button, once what it depends on was counted."""
+    qtbot.waitUntil(button.isEnabled, timeout=WAIT_MS)
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 

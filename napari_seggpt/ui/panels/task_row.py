@@ -6,11 +6,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_seggpt.fields import own_fields
 from napari_seggpt.settings import ObjectSettings
-from napari_seggpt.ui.widgets.controls import SPACING, Combo, FormRows, muted
+from napari_seggpt.ui.widgets.controls import (
+    SPACING,
+    Combo,
+    FormRows,
+    as_tooltip,
+    muted,
+)
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.throttle import Throttle
 
@@ -20,6 +27,7 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.work.workspace import Connections, Workspace
 
 LOOK_MS = 400  # references that change in quick succession
+NUM_LINES = 2  # of the reason that are seen
 CHOICES: list[tuple[str, object]] = [
     ("as the references look", "auto"),
     ("classes", "classes"),
@@ -52,6 +60,8 @@ class TaskRow(QWidget):
         self.box = Combo()
         self.box.fill(CHOICES, workspace.settings.objects.task)
         self.reason = muted()
+        self.reason.setFixedHeight(NUM_LINES * self.fontMetrics().lineSpacing())
+        self.reason.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         rows = FormRows()
         field = own_fields(ObjectSettings)["task"]
         rows.add(field.label, self.box, field.help)
@@ -89,7 +99,7 @@ class TaskRow(QWidget):
 
     def _show(self, guess: TaskGuess | None, text: str) -> None:
         self.reason.setText(text)
-        self.reason.setVisible(bool(text))
+        self.reason.setToolTip(as_tooltip(text))
         if guess != self.guess:
             self.guess = guess
             self.found.emit()
