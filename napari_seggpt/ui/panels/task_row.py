@@ -55,7 +55,7 @@ class TaskRow(QWidget):
         super().__init__()
         self._workspace = workspace
         self._job: Job[TaskGuess] | None = None
-        self._is_outdated = False
+        self._is_outdated = self._is_released = False
         self.guess: TaskGuess | None = None
         self.box = Combo()
         self.box.fill(CHOICES, workspace.settings.objects.task)
@@ -82,6 +82,8 @@ class TaskRow(QWidget):
 
     def look(self) -> None:
         """Have a worker look at the references."""
+        if self._is_released:
+            return
         session = self._workspace.session
         if self._job is not None:
             self._is_outdated = True
@@ -131,7 +133,8 @@ class TaskRow(QWidget):
         self._look_soon()
 
     def release(self) -> None:
-        """Look no more."""
+        """Look no more, though references change until the session is closed."""
+        self._is_released = True
         self._look_soon.stop()
         job, self._job = self._job, None
         if job is not None:

@@ -45,7 +45,8 @@ def dock(viewer, models, predictor, qtbot):
 
 
 def click(qtbot, button):
-    assert button.isEnabled(), button.text()
+    """Press a button, once what it depends on is known."""
+    qtbot.waitUntil(button.isEnabled, timeout=WAIT_MS)
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
