@@ -387,7 +387,7 @@ class Session:
         if task_of(self._settings.objects.task, shown).kind != "classes":
             raise ValueError(
                 "Expected classes to tune a prompt on, got objects: choose classes "
-                "under References."
+                "under Objects."
             )
         return PromptTuning(
             self._predictors,

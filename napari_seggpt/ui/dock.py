@@ -56,13 +56,11 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.work.workspace import Connections
 
 HINT_MS = 50
-FULL_HEIGHT = 670  # pixels in which all steps are seen, with tuning and settings folded
+FULL_HEIGHT = 680  # pixels in which all steps are seen, with tuning and settings folded
 ELSEWHERE = (
     "model",
     "prediction.device",
-    "prediction.ensemble",
     "objects.task",
-    "propagation.memory",
     "propagation.start",
     "propagation.stop",
     "propagation.step",
@@ -101,9 +99,7 @@ class SegGPTWidget(QWidget):
         self.references_panel = ReferencesPanel(self.workspace)
         self.run_panel = RunPanel(self.workspace)
         self.review_panel = ReviewPanel(self.workspace)
-        self.objects_panel = ObjectsPanel(
-            self.workspace, self.references_panel.task_row
-        )
+        self.objects_panel = ObjectsPanel(self.workspace)
         self.tune_panel = TunePanel(self.workspace)
         self.form = SettingsForm(self.workspace.settings, skip=ELSEWHERE)
         self.advanced_panel = FoldingSection("Model and settings")

@@ -80,7 +80,7 @@ def test_thresholds_take_what_is_less_sure(predictor: Any) -> None:
 def test_memory_is_shown_as_the_prompts_are(predictor: Any) -> None:
     found = asked(predictor("model", [prompt(touching())]), settings("objects"))
     remembered: list[Prompt] = []
-    found.network.prepare = lambda one, *, predicted: remembered.append(one)
+    found.network.prepare = lambda one, **_: remembered.append(one)
     found.prepare(prompt(touching(), index=4), predicted=True)
     assert set(np.unique(remembered[0].labels)) == {0, 1, 2}
 

@@ -62,7 +62,8 @@ def settle(qtbot, dock):
 
 
 def click(qtbot, button):
-    assert button.isEnabled(), button.text()
+    """Press a button, once what it depends on was counted."""
+    qtbot.waitUntil(button.isEnabled, timeout=WAIT_MS)
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
@@ -171,8 +172,10 @@ def test_pause_and_go_on(dock, predictor, qtbot):
 def test_a_frame_of_ones_own_is_refused_in_words(dock, predictor, qtbot):
     button = dock.run_panel.frame_button
     actions.go_to(dock.workspace, 3)
-    qtbot.waitUntil(lambda: not button.isEnabled(), timeout=WAIT_MS)
-    assert "You vouch for this frame" in button.toolTip()
+    qtbot.waitUntil(
+        lambda: "You vouch for this frame" in button.toolTip(), timeout=WAIT_MS
+    )
+    assert not button.isEnabled()
     actions.start_run(dock.workspace, "frame")
     assert "Frame 3 is yours (reference)" in hint(qtbot, dock)
     assert not predictor.predicted

@@ -21,8 +21,9 @@ from napari_seggpt.session import FrameStatus
 from napari_seggpt.ui.layers.class_names import class_names
 from napari_seggpt.ui.layers.layer_choice import unwrapped
 from napari_seggpt.ui.layers.tracks_layer import tracks_layer
-from napari_seggpt.ui.panels.panel import Panel
-from napari_seggpt.ui.widgets.controls import button, muted, row_of
+from napari_seggpt.ui.panels.panel import NO_SESSION, Panel
+from napari_seggpt.ui.panels.task_row import TaskRow
+from napari_seggpt.ui.widgets.controls import allow, button, muted, row_of
 from napari_seggpt.ui.widgets.object_table import ObjectTable
 from napari_seggpt.ui.work.actions import carry_ids_on, go_to
 from napari_seggpt.ui.work.jobs import Job, JobState
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from napari.layers import Tracks as TracksLayer
     from numpy.typing import NDArray
 
-    from napari_seggpt.ui.panels.task_row import TaskRow
     from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.workspace import Connections, Workspace
 
@@ -48,13 +48,16 @@ class ObjectsPanel(Panel):
     ----------
     workspace : Workspace
         Whose session is shown.
+
+    Attributes
+    ----------
     task_row : TaskRow
         What labels stand for.
     """
 
-    def __init__(self, workspace: Workspace, task_row: TaskRow) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         super().__init__("Objects", workspace)
-        self._task_row = task_row
+        self.task_row = TaskRow(workspace)
         self._job: Job[Any] | None = None
         self._survey: ObjectSurvey | None = None
         self._layer: TracksLayer | None = None
@@ -66,13 +69,14 @@ class ObjectsPanel(Panel):
         self.save_button = button("Save tracks...", _SAVE, self._ask_to_save)
         self.about_label = muted()
         self.table = ObjectTable()
+        self.rows.addWidget(self.task_row)
         self.rows.addLayout(row_of(self.carry_button, self.list_button))
         self.rows.addLayout(row_of(self.tracks_button, self.save_button))
         self.rows.addWidget(self.about_label)
         self.rows.addWidget(self.table)
         self.table.chosen.connect(self._on_chosen)
         self._listen()
-        task_row.found.connect(self._show_buttons)
+        self.task_row.found.connect(self._show_buttons)
         self.refresh()
 
     def _connections(self, active: LayerSession) -> Connections:
@@ -86,6 +90,7 @@ class ObjectsPanel(Panel):
 
     def release(self) -> None:
         """End what workers do for the panel."""
+        self.task_row.release()
         job, self._job = self._job, None
         if job is not None:
             job.close()
@@ -93,19 +98,26 @@ class ObjectsPanel(Panel):
     # -- showing -------------------------------------------------------------------
 
     def _show_buttons(self) -> None:
-        active = self._workspace.active
-        is_free = active is not None and self._job is None
+        no_session = "" if self._workspace.active is not None else NO_SESSION
+        looking = "" if self._job is None else _LOOKING
         for each in (self.list_button, self.tracks_button, self.save_button):
-            each.setEnabled(is_free)
-        session, guess = self._workspace.session, self._task_row.guess
+            allow(each, no_session or looking)
+        allow(self.carry_button, no_session or self._why_not_carry())
+        guess = self.task_row.guess
+        self.set_summary("" if guess is None else guess.kind)
+
+    def _why_not_carry(self) -> str:
+        """Say why no ids can be carried on; empty if they can."""
+        session, guess = self._workspace.session, self.task_row.guess
+        if self._workspace.is_busy:
+            return _BUSY
+        if guess is None or guess.kind == "classes":
+            return _NO_OBJECTS
         has_predicted = session is not None and any(
             session.frames.count(status)
             for status in (FrameStatus.PREDICTED, FrameStatus.STALE)
         )
-        are_objects = guess is not None and guess.kind != "classes"
-        is_idle = not self._workspace.is_busy
-        self.carry_button.setEnabled(has_predicted and are_objects and is_idle)
-        self.set_summary("" if guess is None else guess.kind)
+        return "" if has_predicted else _NONE_PREDICTED
 
     def _on_statuses(self, _: object = None) -> None:
         self._show_buttons()
@@ -136,7 +148,7 @@ class ObjectsPanel(Panel):
 
     @property
     def _has_classes(self) -> bool:
-        guess = self._task_row.guess
+        guess = self.task_row.guess
         return guess is not None and guess.kind == "objects of several classes"
 
     def _on_chosen(self, row: int) -> None:
@@ -264,6 +276,10 @@ _CARRY = (
     "After you merged, split or exchanged objects on this frame: give the objects of "
     "the predicted frames after it the ids that they have here. Nothing is predicted."
 )
+_LOOKING = "A worker looks at the objects."
+_BUSY = "Something else is being computed."
+_NO_OBJECTS = "The labels are no single objects with ids of their own."
+_NONE_PREDICTED = "No frame is predicted yet."
 _LIST = "List every object of every frame: area, place, intensity and class."
 _TRACKS = "Show where each object goes, and which divided, in a Tracks layer."
 _SAVE = (

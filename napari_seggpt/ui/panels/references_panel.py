@@ -15,7 +15,6 @@ from napari_seggpt.ui.layers.class_names import class_names, name_class
 from napari_seggpt.ui.panels.advice_buttons import AdviceButtons, described
 from napari_seggpt.ui.panels.examples_form import ExamplesForm
 from napari_seggpt.ui.panels.panel import NO_SESSION, Panel
-from napari_seggpt.ui.panels.task_row import TaskRow
 from napari_seggpt.ui.widgets.class_list import ClassList
 from napari_seggpt.ui.widgets.controls import allow, button, describe, row_of
 from napari_seggpt.ui.widgets.thumbnails import KEY_ROLE, Thumbnails
@@ -55,7 +54,6 @@ class ReferencesPanel(Panel):
         self.examples = ExamplesForm(workspace)
         self.examples.setVisible(False)
         self.classes = ClassList()
-        self.task_row = TaskRow(workspace)
         self.rows.addWidget(self.thumbnails)
         self.rows.addLayout(
             row_of(
@@ -65,7 +63,6 @@ class ReferencesPanel(Panel):
                 self.others_button,
             )
         )
-        self.rows.addWidget(self.task_row)
         self.rows.addWidget(self.classes)
         self.rows.addWidget(self.examples)
         self._connect()
@@ -96,7 +93,6 @@ class ReferencesPanel(Panel):
         """Stop what workers do for the panel."""
         self._refresh_soon.stop()
         self.examples.close_job()
-        self.task_row.release()
         self.advice.close()
 
     def set_tones(self, colors: Tones) -> None:

@@ -6,11 +6,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_seggpt.fields import own_fields
 from napari_seggpt.settings import ObjectSettings
-from napari_seggpt.ui.widgets.controls import SPACING, Combo, FormRows, muted
+from napari_seggpt.ui.widgets.controls import (
+    SPACING,
+    Combo,
+    FormRows,
+    as_tooltip,
+    muted,
+)
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.throttle import Throttle
 
@@ -20,6 +27,7 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.work.workspace import Connections, Workspace
 
 LOOK_MS = 400  # references that change in quick succession
+NUM_LINES = 2  # of the reason that are seen
 CHOICES: list[tuple[str, object]] = [
     ("as the references look", "auto"),
     ("classes", "classes"),
@@ -47,11 +55,13 @@ class TaskRow(QWidget):
         super().__init__()
         self._workspace = workspace
         self._job: Job[TaskGuess] | None = None
-        self._is_outdated = False
+        self._is_outdated = self._is_released = False
         self.guess: TaskGuess | None = None
         self.box = Combo()
         self.box.fill(CHOICES, workspace.settings.objects.task)
         self.reason = muted()
+        self.reason.setFixedHeight(NUM_LINES * self.fontMetrics().lineSpacing())
+        self.reason.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         rows = FormRows()
         field = own_fields(ObjectSettings)["task"]
         rows.add(field.label, self.box, field.help)
@@ -72,6 +82,8 @@ class TaskRow(QWidget):
 
     def look(self) -> None:
         """Have a worker look at the references."""
+        if self._is_released:
+            return
         session = self._workspace.session
         if self._job is not None:
             self._is_outdated = True
@@ -89,7 +101,7 @@ class TaskRow(QWidget):
 
     def _show(self, guess: TaskGuess | None, text: str) -> None:
         self.reason.setText(text)
-        self.reason.setVisible(bool(text))
+        self.reason.setToolTip(as_tooltip(text))
         if guess != self.guess:
             self.guess = guess
             self.found.emit()
@@ -121,7 +133,8 @@ class TaskRow(QWidget):
         self._look_soon()
 
     def release(self) -> None:
-        """Look no more."""
+        """Look no more, though references change until the session is closed."""
+        self._is_released = True
         self._look_soon.stop()
         job, self._job = self._job, None
         if job is not None:

@@ -30,7 +30,7 @@ STATUS_ORDER = (
     FrameStatus.REFERENCE,
 )
 STATUS_CODES = {status: code for code, status in enumerate(STATUS_ORDER)}
-STRIP_HEIGHT = 44
+STRIP_HEIGHT = 38
 MARKER_SIZE = 6  # pixels of the triangle over the current frame
 PROTECTED_BAR_HEIGHT = 4  # pixels of the bar under frames that are protected
 SCALE_WIDTH = 26  # pixels beside the cells, where the scale of the confidence stands

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QHeaderView,
+    QTableView,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +41,9 @@ class ObjectTable(QTableView):
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         header.setSortIndicator(0, Qt.SortOrder.AscendingOrder)
         self.setMinimumHeight(HEIGHT)
+        self.setToolTip("Click an object to go there, a heading to sort by it.")
+        for corner in self.findChildren(QAbstractButton):
+            corner.setToolTip("Select all objects.")
         self.clicked.connect(self._on_clicked)
 
     def show_columns(
@@ -47,7 +55,7 @@ class ObjectTable(QTableView):
         header = self.horizontalHeader()
         self._rows.sort(header.sortIndicatorSection(), header.sortIndicatorOrder())
 
-    def text(self, row: int, column: int) -> str:
+    def cell_text(self, row: int, column: int) -> str:
         """Return what a cell shows."""
         return str(self._rows.data(self._rows.index(row, column)))
 

@@ -106,7 +106,7 @@ def style_sheet(colors: Tones) -> str:
     }}
     QLabel[role="muted"] {{ color: {muted}; }}
     QToolButton[role="header"] {{
-        background: transparent; border: none; padding: 1px 0px;
+        background: transparent; border: none; padding: 0px;
         font-weight: bold; text-align: left;
     }}
     QFrame[role="rule"] {{ background: {colors.primary.name()}; }}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from napari_seggpt.ui.widgets.style import Tones
 
-PICTURE_SIDE = 50
+PICTURE_SIDE = 44
 CAPTION_HEIGHT = 16
 TICK_SIDE = 14
 MARGIN = 3

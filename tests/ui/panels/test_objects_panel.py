@@ -45,7 +45,8 @@ def dock(viewer, models, predictor, qtbot):
 
 
 def click(qtbot, button):
-    assert button.isEnabled(), button.text()
+    """Press a button, once what it depends on is known."""
+    qtbot.waitUntil(button.isEnabled, timeout=WAIT_MS)
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
@@ -59,14 +60,14 @@ def read(dock, frame):
 
 
 def reason(dock):
-    return dock.references_panel.task_row.reason.text()
+    return dock.objects_panel.task_row.reason.text()
 
 
 # -- what labels stand for -------------------------------------------------------------
 
 
 def test_the_dock_says_what_labels_stand_for_and_lets_it_be_changed(dock, qtbot):
-    row_ = dock.references_panel.task_row
+    row_ = dock.objects_panel.task_row
     qtbot.waitUntil(lambda: reason(dock).startswith("Objects. "), timeout=WAIT_MS)
     assert "touch and look alike" in reason(dock)
     row_.box.setCurrentIndex(row_.box.findData("classes"))
@@ -139,7 +140,7 @@ def test_ids_of_classes_are_not_carried_on(dock, qtbot):
     run_to_end(qtbot, dock)
     carry = dock.objects_panel.carry_button
     qtbot.waitUntil(carry.isEnabled, timeout=WAIT_MS)
-    box = dock.references_panel.task_row.box
+    box = dock.objects_panel.task_row.box
     box.setCurrentIndex(box.findData("classes"))
     qtbot.waitUntil(lambda: not carry.isEnabled(), timeout=WAIT_MS)
 
@@ -159,7 +160,7 @@ def test_the_table_leads_to_each_object(dock, viewer, qtbot):
     assert panel.table.model().rowCount() == 3 * LENGTH
     assert "3 objects on 15 places, 0 divided" in panel.about_label.text()
     last = panel.table.model().index(3 * LENGTH - 1, 0)
-    cells = [panel.table.text(last.row(), column) for column in range(6)]
+    cells = [panel.table.cell_text(last.row(), column) for column in range(6)]
     assert cells[:3] == [str(LENGTH - 1), "90", "144"]
     image = viewer.layers["stack"].data[LENGTH - 1]
     bright = image[row(5, 90, 7) == 90].mean()

@@ -20,7 +20,9 @@ def table(qtbot):
 
 def rows(table):
     shape = table.model().rowCount(), table.model().columnCount()
-    return [[table.text(row, at) for at in range(shape[1])] for row in range(shape[0])]
+    return [
+        [table.cell_text(row, at) for at in range(shape[1])] for row in range(shape[0])
+    ]
 
 
 def test_numbers_are_sorted_as_numbers(table):
