@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +70,50 @@ def in_batches(queries: Sequence[QueryTile], size: int) -> Iterator[list[QueryTi
         alike = list(group)
         for start in range(0, len(alike), size):
             yield alike[start : start + size]
+
+
+def all_same(chosen: Sequence[Sequence[PromptTile]]) -> bool:
+    """Whether the same tiles were chosen for all queries."""
+    first = [id(tile) for tile in chosen[0]]
+    return all([id(tile) for tile in other] == first for other in chosen[1:])
+
+
+def prompt_tile(
+    picture: NDArray[np.uint8],
+    labels: NDArray[np.integer[Any]],
+    *,
+    center: tuple[float, float] = (0.5, 0.5),
+    index: int | None = None,
+    is_predicted: bool = False,
+    is_hint: bool = False,
+) -> PromptTile:
+    """Make a tile of a picture (h, w, 3) and its labels (h, w); see `PromptTile`."""
+    return PromptTile(
+        picture=picture,
+        labels=labels,
+        center=center,
+        index=index,
+        thumbnail=thumbnail(picture),
+        is_labelled=bool(labels.any()),
+        is_predicted=is_predicted,
+        is_hint=is_hint,
+    )
+
+
+def usable(tiles: list[PromptTile], *, understands_hints: bool) -> list[PromptTile]:
+    """Return the tiles of prompts, without hints that cannot be understood.
+
+    Parameters
+    ----------
+    tiles : list of PromptTile
+        Of all prompts.
+    understands_hints : bool
+        Whether the network does.
+    """
+    whole = [tile for tile in tiles if not tile.is_hint]
+    if any(tile.is_labelled for tile in whole):
+        return tiles if understands_hints else whole
+    return [replace(tile, is_hint=False, encoded={}) for tile in tiles]
 
 
 def thumbnail(picture: NDArray[np.uint8]) -> NDArray[np.float32]:

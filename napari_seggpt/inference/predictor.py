@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +22,11 @@ from napari_seggpt.inference.memory import (
     Memory,
     PromptTile,
     QueryTile,
+    all_same,
     choose,
     in_batches,
-    thumbnail,
+    prompt_tile,
+    usable,
 )
 from napari_seggpt.inference.prediction import Prediction, read_prediction
 from napari_seggpt.inference.seg_type import choose_seg_type
@@ -147,12 +148,12 @@ class Predictor:
         return other
 
     def _usable_tiles(self) -> list[PromptTile]:
-        """Return the tiles of the prompts, without hints that cannot be understood."""
         tiles = [tile for tiles in self._tiles for tile in tiles]
-        whole = [tile for tile in tiles if not tile.is_hint]
-        if any(tile.is_labelled for tile in whole):
-            return tiles if self.model.config.decoder == "readout" else whole
-        return [replace(tile, is_hint=False, encoded={}) for tile in tiles]
+        return usable(tiles, understands_hints=self._is_readout)
+
+    @property
+    def _is_readout(self) -> bool:
+        return self.model.config.decoder == "readout"
 
     @property
     def frames_at_once(self) -> int:
@@ -186,7 +187,7 @@ class Predictor:
         rgb = self._rgb(prompt.image)
         tiles, size = self._cut(rgb)
         return [
-            self._tile(
+            prompt_tile(
                 tile.picture(rgb, size),
                 tile.labels(prompt.labels, size) if seen is None else seen,
                 center=tile.center,
@@ -247,7 +248,7 @@ class Predictor:
                 part,
                 shape,
                 self.palettes,
-                are_shares=self.model.config.decoder == "readout",
+                are_shares=self._is_readout,
                 remember=memory is not None,
             )
             for part, shape in zip(queries, shapes, strict=True)
@@ -313,27 +314,6 @@ class Predictor:
         config, tiling = self.model.config, self.settings.tiling
         size = config.tile_size if tiling.enabled else config.seen_size(rgb.shape)
         return make_tiles(rgb.shape[:2], size, tiling), size
-
-    def _tile(
-        self,
-        picture: NDArray[np.uint8],
-        labels: NDArray[np.integer[Any]],
-        *,
-        center: tuple[float, float] = (0.5, 0.5),
-        index: int | None = None,
-        is_predicted: bool = False,
-        is_hint: bool = False,
-    ) -> PromptTile:
-        return PromptTile(
-            picture=picture,
-            labels=labels,
-            center=center,
-            index=index,
-            thumbnail=thumbnail(picture),
-            is_labelled=bool(labels.any()),
-            is_predicted=is_predicted,
-            is_hint=is_hint,
-        )
 
     def _encoded(self, tile: PromptTile, number: int) -> EncodedPrompts:
         """Return a tile encoded for a pass: at its first use, and once."""
@@ -405,7 +385,7 @@ class Predictor:
         if self.settings.ensemble == "feature" or len(tiles) <= 1:
             return tiles
         grid = spatial_grid([x.picture for x in tiles], [x.labels for x in tiles])
-        return [self._tile(*grid)]
+        return [prompt_tile(*grid)]
 
     def _run_in_parts(
         self, pictures: NDArray[np.uint8], chosen: list[list[PromptTile]], number: int
@@ -436,8 +416,7 @@ class Predictor:
         prompts = self._join(chosen, number)
         self._announce_pass()
         query = self._tensor(pictures)
-        is_readout = self.model.config.decoder == "readout"
-        paint = self.model.probabilities if is_readout else self.model
+        paint = self.model.probabilities if self._is_readout else self.model
         with torch.inference_mode(), autocast(self.device, self.dtype):
             painted = paint(query, prompts)
         if not torch.isfinite(painted).all():
@@ -447,7 +426,7 @@ class Predictor:
                 "choose another precision, or check the weights."
             )
         values: NDArray[np.float32] = painted.float().cpu().numpy()
-        return np.moveaxis(values, 1, -1) if is_readout else denormalise(values)
+        return np.moveaxis(values, 1, -1) if self._is_readout else denormalise(values)
 
     def _join(self, chosen: list[list[PromptTile]], number: int) -> EncodedPrompts:
         """Join encoded prompts of a batch, without a copy where all have the same."""
@@ -456,13 +435,8 @@ class Predictor:
             EncodedPrompts.join(
                 [*tuned, *(self._encoded(tile, number) for tile in tiles)]
             )
-            for tiles in (chosen[:1] if _all_same(chosen) else chosen)
+            for tiles in (chosen[:1] if all_same(chosen) else chosen)
         ]
         if len(joined) < len(chosen):
             return joined[0].expand(len(chosen))
         return EncodedPrompts.join(joined, dim=0)
-
-
-def _all_same(chosen: list[list[PromptTile]]) -> bool:
-    first = [id(tile) for tile in chosen[0]]
-    return all([id(tile) for tile in other] == first for other in chosen[1:])

@@ -1,5 +1,6 @@
 """Predictors that answer with classes or with single objects."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,23 @@ def test_memory_is_shown_as_the_prompts_are(predictor: Any) -> None:
     found.network.prepare = lambda one, **_: remembered.append(one)
     found.prepare(prompt(touching(), index=4), predicted=True)
     assert set(np.unique(remembered[0].labels)) == {0, 1, 2}
+
+
+def test_a_hint_of_objects_is_shown_as_a_hint(predictor: Any) -> None:
+    hint = replace(prompt(touching(), index=2), is_hint=True)
+    found = asked(predictor("model", [prompt(touching()), hint]), settings("objects"))
+    assert [shown.is_hint for shown in found.network.prompts] == [False, True]
+    assert found.prompts[1] is hint
+
+
+def test_it_serves_as_its_network_does(predictor: Any) -> None:
+    network = predictor("model", [prompt(touching())])
+    network.encoding_seconds = 1.5
+    found = asked(network, settings("objects"))
+    assert found.encoding_seconds == 1.5
+    assert found.frames_at_once == network.frames_at_once
+    found.before_pass = print
+    assert network.before_pass is print
 
 
 def test_objects_of_several_classes_tell_their_class(predictor: Any) -> None:

@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from napari_seggpt.objects.regions import find_regions, paint_regions, renamed
+from napari_seggpt.objects.regions import (
+    continued,
+    find_regions,
+    paint_regions,
+    renamed,
+)
 
 STAY = np.zeros(2)
 
@@ -53,3 +58,18 @@ def test_share_within_counts_a_margin(discs) -> None:
 def test_renamed() -> None:
     labels = np.array([[0, 5, 9], [9, 7, 0]], np.uint16)
     assert renamed(labels, {5: 70_000, 9: 1}).tolist() == [[0, 70_000, 1], [1, 0, 0]]
+
+
+def test_a_begun_object_gives_its_id_to_the_predicted_one():
+    labels = np.zeros((10, 20), int)
+    labels[2:8, 1:7], labels[2:8, 8:14], labels[2:8, 15:19] = 5, 6, 7
+    begun = np.zeros((10, 20), int)
+    begun[2:5, 1:9] = 40  # most of it lies in 5, a little in 6
+    begun[0:4, 17:20] = 41  # less than half of it lies in 7
+    found = continued(labels, begun)
+    np.testing.assert_array_equal(found, np.where(labels == 5, 40, labels))
+
+
+def test_nothing_begun_changes_nothing():
+    labels = np.array([[0, 3], [4, 4]])
+    np.testing.assert_array_equal(continued(labels, np.zeros((2, 2), int)), labels)

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from napari_seggpt.io.layout import StackError
 from napari_seggpt.session import FrameStatus, RenamedResult
+from napari_seggpt.session.runs.region import Region
 from napari_seggpt.settings import LinkingSettings, ObjectSettings, SessionSettings
 
 SHAPE = (40, 80)
@@ -201,6 +203,91 @@ def test_a_renamed_frame_that_a_person_took_is_left_alone(
     objects.runs.finish()
     np.testing.assert_array_equal(frame(objects, 2), mine)
     np.testing.assert_array_equal(frame(objects, 3), row(55, 90, 7))
+
+
+def test_a_carrying_on_that_was_undone_is_done_again(objects, predict, label) -> None:
+    predict(objects)
+    certainty = objects.runs.confidence_map(4)
+    label(objects, 2, row(41, 90, 7))
+    carry_on(objects, "forward", 2)
+    carried = objects.frames.labels.data.copy()
+    for steps, labels in (
+        (objects.runs.undo_steps, row(5, 90, 7)),
+        (objects.runs.redo_steps, row(41, 90, 7)),
+    ):
+        assert sorted(steps()) == [3, 4, 5]
+        np.testing.assert_array_equal(frame(objects, 4), labels)
+        np.testing.assert_array_equal(objects.runs.confidence_map(4), certainty)
+    np.testing.assert_array_equal(objects.frames.labels.data, carried)
+
+
+def test_a_damaged_frame_is_left_out_when_ids_are_carried_on(
+    objects, predict, label
+) -> None:
+    predict(objects)
+    label(objects, 2, row(41, 90, 7))
+    run = objects.start_linking("forward", 2)
+    results = list(run.results())
+    read = objects.frames.labels.read
+
+    def broken(index):
+        if index == 4:
+            raise StackError("Expected frame 4 to be readable.")
+        return read(index)
+
+    objects.frames.labels.read = broken
+    committed = [objects.runs.commit(result) for result in results]
+    assert committed == [True, False, True]
+    assert (run.num_written, run.num_damaged) == (2, 1)
+    (line,) = run.lines(3)
+    assert line.startswith("Frame 4 is left out: Expected frame 4")
+    np.testing.assert_array_equal(frame(objects, 4), row(5, 90, 7))
+
+
+# -- frames that were begun, and regions -----------------------------------------------
+
+
+def run_to_end(session, run):
+    for result in run.results():
+        session.runs.commit(result)
+    session.runs.finish()
+
+
+def test_a_begun_frame_is_completed_by_objects_with_its_own_ids(objects, label) -> None:
+    begun = np.zeros(SHAPE, np.uint16)
+    begun[10:22, 4:12] = 33  # a part of what is object 5 on the reference
+    label(objects, 3, begun)
+    objects.references.set_hint(3, True)
+    run_to_end(objects, objects.complete(3))
+    np.testing.assert_array_equal(frame(objects, 3), row(33, 90, 7))
+    assert objects.frames.status(3) is FrameStatus.PREDICTED
+    assert objects.runs.undo() == (3,)
+    np.testing.assert_array_equal(frame(objects, 3), begun)
+
+
+def test_objects_in_a_region_have_the_ids_of_the_reference(objects, label) -> None:
+    label(objects, 0, row(5, 90, 7, 0, 12))
+    mask = np.zeros(SHAPE, bool)
+    mask[:, :40] = True  # without object 12
+    run_to_end(objects, objects.start("all", 0, Region(mask=mask)))
+    for index in range(1, 6):
+        np.testing.assert_array_equal(frame(objects, index), row(5, 90, 7))
+
+
+def test_a_frame_whose_labels_are_damaged_ends_no_run_in_a_region(objects) -> None:
+    read = objects.frames.labels.read
+
+    def broken(index):
+        if index == 3:
+            raise StackError("Expected frame 3 to be readable.")
+        return read(index)
+
+    objects.frames.labels.read = broken
+    run = objects.start("all", 0, Region(mask=np.ones(SHAPE, bool)))
+    run_to_end(objects, run)
+    assert run.num_written == 4
+    line, *_ = run.lines(3)
+    assert line.startswith("Frame 3 is left out: Expected frame 3")
 
 
 # -- what is wanted --------------------------------------------------------------------

@@ -629,6 +629,25 @@ def test_frames_between_references_are_bridged(
     assert state(session) == before
 
 
+def test_frames_beside_a_damaged_reference_are_not_bridged(
+    session: Session, label: Any, blob: Any
+) -> None:
+    for frame in (0, 2, 5):
+        label(session, frame, blob())
+    run = session.start("between", 0)
+    read = session.frames.labels.read
+
+    def broken(frame: int) -> np.ndarray:
+        if frame == 2:
+            raise StackError("Expected frame 2 to be readable.")
+        return read(frame)
+
+    session.frames.labels.read = broken  # type: ignore[method-assign]
+    assert list(run.results()) == []
+    (line,) = run.lines(3)
+    assert line.startswith("Frame 2 is left out: Expected frame 2")
+
+
 def test_there_is_nothing_between_one_reference_and_hints(
     labelled: Session, blob: Any, label: Any
 ) -> None:
