@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_seggpt.frames import evenly
 from napari_seggpt.inference.references import MAX_HELD, nearest_references
-from napari_seggpt.objects.kinds import task_of
-from napari_seggpt.session.frames.frame_labels import NO_LABELS
 from napari_seggpt.session.frames.labelled_frames import LabelledFrames
 from napari_seggpt.session.references.references import References
-from napari_seggpt.session.runs.advice import check_references, suggest_frame
+from napari_seggpt.session.runs.advice import (
+    check_references,
+    find_task,
+    suggest_frame,
+)
 from napari_seggpt.session.runs.models import ModelCache
 from napari_seggpt.session.runs.planning import (
     between,
     direction_of,
     frames_in_scope,
+    prediction_basis,
     reachable,
     refusal,
 )
 from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
-from napari_seggpt.session.runs.prompt_tuning import NUM_COMPARED_FRAMES, PromptTuning
-from napari_seggpt.session.runs.region import RegionFrames
+from napari_seggpt.session.runs.prompt_tuning import (
+    NUM_COMPARED_FRAMES,
+    PromptTuning,
+    check_tunable,
+)
 from napari_seggpt.session.runs.runs import Runs
 from napari_seggpt.session.store.state import SessionState
 from napari_seggpt.session.store.task_file import Task, make_task
-from napari_seggpt.settings import (
-    CleanupSettings,
-    ObjectSettings,
-    SessionSettings,
-    TuningSettings,
-)
+from napari_seggpt.settings import SessionSettings, TuningSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -157,20 +157,8 @@ class Session:
         self.frames.writer.corrections_become_references = (
             settings.corrections_become_references
         )
-        # Where and how fast the network computes changes no prediction.
-        prediction = replace(
-            settings.prediction, device="auto", precision="auto", batch=1
-        )
-        memory = settings.propagation.memory
-        direction = settings.propagation.direction if memory else None
-        parts: tuple[object, ...] = (
-            settings.model, prediction, settings.contrast, memory, direction,
-            self._num_stacks, *self.references.digests,
-        )  # fmt: skip
-        answers = (settings.objects, settings.cleanup)
-        if answers != (ObjectSettings(), CleanupSettings()):
-            parts += answers  # else the key is that of earlier versions
-        self.frames.records.set_basis(hashlib.sha256(repr(parts).encode()).digest())
+        basis = prediction_basis(settings, self._num_stacks, self.references.digests)
+        self.frames.records.set_basis(basis)
         self.frames.publish()
 
     # -- what is saved beside the frames -------------------------------------------
@@ -207,19 +195,9 @@ class Session:
             frames = [frame for frame in frames if frame in stale]
         free = [frame for frame in frames if not records[frame].is_protected]
         if scope == "between":
-            return tuple(between(free, self._whole_references))
+            return tuple(between(free, self.references.whole_frames))
         direction = direction_of(scope, settings)
         return tuple(reachable(free, self.references.used_frames, direction))
-
-    @property
-    def _whole_references(self) -> list[int]:
-        """The reference frames in use that have labels and are no mere hints."""
-        records = self.frames.records
-        return [
-            frame
-            for frame in self.references.used_frames
-            if records[frame].checksum != NO_LABELS and not records[frame].is_hint
-        ]
 
     def start(
         self, scope: Scope, current: int, region: Region | None = None
@@ -249,7 +227,7 @@ class Session:
             raise ValueError(refusal(scope, current, self.frames.status(current)))
         request = self._request(sources)
         if region is not None:
-            request = _within(region, request)
+            request = region.within(request)
         return self.runs.begin(
             self._predictors, request, frames, direction, region=region
         )
@@ -259,7 +237,7 @@ class Session:
         frames = self.plan("between", current)
         if not frames:
             raise ValueError(refusal("between", current, self.frames.status(current)))
-        return self.runs.begin_bridging(self._whole_references, frames)
+        return self.runs.begin_bridging(self.references.whole_frames, frames)
 
     def complete(self, frame: int) -> Run:
         """Begin a run that completes a frame which a person has begun to label.
@@ -335,16 +313,13 @@ class Session:
             If objects are wanted that cannot be had; see `task_of`.
         """
         used = nearest_references(self.references.used_frames, (0,), MAX_HELD)
-        examples = [x.prompt for x in self.references.examples if x.enabled]
-        frames, wanted = self.frames.labels, self._settings.objects.task
-        has_tuned = self.references.tuned is not None
-
-        def find() -> Iterator[TaskGuess]:
-            labels = [frames.read(frame) for frame in used]
-            labels += [prompt.labels for prompt in examples if prompt is not None]
-            yield task_of(wanted, labels, has_tuned=has_tuned)
-
-        return find()
+        return find_task(
+            self._settings.objects.task,
+            self.frames.labels,
+            used,
+            [each.prompt for each in self.references.examples if each.enabled],
+            has_tuned=self.references.tuned is not None,
+        )
 
     def _sources(self, frames: tuple[int, ...]) -> list[PromptSource]:
         return self.references.sources(frames, self._settings.prediction.max_prompts)
@@ -378,17 +353,7 @@ class Session:
         self.runs.check_free("tuning")
         frames = tuple(self.references.used_frames)
         sources = [x for x in self._whole_sources(frames or (0,)) if x.labels.any()]
-        if len(sources) < 2:
-            raise ValueError(
-                "Expected two or more references with labels to tune on, got "
-                f"{len(sources)}: paint or correct another frame."
-            )
-        shown = [source.labels for source in sources]
-        if task_of(self._settings.objects.task, shown).kind != "classes":
-            raise ValueError(
-                "Expected classes to tune a prompt on, got objects: choose classes "
-                "under Objects."
-            )
+        check_tunable([x.labels for x in sources], self._settings.objects.task)
         return PromptTuning(
             self._predictors,
             self._request(sources, with_tuned=False),
@@ -453,12 +418,3 @@ class Session:
             tuned=self.references.tuned,
             classes=class_names or {},
         )
-
-
-def _within(region: Region, request: RunRequest) -> RunRequest:
-    """Return the request of a run that sees only the box of a region."""
-    sources = tuple(region.crop(source) for source in request.sources)
-    if not request.tuned and not any(source.labels.any() for source in sources):
-        raise ValueError("Expected a reference with labels in the region, got none.")
-    stack = RegionFrames(request.stack, region)
-    return replace(request, sources=sources, stack=stack)

@@ -66,6 +66,16 @@ class References:
         return [frame for frame in records.references if records[frame].is_enabled]
 
     @property
+    def whole_frames(self) -> list[int]:
+        """The frames in use that have labels and are no mere hints, in order."""
+        records = self._frames.records
+        return [
+            frame
+            for frame in self.used_frames
+            if records[frame].checksum != NO_LABELS and not records[frame].is_hint
+        ]
+
+    @property
     def digests(self) -> tuple[bytes, bytes]:
         """Digests of the examples that are switched on and of the tuned prompt."""
         return self._examples.digest, b"" if self._tuned is None else self._tuned.digest

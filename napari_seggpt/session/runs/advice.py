@@ -9,11 +9,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_seggpt.io.layout import StackError
+from napari_seggpt.objects.kinds import task_of
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from napari_seggpt.frames import Frames
+    from napari_seggpt.objects.kinds import TaskGuess
+    from napari_seggpt.prompts import Prompt
+    from napari_seggpt.session.frames.frame_labels import FrameLabels
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
+    from napari_seggpt.settings import ObjectTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +78,36 @@ def misfit(checked: Sequence[CheckedReference]) -> CheckedReference | None:
 
     number = find([each.gain for each in checked])
     return None if number is None else checked[number]
+
+
+def find_task(
+    wanted: ObjectTask,
+    labels: FrameLabels,
+    frames: Sequence[int],
+    examples: Sequence[Prompt | None],
+    *,
+    has_tuned: bool,
+) -> Iterator[TaskGuess]:
+    """Read labels, in a worker; yields what they stand for, classes or objects.
+
+    Parameters
+    ----------
+    wanted : str
+        As of `ObjectSettings.task`.
+    labels : FrameLabels
+        Where labels are read.
+    frames : sequence of int
+        Of references.
+    examples : sequence of Prompt
+        From elsewhere; None is left out.
+    has_tuned : bool
+        Whether there is a tuned prompt.
+    """
+    shown = [prompt.labels for prompt in examples if prompt is not None]
+    for frame in frames:
+        with suppress(StackError):  # other references tell
+            shown.append(labels.read(frame))
+    yield task_of(wanted, shown, has_tuned=has_tuned)
 
 
 def suggest_frame(stack: Frames, labelled: Collection[int]) -> Iterator[int | None]:

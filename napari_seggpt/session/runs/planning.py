@@ -1,17 +1,20 @@
-"""Which frames a run predicts."""
+"""Which frames a run predicts, and what its predictions depend on."""
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect_left
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 from napari_seggpt.session.frames.status import PROTECTED
+from napari_seggpt.settings import CleanupSettings, ObjectSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from napari_seggpt.session.frames.status import FrameStatus
-    from napari_seggpt.settings import Direction, PropagationSettings
+    from napari_seggpt.settings import Direction, PropagationSettings, SessionSettings
 
 Scope = Literal["frame", "range", "forward", "backward", "all", "stale", "between"]
 
@@ -108,3 +111,31 @@ def refusal(scope: Scope, current: int, status: FrameStatus) -> str:
         "Expected frames to predict, got none: those meant are protected, or no "
         "reference lies on the side that the direction asks for."
     )
+
+
+def prediction_basis(
+    settings: SessionSettings, num_stacks: int, digests: Iterable[bytes]
+) -> bytes:
+    """Return a digest of what predictions depend on, beside the reference frames.
+
+    Parameters
+    ----------
+    settings : SessionSettings
+        Of the session.
+    num_stacks : int
+        How many stacks the session was given, one by one.
+    digests : iterable of bytes
+        Of examples and the tuned prompt.
+    """
+    # Where and how fast the network computes changes no prediction.
+    prediction = replace(settings.prediction, device="auto", precision="auto", batch=1)
+    memory = settings.propagation.memory
+    direction = settings.propagation.direction if memory else None
+    parts: tuple[object, ...] = (
+        settings.model, prediction, settings.contrast, memory, direction, num_stacks,
+        *digests,
+    )  # fmt: skip
+    answers = (settings.objects, settings.cleanup)
+    if answers != (ObjectSettings(), CleanupSettings()):
+        parts += answers  # else the key is that of earlier versions
+    return hashlib.sha256(repr(parts).encode()).digest()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.frames import DAMAGE
+from napari_seggpt.objects.kinds import task_of
 from napari_seggpt.session.frames.frame_labels import compact
 from napari_seggpt.session.runs.models import Stoppable, StoppedError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from napari_seggpt.prompts import TunedPrompt
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
-    from napari_seggpt.settings import TuningSettings
+    from napari_seggpt.settings import ObjectTask, TuningSettings
     from napari_seggpt.training.tuning import TuneStep
 
 NUM_COMPARED_FRAMES = 6  # frames that are predicted both ways after tuning
@@ -131,3 +132,25 @@ def _compared(
 
     alike = mean_dice(after, before)
     return Comparison(index=index, image=image, before=before, after=after, alike=alike)
+
+
+def check_tunable(labels: Sequence[NDArray[Any]], wanted: ObjectTask) -> None:
+    """Raise ValueError unless a prompt can be tuned on labels (H, W) of references.
+
+    Parameters
+    ----------
+    labels : sequence of NDArray
+        With labels each.
+    wanted : str
+        As of `ObjectSettings.task`.
+    """
+    if len(labels) < 2:
+        raise ValueError(
+            "Expected two or more references with labels to tune on, got "
+            f"{len(labels)}: paint or correct another frame."
+        )
+    if task_of(wanted, labels).kind != "classes":
+        raise ValueError(
+            "Expected classes to tune a prompt on, got objects: choose classes "
+            "under Objects."
+        )

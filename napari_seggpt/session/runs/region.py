@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from napari_seggpt.frames import Frames
     from napari_seggpt.session.references.reference import PromptSource
+    from napari_seggpt.session.runs.predictor_cache import RunRequest
 
     Labels = NDArray[np.integer[Any]]
 
@@ -73,6 +74,22 @@ class Region:
         sure = np.ones(old.shape, np.float32)
         sure[box][inside] = confidence[inside]
         return merged, sure
+
+    def within(self, request: RunRequest) -> RunRequest:
+        """Return the request of a run that sees only the box.
+
+        Raises
+        ------
+        ValueError
+            If no reference has labels there, and there is no tuned prompt.
+        """
+        sources = tuple(self.crop(source) for source in request.sources)
+        if not request.tuned and not any(source.labels.any() for source in sources):
+            raise ValueError(
+                "Expected a reference with labels in the region, got none."
+            )
+        stack = RegionFrames(request.stack, self)
+        return replace(request, sources=sources, stack=stack)
 
     def crop(self, source: PromptSource) -> PromptSource:
         """Return what the model is shown of a frame of the stack; others stay."""

@@ -46,7 +46,8 @@ def test_labels_are_exported_with_their_pixel_size(dock, tmp_path, qtbot):
     export(dock, path, qtbot)
     assert "Exported 3 frames" in dock.workspace.message.text
     np.testing.assert_array_equal(tifffile.imread(path), layer.data)
-    assert 'PhysicalSizeX="0.5"' in tifffile.TiffFile(path).ome_metadata
+    with tifffile.TiffFile(path) as file:
+        assert 'PhysicalSizeX="0.5"' in file.ome_metadata
 
 
 def test_a_table_has_a_row_for_each_object(dock, tmp_path, qtbot):
