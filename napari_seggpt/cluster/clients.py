@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -108,6 +109,8 @@ def _local(workers: int) -> Iterator[Client]:
             dashboard_address=ONLY_HERE,
             worker_dashboard_address=ONLY_HERE,
             preload=[IGNORE_CTRL_C],
+            # After Ctrl-C dask tells of every connection that closes.
+            silence_logs=logging.CRITICAL,
             env=dict.fromkeys(names, threads),
         ) as cluster,
         Client(cluster, set_as_default=False) as client,

@@ -93,9 +93,11 @@ def test_measures_are_taken_when_asked_for(root, tiny_model, knows_the_answer):
         for sequence in find_sequences(root / "moving")
         for score in evaluate(sequence, tiny_model, measures=measures)
     ]
-    assert all(s.measures == {"iou": 1.0, "j": 1.0, "f": 1.0} for s in scores)
+    of_frames = ("iou", "j", "f", "boundary_f_2px")
+    assert all(s.measures == dict.fromkeys(of_frames, 1.0) for s in scores)
     (only,) = summarise(scores, measures)
-    assert only.measures == dict.fromkeys(("iou", "j", "f", "miou", "fb_iou"), 1.0)
+    of_set = ("miou", "fb_iou", "area_ratio")
+    assert only.measures == dict.fromkeys((*of_frames, *of_set), 1.0)
 
 
 def test_a_real_network_is_scored(root, tiny_model):
