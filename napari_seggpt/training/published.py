@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -13,11 +13,12 @@ from napari_seggpt.datasets.mixture import open_mixture
 from napari_seggpt.training.dataset import DataSet, LabelledImage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from napari_seggpt.datasets.base import ImageDataset
+    from napari_seggpt.datasets.base import ImageDataset, ObjectMask
     from napari_seggpt.datasets.mixture import MixedDataset
 
 HELD_IMAGES = 8  # of each data set: those of an example, which are asked for twice
@@ -57,29 +58,28 @@ class PublishedImages(Sequence[LabelledImage]):
 
     def _read_image(self, place: int) -> LabelledImage:
         sample = self._dataset[place]
-        labels = number_objects(sample) if self._objects else sample.labels()
-        return LabelledImage(image=sample.image(), labels=labels)
+        image = sample.image()
+        if self._objects:
+            labels = number_objects(sample.objects(), image.shape[:2])
+        else:
+            labels = sample.labels()
+        return LabelledImage(image=image, labels=labels)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What was read stays here: processes that draw batches read for themselves.
-        return _rebuild, (self._dataset, self._objects)
+        return partial(PublishedImages, objects=self._objects), (self._dataset,)
 
 
-def _rebuild(dataset: ImageDataset[Any], objects: bool) -> PublishedImages:
-    return PublishedImages(dataset, objects=objects)
-
-
-def number_objects(sample: Any) -> NDArray[np.int32]:
-    """Number the objects (H, W) of a sample from 1; small ones lie over large ones.
+def number_objects(
+    objects: Iterable[ObjectMask], shape: tuple[int, ...]
+) -> NDArray[np.int32]:
+    """Number objects from 1 in labels (H, W); small ones lie over large ones.
 
     Crowds, of which nobody told the objects apart, are `IGNORED`.
     """
-    height, width = sample.image().shape[:2]
-    labels = np.zeros((height, width), np.int32)
-    objects = sorted(
-        sample.objects(), key=lambda one: (not one.is_crowd, -int(one.mask.sum()))
-    )
-    for number, one in enumerate(objects, start=1):
+    labels = np.zeros(shape, np.int32)
+    drawn = sorted(objects, key=lambda one: (not one.is_crowd, -int(one.mask.sum())))
+    for number, one in enumerate(drawn, start=1):
         labels[one.mask] = IGNORED if one.is_crowd else number
     return labels
 

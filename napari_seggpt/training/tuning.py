@@ -34,8 +34,8 @@ from napari_seggpt.settings import PredictionSettings, TuningSettings
 from napari_seggpt.training.batches import pixel_weights
 from napari_seggpt.training.frozen import frozen
 from napari_seggpt.training.learned import LearnedPrompt
+from napari_seggpt.training.losses import color_loss, score_loss, soft_dice_loss
 from napari_seggpt.training.recipe import Recipe
-from napari_seggpt.training.trainer import color_loss, score_loss, soft_dice_loss
 from napari_seggpt.training.tuning_data import TuningData, augment
 from napari_seggpt.training.tuning_state import Dices, TuningState
 

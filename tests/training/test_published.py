@@ -15,17 +15,6 @@ from napari_seggpt.training.sampler import ExampleSampler
 RECIPE = Path(__file__).parents[2] / ".docs" / "reference" / "paper-recipe.json"
 
 
-class Sample:
-    def __init__(self, objects):
-        self._objects = objects
-
-    def image(self):
-        return np.zeros((4, 6, 3), np.uint8)
-
-    def objects(self):
-        return iter(self._objects)
-
-
 def mask(columns, *, crowd=False):
     shown = np.zeros((4, 6), bool)
     shown[:, columns] = True
@@ -33,8 +22,8 @@ def mask(columns, *, crowd=False):
 
 
 def test_small_objects_lie_over_large_ones_and_crowds_are_nobodys():
-    sample = Sample([mask([1]), mask([0, 1, 2, 3]), mask([3, 4], crowd=True)])
-    labels = number_objects(sample)
+    objects = [mask([1]), mask([0, 1, 2, 3]), mask([3, 4], crowd=True)]
+    labels = number_objects(objects, (4, 6))
     assert labels[0].tolist() == [2, 3, 2, 2, IGNORED, 0]
 
 
