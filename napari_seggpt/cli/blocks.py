@@ -102,15 +102,9 @@ def _make_predictor(
     from napari_seggpt.preprocessing import measure_limits
 
     prompts = references.other_prompts(request.files, ColorIds())
-    tuned = references.read_tuned(request.files)
-    if task is not None:
-        prompts += task.prompts
-        tuned += [] if task.tuned is None else [task.tuned]
-    if not tuned and not any(len(prompt.ids) for prompt in prompts):
-        raise ValueError(
-            "Expected references with at least one label (--prompt or --task), got "
-            "none."
-        )
+    prompts, tuned = references.with_task(
+        request.files, prompts, task, "--prompt or --task"
+    )
     settings, model = request.settings, load(request.settings.model)
     prediction = _with_tiles(settings.prediction, prompts, model.config)
     limits = measure_limits(measure_parts(stack), settings.contrast)

@@ -261,16 +261,8 @@ def _make_predictor(
         max_prompts=settings.prediction.max_prompts,
     )
     chosen = [prompt.index for prompt in prompts if prompt.index is not None]
-    prompts += others
-    tuned = references.read_tuned(request.files)
-    if task is not None:
-        prompts += task.prompts
-        tuned += [] if task.tuned is None else [task.tuned]
-    if not tuned and not any(len(prompt.ids) for prompt in prompts):
-        raise ValueError(
-            "Expected references with at least one label (--labels, --reference, "
-            "--prompt or --task), got none."
-        )
+    flags = "--labels, --reference, --prompt or --task"
+    prompts, tuned = references.with_task(request.files, prompts + others, task, flags)
     is_known = request.follow is None  # which frames there are
     if is_known and not plan(len(stack), chosen, propagation, protected=labelled):
         raise ValueError("Expected frames to predict in the range, got none.")

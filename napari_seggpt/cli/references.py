@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_seggpt.io import ColorIds, Stack
     from napari_seggpt.model.config import SegGPTConfig
     from napari_seggpt.prompts import Prompt, TunedPrompt
+    from napari_seggpt.session.store.task_file import Task
     from napari_seggpt.settings import PredictionSettings
 
     ReadLabels = Callable[[], NDArray[Any]]
@@ -123,6 +124,38 @@ def read_tuned(files: ReferenceFiles) -> list[TunedPrompt]:
     from napari_seggpt.prompts import TunedPrompt
 
     return [TunedPrompt.load(each[0]) for each in files.prompt if len(each) == 1]
+
+
+def with_task(
+    files: ReferenceFiles, prompts: list[Prompt], task: Task | None, flags: str
+) -> tuple[list[Prompt], list[TunedPrompt]]:
+    """Return prompts and tuned prompts, with those of a task.
+
+    Parameters
+    ----------
+    files : ReferenceFiles
+        Where tuned prompts are.
+    prompts : list of Prompt
+        What comes from elsewhere.
+    task : Task, optional
+        What shows more.
+    flags : str
+        How prompts can be given, for the error.
+
+    Raises
+    ------
+    ValueError
+        If no label is shown.
+    """
+    tuned = read_tuned(files)
+    if task is not None:
+        prompts = [*prompts, *task.prompts]
+        tuned += [] if task.tuned is None else [task.tuned]
+    if not tuned and not any(len(prompt.ids) for prompt in prompts):
+        raise ValueError(
+            f"Expected references with at least one label ({flags}), got none."
+        )
+    return prompts, tuned
 
 
 class LabelledFrames(Mapping[int, "NDArray[Any]"]):

@@ -160,7 +160,7 @@ def _train(request: TrainRequest) -> int:
         _follow(steps, recipe, log, averaged, validate, is_stopped)
     steps.close()
     log.draw_if_possible()
-    averaged.write()
+    averaged.update()
     say(f"Weights: {output / WEIGHTS}")
     if interrupt.asked:
         warn(f"Stopped: the same command goes on from {output}.")
@@ -257,7 +257,7 @@ def _start_stem(model: SegGPT) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Averaged:
-    """The averaged weights in a run's state, as they are so far.
+    """The averaged weights in a run's state, as they were when it was read last.
 
     Attributes
     ----------
@@ -270,18 +270,13 @@ class _Averaged:
     model: SegGPT
     output: Path
 
-    def read(self) -> SegGPT:
-        """Return the network with the averaged weights."""
+    def update(self) -> None:
+        """Read the state, and write the weights, to be used while training goes on."""
+        from napari_seggpt.model.checkpoint import save_checkpoint
         from napari_seggpt.training.trainer import read_average
 
         self.model.load_state_dict(read_average(self.output / STATE))
-        return self.model.eval()
-
-    def write(self) -> None:
-        """Write the averaged weights, to be used while training goes on."""
-        from napari_seggpt.model.checkpoint import save_checkpoint
-
-        save_checkpoint(self.read(), self.output / WEIGHTS)
+        save_checkpoint(self.model.eval(), self.output / WEIGHTS)
 
 
 def _follow(
@@ -308,13 +303,14 @@ def _follow(
             log.add(step)
             last = step.step
             if (last + 1) % recipe.save_every == 0:
-                averaged.write()
+                averaged.update()
                 dice = _measure(last, log, validate)
             bar.update(last + 1 - bar.n)
             bar.set_postfix_str(f"loss {step.loss:.3f}, {pace.of(step)}{dice}")
             if is_stopped():
                 return
         if last >= 0 and (last + 1) % recipe.save_every:  # it ended in between
+            averaged.update()
             _measure(last, log, validate)
 
 
@@ -354,4 +350,4 @@ def _validation(
 
     check_matplotlib()
     sequences = find_sequences(folder)
-    return lambda: quick_dice(averaged.read(), sequences, device=device)
+    return lambda: quick_dice(averaged.model, sequences, device=device)

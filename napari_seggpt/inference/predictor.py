@@ -293,9 +293,8 @@ class Predictor:
 
     def read_painted(self, joined: Iterable[NDArray[np.float32]]) -> Prediction:
         """Read the labels of what the passes painted, each (H, W, C)."""
-        are_shares = self.model.config.decoder == "readout"
         labels, confidence, colors = read_passes(
-            joined, self.palettes, are_shares=are_shares
+            joined, self.palettes, are_shares=self._is_readout
         )
         return Prediction(labels=labels, confidence=confidence, colors=colors)
 

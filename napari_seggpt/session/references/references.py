@@ -101,10 +101,7 @@ class References:
         ValueError
             If the frame is no reference.
         """
-        self._frames.labels_changed([frame])
-        if not self._frames.record(frame).is_reference:
-            raise ValueError(f"Expected a reference frame, got frame {frame}.")
-        self._frames.change(frame, is_enabled=enabled)
+        self._change(frame, is_enabled=enabled)
 
     def set_hint(self, frame: int, is_hint: bool) -> None:
         """Say whether a reference frame is labelled in part: the rest is unknown.
@@ -114,10 +111,13 @@ class References:
         ValueError
             If the frame is no reference.
         """
+        self._change(frame, is_hint=is_hint)
+
+    def _change(self, frame: int, **changes: bool) -> None:
         self._frames.labels_changed([frame])
         if not self._frames.record(frame).is_reference:
             raise ValueError(f"Expected a reference frame, got frame {frame}.")
-        self._frames.change(frame, is_hint=is_hint)
+        self._frames.change(frame, **changes)
 
     # -- from elsewhere ------------------------------------------------------------
 
