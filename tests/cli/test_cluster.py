@@ -119,15 +119,14 @@ def test_ctrl_c_leaves_nothing_half(stack, model_file):
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     chunks = stack / "out.zarr" / "0" / "c"
-    wait_until(lambda: chunks.is_dir() and len(list(chunks.iterdir())) > 5, process)
+    wait_until(lambda: chunks.is_dir() and len(list(chunks.iterdir())) > 30, process)
     os.killpg(process.pid, signal.SIGINT)
     out, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     done = int(re.search(r"(\d+) of 1999 frames predicted", out)[1])
-    assert 5 <= done < 1999
-    assert "--resume goes on" in out
     stored = list(chunks.glob("*/0/0"))
-    assert done < len(stored) < 1999  # the last batches may not have been told of
+    assert 0 < done <= len(stored) < 1999  # the last may not have been told of
+    assert "--resume goes on" in out
     labels = reopen_labels(stack / "out.zarr")
     assert all(labels[int(path.parts[-3])].max() in (0, 3) for path in stored)
     assert not list(chunks.rglob("*.partial"))
