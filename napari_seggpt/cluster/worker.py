@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from distributed import WorkerPlugin, get_worker
 
-from napari_seggpt.frames import DAMAGE
 from napari_seggpt.inference.memory import Memory
-from napari_seggpt.inference.watching import UnreadableFrame
-from napari_seggpt.io.layout import one_line
-from napari_seggpt.preprocessing import check_frame, is_flat
+from napari_seggpt.inference.watching import UnreadableFrame, read_frame
+from napari_seggpt.preprocessing import is_flat
 from napari_seggpt.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -188,13 +186,10 @@ class FrameLabelling:
             memory.add(self._predictor.prepare(prompt, predicted=True, seen=seen))
 
     def _read(self, index: int, report: FramesReport) -> NDArray[Any] | None:
-        try:
-            frame = self._stack[index]
-            check_frame(frame)
-        except DAMAGE as error:
-            report.unreadable.append(
-                UnreadableFrame(index=index, reason=one_line(error))
-            )
+        frame = read_frame(self._stack, index)
+        if isinstance(frame, UnreadableFrame):
+            # Not every error can be sent to another process.
+            report.unreadable.append(replace(frame, error=None))
             return None
         if is_flat(frame):
             report.flat.append(index)

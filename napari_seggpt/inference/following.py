@@ -5,12 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from napari_seggpt.frames import DAMAGE
 from napari_seggpt.inference.memory import Memory
 from napari_seggpt.inference.propagation import FramePrediction
-from napari_seggpt.inference.watching import UnreadableFrame
-from napari_seggpt.io.layout import one_line
-from napari_seggpt.preprocessing import check_frame
+from napari_seggpt.inference.watching import UnreadableFrame, read_frame
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.settings import PropagationSettings
 
@@ -116,11 +113,9 @@ class _Following:
         is_finished = self._output.is_finished(index)
         if is_finished and self._memory is None:
             return
-        try:
-            frame = self._frames[index]
-            check_frame(frame)
-        except DAMAGE as error:
-            yield UnreadableFrame(index=index, reason=one_line(error))
+        frame = read_frame(self._frames, index)
+        if isinstance(frame, UnreadableFrame):
+            yield frame
             return
         if is_finished:
             self._remember(index, frame, self._output[index])

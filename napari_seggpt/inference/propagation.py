@@ -5,20 +5,15 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
-from napari_seggpt.frames import DAMAGE
 from napari_seggpt.inference.memory import Memory
-from napari_seggpt.inference.watching import UnreadableFrame
-from napari_seggpt.io.layout import one_line
-from napari_seggpt.preprocessing import check_frame
+from napari_seggpt.inference.watching import UnreadableFrame, read_frame
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.settings import PropagationSettings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
-
-    from numpy.typing import NDArray
 
     from napari_seggpt.frames import Frames
     from napari_seggpt.inference.asked import AskedPredictor
@@ -171,20 +166,9 @@ def predict_stack(
             for chain in chains
         )
     for step in steps:
-        if not isinstance(step, _Problem):
-            yield step
-        elif skip_unreadable:
-            yield UnreadableFrame(index=step.index, reason=one_line(step.error))
-        else:
+        if isinstance(step, UnreadableFrame) and step.error and not skip_unreadable:
             raise step.error
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Problem:
-    """What came up when a frame was read."""
-
-    index: int
-    error: Exception
+        yield step
 
 
 class _Stopwatch:
@@ -201,20 +185,24 @@ class _Stopwatch:
 
 def _predict_independent(
     stack: Frames, predictor: Predictor | AskedPredictor, chains: list[list[int]]
-) -> Iterator[FramePrediction | _Problem]:
-    frames = [frame for chain in chains for frame in chain]
+) -> Iterator[FramePrediction | UnreadableFrame]:
+    indices = [index for chain in chains for index in chain]
     size = predictor.frames_at_once
-    for start in range(0, len(frames), size):
+    for start in range(0, len(indices), size):
         watch = _Stopwatch(predictor)
-        read = {index: _read(stack, index) for index in frames[start : start + size]}
-        pictures = {i: x for i, x in read.items() if not isinstance(x, _Problem)}
+        frames = {
+            index: read_frame(stack, index) for index in indices[start : start + size]
+        }
+        pictures = {
+            i: x for i, x in frames.items() if not isinstance(x, UnreadableFrame)
+        }
         predictions: Iterator[Prediction] = iter(())
         if pictures:  # a broken frame costs none of the batch that it is in
             found = list(pictures.values())
             predictions = iter(predictor.predict_batch(found, indices=list(pictures)))
         seconds = watch.seconds / max(1, len(pictures))
-        for index, frame in read.items():
-            if isinstance(frame, _Problem):
+        for index, frame in frames.items():
+            if isinstance(frame, UnreadableFrame):
                 yield frame
             else:
                 yield FramePrediction(
@@ -222,25 +210,16 @@ def _predict_independent(
                 )
 
 
-def _read(stack: Frames, index: int) -> NDArray[Any] | _Problem:
-    try:
-        frame = stack[index]
-        check_frame(frame)
-    except DAMAGE as error:
-        return _Problem(index=index, error=error)
-    return frame
-
-
 def _predict_chain(
     stack: Frames,
     predictor: Predictor | AskedPredictor,
     chain: list[int],
     memory: Memory,
-) -> Iterator[FramePrediction | _Problem]:
+) -> Iterator[FramePrediction | UnreadableFrame]:
     for index in chain:
         watch = _Stopwatch(predictor)
-        frame = _read(stack, index)
-        if isinstance(frame, _Problem):
+        frame = read_frame(stack, index)
+        if isinstance(frame, UnreadableFrame):
             yield frame
             continue
         (prediction,) = predictor.predict_batch([frame], indices=[index], memory=memory)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from napari_seggpt.preprocessing import is_flat
+from napari_seggpt.frames import DAMAGE
+from napari_seggpt.io.layout import one_line
+from napari_seggpt.preprocessing import check_frame, is_flat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,10 +21,31 @@ MOST_LINES = 10  # about single frames; a stack may have thousands
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnreadableFrame:
-    """A frame of a stack that was left out, and why, in one line."""
+    """A frame of a stack that was left out, and why, in one line.
+
+    Attributes
+    ----------
+    index : int
+        The frame.
+    reason : str
+        What a person reads.
+    error : Exception, optional
+        What was raised; not known of a frame that another process has read.
+    """
 
     index: int
     reason: str
+    error: Exception | None = field(default=None, compare=False, repr=False)
+
+
+def read_frame(frames: Frames, index: int) -> NDArray[Any] | UnreadableFrame:
+    """Read a frame that is to be predicted; one that cannot be is told of."""
+    try:
+        frame = frames[index]
+        check_frame(frame)
+    except DAMAGE as error:
+        return UnreadableFrame(index=index, reason=one_line(error), error=error)
+    return frame
 
 
 class WatchedFrames:
