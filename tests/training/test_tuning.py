@@ -228,6 +228,27 @@ def test_checkpoints_change_no_gradient(tiny_model, frames):
     torch.testing.assert_close(*gradients)
 
 
+@pytest.mark.parametrize(
+    ("model", "expected"), [("tiny_model", [True]), ("new_model", [False])]
+)
+def test_only_a_large_network_computes_again_to_save_memory(
+    model, expected, frames, monkeypatch, request
+):
+    """On a CPU; pictures learn in both."""
+    used = []
+
+    def record(network, *, checkpointing):
+        used.append(checkpointing)
+        return frozen(network, checkpointing=checkpointing)
+
+    monkeypatch.setattr(tuning, "frozen", record)
+    network = request.getfixturevalue(model)
+    network = network() if model == "new_model" else network
+    settings = replace(QUICK, steps=1, image_rate=0.01)
+    tune(network, frames, settings)
+    assert used == expected
+
+
 # -- the frames --------------------------------------------------------------------
 
 
