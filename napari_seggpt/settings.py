@@ -239,6 +239,15 @@ class ObjectSettings(Checked):
             label="Labels are",
         ),
     ] = "auto"
+    enlarge: Annotated[
+        bool,
+        Help(
+            "Whether frames are cut into enlarged tiles where objects are so small "
+            "that a whole frame does not show what lies between them. They are told "
+            "apart far better, and a frame takes several times as long.",
+            label="Enlarge small objects",
+        ),
+    ] = True
     linking: Annotated[
         LinkingSettings, Help("How objects keep their ids.", label="Ids of objects")
     ] = field(default_factory=LinkingSettings)

@@ -90,8 +90,11 @@ class CopyingPredictor:
         self.set_prompts(prompts)
         self.made.append(self)
 
-    def set_prompts(self, prompts: Iterable[Prompt]) -> None:
+    def set_prompts(
+        self, prompts: Iterable[Prompt], *, finest: float | None = None
+    ) -> None:
         self.prompts = tuple(prompts)
+        self.finest = finest
 
     @property
     def frames_at_once(self) -> int:

@@ -40,7 +40,12 @@ LINKING = (
     "objects.linking.gap",
     "objects.linking.reach",
 )
-OBJECTS = ("objects.task", "objects.linking.enabled", *LINKING)
+OBJECTS = (
+    "objects.task",
+    "objects.enlarge",
+    "objects.linking.enabled",
+    *LINKING,
+)
 CLEANUP = (
     "cleanup.smallest",
     "cleanup.fill_holes",

@@ -51,6 +51,7 @@ def asked(predictor: Predictor, settings: SessionSettings) -> AskedPredictor:
         predictor,
         settings.cleanup,
         have_classes=guess.kind == "objects of several classes",
+        enlarge=settings.objects.enlarge,
     )
 
 
@@ -190,6 +191,9 @@ class ObjectPredictor(AskedPredictor):
         As of `AskedPredictor`.
     have_classes : bool
         Whether ids tell the class of an object.
+    enlarge : bool
+        Whether frames are cut into enlarged tiles where whole ones would not show what
+        lies between objects.
 
     Attributes
     ----------
@@ -207,6 +211,7 @@ class ObjectPredictor(AskedPredictor):
         cleanup: CleanupSettings,
         *,
         have_classes: bool = False,
+        enlarge: bool = True,
     ) -> None:
         super().__init__(network, cleanup)
         labels = [prompt.labels for prompt in self.prompts if prompt.labels.any()]
@@ -219,7 +224,10 @@ class ObjectPredictor(AskedPredictor):
         self._usual = UsualRegions(
             any_smallest=sizes.smallest, have_holes=sizes.have_holes
         )
-        network.set_prompts(map(self._shown, self.prompts))
+        network.set_prompts(
+            map(self._shown, self.prompts),
+            finest=self.encoding.border_width if enlarge else None,
+        )
 
     def _shown(self, prompt: Prompt) -> Prompt:
         return replace(prompt, labels=self.encoding.encode(prompt.labels))

@@ -80,7 +80,7 @@ def label_blocks(
     ValueError
         If the predictor has no tiles or no contrast, or shapes differ.
     """
-    if not predictor.settings.tiling.enabled or predictor.limits is None:
+    if not predictor.tiling.enabled or predictor.limits is None:
         raise ValueError("Expected a predictor with tiles and a contrast.")
     shape = (len(stack), *stack.frame_shape)
     if output.shape != shape:
@@ -167,7 +167,7 @@ class _PaintedTiles:
         self._frame = frame
         self._folder = folder
         size = predictor.model.config.tile_size
-        tiling = predictor.settings.tiling
+        tiling = predictor.tiling
         self._tiles = make_tiles(stack.frame_shape, size, tiling)
         self._kept: set[int] = set()
 

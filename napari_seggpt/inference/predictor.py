@@ -31,7 +31,7 @@ from napari_seggpt.inference.memory import (
 )
 from napari_seggpt.inference.prediction import Prediction, read_prediction
 from napari_seggpt.inference.seg_type import choose_seg_type
-from napari_seggpt.inference.tiling import make_tiles
+from napari_seggpt.inference.tiling import enlarged, make_tiles
 from napari_seggpt.inference.tuned import (
     TunedPass,
     check_tuned,
@@ -107,11 +107,21 @@ class Predictor:
         check_tuned(self.tuned, self.model, self.seg_type)
         self.set_prompts(prompts)
 
-    def set_prompts(self, prompts: Iterable[Prompt]) -> None:
+    def set_prompts(
+        self, prompts: Iterable[Prompt], *, finest: float | None = None
+    ) -> None:
         """Replace all but the tuned prompts; each is encoded once, at its first use.
 
         A hint needs a prompt beside it that shows what is background, and a network
         with a readout: others are not shown hints. A hint alone is read as a whole one.
+
+        Parameters
+        ----------
+        prompts : iterable of Prompt
+            The labelled examples.
+        finest : float, optional
+            How wide the finest thing is that has to be seen, in pixels of a frame.
+            Where a whole frame would not show it, frames are cut into enlarged tiles.
 
         Raises
         ------
@@ -120,6 +130,10 @@ class Predictor:
         """
         self.prompts = tuple(prompts)
         images = [prompt.image for prompt in self.prompts]
+        self.tiling = self.settings.tiling
+        if images and finest is not None:
+            shapes = [image.shape for image in images]
+            self.tiling = enlarged(self.tiling, finest, shapes, self.model.config)
         self.limits = self._given_limits
         if self.limits is None and images:
             self.limits = measure_limits(images)
@@ -311,7 +325,7 @@ class Predictor:
 
     def _cut(self, rgb: NDArray[np.uint8]) -> tuple[list[Tile], tuple[int, int]]:
         """Return the tiles of a picture (H, W, 3), and at what size they are seen."""
-        config, tiling = self.model.config, self.settings.tiling
+        config, tiling = self.model.config, self.tiling
         size = config.tile_size if tiling.enabled else config.seen_size(rgb.shape)
         return make_tiles(rgb.shape[:2], size, tiling), size
 

@@ -5,6 +5,7 @@ A frame without tiles is one tile: the whole frame, squeezed to the model's size
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from napari_seggpt.settings import PredictionSettings, TilingSettings
 
 LARGEST_SCALE = 4.0  # enlarging further shows the model nothing new
+# Pixels of a line, in a picture of the size of a tile: the built-in model hardly paints
+# what is thinner than the first, and from the second on it gains no more.
+LEAST_WIDTH, CLEAR_WIDTH = 3.5, 6.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +232,33 @@ def suggest_scale(
             helps = smallest < config.smallest_object and wanted > squeeze
             scale = round(wanted, 2) if helps else None
     return smallest, scale
+
+
+def enlarged(
+    settings: TilingSettings,
+    finest: float,
+    shapes: Iterable[tuple[int, ...]],
+    config: SegGPTConfig,
+) -> TilingSettings:
+    """Return settings with enlarged tiles, if whole frames hide what has to be seen.
+
+    Parameters
+    ----------
+    settings : TilingSettings
+        Where they have tiles, these stay.
+    finest : float
+        How wide the finest thing is, in pixels of a frame.
+    shapes : iterable of tuple of int
+        (H, W, ...) of the references.
+    config : SegGPTConfig
+        Of the model.
+    """
+    height, width = config.tile_size
+    squeeze = min(math.sqrt(height * width / (s[0] * s[1])) for s in shapes)
+    if settings.enabled or finest * squeeze >= LEAST_WIDTH:
+        return settings
+    scale = min(CLEAR_WIDTH / finest, LARGEST_SCALE)
+    return replace(settings, enabled=True, scale=round(scale, 2))
 
 
 def with_tiles(settings: PredictionSettings, scale: float | None) -> PredictionSettings:

@@ -84,6 +84,11 @@ class ObjectEncoding:
         return tuple(sorted(set(self.classes.values()))) or (1,)
 
     @property
+    def border_width(self) -> float:
+        """How wide a border of a typical object is, in pixels."""
+        return BORDER * self.sizes.radius
+
+    @property
     def border(self) -> int:
         """The label of borders: after those of all interiors."""
         return len(self.kinds) + 1
@@ -119,7 +124,7 @@ class ObjectEncoding:
         Where two objects touch it is equally wide on both sides: half way between
         their interiors is then where they meet.
         """
-        widths = np.minimum(BORDER * self.sizes.radius, OWN_BORDER * deepest)
+        widths = np.minimum(self.border_width, OWN_BORDER * deepest)
         widths = np.maximum(widths, 1.0)
         widths[0] = np.inf
         own = widths[objects]

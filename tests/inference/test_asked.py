@@ -86,6 +86,15 @@ def test_memory_is_shown_as_the_prompts_are(predictor: Any) -> None:
     assert set(np.unique(remembered[0].labels)) == {0, 1, 2}
 
 
+def test_borders_are_to_be_seen_unless_it_is_switched_off(predictor: Any) -> None:
+    network = predictor("model", [prompt(touching())])
+    found = asked(network, settings("objects"))
+    assert network.finest == found.encoding.border_width > 0
+    off = SessionSettings(objects=ObjectSettings(task="objects", enlarge=False))
+    asked(network, off)
+    assert network.finest is None
+
+
 def test_a_hint_of_objects_is_shown_as_a_hint(predictor: Any) -> None:
     hint = replace(prompt(touching(), index=2), is_hint=True)
     found = asked(predictor("model", [prompt(touching()), hint]), settings("objects"))

@@ -54,6 +54,18 @@ def prompt(frame: Make, blocks: Make) -> Prompt:
     return Prompt(image=frame(), labels=blocks((32, 32), [1, 2, 5]))
 
 
+def test_frames_are_enlarged_for_what_would_not_be_seen(copying_model, frame, blocks):
+    shape = (64, 64)
+    example = Prompt(image=frame(shape), labels=blocks(shape, [1, 2, 5]))
+    predictor = Predictor(copying_model, [example], settings=cpu())
+    assert len(predictor.tiles) == 1
+    predictor.set_prompts([example], finest=2.0)  # one pixel of a squeezed frame
+    assert len(predictor.tiles) > 4
+    check(predictor.predict(example.image), shape, {1, 2, 5})
+    predictor.set_prompts([example], finest=8.0)
+    assert len(predictor.tiles) == 1
+
+
 # -- any frame ---------------------------------------------------------------------
 
 

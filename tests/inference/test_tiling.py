@@ -10,6 +10,7 @@ from napari_seggpt.inference.tiling import (
     LARGEST_SCALE,
     Tile,
     blend,
+    enlarged,
     make_tiles,
     suggest_scale,
     with_tiles,
@@ -229,3 +230,25 @@ def test_advice_is_taken_over_into_the_settings() -> None:
     tiling = TilingSettings(enabled=True, scale=1.6, overlap=0.4)
     assert advised(10) == PredictionSettings(batch=2, tiling=tiling)
     assert not advised(100).tiling.enabled
+
+
+@pytest.mark.parametrize(
+    ("border", "side", "scale"),
+    [
+        (2.0, 224, None),  # a whole frame is shown twice as large
+        (1.0, 224, LARGEST_SCALE),
+        (2.0, 448, 3.0),
+        (6.0, 448, None),
+        (6.0, 1024, 1.0),  # its own pixels
+    ],
+)
+def test_frames_are_enlarged_where_borders_would_not_be_seen(border, side, scale):
+    shapes = [(side, side), (32, 32, 3)]
+    found = enlarged(TilingSettings(), border, shapes, VIT_LARGE)
+    assert found.enabled == (scale is not None)
+    assert not found.enabled or found.scale == scale
+
+
+def test_tiles_that_a_person_chose_stay():
+    chosen = TilingSettings(enabled=True, scale=1.5)
+    assert enlarged(chosen, 1.0, [(999, 999)], VIT_LARGE) is chosen

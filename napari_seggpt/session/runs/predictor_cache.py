@@ -73,7 +73,8 @@ class PredictorCache:
         with self.models.lock:
             model, prompts, limits = self.material(request, progress)
             wanted = (model, settings.prediction, limits, *request.tuned)
-            answers = (settings.objects.task, settings.cleanup)
+            objects = settings.objects
+            answers = (objects.task, objects.enlarge, settings.cleanup)
             # Dropped first, because it is of no use if what follows fails, and because
             # two predictors may not fit in memory.
             predictor, self._predictor = self._predictor, None

@@ -45,7 +45,10 @@ class RunConditions:
             prediction.ensemble,
             f"{width} x {height}",
             f"passes {self.passes}",
+            f"labels {self.settings.objects.task}",
         ]
+        if not self.settings.objects.enlarge:
+            parts.append("not enlarged")
         if prediction.tiling.enabled:
             parts.append(f"tiles {prediction.tiling.scale}")
         if self.settings.propagation.memory:
