@@ -343,7 +343,7 @@ class SessionSettings(Checked):
         return replace(self.for_any_stack(), scheduler=None)
 
     def computing_as(self, others: SessionSettings) -> SessionSettings:
-        """Return these settings, but computing where others do: no file decides that."""
+        """Return these settings, computing where others do: no file decides that."""
         return replace(self, scheduler=others.scheduler)
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from napari_seggpt.cluster import remote_model
-from napari_seggpt.cluster.clients import open_client
 from napari_seggpt.cluster.remote_model import RemoteModel
 from napari_seggpt.cluster.remote_predictor import RemotePredictor
 from napari_seggpt.inference.asked import asked
@@ -26,15 +25,9 @@ from napari_seggpt.settings import (
 PREDICTION = PredictionSettings(device="cpu")
 
 
-@pytest.fixture(scope="module")
-def address():
-    with open_client(workers=1) as client:
-        yield client.scheduler.address
-
-
 @pytest.fixture
-def remote(address, tiny_model):
-    remote = RemoteModel(tiny_model, address)
+def remote(scheduler, tiny_model):
+    remote = RemoteModel(tiny_model, scheduler)
     yield remote
     remote.close()
 
@@ -157,7 +150,7 @@ def test_what_the_network_raises_is_raised_here(remote, frames):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_a_dead_worker_is_told_and_the_next_one_goes_on(remote, address, frames):
+def test_a_dead_worker_is_told_and_the_next_one_goes_on(remote, scheduler, frames):
     here, there = both(remote, prompts(frames), SessionSettings(prediction=PREDICTION))
     steps = predict_stack(frames, there, settings=PropagationSettings())
     first = next(steps)
@@ -165,7 +158,7 @@ def test_a_dead_worker_is_told_and_the_next_one_goes_on(remote, address, frames)
     os.kill(*pids.values(), signal.SIGKILL)
     with pytest.raises(ConnectionError, match="run again to go on") as caught:
         list(steps)
-    assert address in str(caught.value)
+    assert scheduler in str(caught.value)
     remote.connect(lambda *_: None)
     expected = run(frames, here)
     np.testing.assert_array_equal(first.prediction.labels, expected[1].labels)
@@ -176,11 +169,11 @@ def test_a_dead_worker_is_told_and_the_next_one_goes_on(remote, address, frames)
 def test_nobody_there_is_one_sentence(tiny_model, monkeypatch):
     monkeypatch.setattr(remote_model, "CONNECT_SECONDS", 1)
     remote = RemoteModel(tiny_model, "tcp://127.0.0.1:1")
-    with pytest.raises(ConnectionError) as caught:
-        remote.connect(lambda *_: None)
-    assert str(caught.value) == (
-        "Expected a dask scheduler at tcp://127.0.0.1:1, got no answer within 1 seconds."
+    sentence = (
+        r"^Expected a dask scheduler at tcp://127\.0\.0\.1:1, got no answer .*\.$"
     )
+    with pytest.raises(ConnectionError, match=sentence):
+        remote.connect(lambda *_: None)
 
 
 def test_a_worker_of_another_version_is_refused(remote, monkeypatch):

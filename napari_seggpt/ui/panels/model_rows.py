@@ -366,14 +366,14 @@ def duration(seconds: float) -> str:
 _UNKNOWN = "The first run measures what a frame of this size takes with this model."
 _MODEL = own_fields(SessionSettings)["model"].help
 _DEVICE = (
-    f"{own_fields(PredictionSettings)['device'].help} Another computer is reached by the "
-    "address of a dask scheduler."
+    f"{own_fields(PredictionSettings)['device'].help} Another computer is reached by "
+    "the address of a dask scheduler."
 )
 _ADDRESS = (
     "Address of a dask scheduler, as tcp://host:8786, or tls://host:8786 with the "
     "certificates of dask's configuration.\n\n"
-    "Each run sends the model's weights, the references and the frames that it predicts "
-    "to one of its workers. Labels are written here.\n"
-    "Choose only computers that you trust with them, and weights whose licence lets you."
+    "Runs send the model's weights, the references and the frames that they predict to "
+    "one of its workers, over tcp:// without encryption. Labels are written here.\n"
+    "Choose a computer that you trust with them, and weights whose licence allows it."
 )
 _FETCH = "Download the weights now. It can be stopped, and goes on where it was."
