@@ -108,7 +108,12 @@ class RemoteModel:
 
     def _open(self) -> Client:
         try:
-            return Client(self.address, set_as_default=False, timeout=CONNECT_SECONDS)
+            return Client(
+                self.address,
+                set_as_default=False,
+                direct_to_workers=False,  # they may be out of reach
+                timeout=CONNECT_SECONDS,
+            )
         except OSError as error:
             logger.info("No connection to %s: %s", self.address, error)
             raise ConnectionError(
@@ -155,10 +160,13 @@ class RemoteModel:
             raise self._lost()
         try:
             return self._future.result()
-        except ModuleNotFoundError as error:
+        except (ModuleNotFoundError, RuntimeError) as error:
+            missing = error.__cause__ or error  # a scheduler wraps it
+            if not isinstance(missing, ModuleNotFoundError):
+                raise
             raise ValueError(
                 "Expected napari-seggpt on the scheduler and the workers of "
-                f"{self.address}, got: {error}."
+                f"{self.address}, got: {missing}."
             ) from error
 
     def close(self) -> None:
