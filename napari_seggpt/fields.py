@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 import sys
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from functools import cache
@@ -30,6 +31,8 @@ T = TypeVar("T")
 
 NO_LIMITS = Interval()
 BOUNDS = {"ge": Ge, "gt": Gt, "le": Le, "lt": Lt}
+# A name, an IPv4 address or, in brackets, an IPv6 one; then the port.
+ADDRESS = re.compile(r"(tcp|tls)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 TYPES_IN_WORDS = {
     bool: "true or false",
     str: "a text",
@@ -59,6 +62,11 @@ class Ascending:
     """Marks a tuple whose numbers must rise."""
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Marks a text that must be the address of a dask scheduler."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """Which values a setting takes.
@@ -79,6 +87,8 @@ class Kind:
         How many items a tuple holds; without it, one or more.
     is_ascending : bool
         Whether the items of a tuple must rise.
+    is_address : bool
+        Whether a text must be the address of a dask scheduler.
     is_optional : bool
         Whether None is taken, too.
     """
@@ -90,6 +100,7 @@ class Kind:
     item: Kind | None = None
     count: int | None = None
     is_ascending: bool = False
+    is_address: bool = False
     is_optional: bool = False
 
     def accepts(self, value: object) -> bool:
@@ -102,6 +113,8 @@ class Kind:
             return False
         if isinstance(value, tuple):
             return self._accepts_items(value)
+        if self.is_address:
+            return isinstance(value, str) and ADDRESS.fullmatch(value) is not None
         if isinstance(value, str):
             is_known = not self.choices or value in self.choices
             return is_known and len(value) >= self.min_length
@@ -131,6 +144,8 @@ class Kind:
         """Return which values are taken, in words."""
         if self.choices:
             words = f"one of {', '.join(self.choices)}"
+        elif self.is_address:
+            words = "an address as tcp://host:8786 or tls://host:8786"
         elif self.item is not None:
             many = "1 or more" if self.count is None else str(self.count)
             items = str(self.item).removeprefix("a ").replace("number", "numbers")
@@ -326,6 +341,7 @@ def _narrowed(kind: Kind, annotations: tuple[Any, ...]) -> Kind:
         min_length=max((x.min_length for x in annotations if isinstance(x, MinLen)),
                        default=kind.min_length),
         is_ascending=kind.is_ascending or Ascending() in annotations,
+        is_address=kind.is_address or Address() in annotations,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen, Unit
 
-from napari_seggpt.fields import Ascending, Checked, Help, documented
+from napari_seggpt.fields import Address, Ascending, Checked, Help, documented
 
 SegType = Literal["instance", "semantic"]
 SegTypeChoice = Literal["auto", "instance", "semantic"]
@@ -309,6 +309,17 @@ class SessionSettings(Checked):
             "slow without a GPU (see info); or a file of weights."
         ),
     ] = "builtin"
+    scheduler: Annotated[
+        str | None,
+        Address(),
+        Help(
+            "The dask scheduler of another computer, on one of whose workers the "
+            "network of a session computes. The weights, the references and the frames "
+            "are sent there; without an address nothing leaves this computer. It is "
+            "remembered here, and is in no task.",
+            label="Another computer",
+        ),
+    ] = None
     prediction: Annotated[
         PredictionSettings, Help("How the model and the references are used.")
     ] = field(default_factory=PredictionSettings)
@@ -335,6 +346,14 @@ class SessionSettings(Checked):
         """Return the settings without the range of frames, which belongs to a stack."""
         whole = replace(self.propagation, start=0, stop=None, step=1)
         return replace(self, propagation=whole)
+
+    def for_anybody(self) -> SessionSettings:
+        """Return the settings for any stack, without where this person computes."""
+        return replace(self.for_any_stack(), scheduler=None)
+
+    def computing_as(self, others: SessionSettings) -> SessionSettings:
+        """Return these settings, computing where others do: no file decides that."""
+        return replace(self, scheduler=others.scheduler)
 
 
 @documented

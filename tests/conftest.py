@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from napari_seggpt.cluster.clients import open_client
 from napari_seggpt.inference import predictor as predictor_module
 from napari_seggpt.inference.prediction import Prediction
 from napari_seggpt.model.config import TINY, SegGPTConfig
@@ -227,6 +228,13 @@ def tuner(monkeypatch: pytest.MonkeyPatch) -> Iterator[TunedInSteps]:
 def models() -> ModelCache:
     """A cache whose models are their names."""
     return ModelCache(lambda name, /, *, progress=None: f"the {name} model")
+
+
+@pytest.fixture(scope="session")
+def scheduler() -> Iterator[str]:
+    """Return the address of a scheduler whose one worker is another process."""
+    with open_client(workers=1) as client:
+        yield client.scheduler.address
 
 
 @pytest.fixture(scope="session")

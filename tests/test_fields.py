@@ -37,6 +37,11 @@ from napari_seggpt.training.recipe import Recipe
         (PropagationSettings, "direction", "one of both, forward, backward"),
         (SessionSettings, "model", "a text"),
         (
+            SessionSettings,
+            "scheduler",
+            "an address as tcp://host:8786 or tls://host:8786, or none",
+        ),
+        (
             ContrastSettings,
             "percentiles",
             "2 numbers from 0 to 100, each above the one before",

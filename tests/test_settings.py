@@ -123,3 +123,24 @@ def test_a_range_belongs_to_a_stack() -> None:
     one = PropagationSettings(memory=3, start=2, stop=9, step=2, direction="forward")
     everywhere = SessionSettings(propagation=one).for_any_stack().propagation
     assert everywhere == PropagationSettings(memory=3, direction="forward")
+
+
+@pytest.mark.parametrize("address", ["tcp://gpu-1.lab.org:8786", "tls://[::1]:80"])
+def test_a_scheduler_has_an_address(address: str) -> None:
+    assert SessionSettings(scheduler=address).scheduler == address
+
+
+@pytest.mark.parametrize(
+    "text", ["", "gpu", "gpu:8786", "tcp://gpu", "http://gpu:80", "tcp://a b:1", 8786]
+)
+def test_what_is_no_address_is_refused(text: Any) -> None:
+    with pytest.raises(ValueError, match="Expected scheduler as an address as tcp://"):
+        SessionSettings(scheduler=text)
+
+
+def test_where_a_person_computes_is_for_nobody_else() -> None:
+    own = SessionSettings(model="large", scheduler="tcp://gpu:8786")
+    assert own.for_any_stack().scheduler == own.scheduler
+    assert own.for_anybody() == SessionSettings(model="large")
+    assert SessionSettings(model="large").computing_as(own) == own
+    assert own.computing_as(SessionSettings()) == own.for_anybody()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.cli.arguments import parsed
@@ -11,8 +12,10 @@ from napari_seggpt.cli.console import say
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
-PROMPTS = {"ensemble": [1, 4, 8], "frame": [1, 4, 16, 64]}
+PROMPTS = {"ensemble": [1, 4, 8], "frame": [1, 4, 16, 64], "parts": [1, 8]}
+NAMES = (*PROMPTS, "peers", "scale")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,8 @@ class BenchmarkRequest:
         Of torch.
     json : bool
         Whether JSON is printed.
+    figure : Path, optional
+        Where growth is drawn.
     """
 
     name: str
@@ -38,6 +43,7 @@ class BenchmarkRequest:
     runs: int
     threads: int | None
     json: bool
+    figure: Path | None
 
 
 def add_parser(commands: Any) -> None:
@@ -47,19 +53,26 @@ def add_parser(commands: Any) -> None:
         help="measure speed against another implementation or model",
         description="ensemble: ViT-L with random weights against transformers' SegGPT "
         "(pip install transformers). frame: what you wait for with the built-in model "
-        "and with ViT-L. Several runs in turn, the median of each.",
+        "and with ViT-L. parts: where the time of a frame goes. peers: the samples by "
+        "the built-in model and by what you might take instead. Several runs in turn, "
+        "the median of each. scale: how memory and time grow with the side and number "
+        "of frames, with references, classes and objects; it takes half an hour.",
     )
-    parser.add_argument("name", choices=list(PROMPTS))
+    parser.add_argument("name", choices=NAMES)
     parser.add_argument(
         "--prompts",
         type=int,
         nargs="+",
         metavar="K",
-        help="numbers of prompts to measure (default: 1 4 8; for frame 1 4 16 64)",
+        help="numbers of prompts to measure (default: 1 4 8; for frame 1 4 16 64; for "
+        "parts 1 8; not of peers and scale)",
     )
     parser.add_argument("--runs", type=int, default=3, help="of each (default: 3)")
     parser.add_argument("--threads", type=int, help="of torch (default: its own)")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--figure", type=Path, metavar="FILE", help="draw what scale has measured there"
+    )
     parser.set_defaults(run=run)
 
 
@@ -71,15 +84,33 @@ def run(args: argparse.Namespace) -> int:
 def _measure(request: BenchmarkRequest) -> int:
     from napari_seggpt.evaluation import benchmarks
 
-    prompts = list(request.prompts or PROMPTS[request.name])
+    if request.name == "scale":
+        return _measure_scale(request)
     options: dict[str, Any] = {"runs": request.runs, "threads": request.threads}
-    if request.name == "frame":
-        report = benchmarks.benchmark_frame(prompts, **options)
-        table = _as_frame_table
-    else:
-        report = benchmarks.benchmark_ensemble(prompts, **options)
-        table = _as_table
+    if request.name != "peers":
+        options["prompts"] = list(request.prompts or PROMPTS[request.name])
+    measures: dict[str, tuple[Callable[..., Any], Callable[[Any], str]]] = {
+        "ensemble": (benchmarks.benchmark_ensemble, _as_table),
+        "frame": (benchmarks.benchmark_frame, _as_frame_table),
+        "parts": (benchmarks.benchmark_parts, _as_parts_table),
+        "peers": (benchmarks.benchmark_peers, _as_peers_table),
+    }
+    measure, table = measures[request.name]
+    report = measure(**options)
     say(json.dumps(report, indent=2) if request.json else table(report))
+    return 0
+
+
+def _measure_scale(request: BenchmarkRequest) -> int:
+    from napari_seggpt.evaluation import benchmarks
+    from napari_seggpt.evaluation.figures import check_matplotlib, draw_scale
+
+    if request.figure is not None:
+        check_matplotlib()
+    report = benchmarks.benchmark_scale(threads=request.threads)
+    if request.figure is not None:
+        draw_scale(report["rows"], request.figure)
+    say(json.dumps(report, indent=2) if request.json else _as_scale_table(report))
     return 0
 
 
@@ -129,3 +160,46 @@ def _frame_row(name: str, row: dict[str, Any]) -> str:
         f"{row['network_seconds']:11.3f}{row['encode_seconds']:10.3f}"
         f"{row['prompt_bytes'] / 1e6:7.1f}"
     )
+
+
+def _as_peers_table(report: dict[str, Any]) -> str:
+    lines = [
+        f"torch {report['torch']}, {report['threads']} threads",
+        f"{'sample':12}{'method':18}{'learn s':>9}{'frame s':>9}{'ratio':>7}",
+    ]
+    lines += [
+        f"{row['sample']:12}{row['method']:18}{row['learn_seconds']:9.2f}"
+        f"{row['seconds']:9.2f}{row['ratio']:7.2f}"
+        for row in report["rows"]
+    ]
+    return "\n".join(lines)
+
+
+def _as_parts_table(report: dict[str, Any]) -> str:
+    rows = report["rows"]
+    lines = [
+        f"torch {report['torch']}, {report['threads']} threads, {report['sample']}",
+        f"{'ms with K prompts':36}" + "".join(f"{row['prompts']:8d}" for row in rows),
+    ]
+    lines += [
+        f"{part:36}" + "".join(f"{1000 * row['parts'][part]:8.1f}" for row in rows)
+        for part in rows[0]["parts"]
+    ]
+    lines.append(f"{'':36}" + "".join(f"{1000 * row['seconds']:8.1f}" for row in rows))
+    return "\n".join(lines)
+
+
+def _as_scale_table(report: dict[str, Any]) -> str:
+    names = ("side", "frames", "references", "classes", "objects")
+    lines = [
+        f"torch {report['torch']}, {report['threads']} threads, {report['model']}",
+        f"{'varied':12}"
+        + "".join(f"{name:>12}" for name in (*names, "frame s", "peak MiB")),
+    ]
+    lines += [
+        f"{row['varied']:12}"
+        + "".join(f"{row[name]:12d}" for name in names)
+        + f"{row['seconds_a_frame']:12.2f}{row['peak_mib']:12.0f}"
+        for row in report["rows"]
+    ]
+    return "\n".join(lines)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_seggpt.cli.arguments import parsed
+from napari_seggpt.cluster.extra import check_installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,13 +86,7 @@ def opened_cluster(args: argparse.Namespace) -> Iterator[Client | None]:
     if place.workers is None and place.scheduler is None:
         yield None
         return
-    try:
-        import distributed  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            "Expected dask's package distributed for --workers and --scheduler "
-            f"(pip install napari-seggpt[distributed]), got none: {error}."
-        ) from error
+    check_installed("--workers and --scheduler")
     from napari_seggpt.cluster.clients import open_client
 
     with open_client(workers=place.workers, scheduler=place.scheduler) as client:

@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         args,
         reading=parsed(Reading, args),
         files=parsed(references.ReferenceFiles, args),
-        settings=with_flags(args, known.for_any_stack()),
+        settings=with_flags(args, known.for_anybody()),
     )
     return _write(request, labels)
 

@@ -226,6 +226,50 @@ def draw_training(
     _finish(figure, path)
 
 
+def draw_scale(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw how the time of a frame and the peak of memory grow.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        As of `benchmark_scale`; what is varied makes a column.
+    path : Path
+        As in `draw_dice`.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, no matplotlib, or no such kind of image.
+    """
+    _check_any(rows)
+    check_matplotlib()
+    from matplotlib.figure import Figure
+
+    varied = list(dict.fromkeys(row["varied"] for row in rows))
+    measures = {"seconds_a_frame": "seconds a frame", "peak_mib": "peak memory (MiB)"}
+    figure = Figure(figsize=(1.5 * WIDTH, 4.0), dpi=DPI, layout="constrained")
+    grid = figure.subplots(2, len(varied), sharey="row", sharex="col", squeeze=False)
+    color, marker = STYLES["seggpt"]
+    for measure, row_of_axes in zip(measures, grid, strict=True):
+        for name, axes in zip(varied, row_of_axes, strict=True):
+            shown = [row for row in rows if row["varied"] == name]
+            axes.plot(
+                [row[name] for row in shown],
+                [row[measure] for row in shown],
+                color=color,
+                marker=marker,
+            )
+            axes.set_xscale("log", base=2)
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.set_ylim(bottom=0)
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.grid(**GRID)
+        row_of_axes[0].set_ylabel(measures[measure])
+    for name, axes in zip(varied, grid[-1], strict=True):
+        axes.set_xlabel("side of frames (px)" if name == "side" else name)
+    figure.savefig(path)
+
+
 # -- what all figures have in common -----------------------------------------------
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 THUMBNAIL = (8, 8)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class PromptTile:
     """A tile of a prompt, cut and resized for the model.
 

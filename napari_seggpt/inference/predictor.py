@@ -387,11 +387,23 @@ class Predictor:
         for batch in in_batches(queries, self.settings.batch):
             pictures = np.stack([query.picture for query in batch])
             chosen = [self._choose(query, memory) for query in batch]
-            passes = [
-                self._run_in_parts(pictures, chosen, i)
-                for i in range(len(self.palettes))
-            ]
+            passes = self.paint_batch(pictures, chosen)
             yield from (list(each) for each in zip(*passes, strict=True))
+
+    def paint_batch(
+        self, pictures: NDArray[np.uint8], chosen: list[list[PromptTile]]
+    ) -> list[NDArray[np.float32]]:
+        """Run the model on pictures (B, h, w, 3), each beside the tiles chosen for it.
+
+        Returns
+        -------
+        list of NDArray[np.float32]
+            What each pass painted, (B, h, w, C).
+        """
+        return [
+            self._run_in_parts(pictures, chosen, number)
+            for number in range(len(self.palettes))
+        ]
 
     def _choose(self, query: QueryTile, memory: Memory | None) -> list[PromptTile]:
         remembered = memory.recall(query) if memory else []

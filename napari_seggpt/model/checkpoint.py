@@ -88,7 +88,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> SegGPT:
         if metadata.get("format") != FORMAT:
             tensors = _with_official_names(tensors)
             _add_type_tokens(tensors, config.embed_dim, source)
-        return _build(config, tensors)
+        return build_model(config, tensors)
     except (ValueError, OSError, MemoryError) as error:
         raise CheckpointError(f"{source}: {error}") from error
 
@@ -342,8 +342,14 @@ def _add_type_tokens(tensors: dict[str, Tensor], dim: int, source: Path) -> None
 # -- building ----------------------------------------------------------------------
 
 
-def _build(config: SegGPTConfig, tensors: dict[str, Tensor]) -> SegGPT:
-    """Make the network around copies of the tensors: never two sets in memory."""
+def build_model(config: SegGPTConfig, tensors: dict[str, Tensor]) -> SegGPT:
+    """Make the network around copies of the tensors: never two sets in memory.
+
+    Raises
+    ------
+    ValueError
+        If they are not those of such a network.
+    """
     if config.depth > len(tensors):
         raise ValueError(
             f"Expected {config.depth} blocks, got {len(tensors)} tensors in all."

@@ -176,7 +176,7 @@ class Session:
 
     def restore_state(self, state: SessionState) -> None:
         """Take what was known, beside the frames, in an earlier session."""
-        self._settings = state.settings
+        self._settings = state.settings.computing_as(self._settings)
         self._num_stacks = max(self._num_stacks, state.stacks)
         self.frames.locks.lock(*state.locked)
         self.references.restore(state.examples, state.tuned)
@@ -206,7 +206,8 @@ class Session:
 
         The scope "between" labels the frames between references by shape, without a
         model. With a region the model is shown, and writes, only that part of frames;
-        bridging by shape is not limited to it.
+        bridging by shape is not limited to it. After a run that lost its connection to
+        another computer, the frames that it has predicted are left out.
 
         Raises
         ------
@@ -225,6 +226,7 @@ class Session:
         frames = tuple(reachable(self.plan(scope, current), chosen, direction))
         if not frames:
             raise ValueError(refusal(scope, current, self.frames.status(current)))
+        frames = frames if region is not None else self.runs.left_over(frames)
         request = self._request(sources)
         if region is not None:
             request = region.within(request)

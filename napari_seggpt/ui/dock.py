@@ -59,6 +59,7 @@ HINT_MS = 50
 FULL_HEIGHT = 680  # pixels in which all steps are seen, with tuning and settings folded
 ELSEWHERE = (
     "model",
+    "scheduler",
     "prediction.device",
     "objects.task",
     "propagation.start",

@@ -1,10 +1,14 @@
 import os
+import time
 
 import psutil
 import pytest
 import torch
+from distributed import Status
 
-from napari_seggpt.cluster.clients import open_client
+from napari_seggpt.cluster.clients import open_client, replace_ended_workers
+
+WAIT_SECONDS = 120
 
 
 def listening(pid):
@@ -29,3 +33,27 @@ def test_workers_share_the_cores_and_listen_here_only():
 def test_the_place_must_be_clear(place):
     with pytest.raises(ValueError, match="either"), open_client(**place):
         pass
+
+
+def end_for_good(dask_worker):
+    """End a worker as it ends itself when its connection breaks."""
+    dask_worker.loop.add_callback(dask_worker.close, reason="a test", nanny=True)
+
+
+def test_a_worker_that_ended_for_good_is_replaced_and_no_other():
+    with open_client(workers=2) as client:
+        replace_ended_workers(client)  # none has ended
+        before = client.run(os.getpid)
+        ends, stays = before
+        client.run(end_for_good, workers=[ends])
+        until = time.monotonic() + WAIT_SECONDS
+        workers = client.cluster.workers
+        while all(each.status is not Status.closed for each in workers.values()):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        replace_ended_workers(client)
+        client.wait_for_workers(2, timeout=WAIT_SECONDS)
+        after = client.run(os.getpid)
+    assert after[stays] == before[stays]
+    assert len(after) == 2
+    assert before[ends] not in after.values()

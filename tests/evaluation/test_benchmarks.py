@@ -1,6 +1,8 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
+import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -9,8 +11,16 @@ from napari_seggpt.evaluation import benchmarks
 from napari_seggpt.evaluation.benchmarks import (
     benchmark_ensemble,
     benchmark_frame,
+    benchmark_parts,
+    benchmark_peers,
+    benchmark_scale,
     frame,
+    peers,
+    scale,
 )
+from napari_seggpt.evaluation.benchmarks.scale import ScaleCase, ScaleRanges
+from napari_seggpt.evaluation.figures import draw_scale
+from napari_seggpt.model.checkpoint import save_checkpoint
 from napari_seggpt.model.config import SMALL, TINY
 from napari_seggpt.model.encoding import EncodedPrompts
 from napari_seggpt.model.seggpt import SegGPT
@@ -129,3 +139,97 @@ def test_the_command_prints_what_was_measured(monkeypatch, capsys):
         ["ratio", "100.0", "90.0"],
         ["built-in", "256", "x", "256", "7", "0.250", "0.200", "0.100", "8.0"],
     ]
+
+
+def test_growth_is_measured_in_processes_of_their_own(small_model, tmp_path):
+    path = tmp_path / "small.safetensors"
+    save_checkpoint(small_model, path)
+    ranges = ScaleRanges(
+        base=ScaleCase(side=32, frames=4),
+        side=(),
+        frames=(),
+        references=(3,),
+        classes=(),
+        objects=(2,),
+    )
+    report = benchmark_scale(ranges, threads=1, model=str(path))
+    rows = report["rows"]
+    assert [row["varied"] for row in rows] == ["references", "objects"]
+    assert [row["frames"] for row in rows] == [5, 4]
+    for row in rows:
+        assert 0 < row["seconds_a_frame"] < row["seconds"]
+        assert 50 < row["peak_mib"] < 2000  # Python and torch alone are hundreds
+    draw_scale(rows, tmp_path / "scale.png")
+    assert (tmp_path / "scale.png").stat().st_size > 10_000
+
+
+def test_drawn_frames_show_what_is_labelled():
+    for case in (ScaleCase(side=64, classes=5), ScaleCase(side=64, objects=9)):
+        stack = scale.DrawnStack(case)
+        labels, frame = stack.labels(3), stack[3]
+        assert [*np.unique(labels)] == [*range(1 + (case.objects or case.classes))]
+        assert frame[labels > 0].mean() > frame[labels == 0].mean() + 50
+        assert (stack.labels(2) != labels).any()
+
+
+def test_the_peak_of_a_process_is_at_least_what_it_has():
+    now = psutil.Process().memory_info().rss
+    assert 0.9 * now < scale.peak_bytes() < 20 * now
+
+
+def test_parts_add_up_to_a_frame(small_model):
+    report = benchmark_parts([1, 3], runs=1, model=small_model)
+    assert [row["prompts"] for row in report["rows"]] == [1, 3]
+    for row in report["rows"]:
+        assert sum(row["parts"].values()) == pytest.approx(row["seconds"])
+        assert min(row["parts"].values()) > 0
+    original = SegGPT.probabilities
+    assert "call" not in original.__qualname__  # nothing is left of the clock
+    assert not hasattr(original, "__wrapped__")
+
+
+def test_peers_take_the_same_frames(small_model, monkeypatch):
+    asked = []
+
+    class Peer:
+        def __init__(self, prompts, limits):
+            asked.append([prompt.index for prompt in prompts])
+
+        def segment(self, frame, index):
+            asked.append(index)
+
+    made = {name: (name, Peer) for name in peers.TIMED_PEERS}
+    monkeypatch.setattr(peers, "PEERS", made)
+    report = benchmark_peers(["organs"], runs=2, model=small_model)
+    assert asked == [[12], [12], 0, 0, 1, 1]
+    ours, *others = report["rows"]
+    assert ours["method"] == "built-in"
+    assert ours["ratio"] == 1
+    assert [row["method"] for row in others] == [*peers.TIMED_PEERS]
+    for row in others:
+        assert row["ratio"] == row["seconds"] / ours["seconds"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("scale", ["side", "448", "2", "0.25", "300"]),
+        ("peers", ["organs", "built-in", "0.25", "1.00"]),
+        ("parts", ["clean-up", "250.0"]),
+    ],
+)
+def test_the_other_tables(monkeypatch, capsys, tmp_path, name, words):
+    row = {
+        "varied": "side", **asdict(ScaleCase()), "seconds_a_frame": 0.25,
+        "seconds": 0.25, "peak_mib": 300.0, "sample": "organs", "method": "built-in",
+        "learn_seconds": 1.0, "ratio": 1.0, "prompts": 1, "parts": {"clean-up": 0.25},
+    }  # fmt: skip
+    report = {"torch": "2", "threads": 2, "model": "m", "sample": "s", "rows": [row]}
+    monkeypatch.setattr(benchmarks, f"benchmark_{name}", lambda *_, **__: report)
+    assert main(["benchmark", name, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == report
+    figure = ["--figure", str(tmp_path / "a.png")] if name == "scale" else []
+    assert main(["benchmark", name, *figure]) == 0
+    printed = capsys.readouterr().out.split()
+    assert all(word in printed for word in words)
+    assert (tmp_path / "a.png").exists() == bool(figure)

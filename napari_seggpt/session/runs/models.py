@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari_seggpt.cluster.remote_model import RemoteModel
     from napari_seggpt.model.seggpt import SegGPT
 
     Progress = Callable[[int, int], None]
@@ -32,10 +33,13 @@ class Stoppable:
     on_download : callable, optional
         Called in the worker with the bytes fetched and the bytes in all. What it
         raises ends the work.
+    on_upload : callable, optional
+        The same of bytes that are sent to another computer.
     """
 
     def __init__(self) -> None:
         self.on_download: Progress | None = None
+        self.on_upload: Progress | None = None
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -67,6 +71,18 @@ class Stoppable:
         if self.on_download is not None:
             self.on_download(done, total)
 
+    def report_upload(self, done: int, total: int) -> None:
+        """Report bytes sent and in all, in the worker.
+
+        Raises
+        ------
+        StoppedError
+            If the work was told to stop.
+        """
+        self.check_stopped()
+        if self.on_upload is not None:
+            self.on_upload(done, total)
+
 
 class LoadModel(Protocol):
     """A way to get a model by its name or path."""
@@ -97,16 +113,58 @@ class ModelCache:
         self._load = load
         self._name: str | None = None
         self._model: SegGPT | None = None
+        self._remote: RemoteModel | None = None
 
     def get(self, name: str, progress: Progress | None = None) -> SegGPT:
         """Return a model, loading it unless it is the last one."""
         with self.lock:
             if self._model is None or name != self._name:
-                self._model = None  # two models may not fit in memory
+                self.clear()  # two models may not fit in memory
                 load_torch_libraries()
                 self._model = self._loader(name, progress=progress)
                 self._name = name
             return self._model
+
+    def send(
+        self, name: str, scheduler: str, fetching: Progress, sending: Progress
+    ) -> RemoteModel:
+        """Return a model on a worker elsewhere, sending it there unless it was.
+
+        Parameters
+        ----------
+        name : str
+            As of `get`; a model that is sent is here first.
+        scheduler : str
+            The address of the scheduler.
+        fetching, sending : callable
+            Called with the bytes fetched, or sent, and in all.
+
+        Raises
+        ------
+        ConnectionError
+            If no worker can be reached there.
+        ValueError
+            If what carries it is not installed, or does not fit the worker.
+        """
+        from napari_seggpt.cluster.extra import check_installed
+
+        check_installed("another computer")
+        with self.lock:
+            model, remote = self.get(name, fetching), self._remote
+            if remote is None or remote.address != scheduler:
+                self.leave()
+                from napari_seggpt.cluster.remote_model import RemoteModel
+
+                remote = self._remote = RemoteModel(model, scheduler)
+            remote.connect(sending)
+            return remote
+
+    def leave(self) -> None:
+        """Close the connection to another computer, which forgets what it was sent."""
+        with self.lock:
+            remote, self._remote = self._remote, None
+            if remote is not None:
+                remote.close()
 
     @property
     def _loader(self) -> LoadModel:
@@ -119,6 +177,7 @@ class ModelCache:
     def clear(self) -> None:
         """Forget the model, so that its memory is free; waits for who computes."""
         with self.lock:
+            self.leave()
             self._model = self._name = None
 
 

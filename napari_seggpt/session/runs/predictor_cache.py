@@ -14,6 +14,7 @@ from napari_seggpt.settings import PredictionSettings
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_seggpt.cluster.remote_model import RemoteModel
     from napari_seggpt.frames import Frames
     from napari_seggpt.inference.asked import AskedPredictor
     from napari_seggpt.inference.predictor import Predictor
@@ -58,21 +59,36 @@ class PredictorCache:
         self._measured: tuple[Frames, ContrastSettings] | None = None
 
     def predictor(
-        self, request: RunRequest, progress: Progress | None = None
+        self,
+        request: RunRequest,
+        progress: Progress | None = None,
+        sending: Progress | None = None,
     ) -> AskedPredictor:
         """Return a predictor of what the settings ask for; the last one, if it serves.
+
+        It computes here, or on the other computer that the settings name.
+
+        Parameters
+        ----------
+        request : RunRequest
+            What is predicted, and how.
+        progress, sending : callable, optional
+            Called with the bytes of the model that are fetched, or sent, and in all.
 
         Raises
         ------
         ValueError
             If objects are asked for that cannot be had; see `task_of`.
+        ConnectionError
+            If the other computer cannot be reached.
         """
         from napari_seggpt.inference.asked import asked
 
         settings = request.settings
         with self.models.lock:
             model, prompts, limits = self.material(request, progress)
-            wanted = (model, settings.prediction, limits, *request.tuned)
+            remote = self._remote(settings, progress, sending)
+            wanted = (model, remote, settings.prediction, limits, *request.tuned)
             objects = settings.objects
             answers = (objects.task, objects.enlarge, settings.cleanup)
             # Dropped first, because it is of no use if what follows fails, and because
@@ -80,7 +96,7 @@ class PredictorCache:
             predictor, self._predictor = self._predictor, None
             if predictor is None or not _same(wanted, self._built):
                 predictor = None
-                predictor = asked(self.new_predictor(request), settings)
+                predictor = asked(self._new_network(request, remote), settings)
             elif answers != self._answers or not _same(
                 tuple(prompts), predictor.prompts
             ):
@@ -90,8 +106,43 @@ class PredictorCache:
             self._predictor = predictor
             return predictor
 
+    def _remote(
+        self,
+        settings: SessionSettings,
+        progress: Progress | None,
+        sending: Progress | None,
+    ) -> RemoteModel | None:
+        if settings.scheduler is None:
+            self.models.leave()
+            return None
+        return self.models.send(
+            settings.model,
+            settings.scheduler,
+            progress or _ignore,
+            sending or _ignore,
+        )
+
+    def _new_network(
+        self, request: RunRequest, remote: RemoteModel | None
+    ) -> Predictor:
+        if remote is None:
+            return self.new_predictor(request)
+        from napari_seggpt.cluster.remote_predictor import RemotePredictor
+
+        _, prompts, limits = self.material(request)
+        return RemotePredictor(
+            remote,
+            prompts,
+            tuned=request.tuned,
+            settings=request.settings.prediction,
+            limits=limits,
+        )
+
     def new_predictor(self, request: RunRequest) -> Predictor:
-        """Make a predictor of the references' own labels, which is not kept."""
+        """Make a predictor that computes here, of the references' own labels.
+
+        It is not kept.
+        """
         from napari_seggpt.inference.predictor import Predictor
 
         model, prompts, limits = self.material(request)
@@ -184,6 +235,10 @@ def _shown(image: NDArray[Any] | None) -> NDArray[Any]:
 
     assert image is not None
     return to_rgb(image, measure_limits([image]))
+
+
+def _ignore(done: int, total: int) -> None:
+    """Take no note of bytes."""
 
 
 def _same(some: tuple[Any, ...], others: tuple[Any, ...]) -> bool:

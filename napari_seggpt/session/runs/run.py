@@ -16,7 +16,7 @@ from napari_seggpt.session.runs.base_run import BaseRun
 from napari_seggpt.session.runs.models import StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari_seggpt.session.runs.known_ids import KnownIds
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
     from napari_seggpt.session.runs.region import Region
-    from napari_seggpt.settings import Direction
+    from napari_seggpt.settings import Direction, PropagationSettings
 
     Labels = NDArray[np.integer[Any]]
     Step = FramePrediction | UnreadableFrame | RenamedFrame
@@ -98,6 +98,8 @@ class Run(BaseRun):
         As of `BaseRun`: what is labelled in frames that were begun stays.
     watched : WatchedFrames
         The images, and what was noticed of them; to be asked when the run has ended.
+    is_cut_off : bool
+        Whether it ended because the connection to another computer was lost.
 
     Parameters
     ----------
@@ -135,6 +137,7 @@ class Run(BaseRun):
         self._known, self._region = known, region
         self.watched = WatchedFrames(request.stack)
         self.watched.unreadable = self.unreadable
+        self.is_cut_off = False
 
     def lines(self, most: int) -> list[str]:
         """Say what was noticed, of at most so many frames one by one."""
@@ -153,19 +156,65 @@ class Run(BaseRun):
         ------
         ModelUnavailableError, CheckpointError, FrameError, ValueError, RuntimeError
             As `load_model`, `Predictor` and `predict_stack` do.
+        ConnectionError
+            If the other computer that predicts cannot be reached any more.
         """
+        try:
+            yield from self._results()
+        except ConnectionError:
+            self.is_cut_off = True
+            raise
+
+    def _results(self) -> Iterator[FrameResult | RenamedResult]:
         with suppress(StoppedError):
             request, left_out = self._predictors.readable(
                 self._request, self.report_download
             )
             self.unreadable.extend(left_out)
-            predictor = self._predictors.predictor(request)
+            predictor = self._predictors.predictor(
+                request, self.report_download, self.report_upload
+            )
             self.is_loaded = True
             steps = self._steps(predictor)
             while (step := self._next(steps, predictor)) is not None:
                 result = self._result(step, predictor.are_objects)
                 if result is not None:
                     yield result
+
+    def settled(self, predicted: Collection[int]) -> set[int]:
+        """Return those of some predicted frames that need not be predicted again.
+
+        With memory that is a whole chain of this run or nothing of it: its frames need
+        those before.
+        """
+        from napari_seggpt.inference.propagation import plan
+
+        if not self._request.settings.propagation.memory:
+            return {*predicted}
+        sources = [each.frame for each in self._request.sources]
+        chains = plan(
+            len(self.watched),
+            [frame for frame in sources if frame is not None],
+            self._order,
+            protected=self._others,
+        )
+        whole = {i for chain in chains if {*chain} <= {*predicted} for i in chain}
+        return whole | ({*predicted} - self._members)
+
+    @property
+    def _order(self) -> PropagationSettings:
+        return replace(
+            self._request.settings.propagation,
+            start=self.frames[0],
+            stop=self.frames[-1] + 1,
+            step=1,
+            direction=self._direction,
+        )
+
+    @property
+    def _others(self) -> set[int]:
+        """Frames in between that are not to be predicted."""
+        return {*range(self.frames[0], self.frames[-1] + 1)} - {*self.frames}
 
     def _next(self, steps: Iterator[Step], predictor: AskedPredictor) -> Step | None:
         """Predict the next frame, unless the run is told to stop before that is done.
@@ -186,20 +235,11 @@ class Run(BaseRun):
     def _steps(self, predictor: AskedPredictor) -> Iterator[Step]:
         from napari_seggpt.inference.propagation import predict_stack
 
-        first, stop = self.frames[0], self.frames[-1] + 1
-        settings = replace(
-            self._request.settings.propagation,
-            start=first,
-            stop=stop,
-            step=1,
-            direction=self._direction,
-        )
-        others = {*range(first, stop)} - {*self.frames}
         steps = predict_stack(
             self.watched,
             predictor,
-            settings=settings,
-            protected=others,
+            settings=self._order,
+            protected=self._others,
             skip_unreadable=True,
         )
         linking = self._request.settings.objects.linking

@@ -52,6 +52,7 @@ class Runs:
         self._history, self._undone = UndoHistory(), UndoHistory()
         self._maps = ConfidenceMaps()
         self._current: BaseRun | None = None
+        self._cut_off: Run | None = None  # the last run, if it lost its connection
         self._step = UndoStep()  # of the run that is on
         self._num_runs = 0
 
@@ -239,10 +240,25 @@ class Runs:
         """End the run, after its worker ended, was stopped or failed."""
         if self._current is None:
             return
-        self._current.stop()
-        self._current = None
+        run, self._current = self._current, None
+        run.stop()
+        self._cut_off = run if isinstance(run, Run) and run.is_cut_off else None
         self._history.add(self._step)
         self.changed.emit()
+
+    def left_over(self, frames: tuple[int, ...]) -> tuple[int, ...]:
+        """Return what the last run has left of frames, if it lost its connection.
+
+        Frames that it has predicted from what is still known count as done, but not
+        where they are all that is meant.
+        """
+        run, records = self._cut_off, self._frames.records
+        if run is None or run.key != records.key:
+            return frames
+        done = run.settled(
+            {i for i, each in records.predicted() if each.key == run.key}
+        )
+        return tuple(frame for frame in frames if frame not in done) or frames
 
     def close(self) -> None:
         """End the run, and drop what is kept for undo."""

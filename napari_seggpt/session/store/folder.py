@@ -83,7 +83,7 @@ beside its chunks, which the program that works on them locks.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Annotated, Any
@@ -380,7 +380,7 @@ class SessionStore:
             "package": metadata.version("napari-seggpt"),
             "image": self._signature.to_json(),
             "labels": None if labels is None else kept_path(labels, self.path),
-            "settings": asdict(state.settings),
+            "settings": asdict(replace(state.settings, scheduler=None)),
             "stacks": state.stacks,
             "locked": list(state.locked),
             "examples": [write_example(self.path, each) for each in state.examples],

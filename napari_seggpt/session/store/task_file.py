@@ -177,7 +177,7 @@ class Task:
         return cls(
             prompts=tuple(prompts),
             classes=content.classes,
-            settings=as_type(content.settings, SessionSettings).for_any_stack(),
+            settings=as_type(content.settings, SessionSettings).for_anybody(),
             tuned=_tuned(file, content.tuned),
         )
 
@@ -203,7 +203,7 @@ def make_task(
     yield Task(
         prompts=tuple(prompts),
         classes=dict(classes),
-        settings=settings.for_any_stack(),
+        settings=settings.for_anybody(),
         tuned=tuned,
     )
 

@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, get_args
 
 from psygnal import Signal
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QSizePolicy, QWidget
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QInputDialog,
+    QSizePolicy,
+    QWidget,
+)
 
+from napari_seggpt.cluster.extra import check_installed
 from napari_seggpt.fields import own_fields
 from napari_seggpt.model.cards import MODELS, locate, readable
 from napari_seggpt.session.runs.models import Stoppable, StoppedError
@@ -36,6 +43,7 @@ if TYPE_CHECKING:
 POLL_MS = 200
 THROTTLE_MS = 100  # references that change in quick succession
 OWN_FILE = "own file"
+ELSEWHERE = "another computer"
 TITLES = {
     "builtin": "Built-in, small",
     "seggpt-vit-large": "SegGPT ViT-L",
@@ -193,10 +201,13 @@ class ModelRows(QWidget):
             choices.append((Path(settings.model).name, settings.model))
         choices.append(("A file...", OWN_FILE))
         self.model_box.fill(choices, settings.model)
-        self.device_box.fill(
-            [(DEVICES[name], name) for name in get_args(Device)],
-            settings.prediction.device,
-        )
+        places: list[tuple[str, object]] = [
+            (DEVICES[name], name) for name in get_args(Device)
+        ]
+        if settings.scheduler is not None:
+            places.append((settings.scheduler, settings.scheduler))
+        places.append(("Another computer...", ELSEWHERE))
+        self.device_box.fill(places, settings.scheduler or settings.prediction.device)
         self._search_for(settings.model)
         self._show_about()
         self._show_time()
@@ -267,8 +278,9 @@ class ModelRows(QWidget):
         about = "" if is_same else "about "
         self.time_label.setText(f"{about}{duration(found.seconds)} a frame")
         references = count_of(found.references, "reference")
+        place = self._workspace.settings.scheduler or "this computer"
         self.time_label.setToolTip(
-            f"As measured on this computer with {references}, frames of this size and "
+            f"As measured on {place} with {references}, frames of this size and "
             "this model. Loading the model is not counted."
         )
         self.described.emit(f"{self.time_label.text()}, {self.model_box.currentText()}")
@@ -291,9 +303,33 @@ class ModelRows(QWidget):
         return str(path)
 
     def _on_device(self, _: int) -> None:
+        settings, place = self._workspace.settings, self.device_box.currentData()
+        if place == ELSEWHERE:
+            self._compute_elsewhere(self._ask_for_address())
+        elif place in get_args(Device):
+            prediction = replace(settings.prediction, device=place)
+            self._workspace.settings = replace(
+                settings, prediction=prediction, scheduler=None
+            )
+        self.refresh()
+
+    def _compute_elsewhere(self, address: str) -> None:
+        """Take the address of a scheduler; nothing is sent before a run."""
+        if not address:
+            return
         settings = self._workspace.settings
-        prediction = replace(settings.prediction, device=self.device_box.currentData())
-        self._workspace.settings = replace(settings, prediction=prediction)
+        try:
+            check_installed("another computer")
+            self._workspace.settings = replace(settings, scheduler=address)
+        except ValueError as error:
+            self._workspace.show_message(str(error), Tone.WARNING)
+
+    def _ask_for_address(self) -> str:
+        known = self._workspace.settings.scheduler or "tcp://"
+        text, is_given = QInputDialog.getText(
+            self, "Another computer", _ADDRESS, text=known
+        )
+        return text.strip() if is_given else ""
 
     def _on_fetch(self) -> None:
         name = self._workspace.settings.model
@@ -329,5 +365,15 @@ def duration(seconds: float) -> str:
 
 _UNKNOWN = "The first run measures what a frame of this size takes with this model."
 _MODEL = own_fields(SessionSettings)["model"].help
-_DEVICE = own_fields(PredictionSettings)["device"].help
+_DEVICE = (
+    f"{own_fields(PredictionSettings)['device'].help} Another computer is reached by "
+    "the address of a dask scheduler."
+)
+_ADDRESS = (
+    "Address of a dask scheduler, as tcp://host:8786, or tls://host:8786 with the "
+    "certificates of dask's configuration.\n\n"
+    "Runs send the model's weights, the references and the frames that they predict to "
+    "one of its workers, over tcp:// without encryption. Labels are written here.\n"
+    "Choose a computer that you trust with them, and weights whose licence allows it."
+)
 _FETCH = "Download the weights now. It can be stopped, and goes on where it was."

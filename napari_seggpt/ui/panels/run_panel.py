@@ -203,7 +203,8 @@ class RunPanel(Panel):
             done, total = runs.downloaded
             self.bar.setRange(0, 1000)
             self.bar.setValue(round(1000 * done / max(1, total)))
-            self.bar.setFormat(f"Fetching {readable(done)} of {readable(total)}")
+            act = "Sending" if runs.is_sending else "Fetching"
+            self.bar.setFormat(f"{act} {readable(done)} of {readable(total)}")
             return
         self.bar.setRange(0, runs.total)  # an endless bar would show no text
         self.bar.setValue(runs.done)

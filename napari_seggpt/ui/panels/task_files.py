@@ -95,7 +95,8 @@ class TaskFileButtons(QWidget):
         layer_session = self._workspace.active
         if layer_session is None:
             return
-        self._workspace.settings = task.settings
+        settings = task.settings.computing_as(self._workspace.settings)
+        self._workspace.settings = settings
         taken = {each.name for each in layer_session.session.references.all}
         names = (f"{path.stem} {number}" for number in count(1))
         free = (name for name in names if name not in taken)

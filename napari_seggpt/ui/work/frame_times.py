@@ -40,7 +40,7 @@ class RunConditions:
         height, width = self.frame_shape
         parts = [
             self.settings.model,
-            prediction.device,
+            self.settings.scheduler or prediction.device,
             prediction.precision,
             prediction.ensemble,
             f"{width} x {height}",

@@ -159,7 +159,7 @@ class SessionResume:
         if layer_session is None:
             reason = workspace.problem or "there is no labels layer"
             raise ValueError(f"Expected to resume the session, but {reason}")
-        workspace.settings = start.state.settings
+        workspace.settings = start.state.settings.computing_as(workspace.settings)
         layer_session.session.restore_state(start.state)
         for label, name in about.classes.items():
             name_class(layer_session.labels.layer, label, name)

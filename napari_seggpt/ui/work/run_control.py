@@ -41,6 +41,7 @@ class RunControl:
         self.session = session
         self.run: BaseRun | None = None
         self.downloaded: tuple[int, int] | None = None
+        self.is_sending = False  # what is in `downloaded` goes to another computer
         self._job: Job[Result] | None = None
         self._undo: Iterator[int] | None = None
         self._undone = 0
@@ -158,8 +159,8 @@ class RunControl:
             raise ValueError("Expected the last run to have ended; one is on.")
 
     def _begin(self, run: BaseRun, title: str) -> None:
-        run.on_download = self._on_download
-        self.run, self.downloaded = run, None
+        run.on_download, run.on_upload = self._on_download, self._on_upload
+        self.run, self.downloaded, self.is_sending = run, None, False
         self._job = Job(
             run.results,
             self.session.runs.commit,
@@ -227,6 +228,9 @@ class RunControl:
 
     def _on_download(self, done: int, total: int) -> None:
         self.downloaded = (done, total)  # in the worker; the timer shows it
+
+    def _on_upload(self, done: int, total: int) -> None:
+        self.is_sending, self.downloaded = True, (done, total)
 
     def _on_ended(self, state: JobState) -> None:
         job, self._job = self._job, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -278,6 +279,8 @@ class Workspace:
         """End what is on, and let go of everything; labels stay."""
         for each in list(self._layer_sessions.values()):
             self._close(each)
+        # Not here, because a worker that is about to end may hold the models.
+        threading.Thread(target=self.models.leave, daemon=True).start()
 
     # -- settings and messages -----------------------------------------------------
 

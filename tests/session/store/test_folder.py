@@ -546,3 +546,17 @@ def test_what_is_there_already_is_not_noted_again(make_session, blob, begin, tmp
     saver.begin(store, {frame: session.frames.record(frame) for frame in range(5)})
     saver.flush()
     assert journal.stat().st_size < size * 1.3  # the line of one frame of six
+
+
+def test_a_session_of_another_person_decides_not_where_is_computed(tmp_path, session):
+    own = session.settings = replace(session.settings, scheduler="tcp://mine:8786")
+    store = SessionStore(
+        tmp_path / "a.seggpt", ImageSignature.of(session.stack, "axis 0")
+    )
+    store.write_state(session.state, About())
+    store.close()
+    state = StoredSession.read(tmp_path / "a.seggpt").state
+    assert state.settings == own.for_anybody()
+    theirs = replace(state, settings=replace(own, scheduler="tcp://theirs:8786"))
+    session.restore_state(theirs)
+    assert session.settings == own

@@ -1,5 +1,7 @@
 """Task files through the dock, from one stack to another."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,8 @@ def test_a_task_goes_from_one_stack_to_another(
     dock.workspace.choose_image(other.__wrapped__, [])
     dock.workspace.make_labels()
     assert not dock.workspace.session.references.all
+    own = replace(dock.workspace.settings, scheduler="tcp://gpu:8786")
+    dock.workspace.settings = own
     files.open(tmp_path / "walls.zip")
     session = dock.workspace.session
     qtbot.waitUntil(lambda: bool(session.references.all), timeout=WAIT_MS)
@@ -55,6 +59,7 @@ def test_a_task_goes_from_one_stack_to_another(
     assert set(np.unique(session.references.all[0].prompt.labels)) == {0, 3}
     assert session.references.tuned.digest == task.tuned.digest
     assert class_names(dock.workspace.active.labels.layer) == {3: "wall"}
+    assert dock.workspace.settings.scheduler == own.scheduler
 
 
 def test_what_is_no_task_is_said(dock, tmp_path, qtbot):
