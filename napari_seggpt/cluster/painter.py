@@ -9,7 +9,7 @@ import torch
 
 import napari_seggpt
 from napari_seggpt.inference.device import pick_device
-from napari_seggpt.inference.predictor import Predictor
+from napari_seggpt.inference.passes import Passes
 from napari_seggpt.model.checkpoint import build_model
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Painter:
             )
         self._weights: dict[str, torch.Tensor] = {}
         self._model: SegGPT | None = None
-        self._predictor: Predictor | None = None
+        self._passes: Passes | None = None
         self._tiles: dict[int, PromptTile] = {}
 
     def add_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
@@ -126,28 +126,25 @@ class Painter:
 
     def paint(self, request: PaintRequest) -> Painted:
         """Paint pictures beside tiles that were sent now or before."""
-        predictor = self._planned(request.plan)
+        passes = self._planned(request.plan)
         for key in request.gone:
             self._tiles.pop(key, None)
         # Each with encodings of its own, whatever it was sent with.
         self._tiles |= {k: replace(t, encoded={}) for k, t in request.new.items()}
-        before = predictor.encoding_seconds
-        passes = predictor.paint_batch(
+        before = passes.encoding_seconds
+        painted = passes.paint(
             request.pictures,
             [[self._tiles[key] for key in keys] for keys in request.chosen],
         )
-        seconds = predictor.encoding_seconds - before
-        return Painted(passes=passes, encoding_seconds=seconds)
+        seconds = passes.encoding_seconds - before
+        return Painted(passes=painted, encoding_seconds=seconds)
 
-    def _planned(self, plan: PassPlan | None) -> Predictor:
+    def _planned(self, plan: PassPlan | None) -> Passes:
         if plan is not None:
             assert self._model is not None
-            self._tiles, self._predictor = {}, None
-            self._predictor = Predictor(
-                self._model,
-                tuned=plan.tuned,
-                settings=replace(plan.settings, device="auto"),
-            )
-            self._predictor.palettes = list(plan.palettes)
-        assert self._predictor is not None
-        return self._predictor
+            self._tiles, self._passes = {}, None
+            settings = replace(plan.settings, device="auto")
+            self._passes = Passes(self._model, settings, plan.tuned)
+            self._passes.set_palettes(plan.palettes)
+        assert self._passes is not None
+        return self._passes

@@ -85,7 +85,7 @@ class RemotePredictor(Predictor):
         for batch in self._batches(queries):
             if len(waiting) == IN_FLIGHT:
                 yield from self._take(waiting.popleft())
-            self._announce_pass()
+            self.passes.announce()
             pictures = np.stack([query.picture for query in batch])
             chosen = [self._choose(query, memory) for query in batch]
             waiting.append(self.remote.send(self._plan, pictures, chosen))
@@ -104,6 +104,6 @@ class RemotePredictor(Predictor):
         self, future: ActorFuture[Painted]
     ) -> Iterator[list[NDArray[np.float32]]]:
         """Yield for every tile of a batch what each pass painted."""
-        painted = self.remote.wait_for(future, self._announce_pass)
-        self.encoding_seconds += painted.encoding_seconds
+        painted = self.remote.wait_for(future, self.passes.announce)
+        self.passes.encoding_seconds += painted.encoding_seconds
         yield from (list(each) for each in zip(*painted.passes, strict=True))

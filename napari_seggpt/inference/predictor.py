@@ -5,51 +5,37 @@ from __future__ import annotations
 import copy
 import logging
 from dataclasses import replace
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from napari_seggpt.inference.decoding import read_passes
-from napari_seggpt.inference.device import (
-    autocast,
-    is_out_of_memory,
-    pick_device,
-    pick_dtype,
-)
 from napari_seggpt.inference.ensemble import spatial_grid
 from napari_seggpt.inference.memory import (
     Memory,
     PromptTile,
     QueryTile,
-    all_same,
     choose,
     in_batches,
     prompt_tile,
     usable,
 )
+from napari_seggpt.inference.passes import Passes
 from napari_seggpt.inference.prediction import Prediction, read_prediction
-from napari_seggpt.inference.seg_type import choose_seg_type
 from napari_seggpt.inference.tiling import enlarged, make_tiles
-from napari_seggpt.inference.tuned import (
-    TunedPass,
-    check_tuned,
-    palette_tensor,
-    plan_passes,
-)
-from napari_seggpt.model.encoding import EncodedPrompts
-from napari_seggpt.model.seggpt import SEG_TYPES
-from napari_seggpt.preprocessing import denormalise, measure_limits, normalise, to_rgb
+from napari_seggpt.inference.tuned import plan_passes
+from napari_seggpt.preprocessing import measure_limits, to_rgb
 from napari_seggpt.settings import PredictionSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    import torch
     from numpy.typing import NDArray
 
     from napari_seggpt.inference.tiling import Tile
     from napari_seggpt.model.seggpt import SegGPT
+    from napari_seggpt.palette import Palette
     from napari_seggpt.preprocessing import Limits
     from napari_seggpt.prompts import Prompt, TunedPrompt
 
@@ -76,9 +62,8 @@ class Predictor:
 
     Attributes
     ----------
-    before_pass : callable, optional
-        Called before every pass of the model, of which a frame with tiles or many
-        labels needs hundreds. What it raises ends the prediction.
+    passes : Passes
+        The network, and what it encoded.
 
     Raises
     ------
@@ -95,17 +80,44 @@ class Predictor:
         settings: PredictionSettings | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self.before_pass: Callable[[], object] | None = None
         self.settings = settings or PredictionSettings()
-        self.device = pick_device(self.settings.device)
-        self.dtype = pick_dtype(self.settings.precision, self.device)
-        self.model = model.to(self.device).eval()
-        self._given_limits = limits
-        self.encoding_seconds = 0.0  # that prompts took which a person gave
         self.tuned = tuple(tuned)
-        self.seg_type = choose_seg_type(self.settings.seg_type, model.config)
-        check_tuned(self.tuned, self.model, self.seg_type)
+        self.passes = Passes(model, self.settings, self.tuned)
+        self._given_limits = limits
         self.set_prompts(prompts)
+
+    @property
+    def model(self) -> SegGPT:
+        """The network."""
+        return self.passes.model
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network computes."""
+        return self.passes.device
+
+    @property
+    def palettes(self) -> list[Palette]:
+        """The colours of each pass."""
+        return self.passes.palettes
+
+    @property
+    def encoding_seconds(self) -> float:
+        """What the encoding of prompts took that a person gave."""
+        return self.passes.encoding_seconds
+
+    @property
+    def before_pass(self) -> Callable[[], object] | None:
+        """What is called before every pass of the model, if anything is.
+
+        A frame with tiles or many labels needs hundreds. What it raises ends the
+        prediction.
+        """
+        return self.passes.before_pass
+
+    @before_pass.setter
+    def before_pass(self, called: Callable[[], object] | None) -> None:
+        self.passes.before_pass = called
 
     def set_prompts(
         self, prompts: Iterable[Prompt], *, finest: float | None = None
@@ -138,8 +150,9 @@ class Predictor:
         if self.limits is None and images:
             self.limits = measure_limits(images)
         ids = {int(i) for prompt in self.prompts for i in prompt.ids}
-        self.palettes = plan_passes(ids, self.tuned, self.settings.labels_per_pass)
-        self._tuned_passes: dict[int, TunedPass] = {}
+        self.passes.set_palettes(
+            plan_passes(ids, self.tuned, self.settings.labels_per_pass)
+        )
         self._tiles = [self.prepare(prompt) for prompt in self.prompts]
         self.tiles = self._usable_tiles()
         if ids and not any(tile.is_labelled for tile in self.tiles):
@@ -164,11 +177,7 @@ class Predictor:
 
     def _usable_tiles(self) -> list[PromptTile]:
         tiles = [tile for tiles in self._tiles for tile in tiles]
-        return usable(tiles, understands_hints=self._is_readout)
-
-    @property
-    def _is_readout(self) -> bool:
-        return self.model.config.decoder == "readout"
+        return usable(tiles, understands_hints=self.passes.are_shares)
 
     @property
     def frames_at_once(self) -> int:
@@ -263,7 +272,7 @@ class Predictor:
                 part,
                 shape,
                 self.palettes,
-                are_shares=self._is_readout,
+                are_shares=self.passes.are_shares,
                 remember=memory is not None,
             )
             for part, shape in zip(queries, shapes, strict=True)
@@ -308,14 +317,9 @@ class Predictor:
     def read_painted(self, joined: Iterable[NDArray[np.float32]]) -> Prediction:
         """Read the labels of what the passes painted, each (H, W, C)."""
         labels, confidence, colors = read_passes(
-            joined, self.palettes, are_shares=self._is_readout
+            joined, self.palettes, are_shares=self.passes.are_shares
         )
         return Prediction(labels=labels, confidence=confidence, colors=colors)
-
-    def encode(self, tile: PromptTile) -> None:
-        """Encode a tile for all passes now, rather than at its first use."""
-        for number in range(len(self.palettes)):
-            self._encoded(tile, number)
 
     # -- one example, one query --------------------------------------------------
 
@@ -329,52 +333,6 @@ class Predictor:
         size = config.tile_size if tiling.enabled else config.seen_size(rgb.shape)
         return make_tiles(rgb.shape[:2], size, tiling), size
 
-    def _encoded(self, tile: PromptTile, number: int) -> EncodedPrompts:
-        """Return a tile encoded for a pass: at its first use, and once."""
-        if number not in tile.encoded:
-            self._announce_pass()
-            began = perf_counter()
-            image = self._tensor(tile.picture[None, None])
-            colors = self.palettes[number].encode(tile.labels)
-            seg_type = torch.tensor([SEG_TYPES[self.seg_type]])
-            tuned = self._tuned_pass(number)
-            with torch.inference_mode(), autocast(self.device, self.dtype):
-                encoded = self.model.encode_prompts(
-                    image,
-                    self._tensor(colors[None, None]),
-                    seg_type.to(self.device),
-                    torch.tensor([[tile.is_predicted]], device=self.device),
-                    palette=palette_tensor(self.palettes[number]).to(self.device),
-                    known=self._known(tile),
-                )
-                tile.encoded[number] = tuned.read(encoded)
-            if not tile.is_predicted:
-                self.encoding_seconds += perf_counter() - began
-        return tile.encoded[number]
-
-    def _announce_pass(self) -> None:
-        if self.before_pass is not None:
-            self.before_pass()
-
-    def _known(self, tile: PromptTile) -> torch.Tensor | None:
-        """Return where the labels of a tile say something; None if they do anywhere."""
-        if not tile.is_hint:
-            return None
-        known = torch.from_numpy(tile.labels != 0)
-        return known[None, None].to(self.device)
-
-    def _tuned_pass(self, number: int) -> TunedPass:
-        """Return what the tuned prompts bring into a pass, encoded once."""
-        if number not in self._tuned_passes:
-            with torch.inference_mode(), autocast(self.device, self.dtype):
-                self._tuned_passes[number] = TunedPass.of(
-                    self.model, self.tuned, self.palettes[number], self.device
-                )
-        return self._tuned_passes[number]
-
-    def _tensor(self, pictures: NDArray[Any]) -> torch.Tensor:
-        return torch.from_numpy(normalise(pictures)).to(self.device)
-
     # -- many queries ------------------------------------------------------------
 
     def _paint(
@@ -387,23 +345,8 @@ class Predictor:
         for batch in in_batches(queries, self.settings.batch):
             pictures = np.stack([query.picture for query in batch])
             chosen = [self._choose(query, memory) for query in batch]
-            passes = self.paint_batch(pictures, chosen)
-            yield from (list(each) for each in zip(*passes, strict=True))
-
-    def paint_batch(
-        self, pictures: NDArray[np.uint8], chosen: list[list[PromptTile]]
-    ) -> list[NDArray[np.float32]]:
-        """Run the model on pictures (B, h, w, 3), each beside the tiles chosen for it.
-
-        Returns
-        -------
-        list of NDArray[np.float32]
-            What each pass painted, (B, h, w, C).
-        """
-        return [
-            self._run_in_parts(pictures, chosen, number)
-            for number in range(len(self.palettes))
-        ]
+            painted = self.passes.paint(pictures, chosen)
+            yield from (list(each) for each in zip(*painted, strict=True))
 
     def _choose(self, query: QueryTile, memory: Memory | None) -> list[PromptTile]:
         remembered = memory.recall(query) if memory else []
@@ -412,57 +355,3 @@ class Predictor:
             return tiles
         grid = spatial_grid([x.picture for x in tiles], [x.labels for x in tiles])
         return [prompt_tile(*grid)]
-
-    def _run_in_parts(
-        self, pictures: NDArray[np.uint8], chosen: list[list[PromptTile]], number: int
-    ) -> NDArray[np.float32]:
-        """Run a batch, in halves where the device has too little memory for it."""
-        try:
-            return self._run(pictures, chosen, number)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            half = len(pictures) // 2
-            if half == 0:
-                raise RuntimeError(
-                    f"Expected memory on {self.device.type} for a frame with "
-                    f"{len(chosen[0])} prompts, got too little: use fewer prompts, "
-                    "less memory of frames, or the CPU."
-                ) from None
-        torch.cuda.empty_cache()
-        parts = [
-            self._run_in_parts(pictures[part], chosen[part], number)
-            for part in (slice(half), slice(half, None))
-        ]
-        return np.concatenate(parts)
-
-    def _run(
-        self, pictures: NDArray[np.uint8], chosen: list[list[PromptTile]], number: int
-    ) -> NDArray[np.float32]:
-        prompts = self._join(chosen, number)
-        self._announce_pass()
-        query = self._tensor(pictures)
-        paint = self.model.probabilities if self._is_readout else self.model
-        with torch.inference_mode(), autocast(self.device, self.dtype):
-            painted = paint(query, prompts)
-        if not torch.isfinite(painted).all():
-            precision = str(self.dtype).removeprefix("torch.")
-            raise RuntimeError(
-                f"Expected colours, got NaN or infinity in {precision}: "
-                "choose another precision, or check the weights."
-            )
-        values: NDArray[np.float32] = painted.float().cpu().numpy()
-        return np.moveaxis(values, 1, -1) if self._is_readout else denormalise(values)
-
-    def _join(self, chosen: list[list[PromptTile]], number: int) -> EncodedPrompts:
-        """Join encoded prompts of a batch, without a copy where all have the same."""
-        tuned = self._tuned_pass(number).encoded
-        joined = [
-            EncodedPrompts.join(
-                [*tuned, *(self._encoded(tile, number) for tile in tiles)]
-            )
-            for tiles in (chosen[:1] if all_same(chosen) else chosen)
-        ]
-        if len(joined) < len(chosen):
-            return joined[0].expand(len(chosen))
-        return EncodedPrompts.join(joined, dim=0)

@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from napari_seggpt.frames import NUM_CONTRAST_FRAMES, sample_frames
-from napari_seggpt.inference import predictor as predictor_module
+from napari_seggpt.inference import passes as passes_module
 from napari_seggpt.inference import propagation
 from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.inference.propagation import plan, predict_stack
@@ -278,10 +278,10 @@ def test_the_time_of_a_frame_is_that_of_the_network(
     """References are encoded once, and frames that come together share their time."""
     clock = [0.0]
     monkeypatch.setattr(propagation, "perf_counter", lambda: clock[0])
-    monkeypatch.setattr(predictor_module, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(passes_module, "perf_counter", lambda: clock[0])
     predictor = make_predictor([0], batch=2)
     model = predictor.model
-    encode, paint = model.encode_prompts, predictor._run
+    encode, paint = model.encode_prompts, predictor.passes._run
 
     def slowly_encode(*args: Any, **named: Any) -> Any:
         clock[0] += 100.0 if not args[3].any() else 0.0
@@ -293,7 +293,7 @@ def test_the_time_of_a_frame_is_that_of_the_network(
         return painted
 
     monkeypatch.setattr(model, "encode_prompts", slowly_encode)
-    monkeypatch.setattr(predictor, "_run", slowly_paint)
+    monkeypatch.setattr(predictor.passes, "_run", slowly_paint)
     settings = PropagationSettings(memory=memory, stop=5)
     steps = list(predict_stack(stack, predictor, settings=settings))
     assert [step.seconds for step in steps] == [expected] * 4

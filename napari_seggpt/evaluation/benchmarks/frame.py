@@ -147,7 +147,7 @@ class _Contender:
 
     def _encode(self, index: int) -> tuple[float, EncodedPrompts]:
         tile = self._predictor.tiles[index]
-        seconds, _ = timed(lambda: self._predictor.encode(tile))
+        seconds, _ = timed(lambda: self._predictor.passes.encode(tile))
         return seconds, tile.encoded[0]
 
 

@@ -96,7 +96,7 @@ class _Ours:
         settings = PredictionSettings(device="cpu")
         self._predictor = Predictor(model, prompts, settings=settings, limits=limits)
         for tile in self._predictor.tiles:
-            self._predictor.encode(tile)
+            self._predictor.passes.encode(tile)
 
     def segment(self, frame: NDArray[Any], index: int) -> object:
         return self._predictor.predict(frame, index=index)

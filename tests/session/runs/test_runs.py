@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from napari_seggpt.inference import predictor as predictor_module
+from napari_seggpt.inference.passes import Passes
 from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.io.layout import StackError
 from napari_seggpt.model.seggpt import SegGPT
@@ -190,20 +191,20 @@ def test_a_run_ends_between_two_passes_of_a_frame_and_writes_nothing_of_it(
     run = session.start("all", 0)
     passes: list[int] = []
 
-    def stop_at_the_fifth(self: Predictor, *args: Any) -> Any:
+    def stop_at_the_fifth(self: Passes, *args: Any) -> Any:
         passes.append(len(passes))
         if len(passes) == 5:
             run.stop()
         return run_pass(self, *args)
 
-    run_pass = Predictor._run
-    monkeypatch.setattr(Predictor, "_run", stop_at_the_fifth)
+    run_pass = Passes._run
+    monkeypatch.setattr(Passes, "_run", stop_at_the_fifth)
     assert list(run.results()) == []
     assert len(passes) <= 6
     session.runs.finish()
     assert session.frames.labels.written == []
     assert session.frames.statuses.count(EMPTY) == 5
-    monkeypatch.setattr(Predictor, "_run", run_pass)
+    monkeypatch.setattr(Passes, "_run", run_pass)
     (result,) = session.start("frame", 0).results()  # with the predictor that is kept
     assert session.runs.commit(result)
 
