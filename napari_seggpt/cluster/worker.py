@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from distributed import WorkerPlugin, get_worker
 
-from napari_seggpt.inference.memory import Memory
+from napari_seggpt.inference.memory import Memory, remember
 from napari_seggpt.inference.watching import UnreadableFrame, read_frame
 from napari_seggpt.preprocessing import is_flat
-from napari_seggpt.prompts import Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -162,7 +162,8 @@ class FrameLabelling:
         """Predict frames one after the other, each with the last ones in memory.
 
         What a worker that died had finished is read back; the others are predicted as
-        if one worker had done all, but for what the model saw on its own grid.
+        if one worker had done all, but for what the model saw on its own grid, and for
+        how sure it was.
         """
         size = self._job.memory
         memory = Memory(size)
@@ -173,17 +174,15 @@ class FrameLabelling:
             frame = self._read(index, report)
             if frame is None:
                 continue
-            seen = None
             if index in done:
-                labels: NDArray[Any] = self._output[index]
-            else:
-                (prediction,) = self._predictor.predict_batch(
-                    [frame], indices=[index], memory=memory
-                )
-                yield index, prediction
-                labels, seen = prediction.labels, prediction.seen
-            prompt = Prompt(image=frame, labels=labels, index=index)
-            memory.add(self._predictor.prepare(prompt, predicted=True, seen=seen))
+                stored = np.asarray(self._output[index])
+                remember(memory, self._predictor, frame, index, stored)
+                continue
+            (prediction,) = self._predictor.predict_batch(
+                [frame], indices=[index], memory=memory
+            )
+            yield index, prediction
+            remember(memory, self._predictor, frame, index, prediction)
 
     def _read(self, index: int, report: FramesReport) -> NDArray[Any] | None:
         frame = read_frame(self._stack, index)

@@ -128,6 +128,11 @@ class AskedPredictor:
         return self.network.encoding_seconds
 
     @property
+    def can_doubt(self) -> bool:
+        """Whether the confidence says how good a frame is; see `Predictor`."""
+        return self.network.can_doubt
+
+    @property
     def frames_at_once(self) -> int:
         """How many frames are predicted together; see `Predictor`."""
         return self.network.frames_at_once

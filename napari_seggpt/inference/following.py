@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from napari_seggpt.inference.memory import Memory
+import numpy as np
+
+from napari_seggpt.inference.memory import Memory, remember
 from napari_seggpt.inference.propagation import FramePrediction
 from napari_seggpt.inference.watching import UnreadableFrame, read_frame
-from napari_seggpt.prompts import Prompt
 from napari_seggpt.settings import PropagationSettings
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.inference.asked import AskedPredictor
+    from napari_seggpt.inference.prediction import Prediction
     from napari_seggpt.io.growing import GrowingFrames
     from napari_seggpt.io.zarr_labels import ZarrLabels
 
@@ -118,23 +120,20 @@ class _Following:
             yield frame
             return
         if is_finished:
-            self._remember(index, frame, self._output[index])
+            self._remember(index, frame, np.asarray(self._output[index]))
             return
         (prediction,) = self._predictor.predict_batch(
             [frame], indices=[index], memory=self._memory
         )
         self._output.finish(index, prediction.labels)
         yield FramePrediction(index=index, prediction=prediction)
-        self._remember(index, frame, prediction.labels, prediction.seen)
+        self._remember(index, frame, prediction)
 
     def _remember(
         self,
         index: int,
         frame: NDArray[Any],
-        labels: NDArray[Any],
-        seen: NDArray[Any] | None = None,
+        predicted: Prediction | NDArray[np.integer[Any]],
     ) -> None:
         if self._memory is not None:
-            prompt = Prompt(image=frame, labels=labels, index=index)
-            tiles = self._predictor.prepare(prompt, predicted=True, seen=seen)
-            self._memory.add(tiles)
+            remember(self._memory, self._predictor, frame, index, predicted)

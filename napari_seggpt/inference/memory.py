@@ -9,17 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_seggpt.inference.confidence import frame_confidence
 from napari_seggpt.preprocessing import resize_rgb
+from napari_seggpt.prompts import Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from napari_seggpt.inference.asked import AskedPredictor
+    from napari_seggpt.inference.prediction import Prediction
+    from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.inference.tiling import Tile
     from napari_seggpt.model.encoding import EncodedPrompts
 
 THUMBNAIL = (8, 8)
+# The confidence from which a predicted frame is remembered: later frames would learn
+# from its mistakes. A memory of four frames gains 0.011 of the mean Dice of the
+# development sets with this limit, and 0.004 without one.
+SURE = 0.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
@@ -152,6 +161,41 @@ class Memory:
             min(tiles, key=lambda tile: _distance(tile.center, query.tile.center))
             for tiles in self._frames
         ]
+
+
+def remember(
+    memory: Memory,
+    predictor: Predictor | AskedPredictor,
+    frame: NDArray[Any],
+    index: int,
+    predicted: Prediction | NDArray[np.integer[Any]],
+) -> None:
+    """Remember a predicted frame, unless its network doubts what it says.
+
+    Parameters
+    ----------
+    memory : Memory
+        Of the chain that the frame is in.
+    predictor : Predictor or AskedPredictor
+        What predicted it.
+    frame : NDArray
+        (H, W) or (H, W, C).
+    index : int
+        Where in the stack it is.
+    predicted : Prediction or NDArray
+        What came out; or labels (H, W) that were stored before, of which nobody knows
+        how sure they were.
+    """
+    seen = None
+    if isinstance(predicted, np.ndarray):
+        labels = predicted
+    else:
+        labels, seen = predicted.labels, predicted.seen
+        sure = frame_confidence(labels, predicted.confidence)
+        if predictor.can_doubt and sure < SURE:
+            return
+    prompt = Prompt(image=frame, labels=labels, index=index)
+    memory.add(predictor.prepare(prompt, predicted=True, seen=seen))
 
 
 def choose(

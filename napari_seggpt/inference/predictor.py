@@ -97,6 +97,14 @@ class Predictor:
         return self.passes.device
 
     @property
+    def can_doubt(self) -> bool:
+        """Whether the confidence of a frame is near to the Dice that it has.
+
+        That is so of networks with a readout; how sure others are is their own.
+        """
+        return self.passes.are_shares
+
+    @property
     def palettes(self) -> list[Palette]:
         """The colours of each pass."""
         return self.passes.palettes

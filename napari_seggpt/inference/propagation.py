@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, overload
 
-from napari_seggpt.inference.memory import Memory
+from napari_seggpt.inference.memory import Memory, remember
 from napari_seggpt.inference.watching import UnreadableFrame, read_frame
-from napari_seggpt.prompts import Prompt
 from napari_seggpt.settings import PropagationSettings
 
 if TYPE_CHECKING:
@@ -225,6 +224,4 @@ def _predict_chain(
         (prediction,) = predictor.predict_batch([frame], indices=[index], memory=memory)
         yield FramePrediction(index=index, prediction=prediction, seconds=watch.seconds)
         if index != chain[-1]:
-            prompt = Prompt(image=frame, labels=prediction.labels, index=index)
-            tiles = predictor.prepare(prompt, predicted=True, seen=prediction.seen)
-            memory.add(tiles)
+            remember(memory, predictor, frame, index, prediction)

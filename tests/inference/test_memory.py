@@ -7,8 +7,10 @@ from napari_seggpt.inference.memory import (
     PromptTile,
     QueryTile,
     choose,
+    remember,
     thumbnail,
 )
+from napari_seggpt.inference.prediction import Prediction
 from napari_seggpt.inference.tiling import Tile
 
 MIDDLE = (0.5, 0.5)
@@ -165,3 +167,47 @@ def test_the_only_example_taken_has_labels() -> None:
         example(10, index=5),
     ]
     assert indices(choose(query(90, index=4), examples, 1)) == [8]
+
+
+class Doubting:
+    """Stands for a predictor that makes a tile of what it is given."""
+
+    can_doubt = True
+
+    def prepare(self, prompt, *, predicted, seen):
+        assert predicted
+        self.seen = seen
+        return [example(index=prompt.index)]
+
+
+def predicted(margin: float) -> Prediction:
+    labels = np.zeros((16, 16), np.int64)
+    labels[4:12, 4:12] = 1
+    confidence = np.full((16, 16), margin, np.float32)
+    return Prediction(labels=labels, confidence=confidence, colors=(), seen=labels)
+
+
+@pytest.mark.parametrize(("margin", "kept"), [(1.0, 1), (0.3, 0)])
+def test_a_frame_that_its_network_doubts_is_not_remembered(margin, kept) -> None:
+    memory, predictor = Memory(2), Doubting()
+    found = predicted(margin)
+    remember(memory, predictor, flat(5), 3, found)  # type: ignore[arg-type]
+    assert len(memory) == kept
+    if kept:
+        assert indices(memory.recall(query())) == [3]
+        assert predictor.seen is found.seen
+
+
+def test_who_cannot_doubt_remembers_all(monkeypatch) -> None:
+    monkeypatch.setattr(Doubting, "can_doubt", False)
+    memory = Memory(2)
+    remember(memory, Doubting(), flat(5), 3, predicted(0.3))  # type: ignore[arg-type]
+    assert len(memory) == 1
+
+
+def test_labels_that_were_stored_are_remembered() -> None:
+    memory, predictor = Memory(2), Doubting()
+    stored = predicted(0.3).labels
+    remember(memory, predictor, flat(5), 3, stored)  # type: ignore[arg-type]
+    assert len(memory) == 1
+    assert predictor.seen is None

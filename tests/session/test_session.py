@@ -34,7 +34,7 @@ def test_labels_of_another_length_are_refused(make_session: Any) -> None:
         ({"prediction": PredictionSettings(device="cpu", batch=2)}, PREDICTED),
         ({"prediction": PredictionSettings(precision="bfloat16")}, PREDICTED),
         ({"propagation": PropagationSettings(start=2, step=2)}, PREDICTED),
-        ({"propagation": PropagationSettings(direction="forward")}, PREDICTED),
+        ({"propagation": PropagationSettings(direction="forward")}, STALE),
         ({"corrections_become_references": False}, PREDICTED),
     ],
     ids=str,
