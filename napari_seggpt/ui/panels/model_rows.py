@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QSizePolicy, QWidget
+from superqt.utils import qthrottled
 
 from napari_seggpt.fields import own_fields
 from napari_seggpt.model.cards import MODELS, locate, readable
@@ -24,7 +25,6 @@ from napari_seggpt.ui.widgets.controls import (
 from napari_seggpt.ui.widgets.style import with_links
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.messages import Tone, count_of
-from napari_seggpt.ui.work.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,7 +147,9 @@ class ModelRows(QWidget):
         self.device_box.currentIndexChanged.connect(self._on_device)
         self._fetch.changed.connect(self._show_about)
         workspace.settings_changed.connect(self.refresh)
-        self._show_time_soon = Throttle(self._show_time, THROTTLE_MS, self)
+        self._show_time_soon = qthrottled(
+            self._show_time, timeout=THROTTLE_MS, parent=self
+        )
         workspace.follow(self._connections)
         workspace.active_changed.connect(self._show_time)
         self.refresh()
@@ -306,7 +308,7 @@ class ModelRows(QWidget):
     def close_jobs(self) -> None:
         """Stop fetching and searching."""
         self._is_closed = True
-        self._show_time_soon.stop()
+        self._show_time_soon.cancel()
         self._fetch.close()
         if self._search is not None:
             self._search.close()
