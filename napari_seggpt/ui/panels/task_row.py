@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from psygnal import Signal
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QVBoxLayout, QWidget
-from superqt.utils import qthrottled
+from superqt.utils import qthrottled, signals_blocked
 
 from napari_seggpt.fields import own_fields
 from napari_seggpt.settings import ObjectSettings
@@ -127,9 +127,8 @@ class TaskRow(QWidget):
     def _on_settings(self) -> None:
         task = self._workspace.settings.objects.task
         if task != self.box.currentData():
-            self.box.blockSignals(True)
-            self.box.choose(task)
-            self.box.blockSignals(False)
+            with signals_blocked(self.box):
+                self.box.choose(task)
         self._look_soon()
 
     def release(self) -> None:
