@@ -17,6 +17,7 @@ from napari_seggpt.sample_data import SAMPLES
 from napari_seggpt.session.store.task_file import Task
 
 EXAMPLES = Path(__file__).parents[2] / ".docs" / "examples"
+pytestmark = pytest.mark.slow
 IN_A_WINDOW = {"custom_layer.py"}  # see tests/ui/test_example.py
 
 Run = Callable[[str], str]

@@ -31,6 +31,8 @@ def open_layers(dock, qtbot):
     dock.viewer.add_image(image, scale=scale, units=("um",) * 3)
     layer = dock.viewer.add_labels(labels, scale=scale, units=("um",) * 3)
     qtbot.waitUntil(lambda: dock.workspace.active is not None, timeout=WAIT_MS)
+    # References that are found take messages away.
+    qtbot.waitUntil(lambda: not dock.workspace.active.is_scanning, timeout=WAIT_MS)
     return layer
 
 
