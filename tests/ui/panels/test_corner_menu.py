@@ -14,10 +14,10 @@ WAIT_MS = 20_000
 
 
 @pytest.fixture
-def dock(make_napari_viewer_proxy, models, predictor, qtbot):
-    viewer = make_napari_viewer_proxy()
+def dock(viewer_model, models, predictor, qtbot):
+    viewer = viewer_model
     dock = SegGPTWidget(viewer, models=models)
-    viewer.window.add_dock_widget(dock, name="SegGPT")
+    qtbot.addWidget(dock)
     yield dock
     dock.release()
 
