@@ -7,6 +7,7 @@ that nothing is written twice. mkdocs calls `on_page_markdown` for every page.
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from functools import partial
 from importlib import import_module
@@ -29,13 +30,15 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def taken_from(source: str) -> str:
-    """Return Markdown from a source: the command line, a module, a script or a file."""
+    """Return Markdown from a source: the command line, a module, or a file."""
     if source == "command line":
         return command_line()
     if source.startswith("napari_seggpt."):
         return docstring(source)
     if source.endswith(".py"):
         return script(source)
+    if source.endswith(".ipynb"):
+        return notebook(source)
     return file_text(source)
 
 
@@ -68,6 +71,17 @@ def script(path: str) -> str:
     said, code = text.removeprefix('"""').split('"""\n', maxsplit=1)
     said = said.replace("``", "`")
     return f"{said}\n```python\n{code.strip()}\n```\n"
+
+
+def notebook(path: str) -> str:
+    """Return the cells of a notebook but its title, which the page has."""
+    cells = json.loads((ROOT / path).read_text(encoding="utf-8"))["cells"]
+    parts = []
+    for cell in cells:
+        text = "".join(cell["source"])
+        is_code = cell["cell_type"] == "code"
+        parts.append(f"```python\n{text}\n```" if is_code else text)
+    return re.sub(r"\A# .*\n", "", "\n\n".join(parts)) + "\n"
 
 
 def file_text(path: str) -> str:

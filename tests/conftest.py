@@ -1,6 +1,7 @@
 """Small networks whose every weight is random, and a predictor that needs none."""
 
 import copy
+import gc
 import importlib.util
 import threading
 import time
@@ -39,6 +40,15 @@ settings.load_profile("patient")
 
 WAIT_SECONDS = 20.0
 MakeModel = Callable[..., SegGPT]
+
+
+def pytest_collection_finish() -> None:
+    """Let no collection of garbage look through what was imported: it stays.
+
+    napari's viewers collect three times each: a quarter of their tests' time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _random_model(config: SegGPTConfig, seed: int = 0) -> SegGPT:

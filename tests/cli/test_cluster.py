@@ -14,6 +14,8 @@ import pytest
 from napari_seggpt.cluster.clients import open_client
 from napari_seggpt.io import open_stack, reopen_labels
 
+pytestmark = pytest.mark.slow  # workers are processes
+
 
 @pytest.fixture(scope="module")
 def scheduler():

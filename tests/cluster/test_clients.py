@@ -19,6 +19,7 @@ def listening(pid):
     return {x.laddr.ip for each in found for x in each if x.status == "LISTEN"}
 
 
+@pytest.mark.slow
 def test_workers_share_the_cores_and_listen_here_only():
     with open_client(workers=2) as client:
         threads = client.run(torch.get_num_threads)

@@ -19,9 +19,10 @@ from napari_seggpt.io import open_stack
 from napari_seggpt.settings import PropagationSettings
 
 KILLS = int(os.environ.get("SEGGPT_KILLS", "2"))
-pytestmark = pytest.mark.skipif(
-    sys.platform == "win32", reason="Windows has no SIGKILL"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL"),
+]
 
 
 @pytest.fixture(scope="module")

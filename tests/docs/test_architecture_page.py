@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "napari_seggpt"
 PAGE = ROOT / ".docs" / "architecture.md"
 CONTRIBUTING = ROOT / ".github" / "CONTRIBUTING.md"
+LIBRARIES = ROOT / ".docs" / "development" / "libraries.md"
 SPAN = re.compile(r"`([^`]+)`")
 # Words of others, or of a file, that are no names of our code.
 FOREIGN = {"[tool.importlinter]", "weights_only"}
@@ -80,7 +82,9 @@ def page() -> str:
     return PAGE.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("path", [PAGE, CONTRIBUTING], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [PAGE, CONTRIBUTING, LIBRARIES], ids=lambda path: path.name
+)
 def test_the_page_names_only_what_there_is(path: Path) -> None:
     assert wrong_spans(path.read_text(encoding="utf-8")) == []
 
@@ -98,6 +102,19 @@ def test_the_page_names_only_what_there_is(path: Path) -> None:
 )
 def test_what_is_gone_is_found(line: str) -> None:
     assert len(wrong_spans(line)) == 1
+
+
+def test_every_dependency_is_on_its_page() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project = settings["project"]
+    wanted = [
+        *project["dependencies"],
+        *chain(*project["optional-dependencies"].values()),
+    ]
+    names = {re.match(r"[\w-]+", each)[0] for each in wanted}
+    table = LIBRARIES.read_text(encoding="utf-8").split("## What is not used")[0]
+    listed = [row.split("|")[1] for row in table.splitlines() if row.startswith("|")]
+    assert names - set(re.findall(r"[\w-]+", " ".join(listed))) == set()
 
 
 def test_every_room_is_on_the_page(page: str) -> None:

@@ -1,10 +1,12 @@
 """The examples of the documentation run as they are, with a tiny model."""
 
 import csv
+import json
 import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from napari_seggpt.sample_data import SAMPLES
 from napari_seggpt.session.store.task_file import Task
 
 EXAMPLES = Path(__file__).parents[2] / ".docs" / "examples"
+pytestmark = pytest.mark.slow
 IN_A_WINDOW = {"custom_layer.py"}  # see tests/ui/test_example.py
 
 Run = Callable[[str], str]
@@ -35,6 +38,32 @@ def run(
         return capsys.readouterr().out
 
     return run_example
+
+
+@pytest.fixture
+def run_notebook(
+    any_model_is_tiny: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Run:
+    """Run the code of a notebook in a folder of its own; return what it printed."""
+
+    def run_cells(name: str) -> str:
+        monkeypatch.chdir(tmp_path)
+        names = {"__name__": "__main__"}
+        for number, cell in enumerate(cells_of(EXAMPLES / name)):
+            if cell["cell_type"] == "code":
+                source = "".join(cell["source"])
+                exec(compile(source, f"{name}, cell {number}", "exec"), names)
+        return capsys.readouterr().out
+
+    return run_cells
+
+
+def cells_of(notebook: Path) -> list[dict[str, Any]]:
+    cells: list[dict[str, Any]] = json.loads(notebook.read_text("utf-8"))["cells"]
+    return cells
 
 
 def test_label_stack(run: Run, tmp_path: Path) -> None:
@@ -82,9 +111,38 @@ def test_session(run: Run, tmp_path: Path) -> None:
     assert task.classes == {1: "liver", 2: "spleen"}
 
 
+def test_label_a_stack(run_notebook: Run, tmp_path: Path) -> None:
+    out = run_notebook("label_a_stack.ipynb")
+    sample = SAMPLES["cells"]
+    with open_stack(tmp_path / "cells_labels.ome.tif", labels=True) as labels:
+        assert labels.pixel_size == pytest.approx(sample.scale)
+        truth = tifffile.imread(sample.labels_path)[sample.reference]
+        np.testing.assert_array_equal(labels[sample.reference], truth)
+    assert out.count(" of 7, ") == 7
+    assert "mean Dice of 7 frames: 0." in out
+
+
+def test_objects_and_tracks(run_notebook: Run, tmp_path: Path) -> None:
+    out = run_notebook("objects_and_tracks.ipynb")
+    assert "26 objects on frame 0" in out
+    with (tmp_path / "tracks.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["track"] for row in rows if row["frame"] == "0"} == {
+        str(number) for number in range(1, 27)
+    }
+
+
+@pytest.mark.parametrize("notebook", sorted(EXAMPLES.glob("*.ipynb")))
+def test_a_notebook_holds_no_results(notebook: Path) -> None:
+    for cell in cells_of(notebook):
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == []
+            assert cell["execution_count"] is None
+
+
 def test_every_example_is_tested_and_on_its_page() -> None:
     tests = {name.removeprefix("test_") for name in globals() if "test_" in name}
     page = (EXAMPLES / "index.md").read_text(encoding="utf-8")
-    for file in EXAMPLES.glob("*.py"):
+    for file in [*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.ipynb")]:
         assert file.stem in tests or file.name in IN_A_WINDOW
         assert f"<!-- from: .docs/examples/{file.name} -->" in page

@@ -26,6 +26,7 @@ from napari_seggpt.model.encoding import EncodedPrompts
 from napari_seggpt.model.seggpt import SegGPT
 
 
+@pytest.mark.slow
 def test_the_benchmark_compares_equal_functions():
     report = benchmark_ensemble([1, 3], runs=2, config=TINY)
     assert [row["prompts"] for row in report["rows"]] == [1, 3]
@@ -37,6 +38,7 @@ def test_the_benchmark_compares_equal_functions():
     assert report["matmul_gflops"] > 0
 
 
+@pytest.mark.slow
 def test_our_work_grows_slower_than_theirs():
     one, eight = benchmark_ensemble([1, 8], runs=1, config=TINY)["rows"]
     ours = eight["gflops"] * eight["seconds"] / (one["gflops"] * one["seconds"])

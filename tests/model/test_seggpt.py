@@ -84,6 +84,7 @@ def test_one_prompt_equals_transformers(
     torch.testing.assert_close(result, expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_one_prompt_equals_transformers_at_full_size(pictures: Pictures) -> None:
     torch.manual_seed(0)
     theirs = transformers_model(VIT_LARGE, std=0.02)

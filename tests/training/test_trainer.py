@@ -24,6 +24,7 @@ def draw(sampler, recipe, step=0):
     return BatchSource(sampler, recipe, patch_size=8)[step]
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_on_held_back_examples(
     sampler, recipe, new_model, tmp_path
 ):

@@ -7,6 +7,8 @@ import os
 import sys
 
 import pytest
+from napari.components import ViewerModel
+from npe2 import PluginManager, PluginManifest
 from qtpy.QtCore import QSettings
 
 
@@ -17,6 +19,24 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if {"make_napari_viewer", "make_napari_viewer_proxy"} & {*item.fixturenames}:
             item.add_marker(pytest.mark.skip(reason="no screen: install Xvfb"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plugins_are_found_once():
+    """Let not every window look for plugins, and read their manifests, anew."""
+    found = list(PluginManifest.discover())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PluginManifest, "discover", lambda *_, **__: iter(found))
+        PluginManager.instance().discover()
+        yield
+
+
+@pytest.fixture
+def viewer_model(qapp):
+    """A viewer without a window, for a dock of its own: much faster than with one."""
+    viewer = ViewerModel()
+    yield viewer
+    viewer.layers.clear()
 
 
 @pytest.fixture(autouse=True)

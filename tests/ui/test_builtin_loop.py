@@ -11,6 +11,8 @@ from napari_seggpt.ui.work import actions
 WAIT_MS = 120_000  # a busy machine is slow, not wrong
 LAST = 4  # frame of the range that is predicted
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def viewer(make_napari_viewer_proxy):

@@ -18,9 +18,15 @@ LENGTH, SIDE = 12, 24
 WAIT_MS = 20_000  # a busy machine is slow, not wrong
 
 
+in_a_window = pytest.mark.parametrize("viewer", ["in a window"], indirect=True)
+
+
 @pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    return make_napari_viewer_proxy()
+def viewer(request):
+    """A viewer without a window, unless a test is marked as one in a window."""
+    if hasattr(request, "param"):
+        return request.getfixturevalue("make_napari_viewer_proxy")()
+    return request.getfixturevalue("viewer_model")
 
 
 @pytest.fixture
@@ -29,7 +35,10 @@ def open_dock(viewer, models, predictor, qtbot):
 
     def opened():
         dock = SegGPTWidget(viewer, models=models)
-        viewer.window.add_dock_widget(dock, name="SegGPT")
+        if hasattr(viewer, "window"):
+            viewer.window.add_dock_widget(dock, name="SegGPT")
+        else:
+            qtbot.addWidget(dock)
         docks.append(dock)
         return dock
 
@@ -90,6 +99,7 @@ def paint(dock, frame, label=2):
 # -- the loop -------------------------------------------------------------------------
 
 
+@in_a_window
 def test_from_a_sample_to_a_stack_that_is_approved(viewer, open_dock, qtbot):
     dock = open_dock()
     assert "sample" in hint(qtbot, dock)
@@ -249,6 +259,7 @@ def test_a_reference_that_cannot_be_read_is_said(open_dock, broken_image, qtbot)
     assert statuses(dock)[9] is FrameStatus.REFERENCE
 
 
+@in_a_window
 def test_a_first_stroke_handles_no_event_of_the_window(dock, qtbot):
     """Else the next movement of the mouse paints within the event of this one."""
     handled = []
@@ -282,6 +293,7 @@ def test_an_error_is_said_and_the_dock_is_ready_again(dock, predictor, qtbot):
     assert statuses(dock).count(FrameStatus.PREDICTED) == LENGTH - 1
 
 
+@in_a_window
 @pytest.mark.parametrize("how", ["remove dock", "close viewer", "release"])
 def test_closing_in_the_middle_of_a_run(viewer, dock, stack, predictor, how, qtbot):
     predictor.seconds = 0.05
@@ -445,8 +457,8 @@ def test_a_level_and_layers_that_are_mixed(viewer, open_dock, qtbot):
     assert dock.workspace.choice.labels.data.shape == (4, 8, 8)
     for name in ("red", "green"):
         viewer.add_image(np.zeros((4, 8, 8), np.uint8), name=name)
-    dock.workspace.choose_image(viewer.layers["red"].__wrapped__, [])
-    green = viewer.layers["green"].__wrapped__
+    dock.workspace.choose_image(viewer.layers["red"], [])
+    green = viewer.layers["green"]
     dock.data_panel._on_mixed([green])
     assert dock.data_panel.mix_button.text() == "green"
     assert dock.workspace.choice.stack()[0].shape == (8, 8, 2)
@@ -602,6 +614,7 @@ def test_frames_are_bridged_by_shape(dock, predictor, qtbot):
     assert not predictor.predicted
 
 
+@in_a_window
 def test_keys_work_on_the_viewer_and_on_the_labels(viewer, dock, stack, qtbot):
     actions.go_to(dock.workspace, 5)
     wrapped = viewer.__wrapped__
@@ -615,6 +628,7 @@ def test_keys_work_on_the_viewer_and_on_the_labels(viewer, dock, stack, qtbot):
     assert not handler.press_key("Shift-K")
 
 
+@in_a_window
 def test_the_view_and_selection_stay_as_they_are(viewer, dock, qtbot):
     viewer.layers.selection.active = viewer.layers["stack"]
     actions.go_to(dock.workspace, 6)
@@ -624,6 +638,7 @@ def test_the_view_and_selection_stay_as_they_are(viewer, dock, qtbot):
     assert viewer.layers.selection.active == viewer.layers["stack"]
 
 
+@in_a_window
 def test_both_themes(viewer, dock, qtbot):
     viewer.theme = "light"
     light = dock.styleSheet()
@@ -641,6 +656,7 @@ def test_opening_needs_no_torch_and_the_model_is_loaded_once():
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+@in_a_window
 def test_the_window_answers_during_a_run(dock, predictor, qtbot):
     predictor.seconds = 0.08
     gaps, last = [], [time.perf_counter()]

@@ -6,6 +6,7 @@ import threading
 import dask.array as da
 import numpy as np
 import psutil
+import pytest
 
 from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.layers import new_labels
@@ -32,6 +33,7 @@ class CountedStack:
         return np.full((1, SIDE, SIDE), frame % 200, np.uint8)
 
 
+@pytest.mark.slow
 def test_only_what_is_asked_for_is_read_and_memory_is_flat(
     make_napari_viewer_proxy, models, predictor, qtbot, monkeypatch, tmp_path
 ):

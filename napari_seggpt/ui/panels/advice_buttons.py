@@ -6,6 +6,7 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
+from superqt.utils import qthrottled
 
 from napari_seggpt.session import misfit
 from napari_seggpt.ui.panels.panel import NO_SESSION
@@ -13,7 +14,6 @@ from napari_seggpt.ui.widgets.controls import allow, button
 from napari_seggpt.ui.work.actions import go_to
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.messages import Tone
-from napari_seggpt.ui.work.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -53,7 +53,9 @@ class AdviceButtons:
         self._frame: int | None = None
         self.check_button = button("Check", _CHECK, self.check)
         self.suggest_button = button("Suggest", _SUGGEST, self.suggest)
-        self._refresh_soon = Throttle(self.refresh, THROTTLE_MS)
+        self._refresh_soon = qthrottled(
+            self.refresh, timeout=THROTTLE_MS, parent=self.check_button
+        )
         workspace.active_changed.connect(self._on_active)
         workspace.follow(self._connections)
 
@@ -88,7 +90,7 @@ class AdviceButtons:
 
     def close(self) -> None:
         """Find out no more."""
-        self._refresh_soon.stop()
+        self._refresh_soon.cancel()
         job, self._job = self._job, None
         if job is not None:
             job.close()

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QSizePolicy,
     QWidget,
 )
+from superqt.utils import qthrottled
 
 from napari_seggpt.cluster.extra import check_installed
 from napari_seggpt.fields import own_fields
@@ -31,7 +32,6 @@ from napari_seggpt.ui.widgets.controls import (
 from napari_seggpt.ui.widgets.style import with_links
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.messages import Tone, count_of
-from napari_seggpt.ui.work.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,7 +155,9 @@ class ModelRows(QWidget):
         self.device_box.currentIndexChanged.connect(self._on_device)
         self._fetch.changed.connect(self._show_about)
         workspace.settings_changed.connect(self.refresh)
-        self._show_time_soon = Throttle(self._show_time, THROTTLE_MS, self)
+        self._show_time_soon = qthrottled(
+            self._show_time, timeout=THROTTLE_MS, parent=self
+        )
         workspace.follow(self._connections)
         workspace.active_changed.connect(self._show_time)
         self.refresh()
@@ -342,7 +344,7 @@ class ModelRows(QWidget):
     def close_jobs(self) -> None:
         """Stop fetching and searching."""
         self._is_closed = True
-        self._show_time_soon.stop()
+        self._show_time_soon.cancel()
         self._fetch.close()
         if self._search is not None:
             self._search.close()

@@ -9,6 +9,7 @@ import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QMenu
+from superqt.utils import qthrottled
 
 from napari_seggpt.ui.keys import with_key
 from napari_seggpt.ui.layers.class_names import class_names, name_class
@@ -25,7 +26,6 @@ from napari_seggpt.ui.work.actions import (
     use_as_hint,
 )
 from napari_seggpt.ui.work.previews import MAX_PREVIEWS, overlaid, reference_key
-from napari_seggpt.ui.work.throttle import Throttle
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -69,7 +69,7 @@ class ReferencesPanel(Panel):
 
     def _connect(self) -> None:
         workspace = self._workspace
-        self._refresh_soon = Throttle(self.refresh, THROTTLE_MS, self)
+        self._refresh_soon = qthrottled(self.refresh, timeout=THROTTLE_MS, parent=self)
         self._listen()
         self.advice.changed.connect(self._show_captions)
         workspace.choice_changed.connect(self._offer_layers)
@@ -91,7 +91,7 @@ class ReferencesPanel(Panel):
 
     def release(self) -> None:
         """Stop what workers do for the panel."""
-        self._refresh_soon.stop()
+        self._refresh_soon.cancel()
         self.examples.close_job()
         self.advice.close()
 

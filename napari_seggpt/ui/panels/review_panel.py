@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDoubleSpinBox
+from superqt.utils import qthrottled
 
 from napari_seggpt.session import FrameStatus
 from napari_seggpt.session.frames.status import TO_REVIEW
@@ -22,7 +23,6 @@ from napari_seggpt.ui.work.actions import (
     review_previous,
     toggle_approval,
 )
-from napari_seggpt.ui.work.throttle import Throttle
 
 if TYPE_CHECKING:
     from napari_seggpt.ui.widgets.style import Tones
@@ -81,7 +81,9 @@ class ReviewPanel(Panel):
                 shares=(9, 10, 12),
             )
         )
-        self._show_counts = Throttle(self._on_counts, THROTTLE_MS, self)
+        self._show_counts = qthrottled(
+            self._on_counts, timeout=THROTTLE_MS, parent=self
+        )
         self.strip.frame_clicked.connect(partial(go_to, workspace))
         self._listen()
 
@@ -108,7 +110,7 @@ class ReviewPanel(Panel):
 
     def release(self) -> None:
         """Remove the layer that shows where the model is unsure."""
-        self._show_counts.stop()
+        self._show_counts.cancel()
         self.uncertainty.close()
 
     def set_tones(self, colors: Tones) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from psygnal import Signal
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QVBoxLayout, QWidget
+from superqt.utils import qthrottled, signals_blocked
 
 from napari_seggpt.fields import own_fields
 from napari_seggpt.settings import ObjectSettings
@@ -19,7 +20,6 @@ from napari_seggpt.ui.widgets.controls import (
     muted,
 )
 from napari_seggpt.ui.work.jobs import Job, JobState
-from napari_seggpt.ui.work.throttle import Throttle
 
 if TYPE_CHECKING:
     from napari_seggpt.objects.kinds import TaskGuess
@@ -70,7 +70,7 @@ class TaskRow(QWidget):
         layout.setSpacing(SPACING)
         layout.addLayout(rows)
         layout.addWidget(self.reason)
-        self._look_soon = Throttle(self.look, LOOK_MS, self)
+        self._look_soon = qthrottled(self.look, timeout=LOOK_MS, parent=self)
         self.box.currentIndexChanged.connect(self._on_chosen)
         workspace.settings_changed.connect(self._on_settings)
         workspace.active_changed.connect(self._on_active)
@@ -127,15 +127,14 @@ class TaskRow(QWidget):
     def _on_settings(self) -> None:
         task = self._workspace.settings.objects.task
         if task != self.box.currentData():
-            self.box.blockSignals(True)
-            self.box.choose(task)
-            self.box.blockSignals(False)
+            with signals_blocked(self.box):
+                self.box.choose(task)
         self._look_soon()
 
     def release(self) -> None:
         """Look no more, though references change until the session is closed."""
         self._is_released = True
-        self._look_soon.stop()
+        self._look_soon.cancel()
         job, self._job = self._job, None
         if job is not None:
             job.close()

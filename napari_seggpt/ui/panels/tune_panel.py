@@ -9,6 +9,7 @@ import numpy as np
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QIcon, QImage, QPainter, QPen, QPixmap, QPolygonF
 from qtpy.QtWidgets import QFileDialog, QLabel, QSizePolicy, QToolButton, QWidget
+from superqt.utils import qthrottled
 
 from napari_seggpt.prompts import PromptFileError, TunedPrompt
 from napari_seggpt.ui.panels.panel import NO_SESSION, Panel
@@ -16,7 +17,6 @@ from napari_seggpt.ui.widgets.controls import allow, button, muted, row_of
 from napari_seggpt.ui.work.actions import go_to
 from napari_seggpt.ui.work.messages import Tone, count_of
 from napari_seggpt.ui.work.previews import overlaid
-from napari_seggpt.ui.work.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,7 @@ class TunePanel(Panel):
         self.rows.addWidget(self.curve)
         for each in self.pair_buttons:
             self.rows.addWidget(each)
-        self._refresh_soon = Throttle(self.refresh, THROTTLE_MS, self)
+        self._refresh_soon = qthrottled(self.refresh, timeout=THROTTLE_MS, parent=self)
         self._listen()
         self.refresh()
 
@@ -73,7 +73,7 @@ class TunePanel(Panel):
 
     def release(self) -> None:
         """Show nothing any more."""
-        self._refresh_soon.stop()
+        self._refresh_soon.cancel()
 
     @property
     def _control(self) -> TuningControl | None:

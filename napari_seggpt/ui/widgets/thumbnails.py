@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QStyle,
     QStyledItemDelegate,
 )
+from superqt.utils import signals_blocked
 
 from napari_seggpt.ui.widgets.controls import as_tooltip
 
@@ -84,50 +85,48 @@ class Thumbnails(QListWidget):
         """Show the references with some keys; those that stay keep their pictures."""
         if keys == self.keys():
             return
-        self.blockSignals(True)
-        kept = {}
-        while self.count():
-            item = self.takeItem(0)
-            kept[item.data(KEY_ROLE)] = item
-        for key in keys:
-            item = kept.get(key)
-            if item is None:
-                item = QListWidgetItem()
-                item.setData(KEY_ROLE, key)
-            self.addItem(item)
-        self.blockSignals(False)
+        with signals_blocked(self):
+            kept = {}
+            while self.count():
+                item = self.takeItem(0)
+                kept[item.data(KEY_ROLE)] = item
+            for key in keys:
+                item = kept.get(key)
+                if item is None:
+                    item = QListWidgetItem()
+                    item.setData(KEY_ROLE, key)
+                self.addItem(item)
 
     def show_reference(
         self, row: int, *, caption: str, tooltip: str, is_on: bool
     ) -> None:
         """Set caption, tooltip and tick of one of them."""
         item = self.item(row)
-        self.blockSignals(True)
-        item.setText(caption)
-        item.setToolTip(as_tooltip(tooltip))
-        item.setFlags(
-            Qt.ItemFlag.ItemIsEnabled
-            | Qt.ItemFlag.ItemIsSelectable
-            | Qt.ItemFlag.ItemIsUserCheckable
-        )
-        item.setCheckState(Qt.CheckState.Checked if is_on else Qt.CheckState.Unchecked)
-        self.blockSignals(False)
+        with signals_blocked(self):
+            item.setText(caption)
+            item.setToolTip(as_tooltip(tooltip))
+            item.setFlags(
+                Qt.ItemFlag.ItemIsEnabled
+                | Qt.ItemFlag.ItemIsSelectable
+                | Qt.ItemFlag.ItemIsUserCheckable
+            )
+            item.setCheckState(
+                Qt.CheckState.Checked if is_on else Qt.CheckState.Unchecked
+            )
 
     def mark(self, key: object) -> bool:
         """Mark the one with a key; return whether there is one."""
-        self.blockSignals(True)
-        for row, here in enumerate(self.keys()):
-            self.item(row).setData(MARK_ROLE, here == key)
-        self.blockSignals(False)
+        with signals_blocked(self):
+            for row, here in enumerate(self.keys()):
+                self.item(row).setData(MARK_ROLE, here == key)
         self.viewport().update()
         return key in self.keys()
 
     def show_picture(self, row: int, picture: NDArray[np.uint8] | None) -> None:
         """Show the picture (h, w, 3) of one of them."""
-        self.blockSignals(True)
-        pixmap = None if picture is None else _pixmap(picture)
-        self.item(row).setData(Qt.ItemDataRole.DecorationRole, pixmap)
-        self.blockSignals(False)
+        with signals_blocked(self):
+            pixmap = None if picture is None else _pixmap(picture)
+            self.item(row).setData(Qt.ItemDataRole.DecorationRole, pixmap)
         self.viewport().update()
 
     def paintEvent(self, event: QPaintEvent | None) -> None:

@@ -11,11 +11,11 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from napari.qt.threading import GeneratorWorker, create_worker
-from napari.utils import cancelable_progress
-from napari.utils.notifications import notification_manager, show_error
 from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QApplication
+
+from napari_seggpt.ui.work.activity import ProgressBar, notify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -102,7 +102,7 @@ class Job(Generic[T]):
         self._state = JobState.NEW
         self._worker: _Worker | None = None
         self._relay: _Relay | None = None
-        self._progress: _Progress | None = None
+        self._progress: ProgressBar | None = None
         self._is_taking = False
         self._is_closing = False
         self._has_finished = False
@@ -208,7 +208,7 @@ class Job(Generic[T]):
     def _show_progress(self) -> None:
         if not self.is_running:
             return
-        bar = _Progress(total=self.total, desc=self.title, stop=self.stop)
+        bar = ProgressBar(total=self.total, desc=self.title, stop=self.stop)
         if self._state in ENDED_STATES:  # one of the events that it handled did that
             bar.close()
             return
@@ -284,7 +284,7 @@ class Job(Generic[T]):
         if progress is not None:
             progress.close()
         if self.error is not None:
-            _notify(self.error)
+            notify(self.error)
         self._set_state(state)
         self.ended.emit(state)
 
@@ -384,24 +384,3 @@ class _Relay(QObject):
     def let_go(self) -> None:
         self._job = None
         self.deleteLater()
-
-
-class _Progress(cancelable_progress):
-    """A bar in napari's activity whose button stops a job."""
-
-    def __init__(self, *, total: int, desc: str, stop: Callable[[], None]) -> None:
-        self._stop = stop
-        super().__init__(total=total, desc=desc)
-
-    def cancel(self) -> None:
-        super().cancel()
-        self._stop()
-
-
-def _notify(error: Exception) -> None:
-    """Show an error; our own and what is expected of users' data need no traceback."""
-    is_own = type(error).__module__.startswith("napari_seggpt.")
-    if is_own or isinstance(error, (ValueError, OSError)):
-        show_error(str(error))
-    else:
-        notification_manager.receive_error(type(error), error, error.__traceback__)

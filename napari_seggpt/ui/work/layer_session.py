@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from psygnal import Signal
 from qtpy.QtCore import QTimer
+from superqt.utils import qthrottled
 
 from napari_seggpt.model.cards import model_config
 from napari_seggpt.session import Session
@@ -19,7 +20,6 @@ from napari_seggpt.ui.layers.navigation import Navigation
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.previews import ReferencePreviews
 from napari_seggpt.ui.work.run_control import RunControl
-from napari_seggpt.ui.work.throttle import Throttle
 from napari_seggpt.ui.work.tuning_control import TuningControl
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class LayerSession:
         self._scan: Job[list[ScannedFrame]] | None = None
         self._scan_again = False
         self._was_scanned = False
-        self._on_references = Throttle(self.request_previews, THROTTLE_MS)
+        self._on_references = qthrottled(self.request_previews, timeout=THROTTLE_MS)
         self._preview_timer = QTimer()
         self._preview_timer.setSingleShot(True)
         self._preview_timer.timeout.connect(self.request_previews)
@@ -213,7 +213,8 @@ class LayerSession:
         self.image.events.data.disconnect(self._on_image_data)
         self.runs.close()
         self.tuning.close()
-        self._on_references.stop()
+        self.session.references.changed.disconnect(self._on_references)
+        self._on_references.cancel()
         self._preview_timer.stop()
         self._undone_timer.stop()
         self.labels.undone.disconnect(self._on_undone)

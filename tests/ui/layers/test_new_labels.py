@@ -251,6 +251,7 @@ def test_ten_thousand_large_frames_take_no_space_until_they_are_written() -> Non
     assert sum(file.stat().st_size for file in folder.rglob("*")) < 100_000
 
 
+@pytest.mark.slow
 def test_memory_is_flat_while_a_long_stack_is_labelled() -> None:
     side, length = 256, 10_000
     reads: list[int] = []

@@ -72,8 +72,8 @@ def test_the_labels_are_named():
 
 
 @pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    return make_napari_viewer_proxy()
+def viewer(viewer_model):
+    return viewer_model
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def dock(viewer, models, predictor, qtbot):
     labels[0, 4:9, 5:9] = 1
     viewer.add_labels(labels, name="mine")
     dock = SegGPTWidget(viewer, models=models)
-    viewer.window.add_dock_widget(dock, name="SegGPT")
+    qtbot.addWidget(dock)
     qtbot.waitUntil(lambda: not dock.workspace.active.is_scanning, timeout=WAIT_MS)
     yield dock
     predictor.gate.set()

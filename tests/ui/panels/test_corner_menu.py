@@ -14,10 +14,10 @@ WAIT_MS = 20_000
 
 
 @pytest.fixture
-def dock(make_napari_viewer_proxy, models, predictor, qtbot):
-    viewer = make_napari_viewer_proxy()
+def dock(viewer_model, models, predictor, qtbot):
+    viewer = viewer_model
     dock = SegGPTWidget(viewer, models=models)
-    viewer.window.add_dock_widget(dock, name="SegGPT")
+    qtbot.addWidget(dock)
     yield dock
     dock.release()
 
@@ -31,6 +31,8 @@ def open_layers(dock, qtbot):
     dock.viewer.add_image(image, scale=scale, units=("um",) * 3)
     layer = dock.viewer.add_labels(labels, scale=scale, units=("um",) * 3)
     qtbot.waitUntil(lambda: dock.workspace.active is not None, timeout=WAIT_MS)
+    # References that are found take messages away.
+    qtbot.waitUntil(lambda: not dock.workspace.active.is_scanning, timeout=WAIT_MS)
     return layer
 
 

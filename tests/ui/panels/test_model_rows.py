@@ -36,15 +36,16 @@ def download():
 
 
 @pytest.fixture
-def dock(make_napari_viewer_proxy, download, predictor, monkeypatch):
+def dock(viewer_model, download, predictor, monkeypatch, qtbot):
     monkeypatch.setattr(model_rows, "locate", lambda name: None)
-    viewer = make_napari_viewer_proxy()
+    viewer = viewer_model
     viewer.add_image(np.zeros((4, 16, 16), np.uint8))
     labels = np.zeros((4, 16, 16), np.uint8)
     labels[0, 3:9, 3:9] = 1
     viewer.add_labels(labels)
     dock = SegGPTWidget(viewer, models=ModelCache(download))
-    viewer.window.add_dock_widget(dock)
+    qtbot.addWidget(dock)
+    qtbot.waitUntil(lambda: not dock.workspace.active.is_scanning, timeout=WAIT_MS)
     yield dock
     download.tick.release(200)
     dock.release()

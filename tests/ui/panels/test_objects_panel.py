@@ -24,8 +24,8 @@ def row(*ids, shift=0):
 
 
 @pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    return make_napari_viewer_proxy()
+def viewer(viewer_model):
+    return viewer_model
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def dock(viewer, models, predictor, qtbot):
     labels[0] = row(5, 90, 7)
     viewer.add_labels(labels, name="mine", **place)
     dock = SegGPTWidget(viewer, models=models)
-    viewer.window.add_dock_widget(dock, name="SegGPT")
+    qtbot.addWidget(dock)
     qtbot.waitUntil(lambda: not dock.workspace.active.is_scanning, timeout=WAIT_MS)
     dock.objects_panel.set_open(True)
     yield dock

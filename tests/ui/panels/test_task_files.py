@@ -13,8 +13,8 @@ WAIT_MS = 20_000  # a busy machine is slow, not wrong
 
 
 @pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    return make_napari_viewer_proxy()
+def viewer(viewer_model):
+    return viewer_model
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def dock(viewer, models, predictor, qtbot):
     labels[1, 2:9, 2:9] = 3
     viewer.add_labels(labels, name="mine")
     dock = SegGPTWidget(viewer, models=models)
-    viewer.window.add_dock_widget(dock, name="SegGPT")
+    qtbot.addWidget(dock)
     qtbot.waitUntil(
         lambda: bool(dock.workspace.session.references.all), timeout=WAIT_MS
     )
@@ -47,7 +47,7 @@ def test_a_task_goes_from_one_stack_to_another(
 
     qtbot.waitUntil(lambda: files._job is None, timeout=WAIT_MS)
     other = viewer.add_image(np.zeros((4, 30, 20), np.uint8), name="other")
-    dock.workspace.choose_image(other.__wrapped__, [])
+    dock.workspace.choose_image(other, [])
     dock.workspace.make_labels()
     assert not dock.workspace.session.references.all
     own = replace(dock.workspace.settings, scheduler="tcp://gpu:8786")

@@ -11,15 +11,15 @@ WAIT_MS = 20_000  # a busy machine is slow, not wrong
 
 
 @pytest.fixture
-def dock(make_napari_viewer_proxy, models, predictor, qtbot):
-    viewer = make_napari_viewer_proxy()
+def dock(viewer_model, models, predictor, qtbot):
+    viewer = viewer_model
     image = np.random.default_rng(0).integers(0, 255, (8, 24, 24), np.uint8)
     viewer.add_image(image, name="stack", axis_labels=("t", "y", "x"))
     labels = np.zeros(image.shape, np.uint8)
     labels[1, 2:9, 2:9] = labels[5, 4:12, 4:12] = 1
     viewer.add_labels(labels, name="mine")
     dock = SegGPTWidget(viewer, models=models)
-    viewer.window.add_dock_widget(dock, name="SegGPT")
+    qtbot.addWidget(dock)
     dock.tune_panel.set_open(True)
     qtbot.waitUntil(lambda: not dock.workspace.active.is_scanning, timeout=WAIT_MS)
     button = dock.tune_panel.tune_button

@@ -13,20 +13,24 @@ LENGTH, HEIGHT, WIDTH = 6, 12, 14
 
 
 @pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    return make_napari_viewer_proxy()
+def viewer(viewer_model):
+    return viewer_model
 
 
-@pytest.fixture
-def dock(viewer, models, predictor, qtbot):
+def open_dock(viewer, models):
     image = np.random.default_rng(0).integers(0, 255, (LENGTH, HEIGHT, WIDTH), np.uint8)
     place = {"scale": (2, 0.5, 0.5), "translate": (1, 2, 3)}
     viewer.add_image(image, name="stack", **place)
     labels = np.zeros(image.shape, np.uint8)
     labels[3, 4:9, 5:9] = 1
     viewer.add_labels(labels, name="mine", **place)
-    dock = SegGPTWidget(viewer, models=models)
-    viewer.window.add_dock_widget(dock, name="SegGPT")
+    return SegGPTWidget(viewer, models=models)
+
+
+@pytest.fixture
+def dock(viewer, models, predictor, qtbot):
+    dock = open_dock(viewer, models)
+    qtbot.addWidget(dock)
     qtbot.waitUntil(lambda: not dock.workspace.active.is_scanning, timeout=WAIT_MS)
     yield dock
     dock.release()
@@ -124,7 +128,13 @@ def test_a_large_frame_has_a_small_layer(viewer, dock, qtbot):
 
 
 @pytest.mark.parametrize("how", ["remove dock", "close viewer"])
-def test_closing_while_it_is_shown(viewer, dock, how, qtbot):
+def test_closing_while_it_is_shown(
+    make_napari_viewer_proxy, models, predictor, how, qtbot
+):
+    viewer = make_napari_viewer_proxy()
+    dock = open_dock(viewer, models)
+    viewer.window.add_dock_widget(dock, name="SegGPT")
+    qtbot.waitUntil(lambda: not dock.workspace.active.is_scanning, timeout=WAIT_MS)
     press(qtbot, dock.review_panel.uncertainty.button)
     if how == "remove dock":
         viewer.window.remove_dock_widget(dock)

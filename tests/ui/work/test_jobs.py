@@ -15,12 +15,12 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QThreadPool, QTimer
 
 from napari_seggpt.ui.work import jobs
+from napari_seggpt.ui.work.activity import ProgressBar
 from napari_seggpt.ui.work.jobs import (
     ENDED_STATES,
     MAX_WAITING_RESULTS,
     Job,
     JobState,
-    _Progress,
 )
 
 WAIT = 60_000  # milliseconds; the machine may be busy
@@ -438,9 +438,9 @@ def test_a_result_that_cannot_be_taken_fails_the_job(
 # -- progress --------------------------------------------------------------------------
 
 
-def bar() -> _Progress:
+def bar() -> ProgressBar:
     (each,) = progress._all_instances
-    assert isinstance(each, _Progress)
+    assert isinstance(each, ProgressBar)
     return each
 
 

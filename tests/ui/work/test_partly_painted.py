@@ -12,15 +12,15 @@ WAIT_MS = 20_000
 
 
 @pytest.fixture
-def dock(make_napari_viewer_proxy, models, predictor, qtbot):
-    viewer = make_napari_viewer_proxy()
+def dock(viewer_model, models, predictor, qtbot):
+    viewer = viewer_model
     viewer.add_image(np.zeros((5, 40, 40), np.uint8), name="stack")
     labels = np.zeros((5, 40, 40), np.uint8)
     labels[0, 2:38:4, 2:38:4] = 1  # 81 dots
     labels[3, 2:7:4, 2] = 1  # 2
     viewer.add_labels(labels, name="mine")
     dock = SegGPTWidget(viewer, models=models)
-    viewer.window.add_dock_widget(dock, name="SegGPT")
+    qtbot.addWidget(dock)
     qtbot.waitUntil(
         lambda: (
             dock.workspace.active and partly_painted(dock.workspace.active) is not None

@@ -20,12 +20,12 @@ def loaded():
 
 
 @pytest.fixture
-def workspace(make_napari_viewer_proxy, loaded):
+def workspace(viewer_model, loaded):
     def load(name, /, *, progress=None):
         loaded.append(name)
         return object()
 
-    viewer = make_napari_viewer_proxy()
+    viewer = viewer_model
     workspace = Workspace(viewer, Preferences(), models=ModelCache(load))
     yield workspace
     workspace.close()

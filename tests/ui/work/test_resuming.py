@@ -25,8 +25,8 @@ WAIT_MS = 20_000  # a busy machine is slow, not wrong
 
 
 @pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    return make_napari_viewer_proxy()
+def viewer(viewer_model):
+    return viewer_model
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def open_dock(viewer, models, predictor, qtbot):
         viewer.layers.clear()
         viewer.open(file, plugin="napari")
         dock = SegGPTWidget(viewer, models=models)
-        viewer.window.add_dock_widget(dock, name=f"SegGPT {len(docks)}")
+        qtbot.addWidget(dock)
         docks.append(dock)
         settle(qtbot, dock)
         return dock
@@ -270,7 +270,7 @@ def test_an_image_without_a_file_has_its_session_in_the_data_folder(
 ):
     viewer.add_image(np.random.default_rng(1).random((4, 16, 16)), name="made up")
     dock = SegGPTWidget(viewer, models=models)
-    viewer.window.add_dock_widget(dock, name="SegGPT")
+    qtbot.addWidget(dock)
     settle(qtbot, dock)
     dock.workspace.make_labels()
     settle(qtbot, dock)

@@ -28,8 +28,8 @@ class Listener:
 
 
 @pytest.fixture
-def workspace(make_napari_viewer, models, predictor):
-    viewer = make_napari_viewer()
+def workspace(viewer_model, models, predictor):
+    viewer = viewer_model
     viewer.add_image(np.zeros((LENGTH, SIDE, SIDE), np.uint8), name="stack")
     for name in ("mine", "others"):
         viewer.add_labels(np.zeros((LENGTH, SIDE, SIDE), np.uint8), name=name)
@@ -139,8 +139,8 @@ def test_the_settings_reach_the_session_and_are_remembered(workspace, qtbot):
     assert Preferences().load_settings() == changed
 
 
-def test_channels_are_remembered_for_images_of_a_kind(make_napari_viewer, models):
-    viewer, axes = make_napari_viewer(), ("t", "c", "y", "x")
+def test_channels_are_remembered_for_images_of_a_kind(viewer_model, models):
+    viewer, axes = viewer_model, ("t", "c", "y", "x")
     made = [
         viewer.add_image(np.zeros((2, count, 8, 8), np.uint8), axis_labels=axes)
         for count in (4, 4, 2)
