@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_seggpt.frames import FrameGrid
     from napari_seggpt.inference.tiling import Tile
     from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.preprocessing import Limits
@@ -79,6 +80,9 @@ class Predictor:
     before_pass : callable, optional
         Called before every pass of the model, of which a frame with tiles or many
         labels needs hundreds. What it raises ends the prediction.
+    grid : FrameGrid, optional
+        How the frames of the stack lie, if along two axes: what is near in either is
+        near.
 
     Raises
     ------
@@ -96,6 +100,7 @@ class Predictor:
         limits: Limits | None = None,
     ) -> None:
         self.before_pass: Callable[[], object] | None = None
+        self.grid: FrameGrid | None = None
         self.settings = settings or PredictionSettings()
         self.device = pick_device(self.settings.device)
         self.dtype = pick_dtype(self.settings.precision, self.device)
@@ -381,11 +386,12 @@ class Predictor:
 
     def _choose(self, query: QueryTile, memory: Memory | None) -> list[PromptTile]:
         remembered = memory.recall(query) if memory else []
-        tiles = choose(query, self.tiles, self.settings.max_prompts) + remembered
+        tiles = choose(query, self.tiles, self.settings.max_prompts, self.grid)
+        tiles += remembered
         if self.settings.ensemble == "feature" or len(tiles) <= 1:
             return tiles
-        grid = spatial_grid([x.picture for x in tiles], [x.labels for x in tiles])
-        return [prompt_tile(*grid)]
+        pictures = [x.picture for x in tiles]
+        return [prompt_tile(*spatial_grid(pictures, [x.labels for x in tiles]))]
 
     def _run_in_parts(
         self, pictures: NDArray[np.uint8], chosen: list[list[PromptTile]], number: int

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
 
-from napari_seggpt.ui.layers.frame_axes import channel_axis, stack_axes
+from napari_seggpt.ui.layers.frame_axes import (
+    axes_of,
+    axis_pair,
+    channel_axis,
+    stack_axes,
+)
 from napari_seggpt.ui.layers.image_stack import (
     MAX_CHANNELS,
     ImageStack,
@@ -29,6 +34,8 @@ if TYPE_CHECKING:
     import numpy as np
     from napari.layers import Layer
 
+    from napari_seggpt.ui.layers.frame_axes import Along
+
 AXIS_NAMES = {"t": "time (t)", "z": "depth (z)", "c": "channels (c)"}
 
 
@@ -40,8 +47,8 @@ class LayerChoice:
     ----------
     image : Image or None
         The image layer.
-    axis : int or None
-        Its axis that frames run along; None for a layer of one image.
+    axis : int, tuple of int or None
+        Its axis that frames run along, or two; None for a layer of one image.
     channel_axis : int or None
         The axis that channels lie along.
     channels : tuple of int
@@ -57,7 +64,7 @@ class LayerChoice:
     """
 
     image: Image | None = None
-    axis: int | None = None
+    axis: Along = None
     channel_axis: int | None = None
     channels: tuple[int, ...] = ()
     mixed: tuple[Image, ...] = ()
@@ -142,25 +149,26 @@ class LayerChoice:
         channels = self._first_channels(self.channel_axis)
         return replace(self, channels=channels, mixed=(), level=0)
 
-    def with_axis(self, axis: int | None, shown: Sequence[float] = ()) -> LayerChoice:
-        """Return the choice of another axis for frames; the others are fixed.
+    def with_axis(self, axis: Along, shown: Sequence[float] = ()) -> LayerChoice:
+        """Return the choice of another axis for frames, or two; the others are fixed.
 
         Parameters
         ----------
-        axis : int or None
-            The axis.
+        axis : int, tuple of int or None
+            The axis or axes.
         shown : sequence of float
             Where on each axis of the layer the viewer is.
         """
         assert self.image is not None
         channels = channel_axis(self.image)
-        if channels == axis or self.image.rgb:
+        along = axes_of(axis)
+        if channels in along or self.image.rgb:
             channels = None
         places = self._places(shown)
         fixed = tuple(
             (at, places[at])
             for at, _ in stack_axes(self.image)
-            if at not in (axis, channels)
+            if at not in (*along, channels)
         )
         return replace(
             self,
@@ -234,9 +242,17 @@ class LayerChoice:
 
 
 def first_choice(image: Image, shown: Sequence[float] = ()) -> LayerChoice:
-    """Return the likeliest choice for an image layer, without labels."""
-    axes = stack_axes(image)
-    return LayerChoice(image=image).with_axis(axes[0][0] if axes else None, shown)
+    """Return the likeliest choice for an image layer, without labels.
+
+    Frames run along time and depth where both are named, so that what is labelled at
+    any time and depth counts for all.
+    """
+    axes, pair = stack_axes(image), axis_pair(image)
+    names = dict(axes)
+    axis: Along = axes[0][0] if axes else None
+    if pair is not None and {names[at] for at in pair} == {"t", "z"}:
+        axis = pair
+    return LayerChoice(image=image).with_axis(axis, shown)
 
 
 def fits(stack: ImageStack | MixedStack, layer: Labels) -> bool:
@@ -288,10 +304,18 @@ def is_picture(layer: Layer) -> bool:
     return isinstance(layer, Image) and not is_ours
 
 
-def axis_title(layer: Image, axis: int, name: str) -> str:
-    """Return the name of an axis and its length, for people."""
-    length = level_data(layer, 0).shape[axis]
-    return f"{AXIS_NAMES.get(name, name)}: {length}"
+def axis_titles(layer: Image) -> list[tuple[str, Along]]:
+    """Return what frames may run along, for people: two axes first, then each one."""
+    shape, names = level_data(layer, 0).shape, dict(stack_axes(layer))
+    pair = axis_pair(layer)
+    titles: list[tuple[str, Along]] = [
+        (f"{AXIS_NAMES.get(name, name)}: {shape[at]}", at) for at, name in names.items()
+    ]
+    if pair is None:
+        return titles
+    plain = [AXIS_NAMES.get(names[at], names[at]).split(" (")[0] for at in pair]
+    sizes = " x ".join(str(shape[at]) for at in pair)
+    return [(f"{plain[0]} and {plain[1]}: {sizes}", pair), *titles]
 
 
 def unwrapped(layer: Any) -> Any:

@@ -119,7 +119,7 @@ class AdviceButtons:
         odd = misfit(checked)
         if odd is not None and isinstance(odd.key, int):
             go_to(self._workspace, odd.key)
-        self._workspace.show_message(*verdict(checked))
+        self._workspace.show_message(*verdict(checked, self._workspace.name))
 
     def _take_checked(self, checked: CheckedReference) -> None:
         self._checked[checked.key] = checked
@@ -186,7 +186,8 @@ class AdviceButtons:
         else:
             why = "it looks most like all the others"
         go_to(self._workspace, frame)
-        self._workspace.show_message(f"Best label frame {frame} next: {why}.")
+        name = self._workspace.name(frame)
+        self._workspace.show_message(f"Best label frame {name} next: {why}.")
 
     def _on_active(self) -> None:
         self.close()
@@ -194,8 +195,18 @@ class AdviceButtons:
         self.refresh()
 
 
-def verdict(checked: Sequence[CheckedReference]) -> tuple[str, Tone]:
-    """Say in a sentence whether references fit each other."""
+def verdict(
+    checked: Sequence[CheckedReference], name: Callable[[int], str] = str
+) -> tuple[str, Tone]:
+    """Say in a sentence whether references fit each other.
+
+    Parameters
+    ----------
+    checked : sequence of CheckedReference
+        How well each is predicted from the others.
+    name : callable
+        Returns what people call a frame.
+    """
     scores = {each.key: each.score for each in checked if each.score is not None}
     if not scores:
         text = "No two references show the same label: there is nothing to compare."
@@ -205,8 +216,8 @@ def verdict(checked: Sequence[CheckedReference]) -> tuple[str, Tone]:
     if odd is not None and odd.gain is not None:
         others = mean(score for key, score in scores.items() if key != odd.key)
         text = (
-            f"{_named(odd.key)} does not fit: the other references predict each other "
-            f"with an overlap of {others:.2f}, without it with "
+            f"{_named(odd.key, name)} does not fit: the other references predict each "
+            f"other with an overlap of {others:.2f}, without it with "
             f"{others + odd.gain:.2f}. "
             "Look at its labels, or untick it."
         )
@@ -220,8 +231,9 @@ def verdict(checked: Sequence[CheckedReference]) -> tuple[str, Tone]:
     if low < POOR_DICE:
         worst = min(scores, key=lambda key: scores[key])
         text = (
-            f"{_named(worst)} is predicted poorly from the others (overlap {low:.2f}; "
-            f"up to {high:.2f} elsewhere). If its labels are right, label more like it."
+            f"{_named(worst, name)} is predicted poorly from the others (overlap "
+            f"{low:.2f}; up to {high:.2f} elsewhere). If its labels are right, label "
+            "more like it."
         )
         return text, Tone.WARNING
     text = (
@@ -231,8 +243,8 @@ def verdict(checked: Sequence[CheckedReference]) -> tuple[str, Tone]:
     return text, Tone.GOOD
 
 
-def _named(key: Key) -> str:
-    text = f"frame {key}" if isinstance(key, int) else key
+def _named(key: Key, name: Callable[[int], str]) -> str:
+    text = f"frame {name(key)}" if isinstance(key, int) else key
     return text[:1].upper() + text[1:]
 
 

@@ -120,7 +120,10 @@ class ReviewPanel(Panel):
     def refresh(self) -> None:
         """Show all frames of the session."""
         session = self._workspace.session
-        self.strip.reset(len(session) if session else 0)
+        if session is None:
+            self.strip.reset(0)
+        else:
+            self.strip.reset(len(session), session.grid)
         if session is not None:
             self._on_statuses(tuple(range(len(session))))
         self._on_current()

@@ -11,6 +11,7 @@ from psygnal import Signal
 from napari_seggpt.session.store.errors import DAMAGED_FILE_ERRORS
 from napari_seggpt.session.store.finding import FoundSessions, find_sessions
 from napari_seggpt.session.store.signature import LevelSignatures
+from napari_seggpt.ui.layers.frame_axes import axes_of
 from napari_seggpt.ui.layers.new_labels import image_path
 from napari_seggpt.ui.work.jobs import Job
 
@@ -154,4 +155,5 @@ def _key(choice: LayerChoice) -> Key:
 def _place(choice: LayerChoice) -> str:
     """Return which frames of an image are meant, whatever the channels."""
     fixed = "".join(f", {at} at {index}" for at, index in choice.fixed)
-    return f"axis {choice.axis}{fixed}"
+    axes = " and ".join(str(at) for at in axes_of(choice.axis)) or None
+    return f"axis {axes}{fixed}"

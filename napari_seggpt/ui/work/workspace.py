@@ -142,6 +142,10 @@ class Workspace:
         """The frame that is shown."""
         return self.active.navigation.current if self.active else 0
 
+    def name(self, frame: int) -> str:
+        """Return what people call a frame, such as "12" or "t 3, z 12"."""
+        return str(frame) if self.active is None else self.active.name(frame)
+
     @property
     def is_busy(self) -> bool:
         """Whether a run or tuning is on, or a run is being undone."""
@@ -213,7 +217,7 @@ class Workspace:
             self.region_layer = None
         for each in list(self._layer_sessions.values()):
             if layer in (each.image, each.labels.layer):
-                self._close(each)
+                self.close_session(each)
 
     def _open(self) -> None:
         """Activate the session on the chosen layers, a new one if there is none yet."""
@@ -255,7 +259,7 @@ class Workspace:
             for signal, slot in each(active):
                 signal.disconnect(slot)
 
-    def _close(self, layer_session: LayerSession) -> None:
+    def close_session(self, layer_session: LayerSession) -> None:
         """Close a session for good."""
         if layer_session is self.active:
             self._leave()
@@ -277,7 +281,7 @@ class Workspace:
     def close(self) -> None:
         """End what is on, and let go of everything; labels stay."""
         for each in list(self._layer_sessions.values()):
-            self._close(each)
+            self.close_session(each)
 
     # -- settings and messages -----------------------------------------------------
 
@@ -374,10 +378,11 @@ class Workspace:
         )
 
     def _on_undone_elsewhere(self, frame: int) -> None:
-        self.show_message(f"Napari's undo or redo changed frame {frame}: here it is.")
+        name = self.name(frame)
+        self.show_message(f"Napari's undo or redo changed frame {name}: here it is.")
 
     def _on_lost(self, reason: str) -> None:
         if self.active is not None:
-            self._close(self.active)
+            self.close_session(self.active)
         self.problem = reason
         self.active_changed.emit()
