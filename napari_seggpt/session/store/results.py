@@ -41,6 +41,8 @@ class SessionLabels:
         Height and width.
     axis : str
         "z" or "t".
+    times : int or None
+        Of how many times, if frames are the slices of volumes, in the order of time.
     pixel_size, units : tuple
         Of frames, rows and columns.
     classes : dict of int to str
@@ -62,7 +64,8 @@ class SessionLabels:
             self._array = _open_array(stored.labels)
             self._records = {frame.index: frame.records for frame in stored.frames()}
         self._place = _place(about.labels_axes, getattr(self._array, "ndim", 3))
-        self.axis: str = about.axis
+        self.times = _times(about.labels_axes, len(self))
+        self.axis: str = "z" if self.times else about.axis
         self.pixel_size, self.units = checked_steps(about.pixel_size, about.units)
         self.classes = about.classes
         self.frame_shape: tuple[int, int] = self._find_shape()
@@ -130,6 +133,11 @@ def _open_array(path: Path) -> Any:
         raise SessionError(
             f"Expected the labels of the session in {path}, got: {error}"
         ) from error
+
+
+def _times(axes: LabelsAxes, length: int) -> int | None:
+    """Return of how many times frames are the slices; None if they are no such."""
+    return axes.times if axes.times and length % axes.times == 0 else None
 
 
 def _place(axes: LabelsAxes, ndim: int) -> list[Any]:

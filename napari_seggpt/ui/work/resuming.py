@@ -346,6 +346,7 @@ def about(layer_session: LayerSession) -> About:
         labels_axes=LabelsAxes(
             axis=axes.along[-1] if axes.along else None,
             outer=axes.along[0] if len(axes.along) > 1 else None,
+            times=axes.lengths[0] if len(axes.along) > 1 else None,
             fixed=axes.fixed,
         ),
     )

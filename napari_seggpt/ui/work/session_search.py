@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -150,6 +151,38 @@ def _is_same(choice: LayerChoice, other: LayerChoice | None) -> bool:
 
 def _key(choice: LayerChoice) -> Key:
     return (choice.axis, choice.channel_axis, choice.fixed)
+
+
+def choice_at(choice: LayerChoice, place: str) -> LayerChoice | None:
+    """Return the choice of the frames that a place means; None if there are no such.
+
+    Parameters
+    ----------
+    choice : LayerChoice
+        What is chosen of the image now.
+    place : str
+        As `ImageSignature.place` of a session has it; sessions may be of others.
+    """
+    told = _PLACE.fullmatch(place)
+    if told is None or choice.image is None:
+        return None
+    axes = tuple(map(int, re.findall(r"\d+", told["axes"])))
+    pairs = re.findall(r"(\d+) at (\d+)", told["fixed"])
+    try:
+        there = choice.with_axis(axes[0] if len(axes) == 1 else axes or None)
+        fixed = tuple((int(at), int(index)) for at, index in pairs)
+        if dict(there.fixed).keys() != dict(fixed).keys():
+            return None
+        there = replace(there, fixed=fixed)
+        there.stack()
+    except ValueError:
+        return None
+    return there
+
+
+_PLACE = re.compile(
+    r"axis (?P<axes>None|\d{1,2}( and \d{1,2})?)(?P<fixed>(, \d{1,2} at \d{1,9})*)"
+)
 
 
 def _place(choice: LayerChoice) -> str:
