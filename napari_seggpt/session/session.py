@@ -12,6 +12,7 @@ from napari_seggpt.session.references.references import References
 from napari_seggpt.session.runs.advice import (
     check_references,
     find_task,
+    least_certain_in,
     suggest_frame,
 )
 from napari_seggpt.session.runs.models import ModelCache
@@ -30,6 +31,7 @@ from napari_seggpt.session.runs.prompt_tuning import (
     PromptTuning,
     check_tunable,
 )
+from napari_seggpt.session.runs.region import RegionFrames
 from napari_seggpt.session.runs.runs import Runs
 from napari_seggpt.session.store.state import SessionState
 from napari_seggpt.session.store.task_file import Task, make_task
@@ -401,13 +403,21 @@ class Session:
 
     # -- advice --------------------------------------------------------------------
 
-    def check_references(self) -> Iterator[CheckedReference]:
+    def check_references(
+        self, region: Region | None = None
+    ) -> Iterator[CheckedReference]:
         """Predict each reference from all the others; the results are a worker's.
+
+        Parameters
+        ----------
+        region : Region, optional
+            The part of frames that is predicted, if not all.
 
         Raises
         ------
         ValueError
-            If there are fewer than two, or a run is on.
+            If there are fewer than two, a run is on, or no reference shows a label in
+            the region.
         """
         self.runs.check_free("a check")
         if not len(self):
@@ -419,21 +429,40 @@ class Session:
                 "another frame."
             )
         request = self._request(sources, with_tuned=False)
+        if region is not None:
+            request = region.within(request)
         return check_references(self._predictors, request)
 
-    def suggest_frame(self) -> Iterator[int | None]:
+    def least_certain_in(self, region: Region) -> Iterator[int | None]:
+        """Find the predicted frame that a region is least certain in, in a worker.
+
+        Yields None for each frame that is looked at, and the frame last; None if none
+        is predicted. What is known of a frame from earlier sessions is its confidence
+        as a whole, which counts then.
+        """
+        found = [(f, r.confidence) for f, r in self.frames.records.predicted()]
+        known = {frame: value for frame, value in found if value is not None}
+        return least_certain_in(region, self.frames.labels, self.runs, known)
+
+    def suggest_frame(self, region: Region | None = None) -> Iterator[int | None]:
         """Find the frame whose labels would help most; the results are a worker's.
 
         That is the least certain one if all are predicted, else the one least like
         those that a person vouches for. Yields None for each frame that is read, of a
         sample, and the frame last; None if there is none.
+
+        Parameters
+        ----------
+        region : Region, optional
+            The part of frames that is looked at, if not all.
         """
         known = self.frames.protected
         num_predicted = sum(1 for _ in self.frames.records.predicted())
         frame = self.frames.least_certain()
         if len(known) + num_predicted == len(self) and frame is not None:
-            return iter((frame,))
-        return suggest_frame(self._stack, known)
+            return iter((frame,)) if region is None else self.least_certain_in(region)
+        stack = self._stack if region is None else RegionFrames(self._stack, region)
+        return suggest_frame(stack, known)
 
     def make_task(self, class_names: Mapping[int, str] | None = None) -> Iterator[Task]:
         """Put references in use, settings and tuned prompt into a task, in a worker.

@@ -695,6 +695,13 @@ def test_a_run_is_limited_to_a_drawn_region(viewer, dock, qtbot):
     run_to_end(qtbot, dock)
     columns = np.nonzero(dock.workspace.active.labels.read(8))[1]
     assert columns.max() <= 8  # of the object, which reaches to 14
+    for button in (
+        dock.review_panel.least_button,
+        dock.references_panel.advice.suggest_button,
+    ):
+        click(qtbot, button)
+        qtbot.waitUntil(lambda: "region" in hint(qtbot, dock), timeout=WAIT_MS)
+        dock.workspace.show_message("")
     viewer.layers["here"].data = []
     actions.start_run(dock.workspace, "all")
     assert "region that lies on the frames" in hint(qtbot, dock)

@@ -51,6 +51,7 @@ class AdviceButtons:
         self._checked: dict[Key, CheckedReference] = {}
         self._key = b""  # the references and settings that were checked
         self._frame: int | None = None
+        self._where = ""  # what part of frames was looked at
         self.check_button = button("Check", _CHECK, self.check)
         self.suggest_button = button("Suggest", _SUGGEST, self.suggest)
         self._refresh_soon = Throttle(self.refresh, THROTTLE_MS)
@@ -101,7 +102,7 @@ class AdviceButtons:
         if session is None or self._stops():
             return
         try:
-            results = session.check_references()
+            results = session.check_references(self._workspace.region)
         except ValueError as error:
             self._workspace.show_message(str(error), Tone.WARNING)
             return
@@ -136,8 +137,14 @@ class AdviceButtons:
         session = self._workspace.session
         if session is None or self._stops():
             return
-        results, self._frame = session.suggest_frame(), None
-        self._workspace.show_message("Looking at frames...")
+        try:
+            region = self._workspace.region
+        except ValueError as error:
+            self._workspace.show_message(str(error), Tone.WARNING)
+            return
+        self._where = "" if region is None else " in the region"
+        results, self._frame = session.suggest_frame(region), None
+        self._workspace.show_message(f"Looking at frames{self._where}...")
         job = Job(lambda: results, self._take_frame, title="Looking at frames")
         self._start(job, self.suggest_button, self._show_frame)
 
@@ -179,7 +186,7 @@ class AdviceButtons:
         if session is None or frame is None:
             self._workspace.show_message("Every frame is yours or approved already.")
             return
-        if frame == session.frames.least_certain():
+        if session.frames.confidence(frame) is not None:
             why = "the model is least sure of it"
         elif session.frames.protected:
             why = "it looks least like those that you have labelled"
@@ -187,7 +194,9 @@ class AdviceButtons:
             why = "it looks most like all the others"
         go_to(self._workspace, frame)
         name = self._workspace.name(frame)
-        self._workspace.show_message(f"Best label frame {name} next: {why}.")
+        self._workspace.show_message(
+            f"Best label frame {name} next: {why}{self._where}."
+        )
 
     def _on_active(self) -> None:
         self.close()

@@ -363,7 +363,8 @@ _SCOPE = (
 _EVERYWHERE = ("everywhere", None)
 _REGION = (
     "Where in the frames: everywhere, or only inside the rectangles and polygons that "
-    "are drawn in a shapes layer. A small region of large frames is predicted faster."
+    "are drawn in a shapes layer. A small region of large frames is predicted faster. "
+    "Check, Suggest and Least sure look there only, too."
 )
 _RANGE = "The first and the last frame."
 _YOURS = "You vouch for this frame: no run writes it."
