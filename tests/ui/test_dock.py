@@ -396,7 +396,7 @@ def test_axes_channels_and_a_fixed_index(viewer, open_dock, qtbot):
     choice = dock.workspace.choice
     assert (choice.axis, choice.channel_axis, choice.channels) == ((0, 1), 2, (0, 1))
     assert choice.fixed == ()
-    assert panel.axis_box.currentText() == "time and depth: 4 x 3"
+    assert panel.axis_box.currentText() == "time and z: 4 x 3"
     assert panel.channels_button.text() == "0, 1"
     panel.axis_box.setCurrentIndex(1)
     assert dock.workspace.choice.axis == 0

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.layers.frame_axes import Along
 
 AXIS_NAMES = {"t": "time (t)", "z": "depth (z)", "c": "channels (c)"}
+PLAIN_NAMES = {"t": "time", "z": "z"}  # where there is little room
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -206,6 +207,21 @@ class LayerChoice:
         data = level_data(self.image, 0)
         return f"{data.shape[self.channel_axis]} channels, {data.dtype}"
 
+    @property
+    def image_kind(self) -> str | None:
+        """What images have in common that settings are likely to suit; None without.
+
+        It is told by channels, type and the axes that frames run along.
+        """
+        if self.image is None:
+            return None
+        data, names = level_data(self.image, 0), dict(stack_axes(self.image))
+        channels = "colours" if self.image.rgb else "grey"
+        if self.channel_axis is not None:
+            channels = f"{data.shape[self.channel_axis]} channels"
+        along = " and ".join(names.get(at, "") for at in axes_of(self.axis))
+        return ", ".join(filter(None, (channels, str(data.dtype), along)))
+
     def with_channels(self, channels: tuple[int, ...]) -> LayerChoice:
         """Return the choice of those of some channels that there are, if any are."""
         known = self._all_channels(self.channel_axis)
@@ -313,7 +329,7 @@ def axis_titles(layer: Image) -> list[tuple[str, Along]]:
     ]
     if pair is None:
         return titles
-    plain = [AXIS_NAMES.get(names[at], names[at]).split(" (")[0] for at in pair]
+    plain = [PLAIN_NAMES.get(names[at], names[at]) for at in pair]
     sizes = " x ".join(str(shape[at]) for at in pair)
     return [(f"{plain[0]} and {plain[1]}: {sizes}", pair), *titles]
 

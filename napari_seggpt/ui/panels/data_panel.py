@@ -55,8 +55,8 @@ class DataPanel(Panel):
         beside = QHBoxLayout(image)
         beside.setContentsMargins(0, 0, 0, 0)
         beside.setSpacing(4)
-        beside.addWidget(self.image_box, 1)
-        beside.addWidget(self.axis_box, 1)
+        beside.addWidget(self.image_box, 2)
+        beside.addWidget(self.axis_box, 3)
         self._rows.add("Image", image, _IMAGE)
         self.image_box.setToolTip(_IMAGE)
         self.axis_box.setToolTip(_AXIS)
@@ -299,7 +299,7 @@ _IMAGE = "The image layer to be labelled."
 _NO_IMAGE = "Open an image first: drop a file on the window."
 _NO_LABELS = "There is no labels layer: press New."
 _AXIS = (
-    "What frames run along: time, depth, or time and depth. Along both, what you label "
+    "What frames run along: time, depth (z), or time and z. Along both, what you label "
     "at any time and depth is an example for all."
 )
 _FIXED = "All frames lie at this index of the axis."

@@ -190,7 +190,7 @@ class FrameStrip(QWidget):
         rows, columns = self._grid.shape
         if not self._grid.has_two_axes or area.width() / rows < MIN_WIDTH_WITH_GAPS:
             return
-        painter.setPen(QPen(colors.text, 1))
+        painter.setPen(QPen(colors.text, 2))
         for row in range(1, rows):
             x = round(row * columns * self.cells_width / len(self))
             painter.drawLine(QPointF(x, area.top()), QPointF(x, area.bottom()))

@@ -172,6 +172,16 @@ class Workspace:
         except ValueError:
             labels = None
         self.choose(replace(choice, labels=labels))
+        self._take_settings_of_kind()
+
+    def _take_settings_of_kind(self) -> None:
+        """Take the settings that were last chosen for images of the present kind."""
+        before, kind = self._settings, self.choice.image_kind
+        if kind is None:
+            return
+        self.settings = self.preferences.load_kind(kind, before)
+        if self._settings != before and self.problem is None:
+            self.show_message(_AS_BEFORE, Tone.GOOD)
 
     def choose(self, choice: LayerChoice) -> None:
         """Work on something; a run on something else ends, and keeps what it did."""
@@ -299,6 +309,8 @@ class Workspace:
         if self.active is not None:
             self.active.session.settings = settings
         self.preferences.save_settings(settings)
+        if (kind := self.choice.image_kind) is not None:
+            self.preferences.save_kind(kind, settings)
         self.settings_changed.emit()
         if model_changed and self.active is not None:
             self.active.request_previews()
@@ -386,3 +398,8 @@ class Workspace:
             self.close_session(self.active)
         self.problem = reason
         self.active_changed.emit()
+
+
+_AS_BEFORE = (
+    "Contrast, objects, clean-up and tiles are as you last set them for such images."
+)
