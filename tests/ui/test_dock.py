@@ -571,6 +571,37 @@ def test_a_level_and_layers_that_are_mixed(viewer, open_dock, qtbot):
     assert dock.workspace.choice.stack()[0].shape == (8, 8, 2)
 
 
+def test_a_volume_is_cut_along_another_axis(viewer, open_dock, qtbot):
+    volume = np.zeros((6, 10, 14), np.uint8)
+    viewer.add_image(volume, name="volume", axis_labels=("z", "y", "x"))
+    dock = open_dock()
+    box = dock.data_panel.axis_box
+    offered = [box.itemText(i) for i in range(box.count())]
+    assert offered == ["depth (z): 6", "x-z slices: 10", "y-z slices: 14"]
+    box.setCurrentText("x-z slices: 10")
+    click(qtbot, dock.data_panel.new_button)
+    settle(qtbot, dock)
+    assert tuple(viewer.dims.displayed) == (0, 2)
+    labels = dock.workspace.active.labels
+    assert (len(labels), labels.frame_shape) == (10, (6, 14))
+    actions.go_to(dock.workspace, 7)
+    assert viewer.dims.point[1] == 7
+    labels.layer.brush_size = 3
+    labels.layer.paint((3, 7, 8), 2)
+    labels.flush()
+    assert dock.workspace.session.references.used_frames == [7]
+    run_to_end(qtbot, dock)
+    assert (np.asarray(labels.layer.data) == 2).any(axis=(0, 2)).all()
+    box.setCurrentText("depth (z): 6")
+    assert tuple(viewer.dims.displayed) == (1, 2)
+
+
+def test_only_a_volume_is_cut_along_another_axis(viewer, open_dock):
+    viewer.add_image(np.zeros((6, 10, 14)), name="film", axis_labels=("t", "y", "x"))
+    dock = open_dock()
+    assert dock.data_panel.axis_box.count() == 1
+
+
 # -- references -----------------------------------------------------------------------
 
 

@@ -208,6 +208,39 @@ def axis_pair(layer: Layer) -> tuple[int, int] | None:
     return (axes[0], axes[1]) if len(axes) > 1 else None
 
 
+def plane_axes(layer: Layer) -> list[tuple[int, str]]:
+    """List the axes that a volume may be cut along instead of depth.
+
+    Returns
+    -------
+    list of (int, str)
+        The axis of rows, which gives slices of columns and depth, and that of columns,
+        with what people call these slices; none for a layer that is no volume.
+    """
+    if volume_axis(layer) is None:
+        return []
+    names = axis_names(layer)
+    rows, columns = sorted(_spanned_axes(names))
+    row, column = (
+        names[at] or default for at, default in ((rows, "y"), (columns, "x"))
+    )
+    return [(rows, f"{column}-z slices"), (columns, f"{row}-z slices")]
+
+
+def volume_axis(layer: Layer) -> int | None:
+    """Return the axis of depth: the one named z, or the only one without a name."""
+    if getattr(layer, "rgb", False):
+        return None
+    axes = dict(stack_axes(layer))
+    named = [at for at, name in axes.items() if name == "z"]
+    unnamed = [at for at, name in axes.items() if name.startswith("axis ")]
+    depths = named or (unnamed if len(axes) == 1 else [])
+    if not depths:
+        return None
+    low, high = layer.extent.data[:, depths[0]]
+    return depths[0] if high > low else None
+
+
 def _spanned_axes(names: Sequence[str | None]) -> set[int]:
     """Return the two axes that an image spans: those named y and x, or the last."""
     if "y" in names and "x" in names:

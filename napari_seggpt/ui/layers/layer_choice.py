@@ -12,7 +12,9 @@ from napari_seggpt.ui.layers.frame_axes import (
     axes_of,
     axis_pair,
     channel_axis,
+    plane_axes,
     stack_axes,
+    volume_axis,
 )
 from napari_seggpt.ui.layers.image_stack import (
     MAX_CHANNELS,
@@ -166,10 +168,12 @@ class LayerChoice:
         if channels in along or self.image.rgb:
             channels = None
         places = self._places(shown)
+        is_cut_across = any(at in dict(plane_axes(self.image)) for at in along)
+        spanned = volume_axis(self.image) if is_cut_across else None
         fixed = tuple(
             (at, places[at])
             for at, _ in stack_axes(self.image)
-            if at not in (*along, channels)
+            if at not in (*along, channels, spanned)
         )
         return replace(
             self,
@@ -198,6 +202,14 @@ class LayerChoice:
         return replace(
             self, fixed=tuple(sorted({**dict(self.fixed), at: index}.items()))
         )
+
+    @property
+    def spanned(self) -> tuple[int, ...]:
+        """The two axes of the image that a frame spans, rows first."""
+        if self.image is None:
+            return ()
+        taken = {*axes_of(self.axis), *dict(self.fixed), self.channel_axis}
+        return tuple(at for at in range(self.image.ndim) if at not in taken)
 
     @property
     def kind(self) -> str | None:
@@ -321,12 +333,16 @@ def is_picture(layer: Layer) -> bool:
 
 
 def axis_titles(layer: Image) -> list[tuple[str, Along]]:
-    """Return what frames may run along, for people: two axes first, then each one."""
+    """Return what frames may run along, for people.
+
+    Two axes come first, then each one, then the other ways to cut a volume.
+    """
     shape, names = level_data(layer, 0).shape, dict(stack_axes(layer))
     pair = axis_pair(layer)
     titles: list[tuple[str, Along]] = [
         (f"{AXIS_NAMES.get(name, name)}: {shape[at]}", at) for at, name in names.items()
     ]
+    titles += [(f"{name}: {shape[at]}", at) for at, name in plane_axes(layer)]
     if pair is None:
         return titles
     plain = [PLAIN_NAMES.get(names[at], names[at]) for at in pair]

@@ -104,6 +104,15 @@ def show_places(dims: Dims, layer: Layer, places: Mapping[int, int]) -> None:
     dims.set_point(sliders, [world[axis] for axis in places])
 
 
+def show_plane(dims: Dims, layer: Layer, axes: Sequence[int]) -> None:
+    """Have a viewer show two axes of a layer, rows first; in 3-D it stays as it is."""
+    offset = dims.ndim - layer.ndim  # a layer has the last axes
+    wanted = [int(offset + axis) for axis in axes]
+    if dims.ndisplay != 2 or len(wanted) != 2 or list(dims.displayed) == wanted:
+        return
+    dims.order = (*(at for at in range(dims.ndim) if at not in wanted), *wanted)
+
+
 def place_in(viewer: Viewer, layer: Layer) -> list[float]:
     """Return where on each axis of a layer a viewer is."""
     if viewer.dims.ndim < layer.ndim:

@@ -26,7 +26,7 @@ from napari_seggpt.ui.widgets.controls import (
     button,
     compact_spin,
 )
-from napari_seggpt.ui.work.actions import show_place
+from napari_seggpt.ui.work.actions import show_place, show_slices
 from napari_seggpt.ui.work.messages import count_of
 
 if TYPE_CHECKING:
@@ -128,7 +128,8 @@ class DataPanel(Panel):
         axes, titles = stack_axes(image), axis_titles(image)
         self.axis_box.setVisible(bool(axes))
         self._offered = [along for _, along in titles]
-        chosen = self._offered.index(choice.axis) if axes else None
+        is_known = choice.axis in self._offered
+        chosen = self._offered.index(choice.axis) if is_known else None
         names: list[tuple[str, object]] = [(x[0], i) for i, x in enumerate(titles)]
         self.axis_box.fill(names, chosen)
         shape, along = level_data(image, 0).shape, axes_of(choice.axis)
@@ -182,6 +183,7 @@ class DataPanel(Panel):
             place = place_in(self._workspace.viewer, choice.image)
             along = self._offered[self.axis_box.currentData()]
             self._choose(choice.with_axis(along, place))
+            show_slices(self._workspace)
 
     def _on_fixed(self, at: int, index: int) -> None:
         self._choose(self._workspace.choice.with_fixed(at, index))
@@ -300,7 +302,8 @@ _NO_IMAGE = "Open an image first: drop a file on the window."
 _NO_LABELS = "There is no labels layer: press New."
 _AXIS = (
     "What frames run along: time, depth (z), or time and z. Along both, what you label "
-    "at any time and depth is an example for all."
+    "at any time and depth is an example for all. A volume can be cut the other ways, "
+    "too: use labels of their own for these, to compare them."
 )
 _FIXED = "All frames lie at this index of the axis."
 _AS_CHANNELS = "The axis has channels: up to three are shown to the model as colours."

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_seggpt.session import PROTECTED, FrameStatus
-from napari_seggpt.ui.layers.navigation import place_in, show_places
+from napari_seggpt.ui.layers.navigation import place_in, show_places, show_plane
 from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.partly_painted import partly_painted
 
@@ -32,6 +32,13 @@ def show_place(workspace: Workspace) -> None:
     active = workspace.active
     if active is not None:
         show_places(workspace.viewer.dims, active.image, dict(active.choice.fixed))
+
+
+def show_slices(workspace: Workspace) -> None:
+    """Have the viewer show the two axes that frames span, such as x and z."""
+    choice = workspace.choice
+    if choice.image is not None:
+        show_plane(workspace.viewer.dims, choice.image, choice.spanned)
 
 
 def work_at_shown_place(workspace: Workspace) -> None:

@@ -13,6 +13,7 @@ from napari_seggpt.session.store.errors import DAMAGED_FILE_ERRORS
 from napari_seggpt.session.store.finding import FoundSessions, find_sessions
 from napari_seggpt.session.store.signature import LevelSignatures
 from napari_seggpt.ui.layers.frame_axes import axes_of
+from napari_seggpt.ui.layers.layer_choice import axis_titles
 from napari_seggpt.ui.layers.new_labels import image_path
 from napari_seggpt.ui.work.jobs import Job
 
@@ -169,7 +170,10 @@ def choice_at(choice: LayerChoice, place: str) -> LayerChoice | None:
     axes = tuple(map(int, re.findall(r"\d+", told["axes"])))
     pairs = re.findall(r"(\d+) at (\d+)", told["fixed"])
     try:
-        there = choice.with_axis(axes[0] if len(axes) == 1 else axes or None)
+        along = axes[0] if len(axes) == 1 else axes or None
+        if along is not None and along not in dict(axis_titles(choice.image)).values():
+            return None
+        there = choice.with_axis(along)
         fixed = tuple((int(at), int(index)) for at, index in pairs)
         if dict(there.fixed).keys() != dict(fixed).keys():
             return None
