@@ -213,6 +213,7 @@ class SegGPTWidget(QWidget):
         self._cleanup.add(self.preloading.close)
         self._cleanup.add(self.sliders.close)
         self._cleanup.add(self.corner_menu.exporting.close)
+        self._cleanup.add(self.corner_menu.merging.close)
         self._cleanup.add(self.saved_sessions.close)
         self._cleanup.add(workspace.close)
         self.destroyed.connect(self._cleanup)  # the viewer was closed
