@@ -582,6 +582,7 @@ def test_a_volume_is_cut_along_another_axis(viewer, open_dock, qtbot):
     click(qtbot, dock.data_panel.new_button)
     settle(qtbot, dock)
     assert tuple(viewer.dims.displayed) == (0, 2)
+    assert all(field.isHidden() for _, field in dock.data_panel._other_axes)
     labels = dock.workspace.active.labels
     assert (len(labels), labels.frame_shape) == (10, (6, 14))
     actions.go_to(dock.workspace, 7)
@@ -640,19 +641,36 @@ def test_pictures_names_and_locks(dock, stack, qtbot):
 
 
 def test_small_objects_are_said_with_the_fix(viewer, open_dock, qtbot):
-    viewer.add_image(np.zeros((2, 900, 900), np.uint8), name="large")
-    labels = np.zeros((2, 900, 900), np.uint8)
+    viewer.add_image(np.zeros((2, 1300, 1200), np.uint8), name="large")
+    labels = np.zeros((2, 1300, 1200), np.uint8)
     labels[0, ::30, ::30] = 1
     viewer.add_labels(labels, name="dots")
     dock = open_dock()
     qtbot.waitUntil(lambda: "Tiles" in hint(qtbot, dock), timeout=WAIT_MS)
+    assert "12 times as long" in hint(qtbot, dock)
     dock.hint_line.link_clicked.emit("tiles")
     tiling = dock.workspace.settings.prediction.tiling
     assert tiling.enabled
-    assert tiling.scale > 1
+    assert tiling.scale == 1
     dock.workspace.show_message("")
     assert "Tiles" not in hint(qtbot, dock)
     assert dock.form.settings.prediction.tiling == tiling
+
+
+def test_no_tiles_are_offered_where_the_model_sees_frames_whole(
+    viewer, open_dock, qtbot
+):
+    viewer.add_image(np.zeros((2, 900, 900), np.uint8), name="small")
+    labels = np.zeros((2, 900, 900), np.uint8)
+    labels[0, ::30, ::30] = 1
+    viewer.add_labels(labels, name="dots")
+    dock = open_dock()
+    settle(qtbot, dock)
+    previews = dock.workspace.active.previews
+    (reference,) = dock.workspace.session.references.all
+    qtbot.waitUntil(lambda: previews.get(reference) is not None, timeout=WAIT_MS)
+    assert previews.get(reference).side < 3
+    assert "Tiles" not in hint(qtbot, dock)
 
 
 def test_references_from_other_layers(viewer, dock, qtbot):

@@ -132,8 +132,9 @@ class DataPanel(Panel):
         chosen = self._offered.index(choice.axis) if is_known else None
         names: list[tuple[str, object]] = [(x[0], i) for i, x in enumerate(titles)]
         self.axis_box.fill(names, chosen)
-        shape, along = level_data(image, 0).shape, axes_of(choice.axis)
-        others = [x for x in axes if x[0] not in along and shape[x[0]] > 1]
+        shape, taken = level_data(image, 0).shape, {*axes_of(choice.axis)}
+        taken |= {*choice.spanned}
+        others = [x for x in axes if x[0] not in taken and shape[x[0]] > 1]
         for (row, field), (at, name) in zip(self._other_axes, others, strict=False):
             row.set_visible(True)
             row.label.setText(name.capitalize())

@@ -10,7 +10,7 @@ from napari_seggpt.ui.keys import key_text
 from napari_seggpt.ui.layers.frame_axes import axes_of, stack_axes
 from napari_seggpt.ui.work.messages import Message, Tone, count_of
 from napari_seggpt.ui.work.partly_painted import partly_painted
-from napari_seggpt.ui.work.small_objects import too_small
+from napari_seggpt.ui.work.small_objects import num_tiles, too_small
 from napari_seggpt.untrusted import printable
 
 if TYPE_CHECKING:
@@ -195,9 +195,11 @@ def _on_small_objects(workspace: Workspace) -> str:
     smallest = too_small(workspace)
     if smallest is None:
         return ""
+    times = num_tiles(workspace)
     return (
-        f"Some objects are {smallest.side:.1f} pixels small for the model. "
-        f'<a href="{TILES}">Tiles</a> show them larger; that takes longer.'
+        f"Frames are shrunk for the model, some objects to {smallest.side:.1f} pixels. "
+        f'<a href="{TILES}">Tiles</a> show them as they are; a frame then takes up to '
+        f"{times} times as long."
     )
 
 
