@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari_seggpt.inference.prediction import Prediction
     from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.inference.propagation import predict_stack
+    from napari_seggpt.inference.voting import label_volume
     from napari_seggpt.io import create_labels, open_stack
     from napari_seggpt.model.zoo import load_model
     from napari_seggpt.palette import Palette
@@ -46,6 +47,7 @@ __all__ = [
     "TuningSettings",
     "create_labels",
     "label_stack",
+    "label_volume",
     "load_model",
     "open_stack",
     "predict_stack",
@@ -68,6 +70,7 @@ _HOMES = {
     "TuningSettings": "settings",
     "create_labels": "io",
     "label_stack": "inference.labelling",
+    "label_volume": "inference.voting",
     "load_model": "model.zoo",
     "open_stack": "io",
     "predict_stack": "inference.propagation",

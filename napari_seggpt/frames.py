@@ -1,13 +1,15 @@
-"""What a stack of frames is, and how a few of its frames are chosen."""
+"""What a stack of frames is, how frames lie in it, and how a few are chosen."""
 
 from __future__ import annotations
 
 import struct
 import zlib
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Self
 
     from numpy.typing import NDArray
 
@@ -28,6 +30,102 @@ class Frames(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> NDArray[Any]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameGrid:
+    """How the frames of a stack lie along two axes, such as time and depth.
+
+    Frames are numbered row by row. In a run they follow each other along one of the
+    axes, in lines: the last slice of a volume and the first one of the next are no
+    neighbours. A stack of one axis is a single row.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Rows and columns.
+    names : tuple of str
+        Of the axis from row to row and that from column to column.
+    axis : int
+        The axis that lines run along: 1 if rows are lines, 0 if columns are.
+    """
+
+    shape: tuple[int, int]
+    names: tuple[str, str] = ("", "")
+    axis: int = 1
+
+    @classmethod
+    def row(cls, length: int) -> Self:
+        """Return how frames lie along a single axis."""
+        return cls(shape=(1, length))
+
+    def along(self, axis: int) -> Self:
+        """Return the same frames with lines along an axis, 0 or 1."""
+        return replace(self, axis=axis if self.has_two_axes else 1)
+
+    @property
+    def has_two_axes(self) -> bool:
+        """Whether there is more than one row."""
+        return self.shape[0] > 1
+
+    @property
+    def line_length(self) -> int:
+        """Number of frames in a line."""
+        return self.shape[self.axis]
+
+    def line(self, frame: int) -> int:
+        """Return the line that a frame lies in."""
+        return self._spot(frame)[1 - self.axis]
+
+    def place(self, frame: int) -> int:
+        """Return the place of a frame in its line."""
+        return self._spot(frame)[self.axis]
+
+    def frame_at(self, line: int, place: int) -> int:
+        """Return the frame at a place of a line."""
+        row, column = (line, place) if self.axis == 1 else (place, line)
+        return row * self.shape[1] + column
+
+    def frames_of(self, line: int) -> range:
+        """Return the frames of a line, in ascending order."""
+        if self.axis == 1:
+            return range(line * self.shape[1], (line + 1) * self.shape[1])
+        return range(line, self.shape[0] * self.shape[1], self.shape[1])
+
+    def distance(self, frame: int, other: int) -> int:
+        """Return how many steps along the axes lead from one frame to another."""
+        pairs = zip(self._spot(frame), self._spot(other), strict=True)
+        return sum(abs(one - two) for one, two in pairs)
+
+    def distances_to(self, frames: Sequence[int]) -> Callable[[int], int]:
+        """Return what tells how far a frame is from the reach of others on both axes.
+
+        Parameters
+        ----------
+        frames : sequence of int
+            At least one.
+        """
+        spots = [self._spot(frame) for frame in frames]
+        reach = [(min(places), max(places)) for places in zip(*spots, strict=True)]
+
+        def distance(frame: int) -> int:
+            pairs = zip(self._spot(frame), reach, strict=True)
+            return sum(max(low - at, at - high, 0) for at, (low, high) in pairs)
+
+        return distance
+
+    def name(self, frame: int) -> str:
+        """Return what people call a frame: "12" or, of two axes, "t 3, z 12"."""
+        if not self.has_two_axes:
+            return str(frame)
+        return ", ".join(
+            f"{name} {place}" if len(name) == 1 else f"{name} at {place}"
+            for name, place in zip(self.names, self._spot(frame), strict=True)
+        )
+
+    def _spot(self, frame: int) -> tuple[int, int]:
+        """Return row and column of a frame; a single row may be longer than it says."""
+        return divmod(frame, self.shape[1]) if self.has_two_axes else (0, frame)
 
 
 def sample_frames(stack: Frames) -> Iterator[NDArray[Any]]:

@@ -158,6 +158,7 @@ def _write_labels(args: ExportRequest, labels: Stack | SessionLabels) -> None:
             pixel_size=labels.pixel_size,
             units=labels.units,
             axis=labels.axis if labels.axis in ("z", "t") else "z",
+            times=getattr(labels, "times", None),
         ) as writer,
     ):
         for index in tqdm(range(len(labels)), unit="frame", desc="Writing"):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_seggpt.inference.propagation import FramePrediction, source_of
+from napari_seggpt.frames import FrameGrid
+from napari_seggpt.inference.propagation import Chain, FramePrediction, chain_of
 from napari_seggpt.objects.linking import Linker
 from napari_seggpt.objects.regions import with_names
 from napari_seggpt.objects.shapes import separate
@@ -71,9 +72,10 @@ def single_objects(labels: Labels) -> Labels:
 class StackLinker:
     """Gives predicted objects ids that hold along the stack, frame after frame.
 
-    It follows the order of `predict_stack`, outward from the references. The ids of
-    frames that are not to be predicted are taken as they are, wherever it passes them.
-    It keeps what it needs of the last frames, and where each new id was used.
+    It follows the order of `predict_stack`, outward from the references, in one line of
+    the grid after the other. The ids of frames that are not to be predicted are taken
+    as they are, wherever it passes them. It keeps what it needs of the last frames, and
+    where each new id was used.
 
     Parameters
     ----------
@@ -92,7 +94,9 @@ class StackLinker:
     direction : str
         As of the order.
     step : int
-        Every how many frames one is predicted.
+        Every how many frames of a line one is predicted.
+    grid : FrameGrid, optional
+        How frames lie, if not all in one line.
     vouched : callable, optional
         Returns the labels of a frame that a person vouches for by now, or None.
     """
@@ -108,18 +112,20 @@ class StackLinker:
         new_ids: NewIds,
         direction: Direction = "both",
         step: int = 1,
+        grid: FrameGrid | None = None,
         vouched: Read = lambda _: None,
     ) -> None:
         self._linker = Linker(settings, new_ids)
+        self._grid = grid or FrameGrid.row(length)
         self._references = references
         self._pending = set(frames)
-        self._length = length
         self._read = read
         self._vouched = vouched
         self._direction = direction
         self._step = step
         self._passed = (settings.gap + 1) * step  # frames that may still matter
-        self._chain: tuple[int | None, int] | None = None
+        self._chain: Chain | None = None
+        self._first: int | None = None  # frame of this chain
         self._last: int | None = None
         self._spans: dict[int, tuple[int, int]] = {}  # of new ids, in this chain
         self._before: dict[int, tuple[int, int]] = {}  # and in the one before
@@ -143,50 +149,55 @@ class StackLinker:
             if not isinstance(step, FramePrediction):
                 yield step
                 continue
-            chain = self._chain_of(step.index)
+            index, order = step.index, self._direction
+            chain = chain_of(index, self._references, order, self._grid)
             if chain != self._chain:
                 yield from self._meet()
-                self._begin(chain)
-            yield self._link(step, chain[1])
+                self._begin(chain, index)
+            yield self._link(step, chain)
         yield from self._meet()
 
-    def _chain_of(self, index: int) -> tuple[int | None, int]:
-        """Return the reference that a frame is reached from, and the way: 1 or -1."""
-        source = source_of(index, self._references, self._direction)
-        if source is None:
-            return None, -1 if self._direction == "backward" else 1
-        return source, 1 if index > source else -1
-
-    def _begin(self, chain: tuple[int | None, int]) -> None:
+    def _begin(self, chain: Chain, index: int) -> None:
+        """Begin a chain of which a frame is the first."""
         self._linker.start()
         self._before, self._spans = self._spans, {}
         self._written_before, self._written = self._written, []
-        self._ends = {i: x for i, x in self._ends.items() if i == self._last}
-        self._chain, self._last = chain, chain[0]
-        if chain[0] is not None:
-            self._fix(chain[0])
+        kept = (self._first, self._last)
+        self._ends = {i: x for i, x in self._ends.items() if i in kept}
+        self._chain, self._first, self._last = chain, index, None
+        if chain.source is None:
+            return
+        if self._grid.line(chain.source) == chain.line:
+            self._last = chain.source
+            self._fix(chain.source)
+        else:  # as if it were the frame before
+            place = self._grid.place(index) - chain.way * self._step
+            self._fix(chain.source, place)
 
-    def _link(self, step: FramePrediction, way: int) -> FramePrediction:
-        index = step.index
-        first = index - way * self._passed
+    def _link(self, step: FramePrediction, chain: Chain) -> FramePrediction:
+        index, way = step.index, chain.way
+        place = self._grid.place(index)
+        first = place - way * self._passed
         if self._last is not None:
-            reached = self._last + way
+            reached = self._grid.place(self._last) + way
             first = max(first, reached) if way > 0 else min(first, reached)
-        for passed in range(first, index, way):
-            self._fix(passed)
+        for passed in range(first, place, way):
+            if 0 <= passed < self._grid.line_length:
+                self._fix(self._grid.frame_at(chain.line, passed))
         self._last = index
         own = self._vouched(index)
         if own is not None:
-            self._linker.fix(index / self._step, single_objects(own))
+            self._linker.fix(place / self._step, single_objects(own))
             return step
-        labels = self._linker.link(index / self._step, step.prediction.labels)
+        labels = self._linker.link(place / self._step, step.prediction.labels)
         self._note(index, labels)
         prediction = replace(step.prediction, labels=labels)
         return replace(step, prediction=prediction)
 
     def _note(self, index: int, labels: Labels) -> None:
         """Note where new ids are."""
-        self._ends = {i: x for i, x in self._ends.items() if i not in self._written}
+        old = {*self._written} - {self._first}
+        self._ends = {i: x for i, x in self._ends.items() if i not in old}
         self._ends[index] = labels
         self._written.append(index)
         for i in np.unique(labels).tolist():
@@ -194,14 +205,15 @@ class StackLinker:
                 first, _ = self._spans.get(i, (index, index))
                 self._spans[i] = (first, index)
 
-    def _fix(self, index: int) -> None:
-        """Take the ids of a frame that is not predicted as they are."""
+    def _fix(self, index: int, place: int | None = None) -> None:
+        """Take the ids of a frame that is not predicted as they are, at its place."""
         labels = self._known(index)
         if labels is not None and labels.any():
-            self._linker.fix(index / self._step, single_objects(labels))
+            place = self._grid.place(index) if place is None else place
+            self._linker.fix(place / self._step, single_objects(labels))
 
     def _known(self, index: int) -> Labels | None:
-        if index in self._pending or not 0 <= index < self._length:
+        if index in self._pending:
             return None
         return self._ends[index] if index in self._ends else self._read(index)
 
@@ -209,8 +221,10 @@ class StackLinker:
         """Join the chain to what lies beyond its end."""
         if self._chain is None or self._last is None:
             return
-        beyond = self._last + self._chain[1] * self._step
-        labels = self._known(beyond)
+        beyond = self._grid.place(self._last) + self._chain.way * self._step
+        if not 0 <= beyond < self._grid.line_length:
+            return
+        labels = self._known(self._grid.frame_at(self._chain.line, beyond))
         if labels is None or not labels.any():
             return
         names = self._linker.meet(beyond / self._step, labels)
@@ -218,7 +232,10 @@ class StackLinker:
             (self._spans, self._written),
             (self._before, self._written_before),
         ):
-            yield from _renamed(names, spans, written)
+            for renamed in _renamed(names, spans, written):
+                if (known := self._ends.get(renamed.index)) is not None:
+                    self._ends[renamed.index] = renamed.applied(known)
+                yield renamed
 
 
 def _renamed(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_seggpt.frames import FrameGrid
     from napari_seggpt.inference.asked import AskedPredictor
     from napari_seggpt.inference.prediction import Prediction
     from napari_seggpt.inference.predictor import Predictor
@@ -199,40 +200,53 @@ def remember(
 
 
 def choose(
-    query: QueryTile, tiles: Sequence[PromptTile], limit: int
+    query: QueryTile,
+    tiles: Sequence[PromptTile],
+    limit: int,
+    grid: FrameGrid | None = None,
 ) -> list[PromptTile]:
     """Choose the tiles that are nearest to a query and most like it.
 
     Tiles with labels come before those without. Among tiles, the one at the
     query's place in the nearest frame is taken, labelled or not, unless it would be
-    the only one: it shows what is background here.
+    the only one: it shows what is background here. How near frames are, the grid
+    tells, if they lie along two axes.
     """
     if len(tiles) <= limit:
         return list(tiles)
     look = thumbnail(query.picture)
-    here = min(tiles, key=lambda one: _place_cost(one, query))
+    here = min(tiles, key=lambda one: _place_cost(one, query, grid))
     ranked = sorted(
         (one for one in tiles if one is not here),
-        key=lambda one: (not one.is_labelled, _cost(one, query, look)),
+        key=lambda one: (not one.is_labelled, _cost(one, query, look, grid)),
     )
     if limit == 1 and not here.is_labelled:
         return ranked[:1]
     return [here, *ranked[: limit - 1]]
 
 
-def _cost(tile: PromptTile, query: QueryTile, look: NDArray[np.float32]) -> float:
+def _cost(
+    tile: PromptTile,
+    query: QueryTile,
+    look: NDArray[np.float32],
+    grid: FrameGrid | None,
+) -> float:
     unlike = float(np.abs(tile.thumbnail - look).mean())
-    return unlike * (1.0 + 0.1 * np.log1p(_frames_away(tile, query)))
+    return unlike * (1.0 + 0.1 * np.log1p(_frames_away(tile, query, grid)))
 
 
-def _place_cost(tile: PromptTile, query: QueryTile) -> tuple[float, float]:
+def _place_cost(
+    tile: PromptTile, query: QueryTile, grid: FrameGrid | None
+) -> tuple[float, float]:
     place = _distance(tile.center, query.tile.center)
-    return round(place, 3), _frames_away(tile, query)
+    return round(place, 3), _frames_away(tile, query, grid)
 
 
-def _frames_away(tile: PromptTile, query: QueryTile) -> float:
+def _frames_away(tile: PromptTile, query: QueryTile, grid: FrameGrid | None) -> float:
     if tile.index is None or query.index is None:
         return 100.0  # another image: as far as a distant frame
+    if grid is not None:
+        return grid.distance(tile.index, query.index)
     return abs(tile.index - query.index)
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from napari_seggpt.frames import FrameGrid
     from napari_seggpt.inference.tiling import Tile
     from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.palette import Palette
@@ -64,6 +65,9 @@ class Predictor:
     ----------
     passes : Passes
         The network, and what it encoded.
+    grid : FrameGrid, optional
+        How the frames of the stack lie, if along two axes: what is near in either is
+        near.
 
     Raises
     ------
@@ -80,6 +84,7 @@ class Predictor:
         settings: PredictionSettings | None = None,
         limits: Limits | None = None,
     ) -> None:
+        self.grid: FrameGrid | None = None
         self.settings = settings or PredictionSettings()
         self.tuned = tuple(tuned)
         self.passes = Passes(model, self.settings, self.tuned)
@@ -358,8 +363,9 @@ class Predictor:
 
     def _choose(self, query: QueryTile, memory: Memory | None) -> list[PromptTile]:
         remembered = memory.recall(query) if memory else []
-        tiles = choose(query, self.tiles, self.settings.max_prompts) + remembered
+        tiles = choose(query, self.tiles, self.settings.max_prompts, self.grid)
+        tiles += remembered
         if self.settings.ensemble == "feature" or len(tiles) <= 1:
             return tiles
-        grid = spatial_grid([x.picture for x in tiles], [x.labels for x in tiles])
-        return [prompt_tile(*grid)]
+        pictures = [x.picture for x in tiles]
+        return [prompt_tile(*spatial_grid(pictures, [x.labels for x in tiles]))]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_seggpt.frames import Frames
+    from napari_seggpt.frames import FrameGrid, Frames
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ def choose_references(
     *,
     max_prompts: int,
     is_labelled: Callable[[int], bool],
+    grid: FrameGrid | None = None,
 ) -> list[int]:
     """Choose so few references for some frames that they can be held in memory.
 
@@ -39,6 +40,8 @@ def choose_references(
         How many references a frame is predicted from; so many are held in any case.
     is_labelled : callable
         Whether a reference shows a label; one that does is among them, if there is one.
+    grid : FrameGrid, optional
+        How frames lie, if along two axes.
 
     Returns
     -------
@@ -46,23 +49,27 @@ def choose_references(
         At most `MAX_HELD` or `max_prompts` references, in ascending order.
     """
     limit = max(MAX_HELD, max_prompts)
-    chosen = nearest_references(references, frames, limit)
+    chosen = nearest_references(references, frames, limit, grid)
     if any(map(is_labelled, chosen)):
         return chosen
     labelled = [frame for frame in references if is_labelled(frame)]
     if not labelled:
         return chosen
-    near = nearest_references(references, frames, limit - 1)
-    return sorted({*near, *nearest_references(labelled, frames, 1)})
+    near = nearest_references(references, frames, limit - 1, grid)
+    return sorted({*near, *nearest_references(labelled, frames, 1, grid)})
 
 
 def nearest_references(
-    references: Sequence[int], frames: Sequence[int], limit: int
+    references: Sequence[int],
+    frames: Sequence[int],
+    limit: int,
+    grid: FrameGrid | None = None,
 ) -> list[int]:
     """Choose at most so many references, those nearest to some frames.
 
     Those among the frames and the next ones on both sides come first, evenly spread,
-    then those nearest to them.
+    then those nearest to them. Along two axes those within the reach of the frames on
+    both axes come first, then those nearest to that.
 
     Parameters
     ----------
@@ -70,9 +77,17 @@ def nearest_references(
         In ascending order; at least one frame.
     limit : int
         At least 1.
+    grid : FrameGrid, optional
+        How frames lie, if along two axes.
     """
     if len(references) <= limit:
         return list(references)
+    if grid is not None and grid.has_two_axes:
+        away = grid.distances_to(frames)
+        near = [r for r in references if away(r) == 0]
+        if len(near) > limit:
+            return evenly(near, limit)
+        return sorted(sorted(references, key=away)[:limit])
     first, last = frames[0], frames[-1]
     start = int(np.searchsorted(references, first))
     stop = int(np.searchsorted(references, last, side="right"))

@@ -10,7 +10,7 @@ from napari_seggpt.io.layout import one_line
 from napari_seggpt.preprocessing import check_frame, is_flat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -55,6 +55,8 @@ class WatchedFrames:
     ----------
     stack : Frames
         Where frames are read from.
+    name : callable, optional
+        Returns what people call a frame, if that is not its number.
 
     Attributes
     ----------
@@ -62,8 +64,9 @@ class WatchedFrames:
         Frames that could not be read, added by whoever is told of them.
     """
 
-    def __init__(self, stack: Frames) -> None:
+    def __init__(self, stack: Frames, name: Callable[[int], str] = str) -> None:
         self._stack = stack
+        self._name = name
         self._flat: set[int] = set()
         self.unreadable: list[UnreadableFrame] = []
 
@@ -93,18 +96,23 @@ class WatchedFrames:
         most : int
             At most so many sentences are about single frames.
         """
-        lines = unreadable_lines(self.unreadable, most)
+        lines = unreadable_lines(self.unreadable, most, self._name)
         if self._flat:
             lines.append(
                 f"{len(self._flat)} of {len(self)} frames show nothing, but one value "
-                f"everywhere (NaN left out): the first is frame {min(self._flat)}."
+                f"everywhere (NaN left out): the first is frame "
+                f"{self._name(min(self._flat))}."
             )
         return lines
 
 
-def unreadable_lines(frames: Sequence[UnreadableFrame], most: int) -> list[str]:
+def unreadable_lines(
+    frames: Sequence[UnreadableFrame], most: int, name: Callable[[int], str] = str
+) -> list[str]:
     """Say of frames that they are left out, of at most so many one by one."""
-    lines = [f"Frame {each.index} is left out: {each.reason}" for each in frames[:most]]
+    lines = [
+        f"Frame {name(each.index)} is left out: {each.reason}" for each in frames[:most]
+    ]
     if len(frames) > most:
         lines.append(f"{len(frames)} frames are left out in all.")
     return lines

@@ -23,7 +23,11 @@ UNKNOWN_UNITS = ("pixel", "frame")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelsGeometry:
-    """Size, dtype, axis and calibration of a label stack."""
+    """Size, dtype, axis and calibration of a label stack.
+
+    With a number of `times` frames are the slices of volumes at so many times, in the
+    order of time; the other attributes are about the slices.
+    """
 
     length: int
     frame_shape: tuple[int, int]
@@ -31,6 +35,7 @@ class LabelsGeometry:
     axis: str
     pixel_size: tuple[float, float, float]
     units: tuple[str, str, str]
+    times: int | None = None
 
     def __post_init__(self) -> None:
         """Check that labels of this kind can be written."""
@@ -43,11 +48,30 @@ class LabelsGeometry:
             raise StackError(f"Expected an integer dtype, got {self.dtype}.")
         if self.axis not in AXES:
             raise StackError(f"Expected an axis of {AXES}, got {self.axis!r}.")
+        if self.times is not None and (self.axis != "z" or self.length % self.times):
+            raise StackError(
+                f"Expected the slices of {self.times} volumes, got {self.length} "
+                f"frames along {self.axis}."
+            )
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Shape of all frames together: (frames, H, W)."""
-        return (self.length, *self.frame_shape)
+    def shape(self) -> tuple[int, ...]:
+        """Shape of all frames together: (frames, H, W), or (times, slices, H, W)."""
+        if self.times is None:
+            return (self.length, *self.frame_shape)
+        return (self.times, self.length // self.times, *self.frame_shape)
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The name of each axis of that shape."""
+        first = () if self.times is None else ("t",)
+        return (*first, self.axis, "y", "x")
+
+    def place(self, frame: int) -> tuple[int, ...]:
+        """Return the place of a frame on the axes before rows and columns."""
+        if self.times is None:
+            return (frame,)
+        return divmod(frame, self.length // self.times)
 
 
 class LabelsWriter(ABC):

@@ -159,7 +159,7 @@ def _imagej_metadata(geometry: LabelsGeometry) -> dict[str, Any]:
     """Return what ImageJ keeps in the image description, and tifffile in its own."""
     step, unit = geometry.pixel_size[0], geometry.units[0]
     metadata: dict[str, Any] = {
-        "axes": f"{geometry.axis.upper()}YX",
+        "axes": "".join(geometry.axes).upper(),
         "unit": _ascii(geometry.units[1]),
     }
     if geometry.axis == "z":
@@ -179,7 +179,7 @@ def _ome_metadata(geometry: LabelsGeometry) -> dict[str, Any]:
     """Return the attributes of Pixels in OME-XML; unknown sizes are left out."""
     names = {"z": "PhysicalSizeZ", "t": "TimeIncrement"}
     attributes = (names[geometry.axis], "PhysicalSizeY", "PhysicalSizeX")
-    metadata: dict[str, Any] = {"axes": f"{geometry.axis.upper()}YX"}
+    metadata: dict[str, Any] = {"axes": "".join(geometry.axes).upper()}
     for name, size, unit in zip(
         attributes, geometry.pixel_size, geometry.units, strict=True
     ):

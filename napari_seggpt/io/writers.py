@@ -36,6 +36,7 @@ def create_labels(
     pixel_size: Sequence[float] | None = None,
     units: Sequence[str] | None = None,
     axis: str = "z",
+    times: int | None = None,
     overwrite: bool = False,
 ) -> LabelsWriter:
     """Create a label stack of zeros, to be written frame by frame.
@@ -56,6 +57,9 @@ def create_labels(
         Distance of frames, rows and columns, and its units. PNG keeps neither.
     axis : str
         "z" or "t". PNG does not keep it.
+    times : int, optional
+        Of how many times, if frames are the slices of volumes, in the order of time.
+        PNG does not keep it.
     overwrite : bool
         Whether to replace labels that are there. Only a file, a zarr, or a folder that
         holds nothing but frames written by this function is replaced.
@@ -75,6 +79,7 @@ def create_labels(
         axis=axis,
         pixel_size=sizes,
         units=names,
+        times=times,
     )
     kind = _kind(path)
     kind.check_dtype(geometry.dtype, path)

@@ -64,10 +64,10 @@ class ZarrLabels(LabelsWriter):
         group.create_array(
             "0",
             shape=geometry.shape,
-            chunks=(1, *geometry.frame_shape),
+            chunks=(*(1 for _ in geometry.place(0)), *geometry.frame_shape),
             dtype=geometry.dtype,
             fill_value=0,
-            dimension_names=(geometry.axis, "y", "x"),
+            dimension_names=geometry.axes,
         )
 
     @classmethod
@@ -93,7 +93,7 @@ class ZarrLabels(LabelsWriter):
     def has_frame_chunks(self) -> bool:
         """Whether each frame is one chunk of its own, as in what `create` makes."""
         is_sharded = getattr(self._array, "shards", None) is not None
-        whole_frame = (1, *self.geometry.frame_shape)
+        whole_frame = (*(1 for _ in self.geometry.place(0)), *self.geometry.frame_shape)
         return not is_sharded and tuple(self._array.chunks) == whole_frame
 
     def finish(self, index: int, labels: npt.ArrayLike) -> None:
@@ -103,12 +103,13 @@ class ZarrLabels(LabelsWriter):
         was killed, finds the frame as it was before or as it is now.
         """
         array = self._array.with_config({"write_empty_chunks": True})
-        array[frame_index(index, len(self))] = self._checked(np.asarray(labels))
+        place = self.geometry.place(frame_index(index, len(self)))
+        array[place] = self._checked(np.asarray(labels))
 
     def is_finished(self, index: int) -> bool:
         """Whether a frame is stored, be it empty; see `has_frame_chunks`."""
-        frame = frame_index(index, len(self))
-        key = self._array.metadata.encode_chunk_key((frame, 0, 0))
+        place = self.geometry.place(frame_index(index, len(self)))
+        key = self._array.metadata.encode_chunk_key((*place, 0, 0))
         return (self.path / self._array.path / key).is_file()
 
     def extend(self, length: int) -> None:
@@ -126,10 +127,10 @@ class ZarrLabels(LabelsWriter):
             draft.unlink(missing_ok=True)
 
     def _write(self, frame: int, labels: npt.NDArray[Any]) -> None:
-        self._array[frame] = labels
+        self._array[self.geometry.place(frame)] = labels
 
     def _read(self, frame: int) -> npt.NDArray[Any]:
-        return np.asarray(self._array[frame])
+        return np.asarray(self._array[self.geometry.place(frame)])
 
 
 def ngff_metadata(
@@ -140,15 +141,16 @@ def ngff_metadata(
     Each level has every second row and column of the one before.
     """
     types = {"t": "time"}
+    units = (*(UNKNOWN_UNITS[:1] * (len(geometry.axes) - 3)), *geometry.units)
     axes = [
         {"name": axis, "type": types.get(axis, "space")}
         | ({} if unit in UNKNOWN_UNITS else {"unit": unit})
-        for axis, unit in zip((geometry.axis, "y", "x"), geometry.units, strict=True)
+        for axis, unit in zip(geometry.axes, units, strict=True)
     ]
-    frame, row, column = geometry.pixel_size
+    *steps, row, column = (*(1.0 for _ in units[3:]), *geometry.pixel_size)
     datasets = []
     for level in range(num_levels):
-        scale = [frame, row * 2**level, column * 2**level]
+        scale = [*steps, row * 2**level, column * 2**level]
         transformation = {"type": "scale", "scale": scale}
         datasets.append(
             {"path": str(level), "coordinateTransformations": [transformation]}

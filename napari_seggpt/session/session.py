@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_seggpt.frames import evenly
+from napari_seggpt.frames import FrameGrid, evenly
 from napari_seggpt.inference.references import MAX_HELD, nearest_references
 from napari_seggpt.session.frames.labelled_frames import LabelledFrames
 from napari_seggpt.session.references.references import References
 from napari_seggpt.session.runs.advice import (
     check_references,
     find_task,
+    least_certain_in,
     suggest_frame,
 )
 from napari_seggpt.session.runs.models import ModelCache
 from napari_seggpt.session.runs.planning import (
+    LINES,
     between,
     direction_of,
     frames_in_scope,
@@ -29,6 +31,7 @@ from napari_seggpt.session.runs.prompt_tuning import (
     PromptTuning,
     check_tunable,
 )
+from napari_seggpt.session.runs.region import RegionFrames
 from napari_seggpt.session.runs.runs import Runs
 from napari_seggpt.session.store.state import SessionState
 from napari_seggpt.session.store.task_file import Task, make_task
@@ -69,6 +72,8 @@ class Session:
         Where models are kept; shared by sessions that follow each other.
     axis : str
         What frames lie along: "t", in which objects may divide, or "z".
+    grid : FrameGrid, optional
+        How frames lie, if along two axes: time, then depth.
 
     Attributes
     ----------
@@ -93,16 +98,18 @@ class Session:
         *,
         models: ModelCache | None = None,
         axis: LinkedAxis = "z",
+        grid: FrameGrid | None = None,
     ) -> None:
         if len(labels) != len(stack):
             raise ValueError(
                 f"Expected labels of all {len(stack)} frames, got {len(labels)} frames."
             )
         self.frames = LabelledFrames(labels)
-        self.references = References(self.frames)
+        self.grid = grid or FrameGrid.row(len(stack))
+        self.references = References(self.frames, grid)
         self.runs = Runs(self.frames)
         self._predictors = PredictorCache(models or ModelCache())
-        self.axis = axis
+        self._axis = axis
         self._stack = stack
         self._num_stacks = 1  # how many stacks the session was given, one by one
         self._settings = settings or SessionSettings()
@@ -111,6 +118,20 @@ class Session:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    @property
+    def axis(self) -> LinkedAxis:
+        """What frames follow each other in: as set, else what they lie along."""
+        along = self._settings.objects.linking.along
+        return self._axis if along == "auto" else along
+
+    def _lines(self, scope: Scope) -> FrameGrid:
+        """Return how frames lie, in the lines that a run leads along.
+
+        Where a person has chosen one line, it leads along that; else along what frames
+        follow each other in.
+        """
+        return self.grid.along(LINES.get(scope, 0 if self.axis == "t" else 1))
 
     def close(self) -> None:
         """Stop the run that is on, and let go of predictor and undo; labels stay."""
@@ -189,15 +210,16 @@ class Session:
         Protected frames are never among them; predicted ones are predicted anew.
         """
         settings, records = self._settings.propagation, self.frames.records
-        frames: Iterable[int] = frames_in_scope(scope, current, len(self), settings)
+        frames: Iterable[int] = frames_in_scope(scope, current, self.grid, settings)
         if scope == "stale":
             stale = {f for f, r in records.predicted() if r.key != records.key}
             frames = [frame for frame in frames if frame in stale]
         free = [frame for frame in frames if not records[frame].is_protected]
         if scope == "between":
-            return tuple(between(free, self.references.whole_frames))
-        direction = direction_of(scope, settings)
-        return tuple(reachable(free, self.references.used_frames, direction))
+            whole = self.references.whole_frames
+            return tuple(between(free, whole, self._lines(scope)))
+        direction, used = direction_of(scope, settings), self.references.used_frames
+        return tuple(reachable(free, used, direction, self._lines(scope)))
 
     def start(
         self, scope: Scope, current: int, region: Region | None = None
@@ -223,11 +245,12 @@ class Session:
         # Planned again, as reading the sources may have shown that one is none.
         chosen = [source.frame for source in sources if source.frame is not None]
         direction = direction_of(scope, self._settings.propagation)
-        frames = tuple(reachable(self.plan(scope, current), chosen, direction))
+        planned = self.plan(scope, current)
+        frames = tuple(reachable(planned, chosen, direction, self._lines(scope)))
         if not frames:
-            raise ValueError(refusal(scope, current, self.frames.status(current)))
+            raise ValueError(self._refusal(scope, current))
         frames = frames if region is not None else self.runs.left_over(frames)
-        request = self._request(sources)
+        request = replace(self._request(sources), grid=self._lines(scope))
         if region is not None:
             request = region.within(request)
         return self.runs.begin(
@@ -238,8 +261,13 @@ class Session:
         self.frames.labels_changed(self.references.used_frames)
         frames = self.plan("between", current)
         if not frames:
-            raise ValueError(refusal("between", current, self.frames.status(current)))
-        return self.runs.begin_bridging(self.references.whole_frames, frames)
+            raise ValueError(self._refusal("between", current))
+        lines = self._lines("between")
+        return self.runs.begin_bridging(self.references.whole_frames, frames, lines)
+
+    def _refusal(self, scope: Scope, current: int) -> str:
+        name = self.grid.name(current)
+        return refusal(scope, name, self.frames.status(current))
 
     def complete(self, frame: int) -> Run:
         """Begin a run that completes a frame which a person has begun to label.
@@ -253,15 +281,15 @@ class Session:
             If a run is on, the frame has no labels, or no other reference has.
         """
         self.runs.check_free("a frame is completed")
-        labels = self.frames.writer.read(frame)
+        labels, name = self.frames.writer.read(frame), self.grid.name(frame)
         self.frames.publish()
         if not labels.any():
-            raise ValueError(f"Expected labels in frame {frame}, got none.")
+            raise ValueError(f"Expected labels in frame {name}, got none.")
         others = [each for each in self._sources((frame,)) if each.frame != frame]
         whole = [each for each in others if not each.is_hint]
         if not any(each.labels.any() for each in whole) and not self.references.tuned:
             raise ValueError(
-                f"Expected another reference to predict frame {frame} from, got none."
+                f"Expected another reference to predict frame {name} from, got none."
             )
         return self.runs.begin(
             self._predictors,
@@ -295,16 +323,19 @@ class Session:
             If a run is on, or no frame beyond has predicted labels.
         """
         self.runs.check_free("ids are carried on")
-        meant = frames_in_scope(scope, current, len(self), self._settings.propagation)
+        meant = frames_in_scope(scope, current, self.grid, self._settings.propagation)
         predicted = {frame for frame, _ in self.frames.records.predicted()}
-        frames = tuple(f for f in meant if f in predicted and f != current)
+        lines = self._lines(scope)
+        line = lines.frames_of(lines.line(current))
+        frames = tuple(
+            f for f in meant if f in predicted and f in line and f != current
+        )
         if scope not in ("forward", "backward") or not frames:
             raise ValueError(
                 "Expected predicted frames to carry the ids on to, got none."
             )
-        linking = self._settings.objects.linking
-        axis = linking.along if linking.along != "auto" else self.axis
-        return self.runs.begin_linking(frames, current, replace(linking, along=axis))
+        linking = replace(self._settings.objects.linking, along=self.axis)
+        return self.runs.begin_linking(frames, current, linking, lines)
 
     def task(self) -> Iterator[TaskGuess]:
         """Find out what labels stand for, classes or objects, and why, in a worker.
@@ -314,7 +345,9 @@ class Session:
         ValueError
             If objects are wanted that cannot be had; see `task_of`.
         """
-        used = nearest_references(self.references.used_frames, (0,), MAX_HELD)
+        used = nearest_references(
+            self.references.used_frames, (0,), MAX_HELD, self.grid
+        )
         return find_task(
             self._settings.objects.task,
             self.frames.labels,
@@ -336,6 +369,7 @@ class Session:
             sources=tuple(sources),
             tuned=() if tuned is None else (tuned,),
             axis=self.axis,
+            grid=self._lines("all"),
         )
 
     # -- tuning --------------------------------------------------------------------
@@ -371,13 +405,21 @@ class Session:
 
     # -- advice --------------------------------------------------------------------
 
-    def check_references(self) -> Iterator[CheckedReference]:
+    def check_references(
+        self, region: Region | None = None
+    ) -> Iterator[CheckedReference]:
         """Predict each reference from all the others; the results are a worker's.
+
+        Parameters
+        ----------
+        region : Region, optional
+            The part of frames that is predicted, if not all.
 
         Raises
         ------
         ValueError
-            If there are fewer than two, or a run is on.
+            If there are fewer than two, a run is on, or no reference shows a label in
+            the region.
         """
         self.runs.check_free("a check")
         if not len(self):
@@ -389,21 +431,40 @@ class Session:
                 "another frame."
             )
         request = self._request(sources, with_tuned=False)
+        if region is not None:
+            request = region.within(request)
         return check_references(self._predictors, request)
 
-    def suggest_frame(self) -> Iterator[int | None]:
+    def least_certain_in(self, region: Region) -> Iterator[int | None]:
+        """Find the predicted frame that a region is least certain in, in a worker.
+
+        Yields None for each frame that is looked at, and the frame last; None if none
+        is predicted. What is known of a frame from earlier sessions is its confidence
+        as a whole, which counts then.
+        """
+        found = [(f, r.confidence) for f, r in self.frames.records.predicted()]
+        known = {frame: value for frame, value in found if value is not None}
+        return least_certain_in(region, self.frames.labels, self.runs, known)
+
+    def suggest_frame(self, region: Region | None = None) -> Iterator[int | None]:
         """Find the frame whose labels would help most; the results are a worker's.
 
         That is the least certain one if all are predicted, else the one least like
         those that a person vouches for. Yields None for each frame that is read, of a
         sample, and the frame last; None if there is none.
+
+        Parameters
+        ----------
+        region : Region, optional
+            The part of frames that is looked at, if not all.
         """
         known = self.frames.protected
         num_predicted = sum(1 for _ in self.frames.records.predicted())
         frame = self.frames.least_certain()
         if len(known) + num_predicted == len(self) and frame is not None:
-            return iter((frame,))
-        return suggest_frame(self._stack, known)
+            return iter((frame,)) if region is None else self.least_certain_in(region)
+        stack = self._stack if region is None else RegionFrames(self._stack, region)
+        return suggest_frame(stack, known)
 
     def make_task(self, class_names: Mapping[int, str] | None = None) -> Iterator[Task]:
         """Put references in use, settings and tuned prompt into a task, in a worker.

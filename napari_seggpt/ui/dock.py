@@ -40,6 +40,7 @@ from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.preferences import Preferences
 from napari_seggpt.ui.work.preloading import Preloading
 from napari_seggpt.ui.work.saved_sessions import SavedSessions
+from napari_seggpt.ui.work.sliders import SliderFollower
 from napari_seggpt.ui.work.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class SegGPTWidget(QWidget):
         self.saved_sessions = SavedSessions(self.workspace)
         self.links = Links(self.workspace, self.saved_sessions)
         self.preloading = Preloading(self.workspace)
+        self.sliders = SliderFollower(self.workspace)
         self.hint_line = HintLine()
         self.corner_menu = CornerMenu(self.workspace)
         self.hint_line.add_corner(self.corner_menu)
@@ -210,7 +212,9 @@ class SegGPTWidget(QWidget):
         for panel in self._panels:
             self._cleanup.add(panel.release)
         self._cleanup.add(self.preloading.close)
+        self._cleanup.add(self.sliders.close)
         self._cleanup.add(self.corner_menu.exporting.close)
+        self._cleanup.add(self.corner_menu.merging.close)
         self._cleanup.add(self.saved_sessions.close)
         self._cleanup.add(workspace.close)
         self.destroyed.connect(self._cleanup)  # the viewer was closed

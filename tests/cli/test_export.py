@@ -95,6 +95,25 @@ def test_a_session_on_disk(run, tmp_path, labels):
     assert rows_of(tmp_path / "t.csv")[0]["status"] == "approved"
 
 
+def test_a_session_of_volumes_at_several_times(run, tmp_path, labels):
+    array = zarr.create_array(
+        str(tmp_path / "labels.zarr"), shape=(2, 2, 1, 20, 30), dtype="uint16"
+    )
+    array[:, :, 0] = labels.reshape(2, 2, 20, 30)
+    signature = ImageSignature.of(np.zeros((4, 20, 30)), "axis 0 and 1")
+    path = str(tmp_path / "labels.zarr")
+    store = SessionStore(tmp_path / "s", signature, path)
+    axes = LabelsAxes(axis=1, outer=0, times=2, fixed=((2, 0),))
+    store.write_state(SessionState(), replace(ABOUT, axis="z", labels_axes=axes))
+    store.close()
+    code, _, _ = run(
+        "export", tmp_path / "s", "--output", tmp_path / "out.tif", model=False
+    )
+    assert code == 0
+    written = tifffile.imread(tmp_path / "out.tif")
+    assert_array_equal(written, labels.reshape(2, 2, 20, 30))
+
+
 def test_the_table_of_a_session(run, session, tmp_path):
     table = tmp_path / "objects.csv"
     code, out, _ = run("export", session, "--table", table, model=False)

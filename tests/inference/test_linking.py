@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_seggpt.frames import FrameGrid
 from napari_seggpt.inference.linking import (
     RenamedFrame,
     StackLinker,
@@ -44,13 +45,14 @@ def run(
     others: dict[int, np.ndarray] | None = None,
     next_id: int = 100,
     vouched: Any = lambda _: None,
+    grid: FrameGrid | None = None,
 ) -> dict[int, np.ndarray]:
     """Link what is found, and return the labels of all frames as they are in the end.
 
     `others` are frames that are not predicted.
     """
     known = references | (others or {})
-    chains = plan(length, references, PropagationSettings(), protected=known)
+    chains = plan(length, references, PropagationSettings(), protected=known, grid=grid)
     order = [index for chain in chains for index in chain if index in found]
     linker = StackLinker(
         LinkingSettings(along="t"),
@@ -60,6 +62,7 @@ def run(
         read=known.get,
         new_ids=NewIds(next_id),
         vouched=vouched,
+        grid=grid,
     )
     written = dict(known)
     for step in linker.link(predicted(i, found[i]) for i in order):
@@ -159,3 +162,34 @@ def test_a_frame_that_cannot_be_read_is_passed_on() -> None:
 )
 def test_what_frames_lie_along(axis: Any, chosen: Any, expected: str) -> None:
     assert frames_lie_along(axis, chosen) == expected
+
+
+FILM = FrameGrid(shape=(2, 3), names=("t", "z"))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_objects_of_a_film_of_volumes_keep_the_ids_of_the_only_reference(
+    axis: int,
+) -> None:
+    found = {i: picture(*((2, 1), (1, 2))[i % 2]) for i in range(6) if i != 1}
+    written = run({1: picture(7, 9)}, found, length=6, grid=FILM.along(axis))
+    assert [ids_at(written[i]) for i in range(6)] == [[7, 9, 0]] * 6
+
+
+def test_a_new_object_of_another_volume_has_one_id_on_both_sides_of_the_reference() -> (
+    None
+):
+    # A third object is at the second time only, in all of its slices.
+    found = {0: picture(1), 2: picture(1)} | {i: picture(1, 0, 2) for i in (3, 4, 5)}
+    written = run({1: picture(7)}, found, length=6, grid=FILM)
+    third = {ids_at(written[i])[2] for i in (3, 4, 5)}
+    assert third == {100}
+
+
+def test_an_object_does_not_go_on_from_the_last_slice_to_the_next_first_one() -> None:
+    # Where the last slice of the first volume has an object, the first slice of the
+    # next one has another, which nothing in between leads to.
+    found = {1: picture(0), 2: picture(0, 0, 1), 3: picture(0, 0, 1), 4: picture(0)}
+    found[5] = picture(0)
+    written = run({0: picture(7)}, found, length=6, grid=FILM)
+    assert ids_at(written[2])[2] != ids_at(written[3])[2]

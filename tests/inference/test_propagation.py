@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from napari_seggpt.frames import NUM_CONTRAST_FRAMES, sample_frames
+from napari_seggpt.frames import NUM_CONTRAST_FRAMES, FrameGrid, sample_frames
 from napari_seggpt.inference import passes as passes_module
 from napari_seggpt.inference import propagation
 from napari_seggpt.inference.predictor import Predictor
@@ -493,3 +493,54 @@ def test_a_broken_frame_does_not_stop_the_contrast(stack: Stack) -> None:
     broken.broken = tuple(range(12))
     with pytest.raises(OSError, match="frame 11 is truncated"):
         list(sample_frames(broken))
+
+
+FILM = FrameGrid(shape=(3, 4), names=("t", "z"))  # of volumes: 3 times, 4 slices
+
+
+def test_chains_keep_to_a_volume_and_lead_away_from_the_place_of_the_reference() -> (
+    None
+):
+    through_z = [[4], [6, 7], [1, 2, 3], [0], [9, 10, 11], [8]]
+    assert plan(12, [5], ALL, grid=FILM) == through_z
+    through_t = [[1], [9], [4, 8], [0], [6, 10], [2], [7, 11], [3]]
+    assert plan(12, [5], ALL, grid=FILM.along(0)) == through_t
+
+
+def test_the_last_slice_of_a_volume_is_no_neighbour_of_the_next_first_one() -> None:
+    # 3 is the last slice at time 0, and 4 the first at time 1.
+    chains = plan(12, [3, 5], ALL, grid=FILM)
+    assert [2] in chains
+    assert [4] in chains
+    assert all(len({frame // 4 for frame in chain}) == 1 for chain in chains)
+
+
+def test_a_film_without_references_has_a_chain_in_each_line() -> None:
+    assert plan(12, [], ALL, grid=FILM) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+    backward = PropagationSettings(direction="backward")
+    assert plan(12, [], backward, grid=FILM.along(0))[0] == [8, 4, 0]
+
+
+@given(
+    shape=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    axis=st.integers(0, 1),
+    references=st.sets(st.integers(0, 24), max_size=4),
+    direction=st.sampled_from(DIRECTIONS),
+)
+def test_any_plan_of_two_axes(
+    shape: tuple[int, int], axis: int, references: set[int], direction: Any
+) -> None:
+    length = shape[0] * shape[1]
+    references = {frame for frame in references if frame < length}
+    grid = FrameGrid(shape=shape).along(axis)
+    settings = PropagationSettings(direction=direction)
+    chains = plan(length, references, settings, grid=grid)
+    planned = [frame for chain in chains for frame in chain]
+    assert len(planned) == len({*planned})
+    assert not references & {*planned}
+    if direction == "both":
+        assert references | {*planned} == {*range(length)}
+    for chain in chains:
+        assert len({grid.line(frame) for frame in chain}) == 1
+        steps = {b > a for a, b in itertools.pairwise(map(grid.place, chain))}
+        assert len(steps) <= 1

@@ -126,6 +126,35 @@ def test_pixel_size_is_kept(
         assert (stack[2] == 5).all()
 
 
+@pytest.mark.parametrize("name", CALIBRATED)
+def test_volumes_at_several_times_keep_both_axes(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    size, units = (2.0, 0.5, 0.25), ("micrometer",) * 3
+    with create_labels(
+        path,
+        length=6,
+        frame_shape=(20, 30),
+        times=2,
+        pixel_size=size,
+        units=units,
+    ) as labels:
+        for index in range(6):
+            labels[index] = FRAME + index
+        np.testing.assert_array_equal(labels[4], FRAME + 4)
+    found = read_elsewhere(path)
+    assert found.shape == (2, 3, 20, 30)
+    np.testing.assert_array_equal(found[1, 2], FRAME + 5)
+    with open_stack(path, labels=True, axis="z", at=1) as stack:
+        assert len(stack) == 3
+        assert stack.pixel_size == pytest.approx(size)
+        np.testing.assert_array_equal(stack[2], FRAME + 5)
+
+
+def test_volumes_of_unequal_depth_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="the slices of 4 volumes, got 6 frames"):
+        create_labels(tmp_path / "x.tif", length=6, frame_shape=(2, 2), times=4)
+
+
 def test_units_are_normalised(tmp_path: Path) -> None:
     labels = create_labels(
         tmp_path / "a.tif", length=1, frame_shape=(3, 4), units=("µm", "micron", "")

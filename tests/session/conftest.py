@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_seggpt.frames import FrameGrid
 from napari_seggpt.session import FrameResult, ModelCache, Session
-from napari_seggpt.settings import SessionSettings
+from napari_seggpt.settings import LinkedAxis, SessionSettings
 
 SIDE = 8
 
@@ -68,6 +69,8 @@ def make_session(predictor: type, models: ModelCache) -> Iterator[MakeSession]:
         length: int = 6,
         settings: SessionSettings | None = None,
         stack: Any = None,
+        axis: LinkedAxis = "z",
+        grid: FrameGrid | None = None,
     ) -> Session:
         if data is None:
             data = np.zeros((length, SIDE, SIDE), np.uint8)
@@ -75,7 +78,7 @@ def make_session(predictor: type, models: ModelCache) -> Iterator[MakeSession]:
             frames = np.arange(len(data), dtype=np.uint16)[:, None, None]
             stack = np.broadcast_to(frames, (len(data), *data.shape[1:]))
         labels = ArrayLabels(data)
-        session = Session(stack, labels, settings, models=models)
+        session = Session(stack, labels, settings, models=models, axis=axis, grid=grid)
         labels.on_write = lambda frame: session.frames.labels_changed([frame])
         sessions.append(session)
         return session

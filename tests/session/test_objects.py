@@ -314,8 +314,7 @@ def test_other_answers_make_predictions_stale(objects, predict) -> None:
 def test_objects_divide_in_time_and_not_through_z(
     make_session, label, make_result, axis, goes_on
 ) -> None:
-    session = make_session(np.zeros((2, *SHAPE), np.uint16))
-    session.axis = axis
+    session = make_session(np.zeros((2, *SHAPE), np.uint16), axis=axis)
     label(session, 0, row(9, 9))
     session.start("all", 0)
     halves = np.zeros(SHAPE, np.uint16)

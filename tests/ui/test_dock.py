@@ -406,11 +406,13 @@ def test_axes_channels_and_a_fixed_index(viewer, open_dock, qtbot):
     dock = open_dock()
     panel = dock.data_panel
     choice = dock.workspace.choice
-    assert (choice.axis, choice.channel_axis, choice.channels) == (0, 2, (0, 1))
-    assert [at for at, _ in choice.fixed] == [1]
-    assert panel.axis_box.currentText() == "time (t): 4"
+    assert (choice.axis, choice.channel_axis, choice.channels) == ((0, 1), 2, (0, 1))
+    assert choice.fixed == ()
+    assert panel.axis_box.currentText() == "time and z: 4 x 3"
     assert panel.channels_button.text() == "0, 1"
     panel.axis_box.setCurrentIndex(1)
+    assert dock.workspace.choice.axis == 0
+    panel.axis_box.setCurrentIndex(2)
     assert dock.workspace.choice.axis == 1
     click(qtbot, panel.new_button)
     assert dock.workspace.choice.labels.data.shape == (4, 3, 1, 8, 9)
@@ -425,10 +427,12 @@ def test_a_view_beside_the_frames_is_said(viewer, open_dock, qtbot):
     viewer.add_image(image, axis_labels=("t", "z", "y", "x"), name="a" * 60)
     viewer.dims.set_point(1, 2)
     dock = open_dock()
+    dock.data_panel.axis_box.setCurrentIndex(1)  # time
     click(qtbot, dock.data_panel.new_button)
     settle(qtbot, dock)
     assert "paint" in hint(qtbot, dock)
     assert "a" * 30 not in hint(qtbot, dock)  # would not fit
+    dock.sliders.close()
     viewer.dims.set_point(1, 5)
     assert "z 2" in hint(qtbot, dock)
     dock.hint_line.link_clicked.emit("place:back")
@@ -448,6 +452,121 @@ def test_a_view_beside_the_frames_is_said(viewer, open_dock, qtbot):
     assert "paint" in hint(qtbot, dock)
 
 
+def test_the_dock_follows_the_sliders_of_fixed_axes(viewer, open_dock, qtbot):
+    image = np.zeros((4, 6, 8, 8), np.uint8)
+    viewer.add_image(image, axis_labels=("t", "z", "y", "x"), name="film")
+    viewer.dims.set_point(1, 2)
+    dock = open_dock()
+    dock.data_panel.axis_box.setCurrentIndex(1)  # time
+    click(qtbot, dock.data_panel.new_button)
+    settle(qtbot, dock)
+    first = dock.workspace.active
+    dock.workspace.active.labels.layer.paint((0, 2, 4, 4), 1)
+    dock.workspace.active.labels.flush()
+    viewer.dims.set_point(1, 5)
+    qtbot.waitUntil(
+        lambda: dict(dock.workspace.choice.fixed) == {1: 5}, timeout=WAIT_MS
+    )
+    (_, z), *_ = dock.data_panel._other_axes
+    assert z.spin.value() == 5
+    assert dock.workspace.active is not first
+    viewer.dims.set_point(1, 2)
+    qtbot.waitUntil(lambda: dock.workspace.active is first, timeout=WAIT_MS)
+    assert statuses(dock)[0] is FrameStatus.REFERENCE
+
+
+def test_a_run_is_not_left_when_sliders_move(viewer, open_dock, predictor, qtbot):
+    image = np.zeros((4, 6, 8, 8), np.uint8)
+    viewer.add_image(image, axis_labels=("t", "z", "y", "x"), name="film")
+    dock = open_dock()
+    dock.data_panel.axis_box.setCurrentIndex(1)  # time
+    click(qtbot, dock.data_panel.new_button)
+    settle(qtbot, dock)
+    first = dock.workspace.active
+    first.labels.layer.paint((0, first.choice.fixed[0][1], 4, 4), 1)
+    first.labels.flush()
+    predictor.gate.clear()
+    click(qtbot, dock.run_panel.run_button)
+    viewer.dims.set_point(1, 5 if first.choice.fixed[0][1] != 5 else 0)
+    qtbot.wait(500)
+    assert dock.workspace.active is first
+    assert "the viewer shows another place" in hint(qtbot, dock)
+    predictor.gate.set()
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
+
+
+# -- time and depth -------------------------------------------------------------------
+
+
+@pytest.fixture
+def film(viewer, open_dock, qtbot):
+    """A film of volumes, 3 times of 4 slices, in a dock with new labels."""
+    image = np.random.default_rng(0).integers(0, 255, (3, 4, 2, 24, 24), np.uint8)
+    viewer.add_image(image, name="film", axis_labels=("t", "z", "c", "y", "x"))
+    dock = open_dock()
+    click(qtbot, dock.data_panel.new_button)
+    settle(qtbot, dock)
+    return dock
+
+
+def paint_at(dock, t, z, label=2):
+    labels = dock.workspace.active.labels
+    labels.layer.brush_size = 3
+    labels.layer.paint((t, z, 0, 12, 12), label)
+    labels.flush()
+
+
+def test_references_at_any_time_and_depth_count_for_all(film, viewer, qtbot):
+    paint_at(film, 0, 1)
+    paint_at(film, 2, 3)
+    session = film.workspace.session
+    assert session.references.used_frames == [1, 11]
+    assert film.data_panel._summary.text() == "12 frames (3 x 4), 24 x 24"
+    run_to_end(qtbot, film)
+    assert statuses(film).count(FrameStatus.PREDICTED) == 10
+    labels = film.workspace.choice.labels.data
+    assert labels.any(axis=(2, 3, 4)).all()
+    click(qtbot, film.run_panel.undo_button)
+    qtbot.waitUntil(lambda: statuses(film).count(FrameStatus.EMPTY) == 10)
+
+
+def test_a_run_leads_along_time_or_along_depth(film, viewer, qtbot):
+    paint_at(film, 1, 1)
+    actions.go_to(film.workspace, 5)
+    assert tuple(viewer.dims.point[:2]) == (1, 1)
+    box = film.run_panel.scope_box
+    box.setCurrentText("along z, at this t")
+    assert "Label along z (3)" in film.run_panel.run_button.text()
+    run_to_end(qtbot, film)
+    predicted = FrameStatus.PREDICTED
+    assert [i for i, x in enumerate(statuses(film)) if x is predicted] == [4, 6, 7]
+    box.setCurrentText("along t, at this z")
+    run_to_end(qtbot, film)
+    found = [i for i, x in enumerate(statuses(film)) if x is predicted]
+    assert found == [1, 4, 6, 7, 9]
+
+
+def test_frames_are_called_by_time_and_depth(film, viewer, qtbot):
+    viewer.dims.set_point((0, 1), (2, 3))
+    assert film.workspace.current == 11
+    assert film.review_panel.strip.describe(11).startswith("Frame t 2, z 3: empty")
+    click(qtbot, film.references_panel.toggle_button)
+    assert "Frame t 2, z 3 is a reference without labels" in hint(qtbot, film)
+    thumbnails = film.references_panel.thumbnails
+    qtbot.waitUntil(lambda: thumbnails.keys() == [11], timeout=WAIT_MS)
+    assert thumbnails.item(0).text() == "t 2, z 3"
+    film.review_panel.strip.frame_clicked.emit(4)
+    assert tuple(viewer.dims.point[:2]) == (1, 0)
+
+
+def test_the_scopes_of_two_axes_go_with_these(film, qtbot):
+    film.run_panel.scope_box.setCurrentText("along t, at this z")
+    assert film.workspace.scope == "column"
+    film.data_panel.axis_box.setCurrentIndex(1)  # time
+    assert film.workspace.scope == "all"
+    assert film.run_panel.scope_box.findText("along t, at this z") < 0
+
+
 def test_a_level_and_layers_that_are_mixed(viewer, open_dock, qtbot):
     levels = [np.zeros((4, 16, 16), np.uint8), np.zeros((4, 8, 8), np.uint8)]
     viewer.add_image(levels, multiscale=True, name="pyramid")
@@ -462,6 +581,38 @@ def test_a_level_and_layers_that_are_mixed(viewer, open_dock, qtbot):
     dock.data_panel._on_mixed([green])
     assert dock.data_panel.mix_button.text() == "green"
     assert dock.workspace.choice.stack()[0].shape == (8, 8, 2)
+
+
+def test_a_volume_is_cut_along_another_axis(viewer, open_dock, qtbot):
+    volume = np.zeros((6, 10, 14), np.uint8)
+    viewer.add_image(volume, name="volume", axis_labels=("z", "y", "x"))
+    dock = open_dock()
+    box = dock.data_panel.axis_box
+    offered = [box.itemText(i) for i in range(box.count())]
+    assert offered == ["depth (z): 6", "x-z slices: 10", "y-z slices: 14"]
+    box.setCurrentText("x-z slices: 10")
+    click(qtbot, dock.data_panel.new_button)
+    settle(qtbot, dock)
+    assert tuple(viewer.dims.displayed) == (0, 2)
+    assert all(field.isHidden() for _, field in dock.data_panel._other_axes)
+    labels = dock.workspace.active.labels
+    assert (len(labels), labels.frame_shape) == (10, (6, 14))
+    actions.go_to(dock.workspace, 7)
+    assert viewer.dims.point[1] == 7
+    labels.layer.brush_size = 3
+    labels.layer.paint((3, 7, 8), 2)
+    labels.flush()
+    assert dock.workspace.session.references.used_frames == [7]
+    run_to_end(qtbot, dock)
+    assert (np.asarray(labels.layer.data) == 2).any(axis=(0, 2)).all()
+    box.setCurrentText("depth (z): 6")
+    assert tuple(viewer.dims.displayed) == (1, 2)
+
+
+def test_only_a_volume_is_cut_along_another_axis(viewer, open_dock):
+    viewer.add_image(np.zeros((6, 10, 14)), name="film", axis_labels=("t", "y", "x"))
+    dock = open_dock()
+    assert dock.data_panel.axis_box.count() == 1
 
 
 # -- references -----------------------------------------------------------------------
@@ -502,19 +653,36 @@ def test_pictures_names_and_locks(dock, stack, qtbot):
 
 
 def test_small_objects_are_said_with_the_fix(viewer, open_dock, qtbot):
-    viewer.add_image(np.zeros((2, 900, 900), np.uint8), name="large")
-    labels = np.zeros((2, 900, 900), np.uint8)
+    viewer.add_image(np.zeros((2, 1300, 1200), np.uint8), name="large")
+    labels = np.zeros((2, 1300, 1200), np.uint8)
     labels[0, ::30, ::30] = 1
     viewer.add_labels(labels, name="dots")
     dock = open_dock()
     qtbot.waitUntil(lambda: "Tiles" in hint(qtbot, dock), timeout=WAIT_MS)
+    assert "12 times as long" in hint(qtbot, dock)
     dock.hint_line.link_clicked.emit("tiles")
     tiling = dock.workspace.settings.prediction.tiling
     assert tiling.enabled
-    assert tiling.scale > 1
+    assert tiling.scale == 1
     dock.workspace.show_message("")
     assert "Tiles" not in hint(qtbot, dock)
     assert dock.form.settings.prediction.tiling == tiling
+
+
+def test_no_tiles_are_offered_where_the_model_sees_frames_whole(
+    viewer, open_dock, qtbot
+):
+    viewer.add_image(np.zeros((2, 900, 900), np.uint8), name="small")
+    labels = np.zeros((2, 900, 900), np.uint8)
+    labels[0, ::30, ::30] = 1
+    viewer.add_labels(labels, name="dots")
+    dock = open_dock()
+    settle(qtbot, dock)
+    previews = dock.workspace.active.previews
+    (reference,) = dock.workspace.session.references.all
+    qtbot.waitUntil(lambda: previews.get(reference) is not None, timeout=WAIT_MS)
+    assert previews.get(reference).side < 3
+    assert "Tiles" not in hint(qtbot, dock)
 
 
 def test_references_from_other_layers(viewer, dock, qtbot):
@@ -588,6 +756,13 @@ def test_a_run_is_limited_to_a_drawn_region(viewer, dock, qtbot):
     run_to_end(qtbot, dock)
     columns = np.nonzero(dock.workspace.active.labels.read(8))[1]
     assert columns.max() <= 8  # of the object, which reaches to 14
+    for button in (
+        dock.review_panel.least_button,
+        dock.references_panel.advice.suggest_button,
+    ):
+        click(qtbot, button)
+        qtbot.waitUntil(lambda: "region" in hint(qtbot, dock), timeout=WAIT_MS)
+        dock.workspace.show_message("")
     viewer.layers["here"].data = []
     actions.start_run(dock.workspace, "all")
     assert "region that lies on the frames" in hint(qtbot, dock)

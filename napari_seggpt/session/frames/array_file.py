@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 import zlib
 from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any
@@ -65,6 +66,8 @@ def pack(array: NDArray[Any]) -> PackedArray:
 class ArrayFile:
     """Compressed arrays in a temporary file that is gone when it is closed.
 
+    It may be used by several threads at once.
+
     Parameters
     ----------
     name : str
@@ -74,6 +77,7 @@ class ArrayFile:
     def __init__(self, name: str) -> None:
         self._name = name
         self._file: IO[bytes] | None = None
+        self._lock = threading.Lock()  # to seek and to read or write belong together
 
     def write(
         self, packed: PackedArray, instead: StoredArray | None = None
@@ -93,13 +97,14 @@ class ArrayFile:
                 if instead is None
                 else replace(empty, start=instead.start, room=instead.room)
             )
-        file = self._opened()
-        if instead is not None and len(data) <= instead.room:
-            start, room = file.seek(instead.start), instead.room
-        else:
-            start, room = file.seek(0, os.SEEK_END), len(data)
-        file.write(data)
-        file.flush()  # so that a full disk is noticed now
+        with self._lock:
+            file = self._opened()
+            if instead is not None and len(data) <= instead.room:
+                start, room = file.seek(instead.start), instead.room
+            else:
+                start, room = file.seek(0, os.SEEK_END), len(data)
+            file.write(data)
+            file.flush()  # so that a full disk is noticed now
         return StoredArray(
             shape=shape, dtype=dtype, start=start, size=len(data), room=room
         )
@@ -115,9 +120,11 @@ class ArrayFile:
         """Return an array that was stored."""
         if not stored.size:
             return np.zeros(stored.shape, stored.dtype)
-        file = self._opened()
-        file.seek(stored.start)
-        data = zlib.decompress(file.read(stored.size))
+        with self._lock:
+            file = self._opened()
+            file.seek(stored.start)
+            read = file.read(stored.size)
+        data = zlib.decompress(read)
         return np.frombuffer(data, stored.dtype).reshape(stored.shape)
 
     def close(self) -> None:

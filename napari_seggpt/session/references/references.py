@@ -15,6 +15,7 @@ from napari_seggpt.session.references.reference import PromptSource, Reference
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from napari_seggpt.frames import FrameGrid
     from napari_seggpt.prompts import Prompt, TunedPrompt
     from napari_seggpt.session.frames.labelled_frames import LabelledFrames
 
@@ -26,6 +27,8 @@ class References:
     ----------
     frames : LabelledFrames
         The frames of the session, some of which are references.
+    grid : FrameGrid, optional
+        How they lie, if along two axes.
 
     Attributes
     ----------
@@ -38,8 +41,9 @@ class References:
     changed = Signal()
     examples_changed = Signal()
 
-    def __init__(self, frames: LabelledFrames) -> None:
+    def __init__(self, frames: LabelledFrames, grid: FrameGrid | None = None) -> None:
         self._frames = frames
+        self._grid = grid
         self._examples = Examples()
         self._tuned: TunedPrompt | None = None
         frames.references_changed.connect(self.changed.emit)
@@ -210,6 +214,7 @@ class References:
             frames,
             max_prompts=max_prompts,
             is_labelled=lambda i: self._frames.records[i].checksum != NO_LABELS,
+            grid=self._grid,
         )
         for frame in chosen:
             labels = self._frames.writer.read(frame)

@@ -9,17 +9,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from napari_seggpt.frames import DAMAGE
 from napari_seggpt.io.layout import StackError
 from napari_seggpt.objects.kinds import task_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from napari_seggpt.frames import Frames
     from napari_seggpt.objects.kinds import TaskGuess
     from napari_seggpt.prompts import Prompt
     from napari_seggpt.session.frames.frame_labels import FrameLabels
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
+    from napari_seggpt.session.runs.region import Region
+    from napari_seggpt.session.runs.runs import Runs
     from napari_seggpt.settings import ObjectTask
 
 
@@ -125,7 +130,7 @@ def suggest_frame(stack: Frames, labelled: Collection[int]) -> Iterator[int | No
     int or None
         At last the frame to label next; None if all are labelled.
     """
-    from napari_seggpt.frames import DAMAGE, sample_frames
+    from napari_seggpt.frames import sample_frames
     from napari_seggpt.inference.suggestion import (
         sampled_frames,
         suggest,
@@ -140,3 +145,41 @@ def suggest_frame(stack: Frames, labelled: Collection[int]) -> Iterator[int | No
             vectors[frame] = thumbnail_vector(stack[frame], limits)
         yield None
     yield suggest(vectors, labelled)
+
+
+def least_certain_in(
+    region: Region, labels: FrameLabels, runs: Runs, known: Mapping[int, float]
+) -> Iterator[int | None]:
+    """Look at how sure runs were inside a region; yields None a frame, then the frame.
+
+    Parameters
+    ----------
+    region : Region
+        What counts of each frame.
+    labels : FrameLabels
+        Where the labels are read.
+    runs : Runs
+        Where it is kept how sure they were of each place.
+    known : mapping of int to float
+        The confidence of each predicted frame as a whole, which counts where the map
+        is not kept any more.
+
+    Yields
+    ------
+    int or None
+        At last the frame; None if there is none.
+    """
+    from napari_seggpt.inference.confidence import frame_confidence, map_step
+
+    step = map_step(region.mask.shape)
+    inside = region.mask[::step, ::step]
+    sure = dict(known)
+    for frame in known:
+        with suppress(*DAMAGE):  # what cannot be read keeps its confidence
+            values = runs.confidence_map(frame)
+            if values is not None:
+                found = labels.read(frame)[::step, ::step]
+                margin = np.where(inside, values / 255, 1.0)
+                sure[frame] = frame_confidence(np.where(inside, found, 0), margin)
+        yield None
+    yield min(sure, key=lambda frame: (sure[frame], frame), default=None)

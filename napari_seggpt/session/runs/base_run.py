@@ -42,6 +42,8 @@ class BaseRun(Stoppable):
         What is left out since it cannot be read: images, and labels.
     is_loaded : bool
         Whether nothing has to be loaded any more.
+    name : callable
+        Returns what people call a frame.
     begun : dict of int to NDArray
         Labels (H, W) of frames that a person has begun and asked to be completed.
 
@@ -70,6 +72,7 @@ class BaseRun(Stoppable):
         self.seconds: list[float] = []
         self.unreadable: list[UnreadableFrame] = []
         self.is_loaded = False
+        self.name: Callable[[int], str] = str
         self.begun = dict(begun or {})
         self._prepare = prepare
         self._members = frozenset(frames)
@@ -83,7 +86,7 @@ class BaseRun(Stoppable):
 
     def lines(self, most: int) -> list[str]:
         """Say what was noticed, of at most so many frames one by one."""
-        return unreadable_lines(self.unreadable, most)
+        return unreadable_lines(self.unreadable, most, self.name)
 
     @abstractmethod
     def results(self) -> Iterator[FrameResult | RenamedResult]:

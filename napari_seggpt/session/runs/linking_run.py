@@ -10,6 +10,7 @@ from napari_seggpt.session.runs.run import RenamedResult
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from napari_seggpt.frames import FrameGrid
     from napari_seggpt.session.runs.known_ids import KnownIds
     from napari_seggpt.settings import LinkingSettings
 
@@ -22,11 +23,14 @@ class LinkingRun(BaseRun):
     known : KnownIds
         The labels that there are.
     frames : tuple of int
-        What is linked, in ascending order; all on one side of the source.
+        What is linked, in ascending order; all on one side of the source, in its line
+        of the grid.
     source : int
         The frame whose ids are carried on.
     settings : LinkingSettings
         How objects are followed; `along` is "t" or "z".
+    grid : FrameGrid
+        How frames lie.
     number, key
         As of `BaseRun`.
     """
@@ -37,6 +41,7 @@ class LinkingRun(BaseRun):
         frames: tuple[int, ...],
         source: int,
         settings: LinkingSettings,
+        grid: FrameGrid,
         *,
         number: int = 1,
         key: bytes = b"",
@@ -45,6 +50,7 @@ class LinkingRun(BaseRun):
         self._known = known
         self._source = source
         self._settings = settings
+        self._grid, self.name = grid, grid.name
         self.is_loaded = True
 
     def results(self) -> Iterator[RenamedResult]:
@@ -55,18 +61,20 @@ class LinkingRun(BaseRun):
         from napari_seggpt.inference.linking import IdCarrier
 
         carrier = IdCarrier(self._settings, self._known.new_ids())
+        grid = self._grid
         way = 1 if self.frames[0] > self._source else -1
-        last = self.frames[-1] if way > 0 else self.frames[0]
-        for index in range(self._source, last + way, way):
+        last = grid.place(self.frames[-1] if way > 0 else self.frames[0])
+        for place in range(grid.place(self._source), last + way, way):
             if self.is_stopped:
                 return
+            index = grid.frame_at(grid.line(self._source), place)
             labels = self._known.read(index)
             if labels is None:
                 continue
             if index not in self:
-                carrier.pass_over(index, labels)
+                carrier.pass_over(place, labels)
                 continue
-            names = carrier.names(index, labels)
+            names = carrier.names(place, labels)
             yield RenamedResult(
                 run=self.number, index=index, names=names, is_counted=True
             )

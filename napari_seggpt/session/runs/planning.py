@@ -13,16 +13,23 @@ from napari_seggpt.settings import CleanupSettings, ObjectSettings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from napari_seggpt.frames import FrameGrid
     from napari_seggpt.session.frames.status import FrameStatus
     from napari_seggpt.settings import Direction, PropagationSettings, SessionSettings
 
-Scope = Literal["frame", "range", "forward", "backward", "all", "stale", "between"]
+Scope = Literal[
+    "frame", "range", "forward", "backward", "all", "row", "column", "stale", "between"
+]
+LINES: dict[Scope, int] = {"row": 1, "column": 0}  # the axis of the grid they run along
 
 
 def frames_in_scope(
-    scope: Scope, current: int, length: int, settings: PropagationSettings
+    scope: Scope, current: int, grid: FrameGrid, settings: PropagationSettings
 ) -> range:
     """Return the frames that a scope means, in ascending order.
+
+    Of a stack along two axes, such as time and depth, "row" means all that the current
+    frame shares its place on the first axis with, "column" that on the second.
 
     Raises
     ------
@@ -33,10 +40,14 @@ def frames_in_scope(
         raise ValueError(
             f"Expected one of {', '.join(get_args(Scope))}, got {scope!r}."
         )
+    length = grid.shape[0] * grid.shape[1]
     if not 0 <= current < length:
         raise ValueError(f"Expected a frame from 0 to {length - 1}, got {current}.")
     if scope == "frame":
         return range(current, current + 1)
+    if scope in LINES:
+        lines = grid.along(LINES[scope])
+        return lines.frames_of(lines.line(current))
     if scope == "forward":
         return range(current, length)
     if scope == "backward":
@@ -57,7 +68,10 @@ def direction_of(scope: Scope, settings: PropagationSettings) -> Direction:
 
 
 def reachable(
-    frames: Iterable[int], references: Sequence[int], direction: Direction
+    frames: Iterable[int],
+    references: Sequence[int],
+    direction: Direction,
+    grid: FrameGrid,
 ) -> list[int]:
     """Return the frames that have a reference on the side the direction asks for.
 
@@ -69,19 +83,42 @@ def reachable(
         In ascending order. Without any, all frames are reached, from examples that
         are not in the stack.
     direction : {"both", "forward", "backward"}
-        Where to go from a reference.
+        Where to go from a reference, in the lines of the grid.
+    grid : FrameGrid
+        How frames lie.
     """
     if not references or direction == "both":
         return list(frames)
+    places = [grid.place(reference) for reference in references]
     if direction == "forward":
-        return [frame for frame in frames if bisect_left(references, frame) > 0]
-    return [
-        frame for frame in frames if bisect_left(references, frame) < len(references)
-    ]
+        return [frame for frame in frames if grid.place(frame) >= min(places)]
+    return [frame for frame in frames if grid.place(frame) <= max(places)]
 
 
-def between(frames: Iterable[int], references: Sequence[int]) -> list[int]:
-    """Return the frames that have a reference on both sides.
+def neighbours(
+    frame: int, references: Sequence[int], grid: FrameGrid
+) -> tuple[int, int] | None:
+    """Return the next reference on either side in the line of a frame, if both are.
+
+    Parameters
+    ----------
+    frame : int
+        No reference.
+    references : sequence of int
+        In ascending order.
+    grid : FrameGrid
+        How frames lie.
+    """
+    line = grid.line(frame)
+    inside = [r for r in references if grid.line(r) == line]
+    at = bisect_left(inside, frame)
+    return (inside[at - 1], inside[at]) if 0 < at < len(inside) else None
+
+
+def between(
+    frames: Iterable[int], references: Sequence[int], grid: FrameGrid
+) -> list[int]:
+    """Return the frames that have a reference on both sides in their line.
 
     Parameters
     ----------
@@ -89,12 +126,22 @@ def between(frames: Iterable[int], references: Sequence[int]) -> list[int]:
         None of them a reference.
     references : sequence of int
         In ascending order.
+    grid : FrameGrid
+        How frames lie.
     """
-    return [f for f in frames if 0 < bisect_left(references, f) < len(references)]
+    lines: dict[int, list[int]] = {}
+    for reference in references:
+        lines.setdefault(grid.line(reference), []).append(reference)
+    ends = {line: (inside[0], inside[-1]) for line, inside in lines.items()}
+    return [
+        frame
+        for frame in frames
+        if (end := ends.get(grid.line(frame))) is not None and end[0] < frame < end[1]
+    ]
 
 
-def refusal(scope: Scope, current: int, status: FrameStatus) -> str:
-    """Say why a run has no frame to predict."""
+def refusal(scope: Scope, current: str, status: FrameStatus) -> str:
+    """Say why a run has no frame to predict; `current` is the name of a frame."""
     if scope == "stale":
         return "Expected stale frames, got none: what is predicted is up to date."
     if scope == "frame" and status in PROTECTED:

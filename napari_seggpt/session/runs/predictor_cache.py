@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.cluster.remote_model import RemoteModel
-    from napari_seggpt.frames import Frames
+    from napari_seggpt.frames import FrameGrid, Frames
     from napari_seggpt.inference.asked import AskedPredictor
     from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.model.seggpt import SegGPT
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 class RunRequest:
     """What a run needs to know, as it was when the run was started.
 
-    `axis` is what frames lie along: "t" or "z".
+    `axis` is what frames follow each other in: "t" or "z". `grid` is how they lie, if
+    along two axes.
     """
 
     stack: Frames
@@ -38,6 +39,7 @@ class RunRequest:
     sources: tuple[PromptSource, ...]
     tuned: tuple[TunedPrompt, ...] = ()
     axis: str = "z"
+    grid: FrameGrid | None = None
 
 
 class PredictorCache:
@@ -102,6 +104,7 @@ class PredictorCache:
             ):
                 predictor.network.set_prompts(prompts)
                 predictor = asked(predictor.network, settings)
+            predictor.network.grid = request.grid
             self._built, self._answers = wanted, answers
             self._predictor = predictor
             return predictor

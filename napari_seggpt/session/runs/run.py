@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from napari_seggpt.frames import FrameGrid
 from napari_seggpt.inference.watching import UnreadableFrame, WatchedFrames
 from napari_seggpt.io.layout import StackError
 from napari_seggpt.session.frames.frame_labels import compact
@@ -135,7 +136,8 @@ class Run(BaseRun):
         self._request = request
         self._direction = direction
         self._known, self._region = known, region
-        self.watched = WatchedFrames(request.stack)
+        self._grid = request.grid or FrameGrid.row(len(request.stack))
+        self.watched = WatchedFrames(request.stack, self._grid.name)
         self.watched.unreadable = self.unreadable
         self.is_cut_off = False
 
@@ -240,6 +242,7 @@ class Run(BaseRun):
             predictor,
             settings=self._order,
             protected=self._others,
+            grid=self._grid,
             skip_unreadable=True,
         )
         linking = self._request.settings.objects.linking
@@ -266,7 +269,8 @@ class Run(BaseRun):
             vouched=lambda i: None if i in self.begun else known.vouched(i),
             new_ids=known.new_ids(predictor.kinds),
             direction=self._direction,
-            step=_least_step(self.frames),
+            step=_least_step(self.frames, self._grid),
+            grid=self._grid,
         )
         return linker.link(steps)
 
@@ -320,6 +324,8 @@ class Run(BaseRun):
         return np.where(begun != 0, begun, labels)
 
 
-def _least_step(frames: tuple[int, ...]) -> int:
-    """Return how far apart the nearest two of some frames are, in ascending order."""
-    return min((after - one for one, after in pairwise(frames)), default=1)
+def _least_step(frames: tuple[int, ...], grid: FrameGrid) -> int:
+    """Return how far apart the nearest two of some frames of one line are."""
+    places = sorted((grid.line(frame), grid.place(frame)) for frame in frames)
+    steps = (b - a for (line, a), (other, b) in pairwise(places) if line == other)
+    return min(steps, default=1)

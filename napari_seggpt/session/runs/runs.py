@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_seggpt.frames import FrameGrid
     from napari_seggpt.session.frames.labelled_frames import LabelledFrames
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
     from napari_seggpt.session.runs.region import Region
@@ -103,7 +104,7 @@ class Runs:
         )
 
     def begin_bridging(
-        self, references: Sequence[int], frames: tuple[int, ...]
+        self, references: Sequence[int], frames: tuple[int, ...], grid: FrameGrid
     ) -> ShapeRun:
         """Begin a run that needs no model, over unprotected frames between others."""
         return self._begin(
@@ -111,6 +112,7 @@ class Runs:
                 self._frames.labels,
                 references,
                 frames,
+                grid,
                 number=self._num_runs + 1,
                 key=self._frames.key,
                 prepare=self._frames.writer.prepare,
@@ -118,18 +120,24 @@ class Runs:
         )
 
     def begin_linking(
-        self, frames: tuple[int, ...], source: int, settings: LinkingSettings
+        self,
+        frames: tuple[int, ...],
+        source: int,
+        settings: LinkingSettings,
+        grid: FrameGrid,
     ) -> LinkingRun:
         """Begin to carry the ids of a frame on over others, none of them protected.
 
         Parameters
         ----------
         frames : tuple of int
-            In ascending order, all on one side of the source.
+            In ascending order, all on one side of the source, in its line.
         source : int
             The frame whose ids are carried on.
         settings : LinkingSettings
             How; `along` is "t" or "z".
+        grid : FrameGrid
+            How frames lie.
         """
         return self._begin(
             LinkingRun(
@@ -137,6 +145,7 @@ class Runs:
                 frames,
                 source,
                 settings,
+                grid,
                 number=self._num_runs + 1,
                 key=self._frames.key,
             )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from napari_seggpt.io.layout import StackError
 from napari_seggpt.session.frames.frame_labels import compact
 from napari_seggpt.session.runs.base_run import BaseRun
+from napari_seggpt.session.runs.planning import neighbours
 from napari_seggpt.session.runs.run import FrameResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from napari_seggpt.frames import FrameGrid
     from napari_seggpt.objects.bridging import Bridge
     from napari_seggpt.session.frames.frame_labels import FrameLabels
     from napari_seggpt.session.runs.base_run import Prepare
@@ -29,7 +30,10 @@ class ShapeRun(BaseRun):
     references : sequence of int
         The reference frames, in ascending order.
     frames : tuple of int
-        What is labelled, in ascending order; each has a reference on both sides.
+        What is labelled, in ascending order; each has a reference on both sides in its
+        line of the grid.
+    grid : FrameGrid
+        How frames lie.
     number, key, prepare
         As of `BaseRun`.
     """
@@ -39,6 +43,7 @@ class ShapeRun(BaseRun):
         labels: FrameLabels,
         references: Sequence[int],
         frames: tuple[int, ...],
+        grid: FrameGrid,
         *,
         number: int,
         key: bytes,
@@ -47,6 +52,7 @@ class ShapeRun(BaseRun):
         super().__init__(frames, number=number, key=key, prepare=prepare)
         self._labels = labels
         self._references = references
+        self._grid, self.name = grid, grid.name
         self.is_loaded = True
 
     def results(self) -> Iterator[FrameResult]:
@@ -55,16 +61,16 @@ class ShapeRun(BaseRun):
         Nothing is known of how sure this is, so that there is no confidence. Frames
         beside a reference whose labels cannot be read are left out.
         """
-        ends, bridge = (-1, -1), None
-        for frame in self.frames:
+        last, bridge = None, None
+        for frame in sorted(self.frames, key=lambda f: (self._grid.line(f), f)):
             if self.is_stopped:
                 return
             began = perf_counter()
-            after = self._references[bisect_left(self._references, frame)]
-            before = self._references[bisect_left(self._references, frame) - 1]
-            if (before, after) != ends:
-                ends = (before, after)
-                bridge = self._bridge(before, after)
+            ends = neighbours(frame, self._references, self._grid)
+            if ends is None:
+                continue
+            if ends != last:
+                last, bridge = ends, self._bridge(*ends)
             if bridge is not None:
                 yield self._bridged(frame, bridge, ends, began)
 

@@ -110,9 +110,24 @@ class ExampleContent(Struct, frozen=True, kw_only=True):
 
 
 class LabelsAxes(Struct, frozen=True, kw_only=True):
-    """Where frames lie in the array of labels."""
+    """Where frames lie in the array of labels.
+
+    Attributes
+    ----------
+    axis : int or None
+        The axis that they run along.
+    outer : int or None
+        A second axis that they run along, if they do: that of time, where the first
+        is depth. Frames are numbered along `axis` first.
+    times : int or None
+        How many frames there are along that.
+    fixed : tuple of (int, int)
+        Axis and index, of the others that a frame does not span.
+    """
 
     axis: AxisNumber | None = 0
+    outer: AxisNumber | None = None
+    times: Annotated[int, Meta(ge=1)] | None = None
     fixed: tuple[tuple[AxisNumber, FrameNumber], ...] = ()
 
 

@@ -51,11 +51,15 @@ class FoundSessions:
         The sessions of it, the one that was saved last first.
     refused : str or None
         Why a session that lies at its place is not of it, if there is none that is.
+    elsewhere : tuple of str
+        The `ImageSignature.place` of sessions of other frames of an image of this name,
+        the newest first.
     """
 
     signature: ImageSignature
     sessions: tuple[SavedWork, ...] = ()
     refused: str | None = None
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def last(self) -> SavedWork | None:
@@ -79,6 +83,7 @@ def find_sessions(
     """
     own = signatures.own
     found: list[SavedWork] = []
+    elsewhere: list[StoredSession] = []
     refused: str | None = None
     for folder in sessions_of(image, name):
         try:
@@ -87,6 +92,7 @@ def find_sessions(
             refused = str(error)
             continue
         if stored.signature.place != signatures.place:
+            elsewhere += [stored] if stored.about.name == name else []
             continue
         difference = _difference(signatures, stored)
         if difference is None:
@@ -97,8 +103,12 @@ def find_sessions(
                 "It is left as it is."
             )
     found.sort(key=lambda each: each.stored.saved, reverse=True)
+    elsewhere.sort(key=lambda each: each.saved, reverse=True)
     return FoundSessions(
-        signature=own, sessions=tuple(found), refused=None if found else refused
+        signature=own,
+        sessions=tuple(found),
+        refused=None if found else refused,
+        elsewhere=tuple(dict.fromkeys(each.signature.place for each in elsewhere)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +41,8 @@ class SessionLabels:
         Height and width.
     axis : str
         "z" or "t".
+    times : int or None
+        Of how many times, if frames are the slices of volumes, in the order of time.
     pixel_size, units : tuple
         Of frames, rows and columns.
     classes : dict of int to str
@@ -61,7 +64,8 @@ class SessionLabels:
             self._array = _open_array(stored.labels)
             self._records = {frame.index: frame.records for frame in stored.frames()}
         self._place = _place(about.labels_axes, getattr(self._array, "ndim", 3))
-        self.axis: str = about.axis
+        self.times = _times(about.labels_axes, len(self))
+        self.axis: str = "z" if self.times else about.axis
         self.pixel_size, self.units = checked_steps(about.pixel_size, about.units)
         self.classes = about.classes
         self.frame_shape: tuple[int, int] = self._find_shape()
@@ -83,7 +87,7 @@ class SessionLabels:
     def __getitem__(self, index: int) -> NDArray[np.integer[Any]]:
         """Read the labels of a frame; one that cannot be read is empty."""
         if self._array is not None:
-            place = tuple(index if at == "frame" else at for at in self._place)
+            place = _place_of(index, self._array, self._place)
             return np.asarray(self._array[place])
         labels = self.frame(index).labels if index in self._files else None
         return np.zeros(self.frame_shape, np.uint8) if labels is None else labels
@@ -131,12 +135,30 @@ def _open_array(path: Path) -> Any:
         ) from error
 
 
+def _times(axes: LabelsAxes, length: int) -> int | None:
+    """Return of how many times frames are the slices; None if they are no such."""
+    return axes.times if axes.times and length % axes.times == 0 else None
+
+
 def _place(axes: LabelsAxes, ndim: int) -> list[Any]:
-    """Return where a frame lies in the array of labels, "frame" for its number."""
-    fixed = dict(axes.fixed)
-    return [
-        "frame" if at == axes.axis else fixed.get(at, slice(None)) for at in range(ndim)
-    ]
+    """Return where frames lie in the array of labels.
+
+    It is an index or a slice for each axis; "frame" for that of frames, and "outer"
+    for another one that they run along too.
+    """
+    known: dict[int | None, Any] = {
+        **dict(axes.fixed), axes.outer: "outer", axes.axis: "frame"
+    }  # fmt: skip
+    return [known.get(at, slice(None)) for at in range(ndim)]
+
+
+def _place_of(frame: int, array: Any, place: list[Any]) -> tuple[Any, ...]:
+    """Return where a frame lies in the array of labels."""
+    numbers = {"frame": frame}
+    if "outer" in place:
+        length = array.shape[place.index("frame")]
+        numbers["outer"], numbers["frame"] = divmod(frame, length)
+    return tuple(numbers[at] if isinstance(at, str) else at for at in place)
 
 
 def _frame_shape(array: Any, place: list[Any], length: int) -> tuple[int, int]:
@@ -144,12 +166,10 @@ def _frame_shape(array: Any, place: list[Any], length: int) -> tuple[int, int]:
     sides = [
         n for n, at in zip(array.shape, place, strict=True) if isinstance(at, slice)
     ]
-    indices = zip(array.shape, place, strict=True)
-    has_frames = all(
-        (length if at == "frame" else at + 1) <= n
-        for n, at in indices
-        if not isinstance(at, slice)
-    )
+    known = list(zip(array.shape, place, strict=True))
+    has_places = all(at < n for n, at in known if isinstance(at, int))
+    frames = math.prod(n for n, at in known if isinstance(at, str))
+    has_frames = has_places and (length <= frames or "frame" not in place)
     if len(sides) != 2 or not has_frames or array.dtype.kind not in "iu":
         raise SessionError(
             f"Expected labels of {length} frames, got an array of shape {array.shape} "

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from numpy.typing import NDArray
 
-    from napari_seggpt.ui.layers.frame_axes import Index
+    from napari_seggpt.ui.layers.frame_axes import Along, Index
 
 MAX_CHANNELS = 3  # a model is shown RGB pictures
 ALL_ROWS = slice(None)
@@ -33,8 +33,8 @@ class ImageStack:
     ----------
     layer : Image
         NumPy, dask, zarr, memory-mapped, multiscale.
-    axis : int or None
-        The axis that frames run along; None for a layer of one image.
+    axis : int, tuple of int or None
+        The axis that frames run along, or two; None for a layer of one image.
     channel_axis : int, optional
         The axis that channels lie along.
     channels : sequence of int, optional
@@ -53,7 +53,7 @@ class ImageStack:
     def __init__(
         self,
         layer: Image,
-        axis: int | None,
+        axis: Along,
         *,
         channel_axis: int | None = None,
         channels: Sequence[int] | None = None,
@@ -104,9 +104,14 @@ class ImageStack:
         return tuple(chosen)
 
     @property
-    def axis(self) -> int | None:
-        """The axis of the layer that frames run along."""
-        return self._axes.axis
+    def along(self) -> tuple[int, ...]:
+        """The axes of the layer that frames run along."""
+        return self._axes.along
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """How many frames there are along each of these axes."""
+        return self._axes.lengths
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from psygnal import SignalInstance
 
+    from napari_seggpt.ui.layers.frame_axes import Along
     from napari_seggpt.ui.layers.image_stack import MixedStack
 
 REFRESH_MS = 50  # the view follows own writes 20 times a second
@@ -52,8 +53,8 @@ class LabelsLayer:
     ----------
     layer : Labels
         The layer; its data is read anew every time, since it may be replaced.
-    axis : int or None
-        The axis that frames run along; None for a lone frame.
+    axis : int, tuple of int or None
+        The axis that frames run along, or two; None for a lone frame.
     fixed : mapping of int to int, optional
         Axis and index, of each further axis.
 
@@ -73,7 +74,7 @@ class LabelsLayer:
     history_shortened = Signal()
 
     def __init__(
-        self, layer: Labels, axis: int | None, fixed: Mapping[int, int] | None = None
+        self, layer: Labels, axis: Along, fixed: Mapping[int, int] | None = None
     ) -> None:
         reason = why_not_writable(layer)
         if reason:
@@ -110,12 +111,14 @@ class LabelsLayer:
         fixed |= dict.fromkeys(range(-missing), 0)  # axes that the image has not
         if first.channel_axis is not None and first.channel_axis >= missing:
             fixed[first.channel_axis - missing] = 0
-        axis = None if first.axis is None else first.axis - missing
-        wanted = (len(stack), *stack.frame_shape)
+        axis = tuple(at - missing for at in first.along)
+        wanted = (*first.lengths, *stack.frame_shape)
         is_one_more = any(length > 1 for length in shape[: max(0, -missing)])
         if is_one_more or _size(shape, axis, fixed) != wanted:
+            height, width = stack.frame_shape
+            frames = " x ".join(map(str, first.lengths or (1,)))
             raise ValueError(
-                f"Expected labels of {wanted[0]} frames of {wanted[1]} x {wanted[2]}, "
+                f"Expected labels of {frames} frames of {height} x {width}, "
                 f"as in {stack.name}, got {layer.name} of shape {shape}."
             )
         return cls(layer, axis, fixed)
@@ -238,16 +241,16 @@ def layer_shape(layer: Labels) -> tuple[int, ...]:
 
 
 def _size(
-    shape: tuple[int, ...], axis: int | None, fixed: Mapping[int, int]
+    shape: tuple[int, ...], axis: tuple[int, ...], fixed: Mapping[int, int]
 ) -> tuple[int, ...] | None:
-    """Return number, height and width of frames; None if the axes do not fit."""
-    if axis is not None and axis < 0:
+    """Return frames along each axis, height and width; None if the axes do not fit."""
+    if any(at < 0 for at in axis):
         return None
     try:
         axes = FrameAxes.of(shape, axis, fixed)
     except ValueError:
         return None
-    return (len(axes), *axes.frame_shape)
+    return (*axes.lengths, *axes.frame_shape)
 
 
 def _checked(

@@ -215,13 +215,17 @@ def shown_frames(layer: Labels, axes: FrameAxes) -> Frames:
     for at, index in axes.fixed:
         if not (np.isnan(point[at]) or round(float(point[at])) == index):
             return frozenset()
-    if axes.axis is None:
-        return frozenset({0})
-    place = float(point[axes.axis])
-    if np.isnan(place):
+    places = [float(point[at]) for at in axes.along]
+    if places and np.isnan(places).all():
         return None
-    frame = round(place)
-    return frozenset({frame} if 0 <= frame < len(axes) else ())
+    box = [slice(None)] * len(axes.shape)
+    for at, place in zip(axes.along, places, strict=True):
+        if not np.isnan(place):
+            index = round(place)
+            box[at] = slice(max(0, index), max(0, index + 1))
+    for at, index in axes.fixed:
+        box[at] = slice(index, index + 1)
+    return axes.frames_in(box)
 
 
 def _view_state(layer: Labels) -> tuple[object, ...]:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
 
-from napari_seggpt.ui.layers.frame_axes import channel_axis, stack_axes
+from napari_seggpt.ui.layers.frame_axes import (
+    axes_of,
+    axis_pair,
+    channel_axis,
+    plane_axes,
+    stack_axes,
+    volume_axis,
+)
 from napari_seggpt.ui.layers.image_stack import (
     MAX_CHANNELS,
     ImageStack,
@@ -29,7 +36,10 @@ if TYPE_CHECKING:
     import numpy as np
     from napari.layers import Layer
 
+    from napari_seggpt.ui.layers.frame_axes import Along
+
 AXIS_NAMES = {"t": "time (t)", "z": "depth (z)", "c": "channels (c)"}
+PLAIN_NAMES = {"t": "time", "z": "z"}  # where there is little room
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -40,8 +50,8 @@ class LayerChoice:
     ----------
     image : Image or None
         The image layer.
-    axis : int or None
-        Its axis that frames run along; None for a layer of one image.
+    axis : int, tuple of int or None
+        Its axis that frames run along, or two; None for a layer of one image.
     channel_axis : int or None
         The axis that channels lie along.
     channels : tuple of int
@@ -57,7 +67,7 @@ class LayerChoice:
     """
 
     image: Image | None = None
-    axis: int | None = None
+    axis: Along = None
     channel_axis: int | None = None
     channels: tuple[int, ...] = ()
     mixed: tuple[Image, ...] = ()
@@ -142,25 +152,28 @@ class LayerChoice:
         channels = self._first_channels(self.channel_axis)
         return replace(self, channels=channels, mixed=(), level=0)
 
-    def with_axis(self, axis: int | None, shown: Sequence[float] = ()) -> LayerChoice:
-        """Return the choice of another axis for frames; the others are fixed.
+    def with_axis(self, axis: Along, shown: Sequence[float] = ()) -> LayerChoice:
+        """Return the choice of another axis for frames, or two; the others are fixed.
 
         Parameters
         ----------
-        axis : int or None
-            The axis.
+        axis : int, tuple of int or None
+            The axis or axes.
         shown : sequence of float
             Where on each axis of the layer the viewer is.
         """
         assert self.image is not None
         channels = channel_axis(self.image)
-        if channels == axis or self.image.rgb:
+        along = axes_of(axis)
+        if channels in along or self.image.rgb:
             channels = None
         places = self._places(shown)
+        is_cut_across = any(at in dict(plane_axes(self.image)) for at in along)
+        spanned = volume_axis(self.image) if is_cut_across else None
         fixed = tuple(
             (at, places[at])
             for at, _ in stack_axes(self.image)
-            if at not in (axis, channels)
+            if at not in (*along, channels, spanned)
         )
         return replace(
             self,
@@ -191,12 +204,35 @@ class LayerChoice:
         )
 
     @property
+    def spanned(self) -> tuple[int, ...]:
+        """The two axes of the image that a frame spans, rows first."""
+        if self.image is None:
+            return ()
+        taken = {*axes_of(self.axis), *dict(self.fixed), self.channel_axis}
+        return tuple(at for at in range(self.image.ndim) if at not in taken)
+
+    @property
     def kind(self) -> str | None:
         """What images of one kind have in common; None without channels."""
         if self.image is None or self.channel_axis is None:
             return None
         data = level_data(self.image, 0)
         return f"{data.shape[self.channel_axis]} channels, {data.dtype}"
+
+    @property
+    def image_kind(self) -> str | None:
+        """What images have in common that settings are likely to suit; None without.
+
+        It is told by channels, type and the axes that frames run along.
+        """
+        if self.image is None:
+            return None
+        data, names = level_data(self.image, 0), dict(stack_axes(self.image))
+        channels = "colours" if self.image.rgb else "grey"
+        if self.channel_axis is not None:
+            channels = f"{data.shape[self.channel_axis]} channels"
+        along = " and ".join(names.get(at, "") for at in axes_of(self.axis))
+        return ", ".join(filter(None, (channels, str(data.dtype), along)))
 
     def with_channels(self, channels: tuple[int, ...]) -> LayerChoice:
         """Return the choice of those of some channels that there are, if any are."""
@@ -234,9 +270,17 @@ class LayerChoice:
 
 
 def first_choice(image: Image, shown: Sequence[float] = ()) -> LayerChoice:
-    """Return the likeliest choice for an image layer, without labels."""
-    axes = stack_axes(image)
-    return LayerChoice(image=image).with_axis(axes[0][0] if axes else None, shown)
+    """Return the likeliest choice for an image layer, without labels.
+
+    Frames run along time and depth where both are named, so that what is labelled at
+    any time and depth counts for all.
+    """
+    axes, pair = stack_axes(image), axis_pair(image)
+    names = dict(axes)
+    axis: Along = axes[0][0] if axes else None
+    if pair is not None and {names[at] for at in pair} == {"t", "z"}:
+        axis = pair
+    return LayerChoice(image=image).with_axis(axis, shown)
 
 
 def fits(stack: ImageStack | MixedStack, layer: Labels) -> bool:
@@ -288,10 +332,22 @@ def is_picture(layer: Layer) -> bool:
     return isinstance(layer, Image) and not is_ours
 
 
-def axis_title(layer: Image, axis: int, name: str) -> str:
-    """Return the name of an axis and its length, for people."""
-    length = level_data(layer, 0).shape[axis]
-    return f"{AXIS_NAMES.get(name, name)}: {length}"
+def axis_titles(layer: Image) -> list[tuple[str, Along]]:
+    """Return what frames may run along, for people.
+
+    Two axes come first, then each one, then the other ways to cut a volume.
+    """
+    shape, names = level_data(layer, 0).shape, dict(stack_axes(layer))
+    pair = axis_pair(layer)
+    titles: list[tuple[str, Along]] = [
+        (f"{AXIS_NAMES.get(name, name)}: {shape[at]}", at) for at, name in names.items()
+    ]
+    titles += [(f"{name}: {shape[at]}", at) for at, name in plane_axes(layer)]
+    if pair is None:
+        return titles
+    plain = [PLAIN_NAMES.get(names[at], names[at]) for at in pair]
+    sizes = " x ".join(str(shape[at]) for at in pair)
+    return [(f"{plain[0]} and {plain[1]}: {sizes}", pair), *titles]
 
 
 def unwrapped(layer: Any) -> Any:

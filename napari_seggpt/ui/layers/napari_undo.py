@@ -169,12 +169,7 @@ def _atom_frames(atom: Atom, axes: FrameAxes) -> Touched:
     pixels = _pixels(atom, axes)
     if pixels is None:
         return None
-    inside = np.ones(pixels[0].shape, bool)
-    for at, index in axes.fixed:
-        inside &= pixels[at] == index
-    if axes.axis is None:
-        return frozenset({0} if inside.any() else ())
-    return frozenset(np.unique(pixels[axes.axis][inside]).tolist())
+    return axes.frames_at(pixels)
 
 
 def _is_box(atom: Atom) -> bool:

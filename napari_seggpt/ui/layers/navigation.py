@@ -8,10 +8,13 @@ import numpy as np
 from psygnal import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from napari.components import Dims
     from napari.layers import Layer
     from napari.viewer import Viewer
+
+    from napari_seggpt.ui.layers.frame_axes import FrameAxes
 
 
 class Navigation:
@@ -23,10 +26,8 @@ class Navigation:
         The viewer.
     layer : Layer
         A layer of the stack.
-    axis : int or None
-        The axis of the layer that frames run along; None for a lone frame.
-    length : int
-        How many frames there are.
+    axes : FrameAxes
+        Where the frames lie in its data.
 
     Attributes
     ----------
@@ -36,30 +37,18 @@ class Navigation:
 
     changed = Signal(int)
 
-    def __init__(
-        self, viewer: Viewer, layer: Layer, axis: int | None, length: int
-    ) -> None:
+    def __init__(self, viewer: Viewer, layer: Layer, axes: FrameAxes) -> None:
         self._dims = viewer.dims
         self._camera = viewer.scene.camera
         self._layer = layer
-        self._axis = axis
-        self._length = length
+        self._axes = axes
         self.current = self._shown()
         self._dims.events.point.connect(self._on_moved)
         self._dims.events.ndim.connect(self._on_moved)
 
     def go_to(self, frame: int) -> None:
         """Show a frame; camera, layers and selection stay as they are."""
-        if self._axis is not None:
-            self.show(self._axis, frame)
-
-    def show(self, axis: int, index: int) -> None:
-        """Move the viewer's slider to an index on an axis of the layer."""
-        place = list(self._layer.world_to_data(self._dims.point))
-        place[axis] = index
-        world = self._layer.data_to_world(place)
-        offset = self._dims.ndim - self._layer.ndim  # a layer has the last axes
-        self._dims.set_point(int(offset + axis), world[axis])
+        show_places(self._dims, self._layer, self._axes.places(frame))
 
     def center_on(self, place: Sequence[int | slice], pixel: Sequence[float]) -> None:
         """Move the camera, so that a pixel is in the middle; its zoom stays.
@@ -84,16 +73,44 @@ class Navigation:
         self._dims.events.ndim.disconnect(self._on_moved)
 
     def _shown(self) -> int:
-        if self._axis is None or self._dims.ndim < self._layer.ndim:
+        if self._dims.ndim < self._layer.ndim:
             return 0
-        place = self._layer.world_to_data(self._dims.point)[self._axis]
-        return min(max(0, round(float(place))), max(0, self._length - 1))
+        place = self._layer.world_to_data(self._dims.point)
+        lengths = dict(zip(self._axes.along, self._axes.lengths, strict=True))
+        return self._axes.frame_at(
+            {
+                axis: min(max(0, round(float(place[axis]))), max(0, length - 1))
+                for axis, length in lengths.items()
+            }
+        )
 
     def _on_moved(self, event: object = None) -> None:
         frame = self._shown()
         if frame != self.current:
             self.current = frame
             self.changed.emit(frame)
+
+
+def show_places(dims: Dims, layer: Layer, places: Mapping[int, int]) -> None:
+    """Move a viewer's sliders to an index on each of some axes of a layer, at once."""
+    if not places:
+        return
+    place = list(layer.world_to_data(dims.point))
+    for axis, index in places.items():
+        place[axis] = index
+    world = layer.data_to_world(place)
+    offset = dims.ndim - layer.ndim  # a layer has the last axes
+    sliders = [int(offset + axis) for axis in places]
+    dims.set_point(sliders, [world[axis] for axis in places])
+
+
+def show_plane(dims: Dims, layer: Layer, axes: Sequence[int]) -> None:
+    """Have a viewer show two axes of a layer, rows first; in 3-D it stays as it is."""
+    offset = dims.ndim - layer.ndim  # a layer has the last axes
+    wanted = [int(offset + axis) for axis in axes]
+    if dims.ndisplay != 2 or len(wanted) != 2 or list(dims.displayed) == wanted:
+        return
+    dims.order = (*(at for at in range(dims.ndim) if at not in wanted), *wanted)
 
 
 def place_in(viewer: Viewer, layer: Layer) -> list[float]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from numpy.typing import NDArray
 
+    from napari_seggpt.ui.layers.frame_axes import Along
+
 METADATA_KEY = "napari-seggpt"
 MEMORY_SHARE = 0.25  # of the free memory, that labels may take
 DEFAULT_DTYPE = np.dtype(np.uint16)
@@ -35,7 +37,7 @@ OME_TYPES = {"t": "time", "c": "channel"}
 
 def new_labels_layer(
     layer: Image,
-    axis: int | None,
+    axis: Along,
     *,
     channel_axis: int | None = None,
     level: int = 0,
@@ -53,8 +55,8 @@ def new_labels_layer(
     ----------
     layer : Image
         The image.
-    axis : int or None
-        The axis that frames run along.
+    axis : int, tuple of int or None
+        The axis that frames run along, or two.
     channel_axis, level, fixed
         As of `ImageStack`.
     dtype : dtype

@@ -44,14 +44,15 @@ def tracks_layer(labels: LabelsLayer, tracks: Tracks) -> TracksLayer:
 
 def _placed(labels: LabelsLayer, tracks: Tracks) -> NDArray[np.float64]:
     """Return ids and places (P, 1 + D) on all axes of the labels layer."""
-    place = labels.axes.index(0)
+    frames = tracks.rows[:, 1].astype(int)
+    places = [labels.axes.places(frame) for frame in frames.tolist()]
     sides = iter((tracks.rows[:, 2], tracks.rows[:, 3]))
     columns = [tracks.rows[:, 0]]
-    for axis, at in enumerate(place):
+    for axis, at in enumerate(labels.axes.index(0)):
         if isinstance(at, slice):
             columns.append(next(sides))
-        elif axis == labels.axes.axis:
-            columns.append(tracks.rows[:, 1])
+        elif axis in labels.axes.along:
+            columns.append(np.array([place[axis] for place in places], float))
         else:
             columns.append(np.full(len(tracks.rows), float(at)))
     return np.column_stack(columns)

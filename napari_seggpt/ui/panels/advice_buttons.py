@@ -51,6 +51,7 @@ class AdviceButtons:
         self._checked: dict[Key, CheckedReference] = {}
         self._key = b""  # the references and settings that were checked
         self._frame: int | None = None
+        self._where = ""  # what part of frames was looked at
         self.check_button = button("Check", _CHECK, self.check)
         self.suggest_button = button("Suggest", _SUGGEST, self.suggest)
         self._refresh_soon = qthrottled(
@@ -103,7 +104,7 @@ class AdviceButtons:
         if session is None or self._stops():
             return
         try:
-            results = session.check_references()
+            results = session.check_references(self._workspace.region)
         except ValueError as error:
             self._workspace.show_message(str(error), Tone.WARNING)
             return
@@ -121,7 +122,7 @@ class AdviceButtons:
         odd = misfit(checked)
         if odd is not None and isinstance(odd.key, int):
             go_to(self._workspace, odd.key)
-        self._workspace.show_message(*verdict(checked))
+        self._workspace.show_message(*verdict(checked, self._workspace.name))
 
     def _take_checked(self, checked: CheckedReference) -> None:
         self._checked[checked.key] = checked
@@ -138,8 +139,14 @@ class AdviceButtons:
         session = self._workspace.session
         if session is None or self._stops():
             return
-        results, self._frame = session.suggest_frame(), None
-        self._workspace.show_message("Looking at frames...")
+        try:
+            region = self._workspace.region
+        except ValueError as error:
+            self._workspace.show_message(str(error), Tone.WARNING)
+            return
+        self._where = "" if region is None else " in the region"
+        results, self._frame = session.suggest_frame(region), None
+        self._workspace.show_message(f"Looking at frames{self._where}...")
         job = Job(lambda: results, self._take_frame, title="Looking at frames")
         self._start(job, self.suggest_button, self._show_frame)
 
@@ -181,14 +188,17 @@ class AdviceButtons:
         if session is None or frame is None:
             self._workspace.show_message("Every frame is yours or approved already.")
             return
-        if frame == session.frames.least_certain():
+        if session.frames.confidence(frame) is not None:
             why = "the model is least sure of it"
         elif session.frames.protected:
             why = "it looks least like those that you have labelled"
         else:
             why = "it looks most like all the others"
         go_to(self._workspace, frame)
-        self._workspace.show_message(f"Best label frame {frame} next: {why}.")
+        name = self._workspace.name(frame)
+        self._workspace.show_message(
+            f"Best label frame {name} next: {why}{self._where}."
+        )
 
     def _on_active(self) -> None:
         self.close()
@@ -196,8 +206,18 @@ class AdviceButtons:
         self.refresh()
 
 
-def verdict(checked: Sequence[CheckedReference]) -> tuple[str, Tone]:
-    """Say in a sentence whether references fit each other."""
+def verdict(
+    checked: Sequence[CheckedReference], name: Callable[[int], str] = str
+) -> tuple[str, Tone]:
+    """Say in a sentence whether references fit each other.
+
+    Parameters
+    ----------
+    checked : sequence of CheckedReference
+        How well each is predicted from the others.
+    name : callable
+        Returns what people call a frame.
+    """
     scores = {each.key: each.score for each in checked if each.score is not None}
     if not scores:
         text = "No two references show the same label: there is nothing to compare."
@@ -207,8 +227,8 @@ def verdict(checked: Sequence[CheckedReference]) -> tuple[str, Tone]:
     if odd is not None and odd.gain is not None:
         others = mean(score for key, score in scores.items() if key != odd.key)
         text = (
-            f"{_named(odd.key)} does not fit: the other references predict each other "
-            f"with an overlap of {others:.2f}, without it with "
+            f"{_named(odd.key, name)} does not fit: the other references predict each "
+            f"other with an overlap of {others:.2f}, without it with "
             f"{others + odd.gain:.2f}. "
             "Look at its labels, or untick it."
         )
@@ -222,8 +242,9 @@ def verdict(checked: Sequence[CheckedReference]) -> tuple[str, Tone]:
     if low < POOR_DICE:
         worst = min(scores, key=lambda key: scores[key])
         text = (
-            f"{_named(worst)} is predicted poorly from the others (overlap {low:.2f}; "
-            f"up to {high:.2f} elsewhere). If its labels are right, label more like it."
+            f"{_named(worst, name)} is predicted poorly from the others (overlap "
+            f"{low:.2f}; up to {high:.2f} elsewhere). If its labels are right, label "
+            "more like it."
         )
         return text, Tone.WARNING
     text = (
@@ -233,8 +254,8 @@ def verdict(checked: Sequence[CheckedReference]) -> tuple[str, Tone]:
     return text, Tone.GOOD
 
 
-def _named(key: Key) -> str:
-    text = f"frame {key}" if isinstance(key, int) else key
+def _named(key: Key, name: Callable[[int], str]) -> str:
+    text = f"frame {name(key)}" if isinstance(key, int) else key
     return text[:1].upper() + text[1:]
 
 

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QMenu, QToolButton
 from napari_seggpt.ui.keys import KEYS, key_text
 from napari_seggpt.ui.panels.panel import NO_SESSION
 from napari_seggpt.ui.work.exporting import Exporting
+from napari_seggpt.ui.work.merging import Merging
 
 if TYPE_CHECKING:
     from napari_seggpt.ui.work.workspace import Workspace
@@ -40,7 +41,7 @@ class CornerMenu(QToolButton):
     def __init__(self, workspace: Workspace) -> None:
         super().__init__()
         self._workspace = workspace
-        self.exporting = Exporting(workspace)
+        self.exporting, self.merging = Exporting(workspace), Merging(workspace)
         self.setText("\N{TRIGRAM FOR HEAVEN}")
         self.setToolTip("Export labels or a table of objects; keys and help.")
         self.setAccessibleName("Export and help")
@@ -50,6 +51,7 @@ class CornerMenu(QToolButton):
         menu.setToolTipsVisible(True)
         self.export_action = menu.addAction("Export labels...", self._ask_for_labels)
         self.table_action = menu.addAction("Export a table...", self._ask_for_table)
+        self.merge_action = menu.addAction("Merge labels by vote", self.merging.merge)
         menu.addSeparator()
         menu.addAction("Keys", self.show_keys)
         menu.addAction("Tutorial", lambda: _open("tutorial.md"))
@@ -64,6 +66,7 @@ class CornerMenu(QToolButton):
         for action, about in (
             (self.export_action, _EXPORT),
             (self.table_action, _TABLE),
+            (self.merge_action, _MERGE),
         ):
             action.setEnabled(has_session)
             action.setToolTip(about if has_session else f"{NO_SESSION} {about}")
@@ -93,3 +96,7 @@ def _open(page: str) -> None:
 _LABEL_FILES = "OME-TIFF (*.ome.tif);;TIFF (*.tif);;OME-Zarr (*.ome.zarr)"
 _EXPORT = "Write all labels to a file with the pixel size, for other programs."
 _TABLE = "Write a row for each connected object: label, frame, area, place, shape."
+_MERGE = (
+    "Make a labels layer of all those that lie on this image: each pixel gets the "
+    "label that most of them have. For classes, and a volume that was cut several ways."
+)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from napari.layers import Image, Labels
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QMenu, QSpinBox, QToolButton, QWidget
 
-from napari_seggpt.ui.layers.frame_axes import stack_axes
+from napari_seggpt.ui.layers.frame_axes import axes_of, stack_axes
 from napari_seggpt.ui.layers.image_stack import MAX_CHANNELS, level_data, num_levels
 from napari_seggpt.ui.layers.layer_choice import (
-    axis_title,
+    axis_titles,
     fits,
     is_picture,
     mixable,
@@ -26,7 +26,7 @@ from napari_seggpt.ui.widgets.controls import (
     button,
     compact_spin,
 )
-from napari_seggpt.ui.work.actions import show_place
+from napari_seggpt.ui.work.actions import show_place, show_slices
 from napari_seggpt.ui.work.messages import count_of
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Layer
 
+    from napari_seggpt.ui.layers.frame_axes import Along
     from napari_seggpt.ui.layers.layer_choice import LayerChoice
     from napari_seggpt.ui.widgets.controls import FormRow
     from napari_seggpt.ui.work.workspace import Workspace
@@ -54,11 +55,12 @@ class DataPanel(Panel):
         beside = QHBoxLayout(image)
         beside.setContentsMargins(0, 0, 0, 0)
         beside.setSpacing(4)
-        beside.addWidget(self.image_box, 1)
-        beside.addWidget(self.axis_box, 1)
+        beside.addWidget(self.image_box, 2)
+        beside.addWidget(self.axis_box, 3)
         self._rows.add("Image", image, _IMAGE)
         self.image_box.setToolTip(_IMAGE)
         self.axis_box.setToolTip(_AXIS)
+        self._offered: list[Along] = []  # what frames may run along
         self._other_axes: list[tuple[FormRow, _OtherAxis]] = []
         self._add_further_rows()
         self.rows.addLayout(self._rows)
@@ -123,12 +125,16 @@ class DataPanel(Panel):
         allow(self.new_button, no_image)
 
     def _show_axes(self, image: Image, choice: LayerChoice) -> None:
-        axes = stack_axes(image)
+        axes, titles = stack_axes(image), axis_titles(image)
         self.axis_box.setVisible(bool(axes))
-        titles = [(axis_title(image, at, name), at) for at, name in axes]
-        self.axis_box.fill(list(titles), choice.axis)
-        shape = level_data(image, 0).shape
-        others = [x for x in axes if x[0] != choice.axis and shape[x[0]] > 1]
+        self._offered = [along for _, along in titles]
+        is_known = choice.axis in self._offered
+        chosen = self._offered.index(choice.axis) if is_known else None
+        names: list[tuple[str, object]] = [(x[0], i) for i, x in enumerate(titles)]
+        self.axis_box.fill(names, chosen)
+        shape, taken = level_data(image, 0).shape, {*axes_of(choice.axis)}
+        taken |= {*choice.spanned}
+        others = [x for x in axes if x[0] not in taken and shape[x[0]] > 1]
         for (row, field), (at, name) in zip(self._other_axes, others, strict=False):
             row.set_visible(True)
             row.label.setText(name.capitalize())
@@ -161,7 +167,10 @@ class DataPanel(Panel):
             self.set_summary("")
             return
         height, width = layer_session.labels.frame_shape
+        grid = layer_session.session.grid
         frames = count_of(len(layer_session.labels), "frame")
+        if grid.has_two_axes:
+            frames += " ({} x {})".format(*grid.shape)
         self.set_summary(f"{frames}, {width} x {height}")
 
     # -- choosing ------------------------------------------------------------------
@@ -173,7 +182,9 @@ class DataPanel(Panel):
         choice = self._workspace.choice
         if choice.image is not None:
             place = place_in(self._workspace.viewer, choice.image)
-            self._choose(choice.with_axis(self.axis_box.currentData(), place))
+            along = self._offered[self.axis_box.currentData()]
+            self._choose(choice.with_axis(along, place))
+            show_slices(self._workspace)
 
     def _on_fixed(self, at: int, index: int) -> None:
         self._choose(self._workspace.choice.with_fixed(at, index))
@@ -290,7 +301,11 @@ _NOT_YET = ("choose, or press New", None)
 _IMAGE = "The image layer to be labelled."
 _NO_IMAGE = "Open an image first: drop a file on the window."
 _NO_LABELS = "There is no labels layer: press New."
-_AXIS = "The axis that frames run along, such as time or depth."
+_AXIS = (
+    "What frames run along: time, depth (z), or time and z. Along both, what you label "
+    "at any time and depth is an example for all. A volume can be cut the other ways, "
+    "too: use labels of their own for these, to compare them."
+)
 _FIXED = "All frames lie at this index of the axis."
 _AS_CHANNELS = "The axis has channels: up to three are shown to the model as colours."
 _CHANNELS = "Channels that the model is shown, up to three."

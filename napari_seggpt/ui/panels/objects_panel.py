@@ -187,8 +187,7 @@ class ObjectsPanel(Panel):
         active = self._workspace.active
         if active is None or self._job is not None:
             return
-        linking = active.session.settings.objects.linking
-        axis = active.session.axis if linking.along == "auto" else linking.along
+        axis = active.session.axis
         frames = active.stack, active.labels
 
         def take(found: int | ObjectSurvey) -> None:

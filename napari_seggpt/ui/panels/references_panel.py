@@ -28,6 +28,8 @@ from napari_seggpt.ui.work.actions import (
 from napari_seggpt.ui.work.previews import MAX_PREVIEWS, overlaid, reference_key
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.layers import Labels
     from qtpy.QtCore import QPoint
 
@@ -128,7 +130,8 @@ class ReferencesPanel(Panel):
         names = class_names(layer_session.labels.layer) if layer_session else {}
         for row, each in enumerate(self._references[: self.thumbnails.count()]):
             checked = found.get(reference_key(each))
-            caption = str(each.frame) if each.name is None else each.name
+            name = self._workspace.name
+            caption = str(each.name) if each.frame is None else name(each.frame)
             if each.is_hint:
                 caption += " hint"
             if checked is not None and checked.score is not None:
@@ -137,7 +140,7 @@ class ReferencesPanel(Panel):
             self.thumbnails.show_reference(
                 row,
                 caption=caption,
-                tooltip=about + _tooltip(each),
+                tooltip=about + _tooltip(each, name),
                 is_on=each.enabled,
             )
 
@@ -146,7 +149,8 @@ class ReferencesPanel(Panel):
         is_one = self.thumbnails.mark(frame)
         text = "Drop" if is_one else "Add"
         self.toggle_button.setText(with_key(text, "reference"))
-        act = f"no longer show frame {frame}" if is_one else f"show frame {frame}"
+        name = self._workspace.name(frame)
+        act = f"no longer show frame {name}" if is_one else f"show frame {name}"
         describe(self.toggle_button, _TOGGLE.format(act=act))
         allow(self.toggle_button, "" if has_session else NO_SESSION)
 
@@ -262,8 +266,9 @@ def _colors(layer: Labels, labels: np.ndarray) -> np.ndarray:
     return np.asarray(layer.colormap.map(labels))
 
 
-def _tooltip(reference: Reference) -> str:
-    name = f"frame {reference.frame}" if reference.name is None else reference.name
+def _tooltip(reference: Reference, name_of: Callable[[int], str]) -> str:
+    frame = reference.frame
+    name = str(reference.name) if frame is None else f"frame {name_of(frame)}"
     state = "in use" if reference.enabled else "not in use"
     labels = "" if reference.is_labelled else ", without labels: nothing is there"
     labels += ", only as a hint" if reference.is_hint else ""

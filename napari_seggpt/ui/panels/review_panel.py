@@ -18,11 +18,11 @@ from napari_seggpt.ui.widgets.controls import allow, button, compact_spin, muted
 from napari_seggpt.ui.widgets.frame_strip import FrameStrip, legend
 from napari_seggpt.ui.work.actions import (
     go_to,
-    review_least_certain,
     review_next,
     review_previous,
     toggle_approval,
 )
+from napari_seggpt.ui.work.region_review import RegionReview
 
 if TYPE_CHECKING:
     from napari_seggpt.ui.widgets.style import Tones
@@ -43,6 +43,7 @@ class ReviewPanel(Panel):
     def __init__(self, workspace: Workspace) -> None:
         super().__init__("4  Review", workspace)
         self._tones: Tones | None = None
+        self.region_review = RegionReview(workspace)
         self.strip = FrameStrip()
         self.strip.setToolTip("")
         self.legend = muted()
@@ -62,9 +63,7 @@ class ReviewPanel(Panel):
             partial(toggle_approval, workspace),
         )
         self.approve_button.setCheckable(True)
-        self.least_button = button(
-            "Least sure", _LEAST, partial(review_least_certain, workspace)
-        )
+        self.least_button = button("Least sure", _LEAST, self.region_review.go)
         self.uncertainty = UncertaintyButton(workspace)
         self.rows.addWidget(self.strip)
         self.rows.addWidget(self.legend)
@@ -111,6 +110,7 @@ class ReviewPanel(Panel):
     def release(self) -> None:
         """Remove the layer that shows where the model is unsure."""
         self._show_counts.cancel()
+        self.region_review.close()
         self.uncertainty.close()
 
     def set_tones(self, colors: Tones) -> None:
@@ -122,7 +122,10 @@ class ReviewPanel(Panel):
     def refresh(self) -> None:
         """Show all frames of the session."""
         session = self._workspace.session
-        self.strip.reset(len(session) if session else 0)
+        if session is None:
+            self.strip.reset(0)
+        else:
+            self.strip.reset(len(session), session.grid)
         if session is not None:
             self._on_statuses(tuple(range(len(session))))
         self._on_current()
@@ -192,7 +195,10 @@ _PREVIOUS = "Go to the predicted frame before this one that you have not looked 
 _NEXT = "Go to the next predicted frame that you have not looked at."
 _APPROVE = "The frame is right as it is: no run writes it. Again takes it back."
 _NOTHING = "There is no predicted frame to look at."
-_LEAST = f"Go to the predicted frame that the model is least sure of. {CONFIDENCE}"
+_LEAST = (
+    "Go to the predicted frame that the model is least sure of, in the drawn region if "
+    f"step 3 says so. {CONFIDENCE}"
+)
 _LIMIT = (
     f"Predicted frames that are less sure than this are marked in red. {CONFIDENCE}"
 )

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QSizePolicy, QSpinBox, QWi
 
 from napari_seggpt.model.cards import readable
 from napari_seggpt.session import PROTECTED, FrameStatus
+from napari_seggpt.session.runs.planning import LINES
 from napari_seggpt.ui.keys import with_key
 from napari_seggpt.ui.layers.layer_choice import unwrapped
 from napari_seggpt.ui.panels.model_rows import ModelRows, duration
@@ -34,7 +35,7 @@ from napari_seggpt.ui.work.actions import (
 )
 
 if TYPE_CHECKING:
-    from napari_seggpt.session import Scope
+    from napari_seggpt.session import Scope, Session
     from napari_seggpt.ui.widgets.style import Tones
     from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.run_control import RunControl
@@ -88,6 +89,7 @@ class RunPanel(Panel):
         self._timer.setInterval(COUNT_MS)
         self._timer.timeout.connect(self._show_button)
         self._lay_out()
+        self._show_scopes()
         self._connect()
 
     def _lay_out(self) -> None:
@@ -102,7 +104,6 @@ class RunPanel(Panel):
             spin.setToolTip(_RANGE)
         self.from_spin.setPrefix("from ")
         self.to_spin.setPrefix("to ")
-        self.scope_box.fill(list(SCOPES.items()), "all")
         self.rows.addLayout(rows)
         self.rows.addWidget(self.run_button)
         self.rows.addLayout(
@@ -159,8 +160,21 @@ class RunPanel(Panel):
             spin.setRange(0, last)
             spin.setValue(value)
             spin.blockSignals(False)
+        self._show_scopes()
         if self._workspace.scope == "range":
             self._on_range(0)
+
+    def _show_scopes(self) -> None:
+        """Offer which frames are meant; along two axes also those along either."""
+        scopes = dict(SCOPES)
+        session, workspace = self._workspace.session, self._workspace
+        if session is not None and session.grid.has_two_axes:
+            first, second = session.grid.names
+            scopes[f"along {second}, at this {first}"] = "row"
+            scopes[f"along {first}, at this {second}"] = "column"
+        elif workspace.scope in LINES:
+            workspace.scope = "all"
+        self.scope_box.fill(list(scopes.items()), workspace.scope)
 
     def _show_regions(self) -> None:
         """Offer the layers in which a region may be drawn, if there is any."""
@@ -224,7 +238,7 @@ class RunPanel(Panel):
             return
         session, frame = self._workspace.session, self._workspace.current
         count = len(session.plan(self._workspace.scope, frame)) if session else 0
-        text = BUTTONS[self._workspace.scope]
+        text = self._button_text(session)
         if session is not None and session.references.all:
             text += f" ({count})"
         self.set_summary(self._estimate(count))
@@ -245,6 +259,12 @@ class RunPanel(Panel):
         self.bar.setRange(0, 1)
         self.bar.setValue(0)
         self.bar.setFormat("")
+
+    def _button_text(self, session: Session | None) -> str:
+        scope = self._workspace.scope
+        if session is None or scope not in LINES:
+            return BUTTONS.get(scope, BUTTONS["all"])
+        return f"Label along {session.grid.names[LINES[scope]]}"
 
     @property
     def _has_examples(self) -> bool:
@@ -338,12 +358,14 @@ _STOP = "End the run before the model's next pass; what was predicted stays."
 _BAR = "How far the run is, and how long it will take at the pace of the last frames."
 _SCOPE = (
     "Which frames are predicted. Those you vouch for are always left out. Between "
-    "references, objects can be bridged by their shapes alone, without the model."
+    "references, objects can be bridged by their shapes alone, without the model. Of a "
+    "film of volumes, all of them can be meant, one volume, or one depth at all times."
 )
 _EVERYWHERE = ("everywhere", None)
 _REGION = (
     "Where in the frames: everywhere, or only inside the rectangles and polygons that "
-    "are drawn in a shapes layer. A small region of large frames is predicted faster."
+    "are drawn in a shapes layer. A small region of large frames is predicted faster. "
+    "Check, Suggest and Least sure look there only, too."
 )
 _RANGE = "The first and the last frame."
 _YOURS = "You vouch for this frame: no run writes it."

@@ -157,7 +157,8 @@ class TunePanel(Panel):
             picture = side_by_side(pair, layer_session.labels.layer)
             each.setIcon(QIcon(picture))
             each.setIconSize(picture.size())
-            each.setText(f"frame {pair.index}\n{pair.alike:.0%} alike")
+            name = layer_session.name(pair.index)
+            each.setText(f"frame {name}\n{pair.alike:.0%} alike")
             each.setProperty("frame", pair.index)
 
     # -- acting --------------------------------------------------------------------

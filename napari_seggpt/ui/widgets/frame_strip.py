@@ -9,6 +9,7 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QPainter, QPainterPath, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
+from napari_seggpt.frames import FrameGrid
 from napari_seggpt.session import PROTECTED, FrameStatus
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class FrameStrip(QWidget):
         super().__init__()
         self._codes: NDArray[np.uint8] = np.zeros(0, np.uint8)
         self._confidence: NDArray[np.float32] = np.zeros(0, np.float32)
+        self._grid = FrameGrid.row(0)
         self._current: int | None = None
         self.limit = 0.0
         self._tones: Tones | None = None
@@ -74,8 +76,9 @@ class FrameStrip(QWidget):
         self._tones = colors
         self.update()
 
-    def reset(self, length: int) -> None:
-        """Show a stack of empty frames."""
+    def reset(self, length: int, grid: FrameGrid | None = None) -> None:
+        """Show a stack of empty frames; a line parts the rows of a grid."""
+        self._grid = grid or FrameGrid.row(length)
         self._codes = np.zeros(length, np.uint8)
         self._confidence = np.full(length, np.nan, np.float32)
         self._current = None
@@ -147,6 +150,7 @@ class FrameStrip(QWidget):
         area = QRectF(0, MARKER_SIZE + 1, self.cells_width, height)
         if len(self):
             self._paint_cells(painter, area, self._tones)
+            self._paint_rows(painter, area, self._tones)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             self._paint_confidence(painter, area, self._tones)
             self._paint_current(painter, area, self._tones)
@@ -180,6 +184,16 @@ class FrameStrip(QWidget):
             if confidence < self.limit:
                 mark = QRectF(cell.left(), cell.top(), cell.width(), MARK_HEIGHT)
                 painter.fillRect(mark, colors.error)
+
+    def _paint_rows(self, painter: QPainter, area: QRectF, colors: Tones) -> None:
+        """Part the rows of a grid, such as the volumes of a film."""
+        rows, columns = self._grid.shape
+        if not self._grid.has_two_axes or area.width() / rows < MIN_WIDTH_WITH_GAPS:
+            return
+        painter.setPen(QPen(colors.text, 2))
+        for row in range(1, rows):
+            x = round(row * columns * self.cells_width / len(self))
+            painter.drawLine(QPointF(x, area.top()), QPointF(x, area.bottom()))
 
     def _paint_confidence(self, painter: QPainter, area: QRectF, colors: Tones) -> None:
         edges, _ = cells(self._codes, self.cells_width)
@@ -290,7 +304,7 @@ class FrameStrip(QWidget):
     def describe(self, frame: int) -> str:
         """Return status and confidence of a frame in words."""
         status = STATUS_ORDER[self._codes[frame]]
-        parts = [f"Frame {frame}: {word(status)}"]
+        parts = [f"Frame {self._grid.name(frame)}: {word(status)}"]
         if not np.isnan(self._confidence[frame]):
             parts.append(f"confidence {self._confidence[frame]:.2f}")
         if status in PROTECTED:

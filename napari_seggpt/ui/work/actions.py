@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_seggpt.session import PROTECTED, FrameStatus
-from napari_seggpt.ui.layers.navigation import place_in
+from napari_seggpt.ui.layers.navigation import place_in, show_places, show_plane
 from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.partly_painted import partly_painted
 
@@ -30,9 +30,15 @@ def go_to(workspace: Workspace, frame: int) -> None:
 def show_place(workspace: Workspace) -> None:
     """Move the viewer's sliders to where the frames are on other axes."""
     active = workspace.active
-    for at, index in active.choice.fixed if active is not None else ():
-        if active is not None:
-            active.navigation.show(at, index)
+    if active is not None:
+        show_places(workspace.viewer.dims, active.image, dict(active.choice.fixed))
+
+
+def show_slices(workspace: Workspace) -> None:
+    """Have the viewer show the two axes that frames span, such as x and z."""
+    choice = workspace.choice
+    if choice.image is not None:
+        show_plane(workspace.viewer.dims, choice.image, choice.spanned)
 
 
 def work_at_shown_place(workspace: Workspace) -> None:
@@ -52,14 +58,14 @@ def toggle_reference(workspace: Workspace) -> None:
     if any(each.frame == frame for each in references.all):
         references.remove(frame)
         workspace.show_message(
-            f"Frame {frame} is no reference any more. Its labels stay."
+            f"Frame {active.name(frame)} is no reference any more. Its labels stay."
         )
         return
     references.add(frame)
     if not any(each.is_labelled for each in references.all if each.frame == frame):
         workspace.show_message(
-            f"Frame {frame} is a reference without labels: it tells the model "
-            "that nothing is there.",
+            f"Frame {active.name(frame)} is a reference without labels: it tells the "
+            "model that nothing is there.",
             Tone.WARNING,
         )
 
@@ -128,8 +134,8 @@ def start_run(workspace: Workspace, scope: Scope) -> None:
     status = active.session.frames.status(active.navigation.current)
     if scope == "frame" and status in PROTECTED:
         workspace.show_message(
-            f"Frame {active.navigation.current} is yours ({status.value}): no run "
-            "changes it.",
+            f"Frame {workspace.name(workspace.current)} is yours ({status.value}): no "
+            "run changes it.",
             Tone.WARNING,
         )
         return

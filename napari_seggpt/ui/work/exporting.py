@@ -84,6 +84,7 @@ def write_labels(labels: LabelsLayer, facts: About, path: Path) -> Iterator[int]
     from napari_seggpt.io import check_output, create_labels, draft, smallest_dtype
 
     check_output(path, overwrite=True)
+    times = labels.axes.lengths[0] if len(labels.axes.along) == 2 else None
     limits: set[int] = set()
     for index in range(len(labels)):
         frame = labels.read(index)
@@ -97,7 +98,8 @@ def write_labels(labels: LabelsLayer, facts: About, path: Path) -> Iterator[int]
             dtype=smallest_dtype(limits),
             pixel_size=facts.pixel_size,
             units=facts.units,
-            axis=facts.axis,
+            axis="z" if times else facts.axis,
+            times=times,
         ) as writer,
     ):
         for index in range(len(labels)):

@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING
 
 from napari_seggpt.session import PROTECTED, FrameStatus
 from napari_seggpt.ui.keys import key_text
+from napari_seggpt.ui.layers.frame_axes import axes_of, stack_axes
 from napari_seggpt.ui.work.messages import Message, Tone, count_of
 from napari_seggpt.ui.work.partly_painted import partly_painted
-from napari_seggpt.ui.work.small_objects import too_small
+from napari_seggpt.ui.work.small_objects import num_tiles, too_small
 from napari_seggpt.untrusted import printable
 
 if TYPE_CHECKING:
     from napari_seggpt.session import Session
     from napari_seggpt.session.store.finding import SavedWork
+    from napari_seggpt.ui.layers.layer_choice import LayerChoice
     from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.saved_sessions import SavedSessions
     from napari_seggpt.ui.work.workspace import Workspace
 
-RESUME, TILES = "resume", "tiles"  # links
+RESUME, TILES, PART = "resume", "tiles", "part"  # links
 PLACE, BACK, HERE = "place", "back", "here"  # a link, and where it leads to
 SAMPLES = {"cells": "cells", "membranes": "membranes", "organs": "organs"}
 
@@ -56,6 +58,8 @@ def _last_or_next(
     following = next_step(workspace)
     if offer is not None:
         following = _offer(offer, following)
+    elif saved_sessions is not None and saved_sessions.elsewhere is not None:
+        following = _other_part(saved_sessions.elsewhere, following)
     if message is None:
         return following
     return Message(text=f"{message.text} {following.text}", tone=Tone.GOOD)
@@ -66,6 +70,18 @@ def _offer(work: SavedWork, following: Message) -> Message:
     text = (
         f"You worked on this image before: {escape(description(work))}. "
         f'<a href="{RESUME}">Resume</a>.'
+    )
+    return Message(text=f"{text} Or begin anew: {following.text}")
+
+
+def _other_part(there: LayerChoice, following: Message) -> Message:
+    """Offer to go to other frames of the image, which a person worked on before."""
+    names = {} if there.image is None else dict(stack_axes(there.image))
+    along = " and ".join(names.get(at, "") for at in axes_of(there.axis))
+    at = "".join(f", {names.get(axis, '')} {index}" for axis, index in there.fixed)
+    text = (
+        f"You worked on other frames of this image before: along {escape(along + at)}. "
+        f'<a href="{PART}">Go there</a>.'
     )
     return Message(text=f"{text} Or begin anew: {following.text}")
 
@@ -179,9 +195,11 @@ def _on_small_objects(workspace: Workspace) -> str:
     smallest = too_small(workspace)
     if smallest is None:
         return ""
+    times = num_tiles(workspace)
     return (
-        f"Some objects are {smallest.side:.1f} pixels small for the model. "
-        f'<a href="{TILES}">Tiles</a> show them larger; that takes longer.'
+        f"Frames are shrunk for the model, some objects to {smallest.side:.1f} pixels. "
+        f'<a href="{TILES}">Tiles</a> show them as they are; a frame then takes up to '
+        f"{times} times as long."
     )
 
 

@@ -109,14 +109,17 @@ class LayerSession:
         self.labels = LabelsLayer.of_stack(self.stack, choice.labels)
         self._chunks = _locked_chunks(self.labels)
         self.session = Session(
-            self.stack, self.labels, settings, models=models, axis=self.frame_axis
+            self.stack,
+            self.labels,
+            settings,
+            models=models,
+            axis=self.frame_axis,
+            grid=self.labels.axes.grid(self.axis_names),
         )
         self.runs = RunControl(self.session)
         self.tuning = TuningControl(self.session, self.labels.layer)
         self.previews = ReferencePreviews(self.stack, self.labels)
-        self.navigation = Navigation(
-            viewer, self.labels.layer, self.labels.axes.axis, len(self.labels)
-        )
+        self.navigation = Navigation(viewer, self.labels.layer, self.labels.axes)
         self.finished: set[int] = set()
         self.asked_about: set[int] = set()
         self.is_finding = False
@@ -185,24 +188,34 @@ class LayerSession:
         self.previews.request(self.session.references.all, config)
 
     @property
-    def frame_axis(self) -> LinkedAxis:
-        """What frames lie along: "t" if the layers say so, else "z"."""
+    def axis_names(self) -> list[str]:
+        """The names of the axes that frames run along, as the layers tell them."""
         first = self.stack if isinstance(self.stack, ImageStack) else self.stack.first
-        names = [
-            axis_names(layer)[axis]
-            for layer, axis in (
-                (self.image, first.axis),
-                (self.labels.layer, self.labels.axes.axis),
-            )
-            if axis is not None
+        pairs = zip(first.along, self.labels.axes.along, strict=True)
+        return [
+            axis_names(self.image)[one]
+            or axis_names(self.labels.layer)[other]
+            or f"axis {one}"
+            for one, other in pairs
         ]
-        return "t" if "t" in names else "z"
+
+    @property
+    def frame_axis(self) -> LinkedAxis:
+        """What frames follow each other in: "t" if the layers say so, else "z".
+
+        Along two axes they follow each other in the second, the slices of a volume.
+        """
+        return "t" if self.axis_names[-1:] == ["t"] else "z"
+
+    def name(self, frame: int) -> str:
+        """Return what people call a frame, such as "12" or "t 3, z 12"."""
+        return self.session.grid.name(frame)
 
     @property
     def place_left(self) -> str | None:
         """Where on other axes the frames are, if the viewer shows another place."""
         shown = shown_frames(self.labels.layer, self.labels.axes)
-        if shown is None or shown:
+        if shown is None or shown or not self._choice.fixed:
             return None
         names = dict(stack_axes(self.image))
         return ", ".join(f"{names[at]} {index}" for at, index in self._choice.fixed)

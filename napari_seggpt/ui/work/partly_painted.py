@@ -28,11 +28,14 @@ class PartlyPainted:
     ----------
     frame, objects
         It has so many objects.
+    name
+        What people call it.
     other, usual
         Another reference frame, with as many as references usually have.
     """
 
     frame: int
+    name: str
     objects: int
     other: str
     usual: int
@@ -41,7 +44,7 @@ class PartlyPainted:
     def text(self) -> str:
         """The question that is asked, with the answers as links."""
         return (
-            f"Frame {self.frame} has {count_of(self.objects, 'object')}, {self.other} "
+            f"Frame {self.name} has {count_of(self.objects, 'object')}, {self.other} "
             f"has {self.usual}: is it finished? If not, the model takes the others for "
             f'background. <a href="{COMPLETE}:{self.frame}">Predict the rest</a>, use '
             f'it <a href="{HINT}:{self.frame}">only as a hint</a>, or '
@@ -68,8 +71,9 @@ def partly_painted(active: LayerSession) -> PartlyPainted | None:
             usual = min(others, key=lambda pair: _distance(pair[1], others))
             return PartlyPainted(
                 frame=frame,
+                name=active.name(frame),
                 objects=preview.objects,
-                other=_named(usual[0]),
+                other=_named(usual[0], active),
                 usual=usual[1].objects,
             )
     return None
@@ -87,7 +91,7 @@ def _distance(preview: Preview, pairs: list[tuple[Reference, Preview]]) -> float
     return abs(preview.objects - median(other.objects for _, other in pairs))
 
 
-def _named(reference: Reference) -> str:
+def _named(reference: Reference, active: LayerSession) -> str:
     if reference.frame is not None:
-        return f"frame {reference.frame}"
+        return f"frame {active.name(reference.frame)}"
     return "the reference from elsewhere"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from qtpy.QtCore import QSettings
@@ -12,6 +12,7 @@ from napari_seggpt.session.store.settings import restored
 from napari_seggpt.settings import SessionSettings
 
 TIMES = "frame seconds"  # another name than in version 0.1, which counted the loading
+OF_A_KIND = ("contrast", "objects", "cleanup")  # settings that go with images
 
 
 class Preferences:
@@ -32,6 +33,32 @@ class Preferences:
     def save_settings(self, settings: SessionSettings) -> None:
         """Remember settings, but for the range, which belongs to a stack."""
         self._write("settings", asdict(settings.for_any_stack()))
+
+    def load_kind(self, kind: str, settings: SessionSettings) -> SessionSettings:
+        """Return settings with those that were chosen for images of a kind, if any.
+
+        Parameters
+        ----------
+        kind : str
+            See `LayerChoice.image_kind`.
+        settings : SessionSettings
+            What holds where nothing was chosen, and for all that is of no kind: the
+            model, and how it is used.
+        """
+        chosen = self._read("kinds").get(kind)
+        kept = restored(settings, chosen if isinstance(chosen, dict) else {})
+        tiling = kept.prediction.tiling
+        return replace(
+            settings,
+            prediction=replace(settings.prediction, tiling=tiling),
+            **{name: getattr(kept, name) for name in OF_A_KIND},
+        )
+
+    def save_kind(self, kind: str, settings: SessionSettings) -> None:
+        """Remember what was chosen for images of a kind."""
+        chosen = {name: asdict(getattr(settings, name)) for name in OF_A_KIND}
+        chosen["prediction"] = {"tiling": asdict(settings.prediction.tiling)}
+        self._write("kinds", {**self._read("kinds"), kind: chosen})
 
     def load_times(self) -> dict[str, float]:
         """Return seconds a frame, by what was measured."""

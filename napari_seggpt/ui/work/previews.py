@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     Key = int | str
 
 PREVIEW_SIDE = 64  # pixels of the longer side of a picture
+SHRUNK = 0.9  # of a side; sizes are rounded by a few per cent in any case
+OWN_PIXELS = 1.0  # the scale of tiles that show a frame as it is
 MAX_PREVIEWS = 100  # references of which pictures are made
 
 
@@ -51,7 +53,9 @@ class Preview:
     side : float
         Of the smallest object, in pixels of the model.
     scale : float or None
-        Of the tiles that would help, if objects are too small.
+        Of the tiles that would help, if objects are too small because the frame is
+        shrunk for the model. Larger ones than the frame's own pixels are not advised:
+        their time grows with the square.
     objects : int
         How many separate ones are labelled.
     share : float
@@ -182,6 +186,10 @@ def make_preview(
     small = _small_shape(labels.shape[:2])
     rgb = resize_rgb(to_rgb(image, measure_limits([image])), small)
     side, scale = suggest_scale([labels], config)
+    if not _is_shrunk(labels.shape, config):
+        scale = None
+    elif scale is not None:
+        scale = min(scale, OWN_PIXELS)
     ids = tuple(int(i) for i in np.unique(labels) if i)
     return Preview(
         rgb=rgb,
@@ -192,6 +200,14 @@ def make_preview(
         objects=int(connected(labels, background=0).max(initial=0)),
         share=np.count_nonzero(labels) / max(1, labels.size),
     )
+
+
+def _is_shrunk(shape: tuple[int, ...], config: SegGPTConfig) -> bool:
+    """Whether a model sees frames of a shape smaller than they are.
+
+    Tiles were found to help only then: others are enlarged in any case.
+    """
+    return max(config.seen_size(shape)) < SHRUNK * max(shape[:2])
 
 
 def _small_shape(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -210,18 +210,18 @@ class SessionResume:
         tone = Tone.GOOD
         if self._others:
             report += (
-                f" {_list(self._others)} had other labels than were saved: they are "
-                "protected as they are."
+                f" {self._named(self._others)} had other labels than were saved: they "
+                "are protected as they are."
             )
         if self._damaged:
             tone = Tone.WARNING
-            report += f" What was saved of {_list(self._damaged)} cannot be read."
+            report += f" What was saved of {self._named(self._damaged)} cannot be read."
         if self._failed:
             tone = Tone.WARNING
             reason = next(iter(self._failed.values()))
             report += (
-                f" {_list([*self._failed])} could not be brought back, and stay in "
-                f"{self._stored.path}: {reason}"
+                f" {self._named([*self._failed])} could not be brought back, and stay "
+                f"in {self._stored.path}: {reason}"
             )
         if self.store is None:
             tone = Tone.WARNING
@@ -230,6 +230,15 @@ class SessionResume:
                 "saved as a new session."
             )
         self.ended.emit(report, tone)
+
+    def _named(self, frames: list[int]) -> str:
+        name = self._workspace.name
+        if len(frames) == 1:
+            return f"frame {name(frames[0])}"
+        shown = [name(frame) for frame in frames[:5]]
+        parting = "; " if any("," in each for each in shown) else ", "
+        rest = " and others" if len(frames) > 5 else ""
+        return f"frames {parting.join(shown)}{rest}"
 
 
 def _opened(stored: StoredSession, signature: ImageSignature) -> SessionStore | None:
@@ -322,24 +331,22 @@ def about(layer_session: LayerSession) -> About:
         labels_name=str(layer.name),
         axis="t" if layer_session.frame_axis == "t" else "z",
         pixel_size=(
-            1.0 if axes.axis is None else size[axes.axis],
+            size[axes.along[-1]] if axes.along else 1.0,
             size[rows],
             size[columns],
         ),
         units=(
-            "" if axes.axis is None else units[axes.axis],
+            units[axes.along[-1]] if axes.along else "",
             units[rows],
             units[columns],
         ),
         classes=class_names(layer),
         channels=choice.channels,
         level=choice.level,
-        labels_axes=LabelsAxes(axis=axes.axis, fixed=axes.fixed),
+        labels_axes=LabelsAxes(
+            axis=axes.along[-1] if axes.along else None,
+            outer=axes.along[0] if len(axes.along) > 1 else None,
+            times=axes.lengths[0] if len(axes.along) > 1 else None,
+            fixed=axes.fixed,
+        ),
     )
-
-
-def _list(frames: list[int]) -> str:
-    if len(frames) == 1:
-        return f"frame {frames[0]}"
-    shown = ", ".join(map(str, frames[:5]))
-    return f"frames {shown}" + (" and others" if len(frames) > 5 else "")

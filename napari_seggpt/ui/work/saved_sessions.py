@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_warning
@@ -13,10 +14,11 @@ from napari_seggpt.session.autosave import RETRY_SECONDS, Autosave
 from napari_seggpt.session.store.beginning import begin_session
 from napari_seggpt.session.store.errors import SessionError
 from napari_seggpt.session.store.places import session_bases
+from napari_seggpt.ui.layers.navigation import show_places
 from napari_seggpt.ui.layers.new_labels import image_path
 from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.resuming import SessionResume, about, labels_path
-from napari_seggpt.ui.work.session_search import SessionSearch
+from napari_seggpt.ui.work.session_search import SessionSearch, choice_at
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,6 +80,25 @@ class SavedSessions:
         if self.autosave is not None and self.autosave.store is not None:
             return None
         return next((each for each in self.sessions if not each.is_open), None)
+
+    @property
+    def elsewhere(self) -> LayerChoice | None:
+        """Other frames of the image that were worked on, if these ones were not."""
+        choice = self._workspace.choice
+        found = self._found(choice)
+        if found is None or found.sessions or self.is_busy:
+            return None
+        if self.autosave is not None and self.autosave.store is not None:
+            return None
+        others = (choice_at(choice, place) for place in found.elsewhere)
+        return next((each for each in others if each is not None), None)
+
+    def show_elsewhere(self) -> None:
+        """Work on the other frames of the image that were worked on."""
+        there = self.elsewhere
+        if there is not None:
+            self._workspace.choose(replace(there, labels=None))
+            show_places(self._workspace.viewer.dims, there.image, dict(there.fixed))
 
     @property
     def autosave(self) -> Autosave | None:

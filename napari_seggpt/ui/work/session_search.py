@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -11,6 +12,8 @@ from psygnal import Signal
 from napari_seggpt.session.store.errors import DAMAGED_FILE_ERRORS
 from napari_seggpt.session.store.finding import FoundSessions, find_sessions
 from napari_seggpt.session.store.signature import LevelSignatures
+from napari_seggpt.ui.layers.frame_axes import axes_of
+from napari_seggpt.ui.layers.layer_choice import axis_titles
 from napari_seggpt.ui.layers.new_labels import image_path
 from napari_seggpt.ui.work.jobs import Job
 
@@ -151,7 +154,43 @@ def _key(choice: LayerChoice) -> Key:
     return (choice.axis, choice.channel_axis, choice.fixed)
 
 
+def choice_at(choice: LayerChoice, place: str) -> LayerChoice | None:
+    """Return the choice of the frames that a place means; None if there are no such.
+
+    Parameters
+    ----------
+    choice : LayerChoice
+        What is chosen of the image now.
+    place : str
+        As `ImageSignature.place` of a session has it; sessions may be of others.
+    """
+    told = _PLACE.fullmatch(place)
+    if told is None or choice.image is None:
+        return None
+    axes = tuple(map(int, re.findall(r"\d+", told["axes"])))
+    pairs = re.findall(r"(\d+) at (\d+)", told["fixed"])
+    try:
+        along = axes[0] if len(axes) == 1 else axes or None
+        if along is not None and along not in dict(axis_titles(choice.image)).values():
+            return None
+        there = choice.with_axis(along)
+        fixed = tuple((int(at), int(index)) for at, index in pairs)
+        if dict(there.fixed).keys() != dict(fixed).keys():
+            return None
+        there = replace(there, fixed=fixed)
+        there.stack()
+    except ValueError:
+        return None
+    return there
+
+
+_PLACE = re.compile(
+    r"axis (?P<axes>None|\d{1,2}( and \d{1,2})?)(?P<fixed>(, \d{1,2} at \d{1,9})*)"
+)
+
+
 def _place(choice: LayerChoice) -> str:
     """Return which frames of an image are meant, whatever the channels."""
     fixed = "".join(f", {at} at {index}" for at, index in choice.fixed)
-    return f"axis {choice.axis}{fixed}"
+    axes = " and ".join(str(at) for at in axes_of(choice.axis)) or None
+    return f"axis {axes}{fixed}"

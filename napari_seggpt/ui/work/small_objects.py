@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from napari_seggpt.inference.tiling import make_tiles
+from napari_seggpt.model.cards import model_config
 from napari_seggpt.session import FrameStatus
 
 if TYPE_CHECKING:
@@ -19,6 +21,17 @@ def too_small(workspace: Workspace) -> Preview | None:
     if smallest is None or smallest.scale is None:
         return None
     return None if workspace.settings.prediction.tiling.enabled else smallest
+
+
+def num_tiles(workspace: Workspace) -> int:
+    """Return how many of these tiles a frame would be cut into."""
+    smallest, active = too_small(workspace), workspace.active
+    if smallest is None or smallest.scale is None or active is None:
+        return 1
+    settings = workspace.settings
+    tiling = replace(settings.prediction.tiling, enabled=True, scale=smallest.scale)
+    size = model_config(settings.model).tile_size
+    return len(make_tiles(active.labels.frame_shape, size, tiling))
 
 
 def use_tiles(workspace: Workspace) -> None:

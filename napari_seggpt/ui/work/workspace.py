@@ -143,6 +143,10 @@ class Workspace:
         """The frame that is shown."""
         return self.active.navigation.current if self.active else 0
 
+    def name(self, frame: int) -> str:
+        """Return what people call a frame, such as "12" or "t 3, z 12"."""
+        return str(frame) if self.active is None else self.active.name(frame)
+
     @property
     def is_busy(self) -> bool:
         """Whether a run or tuning is on, or a run is being undone."""
@@ -169,6 +173,16 @@ class Workspace:
         except ValueError:
             labels = None
         self.choose(replace(choice, labels=labels))
+        self._take_settings_of_kind()
+
+    def _take_settings_of_kind(self) -> None:
+        """Take the settings that were last chosen for images of the present kind."""
+        before, kind = self._settings, self.choice.image_kind
+        if kind is None:
+            return
+        self.settings = self.preferences.load_kind(kind, before)
+        if self._settings != before and self.problem is None:
+            self.show_message(_AS_BEFORE, Tone.GOOD)
 
     def choose(self, choice: LayerChoice) -> None:
         """Work on something; a run on something else ends, and keeps what it did."""
@@ -214,7 +228,7 @@ class Workspace:
             self.region_layer = None
         for each in list(self._layer_sessions.values()):
             if layer in (each.image, each.labels.layer):
-                self._close(each)
+                self.close_session(each)
 
     def _open(self) -> None:
         """Activate the session on the chosen layers, a new one if there is none yet."""
@@ -256,7 +270,7 @@ class Workspace:
             for signal, slot in each(active):
                 signal.disconnect(slot)
 
-    def _close(self, layer_session: LayerSession) -> None:
+    def close_session(self, layer_session: LayerSession) -> None:
         """Close a session for good."""
         if layer_session is self.active:
             self._leave()
@@ -278,7 +292,7 @@ class Workspace:
     def close(self) -> None:
         """End what is on, and let go of everything; labels stay."""
         for each in list(self._layer_sessions.values()):
-            self._close(each)
+            self.close_session(each)
         # Not here, because a worker that is about to end may hold the models.
         threading.Thread(target=self.models.leave, daemon=True).start()
 
@@ -298,6 +312,8 @@ class Workspace:
         if self.active is not None:
             self.active.session.settings = settings
         self.preferences.save_settings(settings)
+        if (kind := self.choice.image_kind) is not None:
+            self.preferences.save_kind(kind, settings)
         self.settings_changed.emit()
         if model_changed and self.active is not None:
             self.active.request_previews()
@@ -377,10 +393,16 @@ class Workspace:
         )
 
     def _on_undone_elsewhere(self, frame: int) -> None:
-        self.show_message(f"Napari's undo or redo changed frame {frame}: here it is.")
+        name = self.name(frame)
+        self.show_message(f"Napari's undo or redo changed frame {name}: here it is.")
 
     def _on_lost(self, reason: str) -> None:
         if self.active is not None:
-            self._close(self.active)
+            self.close_session(self.active)
         self.problem = reason
         self.active_changed.emit()
+
+
+_AS_BEFORE = (
+    "Contrast, objects, clean-up and tiles are as you last set them for such images."
+)

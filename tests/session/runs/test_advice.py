@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from napari_seggpt.session import misfit
+from napari_seggpt.session.runs.region import Region
 
 
 def test_each_reference_is_checked_against_the_others(session, blob, label):
@@ -125,3 +128,57 @@ def test_maps_follow_undo(session, blob, label, predict):
     session.runs.undo()
     assert session.frames.confidence(3) is not None
     assert session.runs.confidence_map(3) is None  # it was of the labels that are gone
+
+
+def corner() -> Region:
+    mask = np.zeros((8, 8), bool)
+    mask[:3, :3] = True
+    return Region(mask=mask)
+
+
+def test_the_least_sure_frame_of_a_region(session, label, blob, make_result) -> None:
+    label(session, 0, blob())
+    session.start("all", 0)
+    for frame in range(1, 6):
+        # Sure everywhere but in a corner of frame 2, and in most of frame 3 elsewhere.
+        values = np.full((8, 8), 255, np.uint8)
+        values[:3, :3] = 100 if frame == 2 else 250
+        values[4:] = 30 if frame == 3 else 255
+        result = make_result(
+            session, frame, blob(), confidence=0.9 - 0.5 * (frame == 3)
+        )
+        session.runs.commit(replace(result, confidence_map=values))
+    session.runs.finish()
+    assert session.frames.least_certain() == 3
+    assert list(session.least_certain_in(corner())) == [None] * 5 + [2]
+    assert list(session.suggest_frame(corner()))[-1] == 2
+
+
+def test_a_frame_without_a_map_counts_as_a_whole(session, label, blob, predict) -> None:
+    label(session, 0, blob())
+    predict(session)
+    session.runs._maps.close()
+    assert (
+        list(session.least_certain_in(corner()))[-1] == session.frames.least_certain()
+    )
+
+
+def test_suggestions_are_made_for_a_region(make_session, label) -> None:
+    stack = np.full((6, 64, 64), 10, np.uint8)
+    stack[2, :4, :4] = 200  # unlike the others in the corner
+    stack[4, 30:] = 255  # and this one elsewhere
+    session = make_session(np.zeros(stack.shape, np.uint8), stack=stack)
+    label(session, 0, np.ones((64, 64), np.uint8))
+    mask = np.zeros((64, 64), bool)
+    mask[:4, :4] = True
+    assert list(session.suggest_frame())[-1] == 4
+    assert list(session.suggest_frame(Region(mask=mask)))[-1] == 2
+
+
+def test_references_are_checked_in_a_region(session, label, blob) -> None:
+    label(session, 0, blob())
+    label(session, 3, blob())
+    mask = np.zeros((8, 8), bool)
+    mask[2:, 2:] = True
+    checked = list(session.check_references(Region(mask=mask)))
+    assert [each.key for each in checked] == [0, 3]

@@ -813,7 +813,7 @@ def test_first_axes_of_length_1_do_not_count(num_more: int) -> None:
     told: list[Any] = []
     labels.changed.connect(told.append)
     assert (len(labels), labels.frame_shape) == (5, (8, 9))
-    navigation = Navigation(viewer, layer, labels.axes.axis, len(labels))
+    navigation = Navigation(viewer, layer, labels.axes)
     navigation.go_to(3)
     assert (navigation.current, shown_frames(layer, labels.axes)) == (3, {3})
     layer.paint((*(0,) * num_more, 3, 4, 4), 2)

@@ -70,6 +70,29 @@ def test_what_cannot_be_written_is_said(dock, tmp_path, qtbot):
     assert not (tmp_path / "no").exists()
 
 
+def test_labels_layers_are_merged_by_vote(dock, qtbot):
+    first = open_layers(dock, qtbot)
+    merging = dock.corner_menu.merging
+    merging.merge()
+    assert "two or more" in dock.workspace.message.text
+    for label in (4, 7):
+        other = np.zeros(first.data.shape, np.uint8)
+        other[1, 2:5, 3:6] = label  # half of the first object
+        dock.viewer.add_labels(other, scale=first.scale, units=first.units)
+    dock.viewer.add_labels(np.zeros((3, 5, 5), np.uint8), name="of another image")
+    before = first.data.copy()
+    merging.merge()
+    qtbot.waitUntil(lambda: not merging.is_on, timeout=WAIT_MS)
+    merged = dock.viewer.layers[-1]
+    assert merged.name.endswith("labels merged")
+    expected = np.zeros(first.data.shape)
+    expected[1, 2:5, 3:6] = 4
+    np.testing.assert_array_equal(merged.data, expected)
+    np.testing.assert_array_equal(first.data, before)
+    assert dock.workspace.choice.labels is first.__wrapped__
+    assert "most of 3 layers" in dock.workspace.message.text
+
+
 def test_without_labels_there_is_nothing_to_export(dock, qtbot):
     menu = dock.corner_menu
     assert not menu.export_action.isEnabled()

@@ -682,3 +682,76 @@ def test_the_signature_of_a_pyramid_reads_no_finest_level(
     assert dock.saved_sessions._search.result(choice).found.signature == own
     assert layer.multiscale
     dock.release()
+
+
+@pytest.fixture
+def film_file(tmp_path):
+    """A film of volumes: 3 times of 4 slices."""
+    shape = (3, 4, SIDE, SIDE)
+    images = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
+    path = tmp_path / "film.ome.tif"
+    tifffile.imwrite(path, images, metadata={"axes": "TZYX"})
+    return path
+
+
+@pytest.fixture
+def open_film(viewer, open_dock, film_file):
+    """Open the film, with the names of its axes, which some readers leave out."""
+
+    def opened():
+        dock = open_dock(film_file)
+        viewer.layers[0].axis_labels = ("t", "z", "y", "x")
+        dock.workspace.choose_image(viewer.layers[0].__wrapped__, [])
+        return dock
+
+    return opened
+
+
+def paint_in_film(dock, place, label=2):
+    layer = dock.workspace.active.labels.layer
+    layer.brush_size = 3
+    layer.paint((*place, 10, 10), label)
+    dock.workspace.active.labels.flush()
+
+
+def test_a_film_of_volumes_is_resumed(open_film, qtbot):
+    dock = open_film()
+    dock.workspace.make_labels()
+    settle(qtbot, dock)
+    assert dock.workspace.choice.axis == (0, 1)
+    paint_in_film(dock, (1, 2))
+    actions.start_run(dock.workspace, "all")
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
+    before = np.array(dock.workspace.choice.labels.data)
+    path = saved(qtbot, dock)
+    again = open_film()
+    settle(qtbot, again)
+    assert "You worked on this image before" in hint(qtbot, again)
+    resume(qtbot, again)
+    session = again.workspace.session
+    np.testing.assert_array_equal(again.workspace.choice.labels.data, before)
+    assert session.references.used_frames == [6]
+    assert session.frames.count(FrameStatus.PREDICTED) == 11
+    assert saved(qtbot, again) == path
+
+
+def test_a_session_along_one_axis_is_found_from_both(open_film, viewer, qtbot):
+    dock = open_film()
+    workspace = dock.workspace
+    viewer.dims.set_point(0, 2)
+    dock.data_panel.axis_box.setCurrentIndex(2)  # depth, as before version 0.2
+    assert workspace.choice.fixed == ((0, 2),)
+    workspace.make_labels()
+    settle(qtbot, dock)
+    paint_in_film(dock, (2, 1))
+    saved(qtbot, dock)
+    again = open_film()
+    settle(qtbot, again)
+    assert again.workspace.choice.axis == (0, 1)
+    assert "before: along z, t 2" in hint(qtbot, again)
+    again.hint_line.link_clicked.emit("part")
+    settle(qtbot, again)
+    assert (again.workspace.choice.axis, again.workspace.choice.fixed) == (1, ((0, 2),))
+    resume(qtbot, again)
+    assert again.workspace.session.references.used_frames == [1]
+    assert viewer.dims.point[0] == 2

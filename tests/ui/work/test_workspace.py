@@ -7,6 +7,7 @@ import pytest
 from napari.layers import Labels
 
 from napari_seggpt.session import FrameStatus
+from napari_seggpt.settings import ContrastSettings
 from napari_seggpt.ui.work import actions
 from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.preferences import Preferences
@@ -155,3 +156,43 @@ def test_channels_are_remembered_for_images_of_a_kind(viewer_model, models):
         workspace.choose_image(made[2], [])  # of another kind
         assert workspace.choice.channels == (0, 1)
         workspace.close()
+
+
+def test_settings_are_remembered_for_images_of_a_kind(make_napari_viewer, models):
+    viewer = make_napari_viewer()
+    grey, other, fine = (
+        viewer.add_image(np.zeros((2, 8, 8), dtype), axis_labels=("z", "y", "x"))
+        for dtype in (np.uint8, np.uint8, np.uint16)
+    )
+    workspace = Workspace(viewer, Preferences(), models=models)
+    workspace.choose_image(grey, [])
+    assert workspace.message is None
+    usual = workspace.settings
+    narrow = replace(usual, contrast=ContrastSettings(percentiles=(5.0, 95.0)))
+    workspace.settings = replace(narrow, model="some.safetensors")
+    workspace.choose_image(fine, [])
+    wide = ContrastSettings(percentiles=(0.0, 100.0))
+    workspace.settings = replace(workspace.settings, contrast=wide, model="builtin")
+    workspace.choose_image(other, [])
+    assert workspace.settings == replace(narrow, model="builtin")  # the model stays
+    assert "for such images" in workspace.message.text
+    assert workspace.message.tone is Tone.GOOD
+    workspace.close()
+    again = Workspace(viewer, Preferences(), models=models)
+    again.choose_image(fine, [])
+    assert again.settings.contrast == wide
+    again.choose_image(grey, [])
+    assert again.settings.contrast == narrow.contrast
+    again.close()
+
+
+def test_what_is_kept_of_a_kind_may_be_nonsense(make_napari_viewer, models):
+    viewer = make_napari_viewer()
+    image = viewer.add_image(np.zeros((2, 8, 8), np.uint8), axis_labels=("z", "y", "x"))
+    preferences = Preferences()
+    preferences._write("kinds", {"grey, uint8, z": 7})
+    workspace = Workspace(viewer, preferences, models=models)
+    workspace.choose_image(image, [])
+    assert workspace.choice.image_kind == "grey, uint8, z"
+    assert workspace.settings == Preferences().load_settings()
+    workspace.close()

@@ -1,0 +1,155 @@
+"""label_volume(): a volume labelled along each of its axes, and the vote of all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_seggpt.inference.labelling import LabelledFrame, label_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_seggpt.inference.asked import AskedPredictor
+    from napari_seggpt.inference.predictor import Predictor
+    from napari_seggpt.settings import SessionSettings
+
+    Labels = NDArray[np.integer[Any]]
+
+
+def vote(labels: Sequence[Labels]) -> Labels:
+    """Return the label that most of some label images have, pixel by pixel.
+
+    Parameters
+    ----------
+    labels : sequence of NDArray
+        At least one, all of one shape. Labels are classes: the ids of single objects
+        differ from one image to another.
+
+    Returns
+    -------
+    NDArray
+        Of the same shape. Where as many have one label as another, the label is that
+        of the first image among these.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or their shapes differ.
+    """
+    if not labels or len({each.shape for each in labels}) != 1:
+        shapes = [each.shape for each in labels]
+        raise ValueError(f"Expected label images of one shape, got {shapes}.")
+    merged = np.array(labels[0], dtype=np.result_type(*labels))
+    most = np.zeros(merged.shape, np.int16)
+    for each in labels:
+        votes = np.zeros(merged.shape, np.int16)
+        for other in labels:
+            votes += each == other
+        is_more = votes > most
+        merged[is_more], most[is_more] = each[is_more], votes[is_more]
+    return merged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LabelledSlice:
+    """A slice of a volume that was labelled.
+
+    Attributes
+    ----------
+    axis : int
+        The axis that it lies across.
+    frame : LabelledFrame
+        The slice: its index is that on the axis.
+    """
+
+    axis: int
+    frame: LabelledFrame
+
+
+def label_volume(
+    volume: NDArray[Any],
+    references: Mapping[int, Mapping[int, Labels]],
+    output: Labels,
+    *,
+    settings: SessionSettings | None = None,
+    predictors: Mapping[int, Predictor | AskedPredictor] | None = None,
+) -> Iterator[LabelledSlice]:
+    """Label a volume slice by slice along several axes, and let the results vote.
+
+    Mistakes along one axis are seldom made along another. Labels are classes. The
+    volume and the labels of each axis are held in memory.
+
+    Parameters
+    ----------
+    volume : NDArray
+        (Z, Y, X).
+    references : mapping of int to mapping of int to NDArray
+        For each axis to go along, labels of some slices across it; those across axis 0
+        are (Y, X), across axis 1 (Z, X), across axis 2 (Z, Y).
+    output : NDArray
+        (Z, Y, X), integers; it is written when all slices are labelled. References stay
+        as they are; where two cross, that of the axis named first counts.
+    settings : SessionSettings, optional
+        As of `label_stack`.
+    predictors : mapping of int to Predictor or AskedPredictor, optional
+        What predicts along each axis; by default it is made of the references.
+
+    Yields
+    ------
+    LabelledSlice
+        Every slice, along one axis after the other.
+
+    Raises
+    ------
+    ValueError
+        If volume and output are not of one shape of three axes, there are no
+        references, or as `label_stack` does.
+    """
+    if volume.ndim != 3 or volume.shape != output.shape or not references:
+        raise ValueError(
+            "Expected a volume (Z, Y, X), labels of its shape, and references along "
+            f"one axis or more, got {volume.shape}, {output.shape} and references "
+            f"along {len(references)}."
+        )
+    found = []
+    for axis, given in references.items():
+        slices = _Slices(np.zeros(volume.shape, output.dtype), axis)
+        steps = label_stack(
+            np.moveaxis(volume, axis, 0),
+            given,
+            slices,
+            predictor=(predictors or {}).get(axis),
+            settings=settings,
+        )
+        for step in steps:
+            if isinstance(step, LabelledFrame):
+                yield LabelledSlice(axis=axis, frame=step)
+        found.append(slices.labels)
+    output[...] = vote(found)
+    for axis, given in list(references.items())[::-1]:
+        across = np.moveaxis(output, axis, 0)
+        for index, labels in given.items():
+            across[index] = labels
+
+
+class _Slices:
+    """The slices of labels (Z, Y, X) across an axis, as `label_stack` writes them."""
+
+    def __init__(self, labels: Labels, axis: int) -> None:
+        self.labels = labels
+        self._across = np.moveaxis(labels, axis, 0)
+
+    def __len__(self) -> int:
+        return len(self._across)
+
+    def __getitem__(self, index: int) -> Labels:
+        return self._across[index]
+
+    def write(self, index: int, labels: Labels) -> None:
+        """Write the labels of a slice."""
+        self._across[index] = labels

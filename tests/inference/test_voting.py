@@ -1,0 +1,77 @@
+"""The vote of several labels, and volumes that are labelled along several axes."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from napari_seggpt.inference import labelling
+from napari_seggpt.inference.voting import label_volume, vote
+from napari_seggpt.model import zoo
+from napari_seggpt.settings import ObjectSettings, SessionSettings
+
+CLASSES = SessionSettings(objects=ObjectSettings(task="classes"))
+
+
+@pytest.fixture
+def _builtin(monkeypatch: pytest.MonkeyPatch, predictor: Any) -> None:
+    """The predictor that is made by default copies the nearest reference."""
+    monkeypatch.setattr(labelling, "Predictor", predictor)
+    monkeypatch.setattr(zoo, "load_model", lambda name: f"the {name} model")
+
+
+def test_most_decide_and_the_first_where_all_differ() -> None:
+    labels = [np.array([1, 1, 2, 3, 0]), np.array([1, 2, 1, 2, 5])]
+    labels.append(np.array([0, 2, 1, 1, 5]))
+    assert_array_equal(vote(labels), [1, 2, 1, 3, 5])
+    assert_array_equal(vote(labels[1:]), [1, 2, 1, 2, 5])  # of two the first
+    assert_array_equal(vote(labels[:1]), labels[0])
+
+
+def test_a_vote_has_room_for_all_ids() -> None:
+    merged = vote([np.array([1], np.uint8), *[np.array([70_000])] * 2])
+    assert merged.tolist() == [70_000]
+
+
+@pytest.mark.parametrize("shapes", [[], [(2, 3), (3, 2)]])
+def test_a_vote_takes_images_of_one_shape(shapes: list[tuple[int, int]]) -> None:
+    with pytest.raises(ValueError, match="label images of one shape"):
+        vote([np.zeros(shape, int) for shape in shapes])
+
+
+@pytest.mark.usefixtures("_builtin")
+def test_a_volume_is_labelled_along_each_axis() -> None:
+    volume = np.random.default_rng(0).integers(0, 99, (5, 6, 7)).astype(np.uint8)
+    truth = np.zeros(volume.shape, np.uint8)
+    truth[1:4, 2:5, 2:6] = 1
+    references = {0: {2: truth[2]}, 1: {3: truth[:, 3]}, 2: {4: truth[:, :, 4]}}
+    output = np.zeros_like(truth)
+    steps = list(label_volume(volume, references, output, settings=CLASSES))
+    assert [sum(each.axis == axis for each in steps) for axis in range(3)] == [5, 6, 7]
+    # Along an axis alone the copied references would go through the whole volume.
+    assert_array_equal(output, truth)
+
+
+@pytest.mark.usefixtures("_builtin")
+def test_references_stay_as_they_are() -> None:
+    volume = np.zeros((4, 4, 4), np.uint8)
+    odd = np.zeros((4, 4), np.uint8)
+    odd[0, 0] = 3  # which no other axis knows of
+    whole = np.full((4, 4), 1, np.uint8)
+    output = np.zeros_like(volume)
+    references = {0: {1: odd}, 1: {2: whole}, 2: {2: whole}}
+    list(label_volume(volume, references, output, settings=CLASSES))
+    assert_array_equal(output[1], odd)
+    assert output[0, 0, 0] == 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "references"), [((4, 4), {0: {}}), ((4, 4, 5), {0: {}}), ((4, 4, 4), {})]
+)
+def test_what_is_no_volume_is_refused(
+    shape: tuple[int, ...], references: dict[int, Any]
+) -> None:
+    output = np.zeros((4, 4, 4), np.uint8)
+    with pytest.raises(ValueError, match="Expected a volume"):
+        list(label_volume(np.zeros(shape), references, output))
