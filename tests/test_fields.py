@@ -107,4 +107,4 @@ def test_a_table_tells_of_every_setting() -> None:
     (memory,) = (row for row in rows if row.startswith("| `propagation.memory` |"))
     flagged = markdown_table(SessionSettings, {"propagation.memory": "--memory"})
     assert memory.replace("` |", "`, `--memory` |", 1) in flagged.splitlines()
-    assert memory.endswith("| a whole number from 0 to 16 (frames) | `0` |")
+    assert memory.endswith("| a whole number from 0 to 16 (frames) | `4` |")

@@ -17,7 +17,7 @@ CONTRIBUTING = ROOT / ".github" / "CONTRIBUTING.md"
 LIBRARIES = ROOT / ".docs" / "development" / "libraries.md"
 SPAN = re.compile(r"`([^`]+)`")
 # Words of others, or of a file, that are no names of our code.
-FOREIGN = {"[tool.importlinter]", "weights_only"}
+FOREIGN = {"[tool.importlinter]", "weights_only", "@pytest.mark.slow"}
 IN_THE_NETWORK = {"blocks", "attn", "qkv", "rel_pos_h"}
 COMMANDS = {"predict", "evaluate", "benchmark", "paper"}
 
