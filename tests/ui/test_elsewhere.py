@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,6 +32,10 @@ def dock(make_napari_viewer_proxy, tiny_model):
     models = ModelCache(lambda name, /, *, progress=None: tiny_model)
     dock = SegGPTWidget(viewer, models=models)
     viewer.window.add_dock_widget(dock)
+    settings = dock.workspace.settings
+    # With memory a chain of frames would begin anew when the connection breaks.
+    alone = replace(settings.propagation, memory=0)
+    dock.workspace.settings = replace(settings, propagation=alone)
     yield dock
     dock.release()
     models.leave()

@@ -89,7 +89,7 @@ def test_labels_layers_are_merged_by_vote(dock, qtbot):
     expected[1, 2:5, 3:6] = 4
     np.testing.assert_array_equal(merged.data, expected)
     np.testing.assert_array_equal(first.data, before)
-    assert dock.workspace.choice.labels is first.__wrapped__
+    assert dock.workspace.choice.labels is first
     assert "most of 3 layers" in dock.workspace.message.text
 
 

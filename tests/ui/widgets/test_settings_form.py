@@ -106,6 +106,7 @@ OTHERS = {
     "propagation.direction": "backward",
     "contrast.limits": (-0.0125, 3e7),
     "contrast.percentiles": (0.0, 100.0),
+    "objects.enlarge": False,
     "objects.linking.enabled": False,
     "objects.linking.along": "t",
     "objects.linking.gap": 0,

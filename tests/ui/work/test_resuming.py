@@ -701,7 +701,7 @@ def open_film(viewer, open_dock, film_file):
     def opened():
         dock = open_dock(film_file)
         viewer.layers[0].axis_labels = ("t", "z", "y", "x")
-        dock.workspace.choose_image(viewer.layers[0].__wrapped__, [])
+        dock.workspace.choose_image(viewer.layers[0], [])
         return dock
 
     return opened
