@@ -149,7 +149,7 @@ def test_help_is_that_of_the_settings(capsys: pytest.CaptureFixture[str]) -> Non
         assert " ".join(field.help.split()) in shown
         for choice in field.kind.choices:
             assert choice in shown
-    assert "(a whole number from 0 to 16; default: 0)" in shown
+    assert "(a whole number from 0 to 16; default: 4)" in shown
     assert "(a whole number of 0 or more; default: none)" in shown
     assert "(default: auto)" in shown
 
