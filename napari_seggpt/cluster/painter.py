@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -46,8 +46,27 @@ class PassPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Supplies:
+    """What a worker needs for the next pictures, and does not have yet.
+
+    Attributes
+    ----------
+    new : dict of int to PromptTile
+        Tiles by their keys, which are never used again.
+    gone : frozenset of int
+        The keys of tiles that will not be chosen again.
+    plan : PassPlan, optional
+        If it is another than before; all tiles from before are gone then.
+    """
+
+    new: Mapping[int, PromptTile]
+    gone: frozenset[int] = frozenset()
+    plan: PassPlan | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PaintRequest:
-    """Pictures that are to be painted, and what the worker does not have yet.
+    """Pictures that are to be painted.
 
     Attributes
     ----------
@@ -55,19 +74,10 @@ class PaintRequest:
         (B, h, w, 3), at the model's size.
     chosen : tuple of tuple of int
         The keys of the tiles beside which each is painted.
-    new : dict of int to PromptTile
-        Tiles that are sent for the first time, by their keys.
-    gone : tuple of int
-        The keys of tiles that will not be chosen again.
-    plan : PassPlan, optional
-        If it is another than before; all tiles from before are gone then.
     """
 
     pictures: NDArray[np.uint8]
     chosen: tuple[tuple[int, ...], ...]
-    new: Mapping[int, PromptTile] = field(default_factory=dict)
-    gone: tuple[int, ...] = ()
-    plan: PassPlan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -124,13 +134,29 @@ class Painter:
         self._model = build_model(config, weights)
         return pick_device("auto").type == "cpu"
 
-    def paint(self, request: PaintRequest) -> Painted:
-        """Paint pictures beside tiles that were sent now or before."""
-        predictor = self._planned(request.plan)
-        for key in request.gone:
+    def keep(self, supplies: Supplies) -> None:
+        """Keep what the next pictures need, and forget what none will."""
+        if supplies.plan is not None:
+            self._follow(supplies.plan)
+        for key in supplies.gone:
             self._tiles.pop(key, None)
-        # Each with encodings of its own, whatever it was sent with.
-        self._tiles |= {k: replace(t, encoded={}) for k, t in request.new.items()}
+        self._tiles |= supplies.new
+
+    def _follow(self, plan: PassPlan) -> None:
+        assert self._model is not None
+        self._tiles, self._predictor = {}, None
+        predictor = Predictor(
+            self._model,
+            tuned=plan.tuned,
+            settings=replace(plan.settings, device="auto"),
+        )
+        predictor.palettes = list(plan.palettes)
+        self._predictor = predictor
+
+    def paint(self, request: PaintRequest) -> Painted:
+        """Paint pictures beside tiles that were sent before."""
+        predictor = self._predictor
+        assert predictor is not None
         before = predictor.encoding_seconds
         passes = predictor.paint_batch(
             request.pictures,
@@ -138,16 +164,3 @@ class Painter:
         )
         seconds = predictor.encoding_seconds - before
         return Painted(passes=passes, encoding_seconds=seconds)
-
-    def _planned(self, plan: PassPlan | None) -> Predictor:
-        if plan is not None:
-            assert self._model is not None
-            self._tiles, self._predictor = {}, None
-            self._predictor = Predictor(
-                self._model,
-                tuned=plan.tuned,
-                settings=replace(plan.settings, device="auto"),
-            )
-            self._predictor.palettes = list(plan.palettes)
-        assert self._predictor is not None
-        return self._predictor
