@@ -70,7 +70,7 @@ def run(frames, predictor, memory=0):
     [
         (0, {}, (3,)),
         (2, {}, (3, 7)),
-        (0, {"tiling": TilingSettings(enabled=True, scale=1.5)}, (3,)),
+        (0, {"tiling": TilingSettings(enabled=True, scale=1.0)}, (3,)),
         (0, {"labels_per_pass": 2, "ensemble": "spatial"}, (1, 2, 300)),
     ],
     ids=["frames", "memory", "tiles", "passes"],
