@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -46,8 +46,27 @@ class PassPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Supplies:
+    """What a worker needs for the next pictures, and does not have yet.
+
+    Attributes
+    ----------
+    new : dict of int to PromptTile
+        Tiles by their keys, which are never used again.
+    gone : frozenset of int
+        The keys of tiles that will not be chosen again.
+    plan : PassPlan, optional
+        If it is another than before; all tiles from before are gone then.
+    """
+
+    new: Mapping[int, PromptTile]
+    gone: frozenset[int] = frozenset()
+    plan: PassPlan | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PaintRequest:
-    """Pictures that are to be painted, and what the worker does not have yet.
+    """Pictures that are to be painted.
 
     Attributes
     ----------
@@ -55,19 +74,10 @@ class PaintRequest:
         (B, h, w, 3), at the model's size.
     chosen : tuple of tuple of int
         The keys of the tiles beside which each is painted.
-    new : dict of int to PromptTile
-        Tiles that are sent for the first time, by their keys.
-    gone : tuple of int
-        The keys of tiles that will not be chosen again.
-    plan : PassPlan, optional
-        If it is another than before; all tiles from before are gone then.
     """
 
     pictures: NDArray[np.uint8]
     chosen: tuple[tuple[int, ...], ...]
-    new: Mapping[int, PromptTile] = field(default_factory=dict)
-    gone: tuple[int, ...] = ()
-    plan: PassPlan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -124,13 +134,26 @@ class Painter:
         self._model = build_model(config, weights)
         return pick_device("auto").type == "cpu"
 
-    def paint(self, request: PaintRequest) -> Painted:
-        """Paint pictures beside tiles that were sent now or before."""
-        passes = self._planned(request.plan)
-        for key in request.gone:
+    def keep(self, supplies: Supplies) -> None:
+        """Keep what the next pictures need, and forget what none will."""
+        if supplies.plan is not None:
+            self._follow(supplies.plan)
+        for key in supplies.gone:
             self._tiles.pop(key, None)
-        # Each with encodings of its own, whatever it was sent with.
-        self._tiles |= {k: replace(t, encoded={}) for k, t in request.new.items()}
+        self._tiles |= supplies.new
+
+    def _follow(self, plan: PassPlan) -> None:
+        assert self._model is not None
+        self._tiles, self._passes = {}, None
+        settings = replace(plan.settings, device="auto")
+        passes = Passes(self._model, settings, plan.tuned)
+        passes.set_palettes(plan.palettes)
+        self._passes = passes
+
+    def paint(self, request: PaintRequest) -> Painted:
+        """Paint pictures beside tiles that were sent before."""
+        passes = self._passes
+        assert passes is not None
         before = passes.encoding_seconds
         painted = passes.paint(
             request.pictures,
@@ -138,13 +161,3 @@ class Painter:
         )
         seconds = passes.encoding_seconds - before
         return Painted(passes=painted, encoding_seconds=seconds)
-
-    def _planned(self, plan: PassPlan | None) -> Passes:
-        if plan is not None:
-            assert self._model is not None
-            self._tiles, self._passes = {}, None
-            settings = replace(plan.settings, device="auto")
-            self._passes = Passes(self._model, settings, plan.tuned)
-            self._passes.set_palettes(plan.palettes)
-        assert self._passes is not None
-        return self._passes

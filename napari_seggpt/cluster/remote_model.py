@@ -14,7 +14,7 @@ import numpy as np
 from distributed import CancelledError, Client
 
 import napari_seggpt
-from napari_seggpt.cluster.painter import Painted, Painter, PaintRequest
+from napari_seggpt.cluster.painter import Painted, Painter, PaintRequest, Supplies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -59,12 +59,12 @@ class RemoteModel:
         self._client: Client | None = None
         self._future: Future | None = None
         self._actor: Actor | None = None
+        self._numbers = count()
         self._forget()
 
     def _forget(self) -> None:
         """Forget what the worker was sent; it is sent again."""
         self._plan: PassPlan | None = None
-        self._numbers = count()
         # A tile that is forgotten here is of no use there.
         self._keys: WeakKeyDictionary[PromptTile, int] = WeakKeyDictionary()
         self._there: set[int] = set()
@@ -185,6 +185,7 @@ class RemoteModel:
         plan: PassPlan,
         pictures: NDArray[np.uint8],
         chosen: Sequence[Sequence[PromptTile]],
+        wait: Callable[[], object],
     ) -> ActorFuture[Painted]:
         """Have pictures painted; `wait_for` returns what comes of it.
 
@@ -196,29 +197,38 @@ class RemoteModel:
             (B, h, w, 3), at the model's size.
         chosen : sequence of sequence of PromptTile
             The tiles beside which each is painted; sent where they were not.
+        wait : callable
+            Called often while something else than pictures is sent, and may raise.
 
         Raises
         ------
         ConnectionError
             If the connection was lost.
         """
-        is_new_plan = plan is not self._plan
-        if is_new_plan:
+        if plan is not self._plan:
             self._forget()
-            self._plan = plan
-        keys = tuple(tuple(map(self._key, tiles)) for tiles in chosen)
-        by_key = {self._keys[tile]: tile for tiles in chosen for tile in tiles}
-        new = {k: _compact(t) for k, t in by_key.items() if k not in self._there}
-        gone = self._there - {*self._keys.values()}
+        for tile in (tile for tiles in chosen for tile in tiles):
+            self._keys.setdefault(tile, next(self._numbers))
+        self._supply(plan, {self._keys[x]: x for tiles in chosen for x in tiles}, wait)
+        keys = tuple(tuple(self._keys[tile] for tile in tiles) for tiles in chosen)
+        return self._ask("paint", PaintRequest(pictures=pictures, chosen=keys))
+
+    def _supply(
+        self,
+        plan: PassPlan,
+        tiles: dict[int, PromptTile],
+        wait: Callable[[], object],
+    ) -> None:
+        """Send what the worker lacks, and wait: messages may overtake each other."""
+        new = {k: _compact(tile) for k, tile in tiles.items() if k not in self._there}
+        is_new_plan = plan is not self._plan
+        if not new and not is_new_plan:
+            return
+        gone = frozenset(self._there - {*self._keys.values()})
+        supplies = Supplies(new=new, gone=gone, plan=plan if is_new_plan else None)
+        self._call("keep", supplies, wait=wait)
+        self._plan = plan
         self._there = (self._there | new.keys()) - gone
-        request = PaintRequest(
-            pictures=pictures,
-            chosen=keys,
-            new=new,
-            gone=tuple(gone),
-            plan=plan if is_new_plan else None,
-        )
-        return self._ask("paint", request)
 
     def wait_for(
         self, future: ActorFuture[Painted], wait: Callable[[], object]
@@ -233,11 +243,6 @@ class RemoteModel:
             What the network raised there.
         """
         return self._result(future, wait)
-
-    def _key(self, tile: PromptTile) -> int:
-        if tile not in self._keys:
-            self._keys[tile] = next(self._numbers)
-        return self._keys[tile]
 
     # -- calls ---------------------------------------------------------------------
 

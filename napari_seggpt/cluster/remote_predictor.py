@@ -88,7 +88,9 @@ class RemotePredictor(Predictor):
             self.passes.announce()
             pictures = np.stack([query.picture for query in batch])
             chosen = [self._choose(query, memory) for query in batch]
-            waiting.append(self.remote.send(self._plan, pictures, chosen))
+            waiting.append(
+                self.remote.send(self._plan, pictures, chosen, self._announce_pass)
+            )
         while waiting:
             yield from self._take(waiting.popleft())
 

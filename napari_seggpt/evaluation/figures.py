@@ -246,7 +246,10 @@ def draw_scale(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     varied = list(dict.fromkeys(row["varied"] for row in rows))
-    measures = {"seconds_a_frame": "seconds a frame", "peak_mib": "peak memory (MiB)"}
+    measures = {
+        "cpu_seconds_a_frame": "CPU seconds a frame",
+        "peak_mib": "peak memory (MiB)",
+    }
     figure = Figure(figsize=(1.5 * WIDTH, 4.0), dpi=DPI, layout="constrained")
     grid = figure.subplots(2, len(varied), sharey="row", sharex="col", squeeze=False)
     color, marker = STYLES["seggpt"]

@@ -70,7 +70,7 @@ def run(frames, predictor, memory=0):
     [
         (0, {}, (3,)),
         (2, {}, (3, 7)),
-        (0, {"tiling": TilingSettings(enabled=True, scale=1.5)}, (3,)),
+        (0, {"tiling": TilingSettings(enabled=True, scale=1.0)}, (3,)),
         (0, {"labels_per_pass": 2, "ensemble": "spatial"}, (1, 2, 300)),
     ],
     ids=["frames", "memory", "tiles", "passes"],
@@ -93,7 +93,9 @@ def test_each_is_sent_once_and_forgotten_with_its_chain(remote, frames):
     send = remote._ask
 
     def ask(name, request):
-        sent.append((len(request.new), len(request.gone), request.plan is not None))
+        if name == "keep":
+            facts = len(request.new), len(request.gone), request.plan is not None
+            sent.append(facts)
         return send(name, request)
 
     remote._ask = ask
@@ -179,4 +181,10 @@ def test_nobody_there_is_one_sentence(tiny_model, monkeypatch):
 def test_a_worker_of_another_version_is_refused(remote, monkeypatch):
     monkeypatch.setattr("napari_seggpt.__version__", "0.0.1")
     with pytest.raises(ValueError, match=r"napari-seggpt 0\.0\.1 on the worker"):
+        remote.connect(lambda *_: None)
+
+
+def test_certificates_that_are_missing_are_asked_for(tiny_model):
+    remote = RemoteModel(tiny_model, "tls://127.0.0.1:1")
+    with pytest.raises(ValueError, match="certificates are those of dask's config"):
         remote.connect(lambda *_: None)

@@ -160,6 +160,7 @@ def test_growth_is_measured_in_processes_of_their_own(small_model, tmp_path):
     assert [row["frames"] for row in rows] == [5, 4]
     for row in rows:
         assert 0 < row["seconds_a_frame"] < row["seconds"]
+        assert row["cpu_seconds_a_frame"] > 0
         assert 50 < row["peak_mib"] < 2000  # Python and torch alone are hundreds
     draw_scale(rows, tmp_path / "scale.png")
     assert (tmp_path / "scale.png").stat().st_size > 10_000
@@ -223,6 +224,7 @@ def test_peers_take_the_same_frames(small_model, monkeypatch):
 def test_the_other_tables(monkeypatch, capsys, tmp_path, name, words):
     row = {
         "varied": "side", **asdict(ScaleCase()), "seconds_a_frame": 0.25,
+        "cpu_seconds_a_frame": 0.5,
         "seconds": 0.25, "peak_mib": 300.0, "sample": "organs", "method": "built-in",
         "learn_seconds": 1.0, "ratio": 1.0, "prompts": 1, "parts": {"clean-up": 0.25},
     }  # fmt: skip
