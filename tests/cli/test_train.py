@@ -109,6 +109,7 @@ def test_a_refused_recipe_leaves_a_finished_run(data, tmp_path, capfd):
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_a_stopped_training_goes_on(data, tmp_path, capfd, monkeypatch):
     recipe, folder = write_recipe(tmp_path, steps=4, save_every=100), tmp_path / "run"
     command = ["train", str(data), "--recipe", str(recipe), "--output", str(folder)]
@@ -128,6 +129,7 @@ def test_a_stopped_training_goes_on(data, tmp_path, capfd, monkeypatch):
     assert [row["step"] for row in rows(folder / runlog.LOSSES)] == ["0", "1", "2", "3"]
 
 
+@pytest.mark.slow
 def test_validation_is_logged_and_drawn(data, tmp_path, capfd):
     recipe, folder = write_recipe(tmp_path), tmp_path / "run"
     command = ["train", str(data), "--recipe", str(recipe), "--output", str(folder)]
@@ -223,6 +225,7 @@ def test_weights_so_far_are_there_before_the_end(data, tmp_path, capfd, monkeypa
     assert seen == [False, False, True]
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_by_the_clock_is_measured_at_its_end(
     data, tmp_path, capfd, monkeypatch
 ):

@@ -253,6 +253,7 @@ def test_minutes_end_a_run_and_set_the_course_of_the_rate(
     assert list(train(new_model(), sampler, recipe, checkpoint=file)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("clock")
 def test_a_run_of_minutes_goes_on_where_it_was(sampler, recipe, new_model, tmp_path):
     recipe = replace(recipe, steps=1000, minutes=1.0)
@@ -357,6 +358,7 @@ def weights_after(model, steps):
     return model.state_dict()
 
 
+@pytest.mark.slow
 def test_two_processes_make_the_updates_of_one_with_two_batches(
     sampler, recipe, new_model, tmp_path
 ):
