@@ -141,6 +141,7 @@ def test_validation_is_logged_and_drawn(data, tmp_path, capfd):
         assert curve.width > 300
 
 
+@pytest.mark.slow
 def test_validation_measures_the_averaged_weights(data, tmp_path, capfd, monkeypatch):
     recipe, folder = write_recipe(tmp_path, save_every=2), tmp_path / "run"
     seen = []
@@ -210,6 +211,7 @@ def test_tuning_starts_from_other_weights(data, tmp_path, capfd, model_file):
     assert any((tuned[name] != start[name]).any() for name in start)
 
 
+@pytest.mark.slow
 def test_weights_so_far_are_there_before_the_end(data, tmp_path, capfd, monkeypatch):
     recipe, folder = write_recipe(tmp_path, steps=3, save_every=2), tmp_path / "run"
     seen = []
@@ -237,6 +239,7 @@ def test_a_run_that_ends_by_the_clock_is_measured_at_its_end(
     assert row["dice"] == "0.2500"
 
 
+@pytest.mark.slow
 def test_packed_data_can_be_trained_on(data, tmp_path, capfd):
     assert main(["pack", str(data), "--output", str(tmp_path / "pack")]) == 0
     assert "1 data sets, 0.0 MiB" in capfd.readouterr().out
