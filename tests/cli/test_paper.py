@@ -54,6 +54,7 @@ def ours(folder):
     return {x["name"]: x["values"] for x in report_of(folder)["rows"] if x["ours"]}
 
 
+@pytest.mark.slow
 def test_table_1(paper, few_shot_data):
     code, out, _, folder = paper(
         "1", few_shot_data, "--splits", few_shot_data / "splits", "--limit", 2
@@ -88,6 +89,7 @@ def test_table_3(paper, video_data):
     assert "DAVIS16 J&F" in values
 
 
+@pytest.mark.slow
 def test_table_3_of_another_subset(paper, video_data):
     options = ("--subset", "train", "--limit", 1, "--examples", 1)
     code, _, _, folder = paper("3", video_data / "mose", *options)
@@ -95,6 +97,7 @@ def test_table_3_of_another_subset(paper, video_data):
     assert set(ours(folder)["SegGPT, 1 example"]) == {"MOSE J&F", "MOSE J", "MOSE F"}
 
 
+@pytest.mark.slow
 def test_table_3_with_late_objects_and_secret_labels(paper, video_data, miniatures):
     code, out, _, folder = paper("3", video_data)
     assert code == 0
@@ -188,6 +191,7 @@ def test_table_s1(paper, published):
 # -- interruptions, parts, mistakes ------------------------------------------------
 
 
+@pytest.mark.slow
 def test_parts_make_the_same_table_as_the_whole(paper, run, few_shot_data, tmp_path):
     command = ("paper", "1", "--data", few_shot_data, "--limit", 2, "--shots", 1)
     whole, parts = tmp_path / "whole", tmp_path / "parts"

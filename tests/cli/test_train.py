@@ -109,6 +109,7 @@ def test_a_refused_recipe_leaves_a_finished_run(data, tmp_path, capfd):
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_a_stopped_training_goes_on(data, tmp_path, capfd, monkeypatch):
     recipe, folder = write_recipe(tmp_path, steps=4, save_every=100), tmp_path / "run"
     command = ["train", str(data), "--recipe", str(recipe), "--output", str(folder)]
@@ -128,6 +129,7 @@ def test_a_stopped_training_goes_on(data, tmp_path, capfd, monkeypatch):
     assert [row["step"] for row in rows(folder / runlog.LOSSES)] == ["0", "1", "2", "3"]
 
 
+@pytest.mark.slow
 def test_validation_is_logged_and_drawn(data, tmp_path, capfd):
     recipe, folder = write_recipe(tmp_path), tmp_path / "run"
     command = ["train", str(data), "--recipe", str(recipe), "--output", str(folder)]
@@ -139,6 +141,7 @@ def test_validation_is_logged_and_drawn(data, tmp_path, capfd):
         assert curve.width > 300
 
 
+@pytest.mark.slow
 def test_validation_measures_the_averaged_weights(data, tmp_path, capfd, monkeypatch):
     recipe, folder = write_recipe(tmp_path, save_every=2), tmp_path / "run"
     seen = []
@@ -208,6 +211,7 @@ def test_tuning_starts_from_other_weights(data, tmp_path, capfd, model_file):
     assert any((tuned[name] != start[name]).any() for name in start)
 
 
+@pytest.mark.slow
 def test_weights_so_far_are_there_before_the_end(data, tmp_path, capfd, monkeypatch):
     recipe, folder = write_recipe(tmp_path, steps=3, save_every=2), tmp_path / "run"
     seen = []
@@ -223,6 +227,7 @@ def test_weights_so_far_are_there_before_the_end(data, tmp_path, capfd, monkeypa
     assert seen == [False, False, True]
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_by_the_clock_is_measured_at_its_end(
     data, tmp_path, capfd, monkeypatch
 ):
@@ -234,6 +239,7 @@ def test_a_run_that_ends_by_the_clock_is_measured_at_its_end(
     assert row["dice"] == "0.2500"
 
 
+@pytest.mark.slow
 def test_packed_data_can_be_trained_on(data, tmp_path, capfd):
     assert main(["pack", str(data), "--output", str(tmp_path / "pack")]) == 0
     assert "1 data sets, 0.0 MiB" in capfd.readouterr().out

@@ -253,6 +253,7 @@ def test_minutes_end_a_run_and_set_the_course_of_the_rate(
     assert list(train(new_model(), sampler, recipe, checkpoint=file)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("clock")
 def test_a_run_of_minutes_goes_on_where_it_was(sampler, recipe, new_model, tmp_path):
     recipe = replace(recipe, steps=1000, minutes=1.0)
@@ -289,6 +290,7 @@ def test_the_averaged_weights_so_far_are_read_from_the_state(
 # -- other networks, and how they are computed -------------------------------------
 
 
+@pytest.mark.slow
 def test_drawing_ahead_changes_nothing(sampler, recipe, new_model, tmp_path):
     alone, ahead = (
         losses(
@@ -313,6 +315,7 @@ def test_a_network_with_the_published_decoder_is_trained(sampler, recipe, tmp_pa
     assert len(losses(steps)) == recipe.steps
 
 
+@pytest.mark.slow
 def test_bfloat16_is_used_where_it_is_asked_for(sampler, recipe, new_model, tmp_path):
     single, half = (
         losses(
@@ -357,6 +360,7 @@ def weights_after(model, steps):
     return model.state_dict()
 
 
+@pytest.mark.slow
 def test_two_processes_make_the_updates_of_one_with_two_batches(
     sampler, recipe, new_model, tmp_path
 ):
@@ -395,6 +399,7 @@ def train_along(rank, sampler, recipe, new_model, folder):
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_accumulated_batches_are_resumed_where_they_were(
     sampler, recipe, new_model, tmp_path
 ):

@@ -100,6 +100,7 @@ def test_it_stops_where_nothing_is_gained(new_model, frames, monkeypatch):
     assert not steps[-1].best.figures.has_gained
 
 
+@pytest.mark.slow
 def test_the_result_is_a_function_of_the_seed(new_model, frames):
     settings = replace(QUICK, brightness=True, crop=0.7, flip=True)
     losses = [

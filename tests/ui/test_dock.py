@@ -821,6 +821,7 @@ def test_both_themes(viewer, dock, qtbot):
     assert dock.styleSheet() != light
 
 
+@pytest.mark.slow
 def test_opening_needs_no_torch_and_the_model_is_loaded_once():
     import subprocess
 

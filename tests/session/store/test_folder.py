@@ -354,6 +354,7 @@ def test_the_newest_frame_is_copied_first_and_read_once(
     assert read == [7]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
 @pytest.mark.parametrize(("mode", "seed"), [("memory", 1), ("disk", 2)])
 def test_a_killed_program_loses_nothing_that_is_a_second_old(tmp_path, mode, seed):

@@ -267,13 +267,13 @@ def test_of_ten_thousand_frames_only_what_is_asked_for_is_read() -> None:
 
 
 def test_frames_may_be_read_from_many_threads(tmp_path: Path) -> None:
-    array = numbered((40, 16, 16))
+    array = numbered((20, 16, 16))
     for data in (array, dask_data(array, tmp_path), zarr_data(array, tmp_path)):
         stack = ImageStack(Image(data, contrast_limits=(0, 9)), 0)
         wrong: list[int] = []
 
         def read(stack: ImageStack = stack, wrong: list[int] = wrong) -> None:
-            for i in range(40):
+            for i in range(20):
                 if not (stack[i] == array[i]).all():
                     wrong.append(i)
 
