@@ -89,7 +89,7 @@ class RemotePredictor(Predictor):
             pictures = np.stack([query.picture for query in batch])
             chosen = [self._choose(query, memory) for query in batch]
             waiting.append(
-                self.remote.send(self._plan, pictures, chosen, self._announce_pass)
+                self.remote.send(self._plan, pictures, chosen, self.passes.announce)
             )
         while waiting:
             yield from self._take(waiting.popleft())

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from napari_seggpt.frames import FrameGrid
 from napari_seggpt.inference.memory import (
     THUMBNAIL,
     Memory,
@@ -211,3 +212,11 @@ def test_labels_that_were_stored_are_remembered() -> None:
     remember(memory, predictor, flat(5), 3, stored)  # type: ignore[arg-type]
     assert len(memory) == 1
     assert predictor.seen is None
+
+
+def test_in_a_film_of_volumes_the_same_slice_of_the_next_time_is_near() -> None:
+    film = FrameGrid(shape=(3, 10), names=("t", "z"))
+    examples = [example(50, index=index) for index in (0, 9, 15, 23)]
+    near = choose(query(60, index=25), examples, 2, film)  # t 2, z 5
+    assert indices(near) == [15, 23]
+    assert indices(choose(query(60, index=10), examples, 1, film)) == [0]  # not 9

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_seggpt.frames import FrameGrid
 from napari_seggpt.inference.references import (
     MAX_HELD,
     choose_references,
@@ -105,3 +106,11 @@ def test_labels_of_another_shape_are_refused() -> None:
     with pytest.raises(ValueError, match=r"Expected labels of the image's shape"):
         read_references([np.zeros((4, 4))], {0: np.ones((5, 4), int)}, [0],
                         max_prompts=1)  # fmt: skip
+
+
+def test_in_a_film_of_volumes_those_near_on_both_axes_are_held() -> None:
+    film = FrameGrid(shape=(4, 100), names=("t", "z"))
+    references = [*range(0, 90, 10), 150, 153, 199, 250]
+    assert nearest_references(references, [252], 3, film) == [150, 153, 250]
+    inside = nearest_references(references, range(400), 4, film)
+    assert (len(inside), inside[0], inside[-1]) == (4, 0, 250)

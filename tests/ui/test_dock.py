@@ -559,6 +559,19 @@ def test_frames_are_called_by_time_and_depth(film, viewer, qtbot):
     assert tuple(viewer.dims.point[:2]) == (1, 0)
 
 
+def test_objects_of_a_film_are_listed_by_time_and_depth(film, qtbot):
+    paint_at(film, 1, 2, label=5)
+    panel = film.objects_panel
+    assert not panel.tracks_button.isEnabled()
+    assert "one axis" in panel.tracks_button.toolTip()
+    click(qtbot, panel.list_button)
+    qtbot.waitUntil(lambda: panel._survey is not None, timeout=WAIT_MS)
+    model = panel.table.model()
+    head = (model.headerData(i, Qt.Orientation.Horizontal) for i in range(3))
+    assert list(head) == ["t", "z", "id"]
+    assert [panel.table.cell_text(0, i) for i in range(3)] == ["1", "2", "5"]
+
+
 def test_the_scopes_of_two_axes_go_with_these(film, qtbot):
     film.run_panel.scope_box.setCurrentText("along t, at this z")
     assert film.workspace.scope == "column"

@@ -100,8 +100,11 @@ class ObjectsPanel(Panel):
     def _show_buttons(self) -> None:
         no_session = "" if self._workspace.active is not None else NO_SESSION
         looking = "" if self._job is None else _LOOKING
-        for each in (self.list_button, self.tracks_button, self.save_button):
-            allow(each, no_session or looking)
+        session = self._workspace.session
+        has_two = session is not None and session.grid.has_two_axes
+        allow(self.list_button, no_session or looking)
+        for each in (self.tracks_button, self.save_button):
+            allow(each, no_session or (_TWO_AXES if has_two else looking))
         allow(self.carry_button, no_session or self._why_not_carry())
         guess = self.task_row.guess
         self.set_summary("" if guess is None else guess.kind)
@@ -139,12 +142,20 @@ class ObjectsPanel(Panel):
         names = class_names(self._workspace.active.labels.layer)
         kinds = [_class_of(i, names, self._has_classes) for i in tracks.ids.tolist()]
         rows, columns = np.rint(tracks.rows[:, 2:]).astype(int).T
-        shown: dict[str, NDArray[Any]] = {"frame": tracks.frames, "id": tracks.ids}
+        shown = self._frame_columns(tracks.frames) | {"id": tracks.ids}
         if any(kinds):
             shown["class"] = np.array(kinds, dtype=str)
         shown |= {"area": tracks.areas, "y": rows, "x": columns}
         shown["bright"] = np.round(found.intensities, 1)
         self.table.show_columns(list(shown), list(shown.values()))
+
+    def _frame_columns(self, frames: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Return the columns of the table that tell frames (N,): of two axes, two."""
+        session = self._workspace.session
+        if session is None or not session.grid.has_two_axes:
+            return {"frame": frames}
+        places = divmod(frames, session.grid.shape[1])
+        return dict(zip(session.grid.names, places, strict=True))
 
     @property
     def _has_classes(self) -> bool:
@@ -278,6 +289,7 @@ _CARRY = (
 _LOOKING = "A worker looks at the objects."
 _BUSY = "Something else is being computed."
 _NO_OBJECTS = "The labels are no single objects with ids of their own."
+_TWO_AXES = "Tracks lie along one axis: choose time or depth alone in step 1."
 _NONE_PREDICTED = "No frame is predicted yet."
 _LIST = "List every object of every frame: area, place, intensity and class."
 _TRACKS = "Show where each object goes, and which divided, in a Tracks layer."

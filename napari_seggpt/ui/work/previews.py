@@ -205,7 +205,8 @@ def make_preview(
 def _is_shrunk(shape: tuple[int, ...], config: SegGPTConfig) -> bool:
     """Whether a model sees frames of a shape smaller than they are.
 
-    Tiles were found to help only then: others are enlarged in any case.
+    Tiles were measured to help then. Others are enlarged in any case, and tiles made
+    some better and some worse.
     """
     return max(config.seen_size(shape)) < SHRUNK * max(shape[:2])
 

@@ -178,11 +178,11 @@ class Workspace:
     def _take_settings_of_kind(self) -> None:
         """Take the settings that were last chosen for images of the present kind."""
         before, kind = self._settings, self.choice.image_kind
-        if kind is None:
-            return
-        self.settings = self.preferences.load_kind(kind, before)
+        if kind is not None:
+            self.settings = self.preferences.load_kind(kind, before)
         if self._settings != before and self.problem is None:
-            self.show_message(_AS_BEFORE, Tone.GOOD)
+            kept = "Contrast, objects, clean-up and tiles are as you last set them"
+            self.show_message(f"{kept} for such images.", Tone.GOOD)
 
     def choose(self, choice: LayerChoice) -> None:
         """Work on something; a run on something else ends, and keeps what it did."""
@@ -401,8 +401,3 @@ class Workspace:
             self.close_session(self.active)
         self.problem = reason
         self.active_changed.emit()
-
-
-_AS_BEFORE = (
-    "Contrast, objects, clean-up and tiles are as you last set them for such images."
-)

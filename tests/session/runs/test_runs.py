@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_seggpt.frames import FrameGrid
 from napari_seggpt.inference import predictor as predictor_module
 from napari_seggpt.inference.passes import Passes
 from napari_seggpt.inference.predictor import Predictor
@@ -17,6 +18,8 @@ from napari_seggpt.session import FrameStatus, ModelCache, Session
 from napari_seggpt.session.frames.array_file import ArrayFile
 from napari_seggpt.session.frames.undo import UNDO_RUNS
 from napari_seggpt.settings import (
+    LinkingSettings,
+    ObjectSettings,
     PredictionSettings,
     PropagationSettings,
     SessionSettings,
@@ -661,3 +664,41 @@ def test_there_is_nothing_between_one_reference_and_hints(
             labelled.start("between", 0)
     labelled.references.set_hint(5, False)
     assert labelled.plan("between", 0) == (3, 4)
+
+
+FILM = FrameGrid(shape=(2, 3), names=("t", "z"))
+
+
+def test_objects_are_followed_along_the_axis_that_is_chosen(
+    make_session: Any, label: Any, blob: Any
+) -> None:
+    session = make_session(grid=FILM)
+    label(session, 1, blob())
+    assert [r.index for r in session.start("all", 0).results()] == [0, 2, 4, 5, 3]
+    session.runs.finish()
+    linking = LinkingSettings(along="t")
+    session.settings = SessionSettings(objects=ObjectSettings(linking=linking))
+    assert session.axis == "t"
+    assert [r.index for r in session.start("all", 0).results()] == [4, 0, 3, 2, 5]
+    session.runs.finish()
+
+
+def test_frames_of_a_film_are_bridged_within_a_volume(
+    make_session: Any, label: Any, blob: Any
+) -> None:
+    session = make_session(grid=FILM)
+    for frame in (0, 2, 4):
+        label(session, frame, blob())
+    assert session.plan("between", 0) == (1,)
+    (result,) = session.start("between", 0).results()
+    assert result.index == 1
+    session.runs.finish()
+
+
+def test_a_refusal_names_time_and_depth(
+    make_session: Any, label: Any, blob: Any
+) -> None:
+    session = make_session(grid=FILM)
+    label(session, 4, blob())
+    with pytest.raises(ValueError, match="got frame t 1, z 1, which you vouch for"):
+        session.start("frame", 4)

@@ -14,7 +14,13 @@ from napari.layers import Image, Labels
 from numpy.testing import assert_array_equal
 
 from napari_seggpt.io.layout import StackError
-from napari_seggpt.ui.layers.frame_axes import FrameAxes, channel_axis, stack_axes
+from napari_seggpt.ui.layers.frame_axes import (
+    FrameAxes,
+    axis_pair,
+    channel_axis,
+    plane_axes,
+    stack_axes,
+)
 from napari_seggpt.ui.layers.image_stack import ImageStack, MixedStack, num_levels
 
 SHAPE = (5, 6, 7)
@@ -327,3 +333,88 @@ def test_the_window_may_show_frames_while_a_worker_reads() -> None:
     thread.join()
     assert not errors
     assert read == list(range(300))
+
+
+# -- two axes --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def film_axes() -> FrameAxes:
+    """3 times of 4 slices, in an array (Z, T, C, Y, X)."""
+    return FrameAxes.of((4, 3, 2, 5, 6), (1, 0), {2: 1})
+
+
+def test_frames_along_two_axes_are_numbered_along_the_second_first(
+    film_axes: FrameAxes,
+) -> None:
+    assert (len(film_axes), film_axes.frame_shape) == (12, (5, 6))
+    whole = slice(None)
+    assert film_axes.index(7) == (3, 1, 1, whole, whole)  # t 1, z 3
+    for frame in range(12):
+        assert film_axes.frame_at(film_axes.places(frame)) == frame
+
+
+def test_a_box_touches_frames_on_both_axes(film_axes: FrameAxes) -> None:
+    box = [slice(1, 3), slice(0, 2), slice(None), slice(0, 1), slice(2, 3)]
+    assert film_axes.frames_in(box) == {1, 2, 5, 6}
+    box[2] = slice(0, 1)
+    assert film_axes.frames_in(box) == frozenset()
+
+
+def test_pixels_lie_on_frames_of_both_axes(film_axes: FrameAxes) -> None:
+    pixels = [np.array(each) for each in ([3, 0, 2], [1, 2, 2], [1, 1, 0])]
+    pixels += [np.zeros(3, int)] * 2
+    assert film_axes.frames_at(pixels) == {7, 8}
+
+
+def test_frames_of_two_axes_have_their_names(film_axes: FrameAxes) -> None:
+    grid = film_axes.grid(["t", "z"])
+    assert (grid.shape, grid.name(7)) == ((3, 4), "t 1, z 3")
+    one = FrameAxes.of((3, 5, 6), 0)
+    assert one.grid(["t"]).name(2) == "2"
+
+
+@pytest.mark.parametrize("axis", [(0, 0), (0, 1, 2)])
+def test_axes_that_frames_cannot_run_along(axis: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="Expected frames of two axes"):
+        FrameAxes.of((4, 3, 5, 6), axis)
+
+
+def test_a_stack_along_two_axes_reads_each_frame() -> None:
+    data = numbered((3, 4, 2, 5, 6))
+    stack = ImageStack(Image(data), (0, 1), channel_axis=2, channels=[1])
+    assert (len(stack), stack.along, stack.lengths) == (12, (0, 1), (3, 4))
+    assert_array_equal(stack[7], data[1, 3, 1])
+    assert_array_equal(np.concatenate(list(stack.rows(7, 30))), data[1, 3, 1])
+
+
+@pytest.mark.parametrize(
+    ("shape", "names", "pair"),
+    [
+        ((4, 3, 5, 6), ("z", "t", "y", "x"), (1, 0)),
+        ((4, 3, 5, 6), None, (0, 1)),
+        ((4, 3, 5, 6), ("t", "c", "y", "x"), None),
+        ((1, 3, 5, 6), ("t", "z", "y", "x"), None),
+    ],
+)
+def test_the_two_axes_that_frames_may_run_along(
+    shape: tuple[int, ...], names: tuple[str, ...] | None, pair: Any
+) -> None:
+    assert axis_pair(Image(np.zeros(shape), axis_labels=names)) == pair
+
+
+@pytest.mark.parametrize(
+    ("shape", "names", "slices"),
+    [
+        ((4, 5, 6), ("z", "y", "x"), [(1, "x-z slices"), (2, "y-z slices")]),
+        ((4, 5, 6), None, [(1, "x-z slices"), (2, "y-z slices")]),
+        ((3, 4, 5, 6), ("t", "z", "y", "x"), [(2, "x-z slices"), (3, "y-z slices")]),
+        ((4, 5, 6), ("t", "y", "x"), []),
+        ((1, 5, 6), ("z", "y", "x"), []),
+        ((5, 6), None, []),
+    ],
+)
+def test_a_volume_can_be_cut_the_other_ways(
+    shape: tuple[int, ...], names: tuple[str, ...] | None, slices: Any
+) -> None:
+    assert plane_axes(Image(np.zeros(shape), axis_labels=names)) == slices
