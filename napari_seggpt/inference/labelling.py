@@ -146,6 +146,7 @@ def label_stack(
         predictor,
         settings=settings.propagation,
         protected=kept,
+        known=lambda index: _read(output, index),
         skip_unreadable=skip_unreadable,
     )
     if predictor.are_objects and settings.objects.linking.enabled:

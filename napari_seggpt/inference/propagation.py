@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple, overload
@@ -13,12 +14,18 @@ from napari_seggpt.inference.watching import UnreadableFrame, read_frame
 from napari_seggpt.settings import PropagationSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
+    from typing import Any
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from napari_seggpt.frames import Frames
     from napari_seggpt.inference.asked import AskedPredictor
     from napari_seggpt.inference.prediction import Prediction
     from napari_seggpt.inference.predictor import Predictor
+
+    Known = Callable[[int], NDArray[np.integer[Any]] | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +167,7 @@ def predict_stack(
     settings: PropagationSettings | None = None,
     protected: Collection[int] = (),
     grid: FrameGrid | None = None,
+    known: Known | None = None,
 ) -> Iterator[FramePrediction]: ...
 
 
@@ -171,6 +179,7 @@ def predict_stack(
     settings: PropagationSettings | None = None,
     protected: Collection[int] = (),
     grid: FrameGrid | None = None,
+    known: Known | None = None,
     skip_unreadable: bool,
 ) -> Iterator[FramePrediction | UnreadableFrame]: ...
 
@@ -182,6 +191,7 @@ def predict_stack(
     settings: PropagationSettings | None = None,
     protected: Collection[int] = (),
     grid: FrameGrid | None = None,
+    known: Known | None = None,
     skip_unreadable: bool = False,
 ) -> Iterator[FramePrediction | UnreadableFrame]:
     """Predict the frames of a stack, one after the other.
@@ -203,6 +213,9 @@ def predict_stack(
         Further frames that are left as they are.
     grid : FrameGrid, optional
         How frames lie, if not all in one line; see `plan`.
+    known : callable, optional
+        Returns the labels of a protected frame, or None if there are none to learn
+        from: with memory, the frames after it remember them.
     skip_unreadable : bool
         Whether a frame that cannot be read is told of and left out, rather than
         ending all.
@@ -220,14 +233,20 @@ def predict_stack(
         If the predictor has no prompt with labels.
     """
     settings = settings or PropagationSettings()
+    taught = known is not None and settings.memory > 0
     chains = plan(
-        len(stack), predictor.references, settings, protected=protected, grid=grid
+        len(stack),
+        predictor.references,
+        settings,
+        protected=() if taught else protected,
+        grid=grid,
     )
     if settings.memory == 0:
         steps = _predict_independent(stack, predictor, chains)
     else:
+        kept = protected if taught else ()
         steps = itertools.chain.from_iterable(
-            _predict_chain(stack, predictor, chain, Memory(settings.memory))
+            _predict_chain(stack, predictor, chain, settings.memory, kept, known)
             for chain in chains
         )
     for step in steps:
@@ -279,9 +298,17 @@ def _predict_chain(
     stack: Frames,
     predictor: Predictor | AskedPredictor,
     chain: list[int],
-    memory: Memory,
+    size: int,
+    kept: Collection[int],
+    known: Known | None,
 ) -> Iterator[FramePrediction | UnreadableFrame]:
+    memory, before = Memory(size), deque[int](maxlen=size)
     for index in chain:
+        if index in kept:
+            before.append(index)
+            continue
+        while before and known is not None:
+            _remember_known(memory, predictor, stack, before.popleft(), known)
         watch = _Stopwatch(predictor)
         frame = read_frame(stack, index)
         if isinstance(frame, UnreadableFrame):
@@ -291,3 +318,15 @@ def _predict_chain(
         yield FramePrediction(index=index, prediction=prediction, seconds=watch.seconds)
         if index != chain[-1]:
             remember(memory, predictor, frame, index, prediction)
+
+
+def _remember_known(
+    memory: Memory,
+    predictor: Predictor | AskedPredictor,
+    stack: Frames,
+    index: int,
+    known: Known,
+) -> None:
+    labels, frame = known(index), read_frame(stack, index)
+    if labels is not None and not isinstance(frame, UnreadableFrame):
+        remember(memory, predictor, frame, index, labels)

@@ -185,7 +185,7 @@ def test_flags_count_more_also_when_they_equal_the_default(
     file, _ = particular
     code, out, _ = run(
         "predict", stack / "stack.tif", "--task", file, "--output", stack / "o.tif",
-        "--memory", 0, "--tiles", "off", "--model", "builtin", "--seg-type", "semantic",
+        "--memory", 4, "--tiles", "off", "--model", "builtin", "--seg-type", "semantic",
         "--ensemble", "feature", "--max-prompts", 8, "--labels-per-pass", 7,
         "--batch", 4, "--device", "auto", "--precision", "auto", "--direction", "both",
         "--start", 0, "--stop", 3, "--step", 1, "--contrast", 1, 2, model=False,

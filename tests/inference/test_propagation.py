@@ -318,6 +318,37 @@ def test_the_last_frame_of_a_chain_is_not_remembered(
     assert len(copying_model.encoded) == 1 + 2  # the reference, and frames 1 and 2
 
 
+@pytest.mark.parametrize("done", [1, 3, 7])
+@pytest.mark.parametrize("memory", [1, 2])
+def test_what_was_predicted_before_is_remembered(
+    done: int, memory: int, make_predictor: Callable, stack: Stack, tiny_model: Any
+) -> None:
+    settings = PropagationSettings(memory=memory)
+    whole = {
+        step.index: step.prediction.labels
+        for step in predict_stack(
+            stack, make_predictor([5], tiny_model), settings=settings
+        )
+    }
+    finished = [*range(4, -1, -1), *range(6, 12)][:done]
+    stack.reads.clear()
+    rest = list(
+        predict_stack(
+            stack,
+            make_predictor([5], tiny_model),
+            settings=settings,
+            protected=finished,
+            known=whole.get,
+        )
+    )
+    assert {step.index for step in rest} == whole.keys() - {*finished}
+    for step in rest:
+        np.testing.assert_array_equal(step.prediction.labels, whole[step.index])
+    of_each_chain = [{*range(5)} & {*finished}, {*range(6, 12)} & {*finished}]
+    taught = sum(min(memory, len(one)) for one in of_each_chain if len(one) < 5)
+    assert len(stack.reads) == len(rest) + taught
+
+
 @pytest.mark.parametrize("tiled", [False, True])
 def test_frames_are_remembered_by_their_labels_not_by_what_was_painted(
     tiled: bool, stack: Stack, make_predictor: Callable, copying_model: Any
