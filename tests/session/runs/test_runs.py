@@ -705,6 +705,11 @@ def test_a_refusal_names_time_and_depth(
         session.start("frame", 4)
 
 
+def commit_all(session: Session, results: Any) -> None:
+    for result in results:
+        session.runs.commit(result)
+
+
 def lose_connection(session: Session, predictor: Any, at: int, region: Any) -> None:
     """Run until a frame, at which the connection to another computer is lost."""
     predict = predictor._predict
@@ -716,9 +721,9 @@ def lose_connection(session: Session, predictor: Any, at: int, region: Any) -> N
 
     predictor._predict = losing
     run = session.start("all", 0, region)
+    results = run.results()
     with pytest.raises(ConnectionError):
-        for result in run.results():
-            session.runs.commit(result)
+        commit_all(session, results)
     session.runs.finish()
     predictor._predict = predict
 
@@ -754,8 +759,7 @@ def test_frames_of_which_a_region_was_predicted_are_not_left_out(
     region = Region(mask=blob() != 0)
     lose_connection(session, predictor, 4, region)  # after a part of 1, 0 and 3
     assert sorted(predict(session)) == [0, 1, 3, 4, 5]
-    for result in session.start("all", 0, region).results():
-        session.runs.commit(result)
+    commit_all(session, session.start("all", 0, region).results())
     session.runs.finish()
     lose_connection(session, predictor, 3, None)  # after all of 1 and 0
     assert predict(session) == [3, 4, 5]
