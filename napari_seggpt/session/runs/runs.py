@@ -104,7 +104,7 @@ class Runs:
         return self._begin(run)
 
     def _done_before(self, run: Run) -> set[int]:
-        """Return the frames that a run was cut off after which this one goes on with."""
+        """Return what runs that were cut off have predicted, where this one goes on."""
         before = self._cut_off
         if before is None or before.key != run.key or run.has_region:
             return set()
