@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.frames import FrameGrid
+    from napari_seggpt.object_settings import LinkingSettings
     from napari_seggpt.session.frames.labelled_frames import LabelledFrames
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
     from napari_seggpt.session.runs.region import Region
     from napari_seggpt.session.runs.run import FrameResult
-    from napari_seggpt.settings import Direction, LinkingSettings
+    from napari_seggpt.settings import Direction
 
 AnyRun = TypeVar("AnyRun", bound=BaseRun)
 

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
     from napari.viewer import Viewer
 
+    from napari_seggpt.object_settings import LinkedAxis
     from napari_seggpt.session import ModelCache, ScannedFrame
     from napari_seggpt.session.frames.status import FrameRecord
-    from napari_seggpt.settings import LinkedAxis, SessionSettings
+    from napari_seggpt.settings import SessionSettings
     from napari_seggpt.ui.layers.image_stack import MixedStack
     from napari_seggpt.ui.layers.layer_choice import LayerChoice
 

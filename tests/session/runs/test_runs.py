@@ -13,14 +13,13 @@ from napari_seggpt.inference.passes import Passes
 from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.io.layout import StackError
 from napari_seggpt.model.seggpt import SegGPT
+from napari_seggpt.object_settings import LinkingSettings, ObjectSettings
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.session import FrameStatus, ModelCache, Session
 from napari_seggpt.session.frames.array_file import ArrayFile
 from napari_seggpt.session.frames.undo import UNDO_RUNS
 from napari_seggpt.session.runs.region import Region
 from napari_seggpt.settings import (
-    LinkingSettings,
-    ObjectSettings,
     PredictionSettings,
     PropagationSettings,
     SessionSettings,
