@@ -13,9 +13,9 @@ from napari_seggpt.training.recipe import Recipe
 PAGE = Path(__file__).with_name("settings.md")
 TOP = """# Settings
 
-Written by `.docs/write_settings.py` from `napari_seggpt/settings.py` and
-`napari_seggpt/training/recipe.py`, where the settings are told. The flag `--tiles` sets
-whether frames are cut into tiles, and their scale.
+Written by `.docs/write_settings.py` from `napari_seggpt/settings.py`,
+`napari_seggpt/object_settings.py` and `napari_seggpt/training/recipe.py`, where the
+settings are told. The flag `--tiles` sets whether frames are cut into tiles, and their scale.
 """
 SESSION_FLAGS = (
     *arguments.MODEL,

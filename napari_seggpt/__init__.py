@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from napari_seggpt.inference.voting import label_volume
     from napari_seggpt.io import create_labels, open_stack
     from napari_seggpt.model.zoo import load_model
-    from napari_seggpt.palette import Palette
-    from napari_seggpt.prompts import Prompt, TunedPrompt
-    from napari_seggpt.settings import (
+    from napari_seggpt.object_settings import (
         CleanupSettings,
         LinkingSettings,
         ObjectSettings,
+    )
+    from napari_seggpt.palette import Palette
+    from napari_seggpt.prompts import Prompt, TunedPrompt
+    from napari_seggpt.settings import (
         PredictionSettings,
         PropagationSettings,
         SessionSettings,
@@ -55,9 +57,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "CleanupSettings": "settings",
-    "LinkingSettings": "settings",
-    "ObjectSettings": "settings",
+    "CleanupSettings": "object_settings",
+    "LinkingSettings": "object_settings",
+    "ObjectSettings": "object_settings",
     "Palette": "palette",
     "Prediction": "inference.prediction",
     "PredictionSettings": "settings",

@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 
 from napari_seggpt.fields import own_fields
+from napari_seggpt.object_settings import (
+    CleanupSettings,
+    LinkingSettings,
+    ObjectSettings,
+)
 from napari_seggpt.settings import (
     MAX_LABELS_PER_PASS,
     MAX_MEMORY,
-    CleanupSettings,
     ContrastSettings,
-    LinkingSettings,
-    ObjectSettings,
     PredictionSettings,
     PropagationSettings,
     SessionSettings,

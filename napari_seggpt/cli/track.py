@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_seggpt.io import LabelsWriter, Stack
+    from napari_seggpt.object_settings import LinkedAxis, LinkingSettings
     from napari_seggpt.session.store.results import SessionLabels
-    from napari_seggpt.settings import LinkedAxis, LinkingSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
     from napari_seggpt.inference.asked import ClassPredictor
     from napari_seggpt.io import Stack
+    from napari_seggpt.object_settings import CleanupSettings
     from napari_seggpt.preprocessing import Limits
     from napari_seggpt.prompts import Prompt, TunedPrompt
-    from napari_seggpt.settings import CleanupSettings, PredictionSettings
+    from napari_seggpt.settings import PredictionSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from napari_seggpt.cluster.painter import Painted
     from napari_seggpt.cluster.remote_model import RemoteModel
-    from napari_seggpt.inference.memory import Memory, QueryTile
+    from napari_seggpt.inference.memory import Memory, PromptTile, QueryTile
     from napari_seggpt.preprocessing import Limits
     from napari_seggpt.prompts import Prompt, TunedPrompt
     from napari_seggpt.settings import PredictionSettings
@@ -81,18 +81,21 @@ class RemotePredictor(Predictor):
     def _paint(
         self, queries: list[QueryTile], memory: Memory | None
     ) -> Iterator[list[NDArray[np.float32]]]:
-        waiting: deque[ActorFuture[Painted]] = deque()
+        # Tiles are held until what is painted beside them has come: the worker is told
+        # to forget others, and that message may overtake the one with the pictures.
+        waiting: deque[tuple[ActorFuture[Painted], list[list[PromptTile]]]] = deque()
         for batch in self._batches(queries):
             if len(waiting) == IN_FLIGHT:
-                yield from self._take(waiting.popleft())
+                yield from self._take(waiting.popleft()[0])
             self.passes.announce()
             pictures = np.stack([query.picture for query in batch])
             chosen = [self._choose(query, memory) for query in batch]
-            waiting.append(
-                self.remote.send(self._plan, pictures, chosen, self.passes.announce)
+            painted = self.remote.send(
+                self._plan, pictures, chosen, self.passes.announce
             )
+            waiting.append((painted, chosen))
         while waiting:
-            yield from self._take(waiting.popleft())
+            yield from self._take(waiting.popleft()[0])
 
     def _batches(self, queries: list[QueryTile]) -> Iterator[list[QueryTile]]:
         """Divide tiles as a predictor would that computes on such a device."""

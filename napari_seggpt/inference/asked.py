@@ -23,14 +23,11 @@ if TYPE_CHECKING:
     from napari_seggpt.inference.memory import Memory, PromptTile
     from napari_seggpt.inference.prediction import Prediction
     from napari_seggpt.inference.predictor import Predictor
+    from napari_seggpt.object_settings import CleanupSettings
     from napari_seggpt.palette import Palette
     from napari_seggpt.preprocessing import Limits
     from napari_seggpt.prompts import Prompt, TunedPrompt
-    from napari_seggpt.settings import (
-        CleanupSettings,
-        PredictionSettings,
-        SessionSettings,
-    )
+    from napari_seggpt.settings import PredictionSettings, SessionSettings
 
     Labels = NDArray[np.integer[Any]]
 

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.inference.watching import UnreadableFrame
+    from napari_seggpt.object_settings import LinkedAxis, LinkingSettings
     from napari_seggpt.objects.new_ids import NewIds
-    from napari_seggpt.settings import Direction, LinkedAxis, LinkingSettings
+    from napari_seggpt.settings import Direction
 
     Labels = NDArray[np.integer[Any]]
     Read = Callable[[int], Labels | None]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_seggpt.settings import CleanupSettings
+    from napari_seggpt.object_settings import CleanupSettings
 
     Labels = NDArray[np.integer[Any]]
 

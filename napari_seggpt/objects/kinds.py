@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_seggpt.settings import ObjectTask
+    from napari_seggpt.object_settings import ObjectTask
 
     Labels = NDArray[np.integer[Any]]
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_seggpt.object_settings import LinkingSettings
     from napari_seggpt.objects.new_ids import NewIds
-    from napari_seggpt.settings import LinkingSettings
 
     Labels = NDArray[np.integer[Any]]
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from napari_seggpt.frames import Frames
+    from napari_seggpt.object_settings import LinkedAxis
     from napari_seggpt.objects.kinds import TaskGuess
     from napari_seggpt.session.frames.frame_labels import FrameLabels
     from napari_seggpt.session.references.reference import PromptSource
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     from napari_seggpt.session.runs.planning import Scope
     from napari_seggpt.session.runs.region import Region
     from napari_seggpt.session.runs.run import Run
-    from napari_seggpt.settings import LinkedAxis
 
 
 class Session:

@@ -9,9 +9,10 @@ import tifffile
 from napari_seggpt.cluster.job import Job
 from napari_seggpt.io import create_labels, open_stack
 from napari_seggpt.model.checkpoint import save_checkpoint
+from napari_seggpt.object_settings import CleanupSettings
 from napari_seggpt.preprocessing import measure_limits
 from napari_seggpt.prompts import Prompt
-from napari_seggpt.settings import CleanupSettings, PredictionSettings
+from napari_seggpt.settings import PredictionSettings
 
 LENGTH, SHAPE = 14, (40, 48)
 

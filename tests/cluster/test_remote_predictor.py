@@ -188,3 +188,22 @@ def test_certificates_that_are_missing_are_asked_for(tiny_model):
     remote = RemoteModel(tiny_model, "tls://127.0.0.1:1")
     with pytest.raises(ValueError, match="certificates are those of dask's config"):
         remote.connect(lambda *_: None)
+
+
+def test_tiles_are_kept_while_pictures_beside_them_are_painted(remote, frames):
+    changes = {"ensemble": "spatial", "batch": 1}
+    settings = SessionSettings(prediction=replace(PREDICTION, **changes))
+    _, there = both(remote, prompts(frames), settings)
+    asked_for = []
+    send = remote._ask
+
+    def ask(name, request):
+        if name == "paint":
+            asked_for.append({key for keys in request.chosen for key in keys})
+        elif name == "keep":
+            assert not request.gone & set().union(*asked_for[-1:])
+        return send(name, request)
+
+    remote._ask = ask
+    there.predict_batch([frames[1], frames[2], frames[3]], indices=[1, 2, 3])
+    assert len(asked_for) == 3

@@ -8,7 +8,8 @@ from napari_seggpt.evaluation.objects import (
     ids_by_distance,
     summarise_objects,
 )
-from napari_seggpt.settings import ObjectSettings, SessionSettings
+from napari_seggpt.object_settings import ObjectSettings
+from napari_seggpt.settings import SessionSettings
 
 SETTINGS = SessionSettings(objects=ObjectSettings(task="objects"))
 

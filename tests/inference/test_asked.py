@@ -10,8 +10,9 @@ from napari_seggpt.inference.asked import (
     ObjectPredictor,
     asked,
 )
+from napari_seggpt.object_settings import CleanupSettings, ObjectSettings
 from napari_seggpt.prompts import Prompt
-from napari_seggpt.settings import CleanupSettings, ObjectSettings, SessionSettings
+from napari_seggpt.settings import SessionSettings
 
 SHAPE = (40, 60)
 

@@ -13,10 +13,9 @@ from napari_seggpt.inference.labelling import frames_in_range, label_stack
 from napari_seggpt.inference.references import MAX_HELD
 from napari_seggpt.io import LabelsWriter, create_labels
 from napari_seggpt.model import zoo
+from napari_seggpt.object_settings import LinkingSettings, ObjectSettings
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.settings import (
-    LinkingSettings,
-    ObjectSettings,
     PredictionSettings,
     PropagationSettings,
     SessionSettings,

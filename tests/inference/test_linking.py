@@ -13,8 +13,9 @@ from napari_seggpt.inference.linking import (
 )
 from napari_seggpt.inference.predictor import Prediction
 from napari_seggpt.inference.propagation import FramePrediction, UnreadableFrame, plan
+from napari_seggpt.object_settings import LinkingSettings
 from napari_seggpt.objects.new_ids import NewIds
-from napari_seggpt.settings import LinkingSettings, PropagationSettings
+from napari_seggpt.settings import PropagationSettings
 
 PLACES = {1: (2, 2), 2: (2, 14), 3: (14, 2)}
 

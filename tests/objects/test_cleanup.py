@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from napari_seggpt.object_settings import CleanupSettings
 from napari_seggpt.objects.cleanup import UsualRegions, clean
-from napari_seggpt.settings import CleanupSettings
 
 NOTHING = CleanupSettings(smallest=0, fill_holes="no")
 KNOWN = UsualRegions(any_smallest=100, speck=0.5)

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from napari_seggpt.object_settings import LinkingSettings
 from napari_seggpt.objects.linking import Linker
 from napari_seggpt.objects.new_ids import NewIds
 from napari_seggpt.objects.tracks import trace
-from napari_seggpt.settings import LinkingSettings
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from napari_seggpt.frames import FrameGrid
+from napari_seggpt.object_settings import LinkedAxis
 from napari_seggpt.session import FrameResult, ModelCache, Session
-from napari_seggpt.settings import LinkedAxis, SessionSettings
+from napari_seggpt.settings import SessionSettings
 
 SIDE = 8
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from napari_seggpt.io.layout import StackError
+from napari_seggpt.object_settings import LinkingSettings, ObjectSettings
 from napari_seggpt.session import FrameStatus, RenamedResult
 from napari_seggpt.session.runs.region import Region
-from napari_seggpt.settings import LinkingSettings, ObjectSettings, SessionSettings
+from napari_seggpt.settings import SessionSettings
 
 SHAPE = (40, 80)
 

@@ -26,9 +26,10 @@ from napari_seggpt.model.readout import Readout
 from napari_seggpt.model.seggpt import SegGPT
 from napari_seggpt.model.transformer import Transformer
 from napari_seggpt.model.zoo import load_model
+from napari_seggpt.object_settings import CleanupSettings
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.sample_data import SAMPLES
-from napari_seggpt.settings import CleanupSettings, PredictionSettings
+from napari_seggpt.settings import PredictionSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

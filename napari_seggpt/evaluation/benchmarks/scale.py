@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from napari_seggpt.inference.labelling import LabelledFrame, label_stack
 from napari_seggpt.io import create_labels
-from napari_seggpt.settings import ObjectSettings, PredictionSettings, SessionSettings
+from napari_seggpt.object_settings import ObjectSettings
+from napari_seggpt.settings import PredictionSettings, SessionSettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,10 +14,15 @@ from napari_seggpt.session.frames.frame_labels import ScannedFrame, checksum
 from napari_seggpt.session.frames.frame_writer import FrameWriter
 from napari_seggpt.session.frames.locked_labels import LockedLabels
 from napari_seggpt.session.frames.records import FrameRecords, confidence
-from napari_seggpt.session.frames.status import FrameStatus, released, without_approval
+from napari_seggpt.session.frames.status import (
+    FrameStatus,
+    released,
+    vouched_as,
+    without_approval,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -219,6 +224,21 @@ class LabelledFrames:
     def release(self, frame: int) -> None:
         """Let runs write a frame again, whatever a person did to it; it is stale."""
         self.replace_record(frame, released)
+
+    def vouch_for(self, records: Mapping[int, FrameRecord]) -> None:
+        """Protect frames as a person does who vouches for them in another session.
+
+        Parameters
+        ----------
+        records : mapping of int to FrameRecord
+            What the other session knows of frames; none is read. What a person vouches
+            for here stays as it is.
+        """
+        for frame, theirs in records.items():
+            own = self.records[self._check(frame)]
+            if not own.is_vouched_for:
+                self.records[frame] = vouched_as(own, theirs)
+        self.publish()
 
     def change(self, frame: int, **flags: Any) -> None:
         """Read a frame, then change flags of its record."""

@@ -173,6 +173,24 @@ def released(record: FrameRecord) -> FrameRecord:
     return FrameRecord(checksum=record.checksum, predicted=record.checksum)
 
 
+def vouched_as(record: FrameRecord, other: FrameRecord) -> FrameRecord:
+    """Return the record of a frame for which a person vouches as another one tells.
+
+    It becomes a reference only if this person made it one: a stroke is not known to
+    have.
+    """
+    is_asked = other.is_reference and other.is_asked
+    return replace(
+        record,
+        is_approved=other.is_approved or not (is_asked or other.is_corrected),
+        is_corrected=other.is_corrected,
+        is_reference=is_asked,
+        is_asked=is_asked,
+        is_enabled=other.is_enabled or not is_asked,
+        is_hint=other.is_hint and is_asked,
+    )
+
+
 def is_found(record: FrameRecord) -> bool:
     """Whether a frame was only read in this session, and nobody acted on it."""
     found = FrameRecord(checksum=record.checksum, is_reference=True)

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from napari_seggpt.frames import Frames
+    from napari_seggpt.object_settings import ObjectTask
     from napari_seggpt.objects.kinds import TaskGuess
     from napari_seggpt.prompts import Prompt
     from napari_seggpt.session.frames.frame_labels import FrameLabels
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
     from napari_seggpt.session.runs.region import Region
     from napari_seggpt.session.runs.runs import Runs
-    from napari_seggpt.settings import ObjectTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

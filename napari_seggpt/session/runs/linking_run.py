@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_seggpt.frames import FrameGrid
+    from napari_seggpt.object_settings import LinkingSettings
     from napari_seggpt.session.runs.known_ids import KnownIds
-    from napari_seggpt.settings import LinkingSettings
 
 
 class LinkingRun(BaseRun):

@@ -7,8 +7,8 @@ from bisect import bisect_left
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
 
+from napari_seggpt.object_settings import CleanupSettings, ObjectSettings
 from napari_seggpt.session.frames.status import PROTECTED
-from napari_seggpt.settings import CleanupSettings, ObjectSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

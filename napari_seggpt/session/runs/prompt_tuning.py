@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_seggpt.object_settings import ObjectTask
     from napari_seggpt.prompts import TunedPrompt
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
-    from napari_seggpt.settings import ObjectTask, TuningSettings
+    from napari_seggpt.settings import TuningSettings
     from napari_seggpt.training.tuning import TuneStep
 
 NUM_COMPARED_FRAMES = 6  # frames that are predicted both ways after tuning

@@ -101,6 +101,9 @@ class Run(BaseRun):
         The images, and what was noticed of them; to be asked when the run has ended.
     is_cut_off : bool
         Whether it ended because the connection to another computer was lost.
+    done : set of int
+        Whole frames that it has written, and those that runs before it had written
+        which were cut off and which it goes on with.
 
     Parameters
     ----------
@@ -140,6 +143,7 @@ class Run(BaseRun):
         self.watched = WatchedFrames(request.stack, self._grid.name)
         self.watched.unreadable = self.unreadable
         self.is_cut_off = False
+        self.done: set[int] = set()
 
     def lines(self, most: int) -> list[str]:
         """Say what was noticed, of at most so many frames one by one."""
@@ -172,6 +176,7 @@ class Run(BaseRun):
             request, left_out = self._predictors.readable(
                 self._request, self.report_download
             )
+            self._request = request  # chains lead away from what could be read
             self.unreadable.extend(left_out)
             predictor = self._predictors.predictor(
                 request, self.report_download, self.report_upload
@@ -182,6 +187,11 @@ class Run(BaseRun):
                 result = self._result(step, predictor.are_objects)
                 if result is not None:
                     yield result
+
+    @property
+    def has_region(self) -> bool:
+        """Whether it writes a part of frames only."""
+        return self._region is not None
 
     def settled(self, predicted: Collection[int]) -> set[int]:
         """Return those of some predicted frames that need not be predicted again.
@@ -199,6 +209,7 @@ class Run(BaseRun):
             [frame for frame in sources if frame is not None],
             self._order,
             protected=self._others,
+            grid=self._grid,
         )
         whole = {i for chain in chains if {*chain} <= {*predicted} for i in chain}
         return whole | ({*predicted} - self._members)

@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.frames import FrameGrid
+    from napari_seggpt.object_settings import LinkingSettings
     from napari_seggpt.session.frames.labelled_frames import LabelledFrames
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
     from napari_seggpt.session.runs.region import Region
     from napari_seggpt.session.runs.run import FrameResult
-    from napari_seggpt.settings import Direction, LinkingSettings
+    from napari_seggpt.settings import Direction
 
 AnyRun = TypeVar("AnyRun", bound=BaseRun)
 
@@ -88,20 +89,27 @@ class Runs:
         predictors, request, frames, direction, begun, region
             As of `Run`.
         """
-        return self._begin(
-            Run(
-                predictors,
-                request,
-                frames,
-                number=self._num_runs + 1,
-                key=self._key_of_run(frames if begun else ()),
-                direction=direction,
-                prepare=self._frames.writer.prepare,
-                begun=begun,
-                known=KnownIds(self._frames, region),
-                region=region,
-            )
+        run = Run(
+            predictors,
+            request,
+            frames,
+            number=self._num_runs + 1,
+            key=self._key_of_run(frames if begun else ()),
+            direction=direction,
+            prepare=self._frames.writer.prepare,
+            begun=begun,
+            known=KnownIds(self._frames, region),
+            region=region,
         )
+        run.done |= self._done_before(run)
+        return self._begin(run)
+
+    def _done_before(self, run: Run) -> set[int]:
+        """Return what runs that were cut off have predicted, where this one goes on."""
+        before = self._cut_off
+        if before is None or before.key != run.key or run.has_region:
+            return set()
+        return before.done - {*run.frames}
 
     def begin_bridging(
         self, references: Sequence[int], frames: tuple[int, ...], grid: FrameGrid
@@ -211,6 +219,8 @@ class Runs:
             asked=None if begun is None else checksum(begun),
         )
         run.seconds.append(result.seconds)
+        if was_written and isinstance(run, Run):
+            run.done.add(result.index)
         if was_written and result.confidence_map is not None:
             written = self._frames.records[result.index].checksum
             self._maps.put(result.index, written, result.confidence_map)
@@ -251,7 +261,9 @@ class Runs:
             return
         run, self._current = self._current, None
         run.stop()
-        self._cut_off = run if isinstance(run, Run) and run.is_cut_off else None
+        self._cut_off = None
+        if isinstance(run, Run) and run.is_cut_off and not run.has_region:
+            self._cut_off = run
         self._history.add(self._step)
         self.changed.emit()
 
@@ -259,13 +271,14 @@ class Runs:
         """Return what the last run has left of frames, if it lost its connection.
 
         Frames that it has predicted from what is still known count as done, but not
-        where they are all that is meant.
+        where they are all that is meant. What it has not come to is predicted, even if
+        there are labels: they may be of a region, or of shapes alone.
         """
         run, records = self._cut_off, self._frames.records
         if run is None or run.key != records.key:
             return frames
         done = run.settled(
-            {i for i, each in records.predicted() if each.key == run.key}
+            {i for i, each in records.predicted() if each.key == run.key} & run.done
         )
         return tuple(frame for frame in frames if frame not in done) or frames
 

@@ -109,9 +109,14 @@ class FrameAxes:
     @property
     def frame_shape(self) -> tuple[int, int]:
         """Height and width of a frame."""
-        taken = {*self.along, *dict(self.fixed)}
-        height, width = (n for at, n in enumerate(self.shape) if at not in taken)
+        height, width = (self.shape[at] for at in self.spanned)
         return height, width
+
+    @property
+    def spanned(self) -> tuple[int, ...]:
+        """The two axes that a frame spans, rows first."""
+        taken = {*self.along, *dict(self.fixed)}
+        return tuple(at for at in range(len(self.shape)) if at not in taken)
 
     def index(self, frame: int) -> Index:
         """Return where a frame lies: one integer or full slice per axis."""
@@ -131,6 +136,14 @@ class FrameAxes:
         for at, length in zip(self.along, self.lengths, strict=True):
             frame = frame * length + places[at]
         return frame
+
+    def frame_of(self, index: Index) -> int | None:
+        """Return the frame that lies at an `index`; None if none lies just there."""
+        places = {at: x for at, x in enumerate(index) if not isinstance(x, slice)}
+        is_cut_so = places.keys() == {*self.along, *dict(self.fixed)}
+        if not is_cut_so or any(places[at] != place for at, place in self.fixed):
+            return None
+        return self.frame_at({at: places[at] for at in self.along})
 
     def frames_in(self, box: Sequence[slice]) -> frozenset[int]:
         """Return the frames that a box of the array touches."""

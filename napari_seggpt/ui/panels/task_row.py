@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt.utils import qthrottled, signals_blocked
 
 from napari_seggpt.fields import own_fields
-from napari_seggpt.settings import ObjectSettings
+from napari_seggpt.object_settings import ObjectSettings
 from napari_seggpt.ui.widgets.controls import (
     SPACING,
     Combo,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_seggpt.settings import SessionSettings
+    from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.preferences import Preferences
 
 MAX_TIMES = 200  # that are kept; the oldest are dropped
@@ -54,6 +55,21 @@ class RunConditions:
         if self.settings.propagation.memory:
             parts.append(f"memory {self.settings.propagation.memory}")
         return ", ".join(parts)
+
+
+def conditions_of(active: LayerSession) -> RunConditions:
+    """Return what the time of a frame of a session's next run depends on."""
+    session, prediction = active.session, active.session.settings.prediction
+    used = [each for each in session.references.all if each.enabled]
+    previews = (active.previews.get(each) for each in used)
+    ids = {i for preview in previews if preview is not None for i in preview.ids}
+    return RunConditions(
+        settings=session.settings,
+        frame_shape=active.labels.frame_shape,
+        references=min(len(used), prediction.max_prompts)
+        + (session.references.tuned is not None),
+        passes=max(1, -(-len(ids) // prediction.labels_per_pass)),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

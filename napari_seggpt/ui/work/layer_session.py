@@ -23,12 +23,14 @@ from napari_seggpt.ui.work.run_control import RunControl
 from napari_seggpt.ui.work.tuning_control import TuningControl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from napari.viewer import Viewer
 
+    from napari_seggpt.object_settings import LinkedAxis
     from napari_seggpt.session import ModelCache, ScannedFrame
-    from napari_seggpt.settings import LinkedAxis, SessionSettings
+    from napari_seggpt.session.frames.status import FrameRecord
+    from napari_seggpt.settings import SessionSettings
     from napari_seggpt.ui.layers.image_stack import MixedStack
     from napari_seggpt.ui.layers.layer_choice import LayerChoice
 
@@ -75,6 +77,8 @@ class LayerSession:
         was asked about when a run was to start.
     is_finding : bool
         Whether a scan is taking note of labels that were there from the start.
+    is_touched : bool
+        Whether anything of its frames has changed that the first scan did not find.
     scanned : Signal
         The labels of all frames have been read.
     undone_elsewhere : Signal
@@ -122,7 +126,7 @@ class LayerSession:
         self.navigation = Navigation(viewer, self.labels.layer, self.labels.axes)
         self.finished: set[int] = set()
         self.asked_about: set[int] = set()
-        self.is_finding = False
+        self.is_finding = self.is_touched = False
         self._choice = choice
         self._scan: Job[list[ScannedFrame]] | None = None
         self._scan_again = False
@@ -139,6 +143,7 @@ class LayerSession:
         self.labels.changed.connect(self._on_labels)
         self.labels.unusable.connect(self.lost.emit)
         self.session.frames.scan_wanted.connect(self.scan)
+        self.session.frames.records_changed.connect(self._on_records)
         self.session.references.changed.connect(self._on_references)
         self.image.events.data.connect(self._on_image_data)
         self.scan()
@@ -242,7 +247,18 @@ class LayerSession:
         self._chunks.release()
         self.session.close()
 
+    def vouch_for(self, records: Mapping[int, FrameRecord]) -> None:
+        """Keep frames that a person vouches for in other sessions on these labels."""
+        self.is_finding = not self._was_scanned
+        try:
+            self.session.frames.vouch_for(records)
+        finally:
+            self.is_finding = False
+
     # -- what happens to the layers --------------------------------------------------
+
+    def _on_records(self, _: tuple[int, ...]) -> None:
+        self.is_touched = self.is_touched or not self.is_finding
 
     def _on_labels(self, frames: frozenset[int] | None) -> None:
         self.previews.forget(frames)

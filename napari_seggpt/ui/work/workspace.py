@@ -19,9 +19,14 @@ from napari_seggpt.ui.layers.layer_choice import (
 )
 from napari_seggpt.ui.layers.navigation import place_in
 from napari_seggpt.ui.layers.new_labels import DEFAULT_DTYPE
-from napari_seggpt.ui.work.frame_times import FrameTimes, RunConditions
+from napari_seggpt.ui.work.frame_times import (
+    FrameTimes,
+    RunConditions,
+    conditions_of,
+)
 from napari_seggpt.ui.work.layer_session import LayerSession
 from napari_seggpt.ui.work.messages import Message, Tone
+from napari_seggpt.ui.work.shared_labels import check_cut, take_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -245,14 +250,17 @@ class Workspace:
 
     def _session_on(self, choice: LayerChoice) -> LayerSession:
         known = self._layer_sessions.get(choice.place)
+        others = [x for x in self._layer_sessions.values() if x is not known]
+        check_cut(choice, others)
         if known is None:
             known = LayerSession(self.viewer, choice, self._settings, self.models)
             self._layer_sessions[choice.place] = known
-            return known
-        if not known.shows(choice):
-            known.show_pictures(choice)
-        # Another session may have written the same labels on frames not shown.
-        known.session.frames.labels_changed(None)
+        else:
+            if not known.shows(choice):
+                known.show_pictures(choice)
+            # Another session may have written the same labels on frames not shown.
+            known.session.frames.labels_changed(None)
+        take_over(known, others)
         return known
 
     def _enter(self, active: LayerSession) -> None:
@@ -354,19 +362,7 @@ class Workspace:
     @property
     def conditions(self) -> RunConditions | None:
         """What the time of a frame of the next run depends on."""
-        if self.active is None:
-            return None
-        session, prediction = self.active.session, self._settings.prediction
-        used = [each for each in session.references.all if each.enabled]
-        previews = (self.active.previews.get(each) for each in used)
-        ids = {i for preview in previews if preview is not None for i in preview.ids}
-        return RunConditions(
-            settings=self._settings,
-            frame_shape=self.active.labels.frame_shape,
-            references=min(len(used), prediction.max_prompts)
-            + (session.references.tuned is not None),
-            passes=max(1, -(-len(ids) // prediction.labels_per_pass)),
-        )
+        return None if self.active is None else conditions_of(self.active)
 
     def _note_time(self) -> None:
         """Note the time of frames under what was so when their run began."""

@@ -14,6 +14,7 @@ from napari_seggpt.session.frames.status import (
     is_found,
     released,
     seen,
+    vouched_as,
     without_approval,
     without_reference,
 )
@@ -175,3 +176,15 @@ def test_a_reference_that_was_asked_for_stays_one_without_labels():
     assert emptied.is_reference
     painted = FrameRecord(checksum=b"some", is_reference=True)
     assert not seen(painted, NO_LABELS, corrections_become_references=True).is_reference
+
+
+def test_who_vouches_elsewhere_protects_and_makes_no_reference_by_that() -> None:
+    for other in ALL:
+        if not other.is_vouched_for:
+            continue
+        now = vouched_as(by_a_run, other)
+        assert now.is_protected
+        assert now.predicted == by_a_run.predicted
+        assert now.is_reference == (other.is_reference and other.is_asked)
+    found = FrameRecord(checksum=MINE, is_reference=True, is_enabled=False)
+    assert vouched_as(by_a_run, found).status(NOW) is FrameStatus.APPROVED

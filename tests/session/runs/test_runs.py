@@ -13,13 +13,13 @@ from napari_seggpt.inference.passes import Passes
 from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.io.layout import StackError
 from napari_seggpt.model.seggpt import SegGPT
+from napari_seggpt.object_settings import LinkingSettings, ObjectSettings
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.session import FrameStatus, ModelCache, Session
 from napari_seggpt.session.frames.array_file import ArrayFile
 from napari_seggpt.session.frames.undo import UNDO_RUNS
+from napari_seggpt.session.runs.region import Region
 from napari_seggpt.settings import (
-    LinkingSettings,
-    ObjectSettings,
     PredictionSettings,
     PropagationSettings,
     SessionSettings,
@@ -702,3 +702,78 @@ def test_a_refusal_names_time_and_depth(
     label(session, 4, blob())
     with pytest.raises(ValueError, match="got frame t 1, z 1, which you vouch for"):
         session.start("frame", 4)
+
+
+def commit_all(session: Session, results: Any) -> None:
+    for result in results:
+        session.runs.commit(result)
+
+
+def lose_connection(session: Session, predictor: Any, at: int, region: Any) -> None:
+    """Run until a frame, at which the connection to another computer is lost."""
+    predict = predictor._predict
+
+    def losing(self: Any, frame: np.ndarray, index: int) -> Any:
+        if index == at:
+            raise ConnectionError("the connection broke")
+        return predict(self, frame, index)
+
+    predictor._predict = losing
+    run = session.start("all", 0, region)
+    results = run.results()
+    with pytest.raises(ConnectionError):
+        commit_all(session, results)
+    session.runs.finish()
+    predictor._predict = predict
+
+
+def test_a_run_over_a_film_goes_on_where_its_lines_were_left(
+    make_session: Any, label: Any, blob: Any, predict: Any, predictor: Any
+) -> None:
+    settings = SessionSettings(
+        propagation=PropagationSettings(memory=4),
+        objects=ObjectSettings(linking=LinkingSettings(along="t")),
+    )
+    session = make_session(grid=FILM, settings=settings)
+    label(session, 1, blob())
+    lose_connection(session, predictor, 3, None)  # after 4, a line, and 0
+    assert predict(session) == [0, 3, 2, 5]
+
+
+@pytest.mark.parametrize("memory", [0, 4])
+def test_frames_of_which_a_region_was_predicted_are_not_left_out(
+    make_session: Any,
+    label: Any,
+    blob: Any,
+    predict: Any,
+    predictor: Any,
+    memory: int,
+) -> None:
+    settings = SessionSettings(
+        propagation=PropagationSettings(memory=memory),
+        prediction=PredictionSettings(batch=1),
+    )
+    session = make_session(settings=settings)
+    label(session, 2, blob())
+    region = Region(mask=blob() != 0)
+    lose_connection(session, predictor, 4, region)  # after a part of 1, 0 and 3
+    assert sorted(predict(session)) == [0, 1, 3, 4, 5]
+    commit_all(session, session.start("all", 0, region).results())
+    session.runs.finish()
+    lose_connection(session, predictor, 3, None)  # after all of 1 and 0
+    assert predict(session) == [3, 4, 5]
+
+
+def test_frames_labelled_by_shape_are_not_left_out(
+    make_session: Any, label: Any, blob: Any, predict: Any, predictor: Any
+) -> None:
+    settings = SessionSettings(
+        propagation=PropagationSettings(memory=0),
+        prediction=PredictionSettings(batch=1),
+    )
+    session = make_session(settings=settings)
+    for frame in (0, 3):
+        label(session, frame, blob())
+    predict(session, "between")
+    lose_connection(session, predictor, 2, None)
+    assert predict(session)[:1] == [2]

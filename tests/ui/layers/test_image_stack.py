@@ -418,3 +418,13 @@ def test_a_volume_can_be_cut_the_other_ways(
     shape: tuple[int, ...], names: tuple[str, ...] | None, slices: Any
 ) -> None:
     assert plane_axes(Image(np.zeros(shape), axis_labels=names)) == slices
+
+
+def test_a_frame_is_found_by_where_it_lies() -> None:
+    film = FrameAxes.of((3, 4, 5, 6), (0, 1))
+    volume = FrameAxes.of((3, 4, 5, 6), 1, {0: 2})
+    across = FrameAxes.of((3, 4, 5, 6), 2, {0: 2})
+    assert [film.frame_of(volume.index(frame)) for frame in range(4)] == [8, 9, 10, 11]
+    assert [volume.frame_of(film.index(frame)) for frame in (7, 8)] == [None, 0]
+    assert film.frame_of(across.index(0)) is None
+    assert (film.spanned, across.spanned) == ((2, 3), (1, 3))

@@ -196,3 +196,57 @@ def test_what_is_kept_of_a_kind_may_be_nonsense(make_napari_viewer, models):
     assert workspace.choice.image_kind == "grey, uint8, z"
     assert workspace.settings == Preferences().load_settings()
     workspace.close()
+
+
+def test_what_is_approved_in_one_session_is_kept_by_others_of_its_labels(
+    workspace, qtbot
+):
+    viewer = workspace.viewer
+    film = viewer.add_image(
+        np.zeros((2, 3, SIDE, SIDE), np.uint8), name="film", axis_labels=list("tzyx")
+    )
+    labels = viewer.add_labels(np.zeros((2, 3, SIDE, SIDE), np.uint8), name="cells")
+    workspace.choose_image(film, [])
+    whole = replace(workspace.choice, labels=labels)
+    workspace.choose(whole)
+    film_session = workspace.active
+    qtbot.waitUntil(lambda: not film_session.is_scanning, timeout=WAIT_MS)
+    labels.data[0, 0, 2:6, 2:6] = 1
+    session = film_session.session
+    session.frames.labels_changed([0])
+    for result in session.start("all", 0).results():
+        session.runs.commit(result)
+    session.runs.finish()
+    assert session.frames.status(4) is FrameStatus.PREDICTED
+
+    workspace.choose(whole.with_axis(1, (1, 0, 0, 0)))  # the volume at the second time
+    volume_session = workspace.active
+    assert len(volume_session.session) == 3
+    qtbot.waitUntil(lambda: not volume_session.is_scanning, timeout=WAIT_MS)
+    volume_session.session.frames.approve(1)
+
+    workspace.choose(whole)
+    assert workspace.active is film_session
+    assert session.frames.status(4) is FrameStatus.APPROVED
+    assert session.frames.status(3) is FrameStatus.PREDICTED  # it was only seen
+    assert 4 not in session.runs.undo()
+    assert labels.data[1, 1].any()
+    assert not labels.data[1, 0].any()
+
+
+def test_labels_that_are_cut_one_way_are_not_cut_another_way(workspace, qtbot):
+    layers = workspace.viewer.layers
+    layers["stack"].axis_labels = ("z", "y", "x")
+    first = choose(workspace, "mine", qtbot)
+    paint(first, 1)
+    across = workspace.choice.with_axis(1)
+    assert workspace.choice.spanned == (1, 2)
+    assert across.spanned == (0, 2)
+    workspace.choose(across)
+    assert workspace.active is None
+    assert "mine" in workspace.problem
+    assert "New" in workspace.problem
+    workspace.choose(replace(across, labels=layers["others"]))
+    assert len(workspace.session) == SIDE
+    workspace.choose(first.choice)
+    assert workspace.active is first
