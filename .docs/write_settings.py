@@ -15,7 +15,8 @@ TOP = """# Settings
 
 Written by `.docs/write_settings.py` from `napari_seggpt/settings.py`,
 `napari_seggpt/object_settings.py` and `napari_seggpt/training/recipe.py`, where the
-settings are told. The flag `--tiles` sets whether frames are cut into tiles, and their scale.
+settings are told. The flag `--tiles` sets whether frames are cut into tiles, and their
+scale.
 """
 SESSION_FLAGS = (
     *arguments.MODEL,
