@@ -9,7 +9,6 @@ from napari_seggpt.frames import FrameGrid, evenly
 from napari_seggpt.session.frames.labelled_frames import LabelledFrames
 from napari_seggpt.session.references.references import References
 from napari_seggpt.session.runs.advice import (
-    check_comparable,
     check_references,
     find_task,
     least_certain_in,
@@ -254,8 +253,9 @@ class Session:
         labels = self.frames.writer.read(frame)
         self.frames.publish()
         if not labels.any():
-            name = self.grid.name(frame)
-            raise ValueError(f"Expected labels in frame {name}, got none.")
+            raise ValueError(
+                f"Expected labels in frame {self.grid.name(frame)}, got none."
+            )
         request = self._planner.request(self._planner.sources_beside(frame))
         begun = {frame: labels.copy()}
         return self.runs.begin(self._predictors, request, (frame,), "both", begun)
@@ -317,9 +317,8 @@ class Session:
         """
         self.runs.check_free("tuning")
         frames = tuple(self.references.used_frames)
-        sources = [
-            x for x in self._planner.whole_sources(frames or (0,)) if x.labels.any()
-        ]
+        whole = self._planner.whole_sources(frames or (0,))
+        sources = [each for each in whole if each.labels.any()]
         check_tunable([x.labels for x in sources], self._settings.objects.task)
         return PromptTuning(
             self._predictors,
@@ -330,8 +329,7 @@ class Session:
 
     def frames_to_compare(self) -> list[int]:
         """Return frames that a tuned prompt is shown on: any that runs may write."""
-        records = self.frames.records
-        free = [f for f in range(len(self)) if not records[f].is_protected]
+        free = sorted({*range(len(self))} - self.frames.protected)
         return evenly(free, NUM_COMPARED_FRAMES)
 
     # -- advice --------------------------------------------------------------------
@@ -353,10 +351,7 @@ class Session:
             the region.
         """
         self.runs.check_free("a check")
-        if not len(self):
-            raise ValueError("Expected a stack with frames, got none.")
-        sources = self._planner.whole_sources((0, len(self) - 1))
-        check_comparable(sources)
+        sources = self._planner.sources_to_compare()
         request = self._planner.request(sources, with_tuned=False)
         if region is not None:
             request = region.within(request)

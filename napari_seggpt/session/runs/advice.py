@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from napari_seggpt.prompts import Prompt
     from napari_seggpt.session.frames.frame_labels import FrameLabels
     from napari_seggpt.session.frames.labelled_frames import LabelledFrames
-    from napari_seggpt.session.references.reference import PromptSource
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
     from napari_seggpt.session.runs.region import Region
     from napari_seggpt.session.runs.runs import Runs
@@ -51,15 +50,6 @@ class CheckedReference:
     dice: dict[int, float]
     score: float | None
     gain: float | None = None
-
-
-def check_comparable(sources: Sequence[PromptSource]) -> None:
-    """Raise ValueError if there are too few references to compare them."""
-    if len(sources) < 2:
-        raise ValueError(
-            "Expected 2 or more references in use to compare, got 1: label another "
-            "frame."
-        )
 
 
 def check_references(

@@ -151,6 +151,24 @@ class RunPlanner:
             )
         return others
 
+    def sources_to_compare(self) -> list[PromptSource]:
+        """Return the whole sources for all of the stack, of which there are several.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two.
+        """
+        if not len(self._frames):
+            raise ValueError("Expected a stack with frames, got none.")
+        sources = self.whole_sources((0, len(self._frames) - 1))
+        if len(sources) < 2:
+            raise ValueError(
+                "Expected 2 or more references in use to compare, got 1: label "
+                "another frame."
+            )
+        return sources
+
     def request(
         self,
         sources: Sequence[PromptSource],
