@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_seggpt.frames import FrameGrid, evenly
-from napari_seggpt.inference.references import MAX_HELD, nearest_references
 from napari_seggpt.session.frames.labelled_frames import LabelledFrames
 from napari_seggpt.session.references.references import References
 from napari_seggpt.session.runs.advice import (
@@ -16,35 +15,26 @@ from napari_seggpt.session.runs.advice import (
     suggest_frame,
 )
 from napari_seggpt.session.runs.models import ModelCache
-from napari_seggpt.session.runs.planning import (
-    LINES,
-    between,
-    direction_of,
-    frames_in_scope,
-    prediction_basis,
-    reachable,
-    refusal,
-)
-from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
+from napari_seggpt.session.runs.planner import RunPlanner
+from napari_seggpt.session.runs.planning import prediction_basis
+from napari_seggpt.session.runs.predictor_cache import PredictorCache
 from napari_seggpt.session.runs.prompt_tuning import (
     NUM_COMPARED_FRAMES,
     PromptTuning,
     check_tunable,
 )
-from napari_seggpt.session.runs.region import RegionFrames
 from napari_seggpt.session.runs.runs import Runs
 from napari_seggpt.session.store.state import SessionState
 from napari_seggpt.session.store.task_file import Task, make_task
 from napari_seggpt.settings import SessionSettings, TuningSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from napari_seggpt.frames import Frames
     from napari_seggpt.object_settings import LinkedAxis
     from napari_seggpt.objects.kinds import TaskGuess
     from napari_seggpt.session.frames.frame_labels import FrameLabels
-    from napari_seggpt.session.references.reference import PromptSource
     from napari_seggpt.session.runs.advice import CheckedReference
     from napari_seggpt.session.runs.base_run import BaseRun
     from napari_seggpt.session.runs.linking_run import LinkingRun
@@ -108,6 +98,7 @@ class Session:
         self.grid = grid or FrameGrid.row(len(stack))
         self.references = References(self.frames, grid)
         self.runs = Runs(self.frames)
+        self._planner = RunPlanner(self.frames, self.references, self.grid)
         self._predictors = PredictorCache(models or ModelCache())
         self._axis = axis
         self._stack = stack
@@ -124,14 +115,6 @@ class Session:
         """What frames follow each other in: as set, else what they lie along."""
         along = self._settings.objects.linking.along
         return self._axis if along == "auto" else along
-
-    def _lines(self, scope: Scope) -> FrameGrid:
-        """Return how frames lie, in the lines that a run leads along.
-
-        Where a person has chosen one line, it leads along that; else along what frames
-        follow each other in.
-        """
-        return self.grid.along(LINES.get(scope, 0 if self.axis == "t" else 1))
 
     def close(self) -> None:
         """Stop the run that is on, and let go of predictor and undo; labels stay."""
@@ -174,7 +157,8 @@ class Session:
 
     def _update_key(self) -> None:
         """Note what predictions depend on, beside the reference frames."""
-        settings = self._settings
+        settings, planner = self._settings, self._planner
+        planner.settings, planner.stack, planner.axis = settings, self._stack, self.axis
         self.frames.writer.corrections_become_references = (
             settings.corrections_become_references
         )
@@ -209,17 +193,7 @@ class Session:
 
         Protected frames are never among them; predicted ones are predicted anew.
         """
-        settings, records = self._settings.propagation, self.frames.records
-        frames: Iterable[int] = frames_in_scope(scope, current, self.grid, settings)
-        if scope == "stale":
-            stale = {f for f, r in records.predicted() if r.key != records.key}
-            frames = [frame for frame in frames if frame in stale]
-        free = [frame for frame in frames if not records[frame].is_protected]
-        if scope == "between":
-            whole = self.references.whole_frames
-            return tuple(between(free, whole, self._lines(scope)))
-        direction, used = direction_of(scope, settings), self.references.used_frames
-        return tuple(reachable(free, used, direction, self._lines(scope)))
+        return self._planner.plan(scope, current)
 
     def start(
         self, scope: Scope, current: int, region: Region | None = None
@@ -241,18 +215,17 @@ class Session:
             raise ValueError("Expected the last run to have ended; one is on.")
         if scope == "between":
             return self._start_bridging(current)
-        sources = self._sources(self.plan(scope, current) or (current,))
+        sources = self._planner.sources(self.plan(scope, current) or (current,))
         # Planned again, as reading the sources may have shown that one is none.
         chosen = [source.frame for source in sources if source.frame is not None]
-        direction = direction_of(scope, self._settings.propagation)
-        planned = self.plan(scope, current)
-        frames = tuple(reachable(planned, chosen, direction, self._lines(scope)))
+        frames = self._planner.reached(scope, self.plan(scope, current), chosen)
         if not frames:
-            raise ValueError(self._refusal(scope, current))
+            raise ValueError(self._planner.refusal(scope, current))
         frames = frames if region is not None else self.runs.left_over(frames)
-        request = replace(self._request(sources), grid=self._lines(scope))
+        request = self._planner.request(sources, scope)
         if region is not None:
             request = region.within(request)
+        direction = self._planner.direction(scope)
         return self.runs.begin(
             self._predictors, request, frames, direction, region=region
         )
@@ -261,13 +234,9 @@ class Session:
         self.frames.labels_changed(self.references.used_frames)
         frames = self.plan("between", current)
         if not frames:
-            raise ValueError(self._refusal("between", current))
-        lines = self._lines("between")
+            raise ValueError(self._planner.refusal("between", current))
+        lines = self._planner.lines("between")
         return self.runs.begin_bridging(self.references.whole_frames, frames, lines)
-
-    def _refusal(self, scope: Scope, current: int) -> str:
-        name = self.grid.name(current)
-        return refusal(scope, name, self.frames.status(current))
 
     def complete(self, frame: int) -> Run:
         """Begin a run that completes a frame which a person has begun to label.
@@ -281,27 +250,15 @@ class Session:
             If a run is on, the frame has no labels, or no other reference has.
         """
         self.runs.check_free("a frame is completed")
-        labels, name = self.frames.writer.read(frame), self.grid.name(frame)
+        labels = self.frames.writer.read(frame)
         self.frames.publish()
         if not labels.any():
-            raise ValueError(f"Expected labels in frame {name}, got none.")
-        others = [each for each in self._sources((frame,)) if each.frame != frame]
-        whole = [each for each in others if not each.is_hint]
-        if not any(each.labels.any() for each in whole) and not self.references.tuned:
             raise ValueError(
-                f"Expected another reference to predict frame {name} from, got none."
+                f"Expected labels in frame {self.grid.name(frame)}, got none."
             )
-        return self.runs.begin(
-            self._predictors,
-            self._request(others),
-            (frame,),
-            "both",
-            begun={frame: labels.copy()},
-        )
-
-    def _whole_sources(self, frames: tuple[int, ...]) -> list[PromptSource]:
-        """Return the sources of which all objects are labelled."""
-        return [each for each in self._sources(frames) if not each.is_hint]
+        request = self._planner.request(self._planner.sources_beside(frame))
+        begun = {frame: labels.copy()}
+        return self.runs.begin(self._predictors, request, (frame,), "both", begun)
 
     def start_linking(self, scope: Scope, current: int) -> LinkingRun:
         """Begin to carry the ids of a frame on, without predicting anything.
@@ -323,18 +280,9 @@ class Session:
             If a run is on, or no frame beyond has predicted labels.
         """
         self.runs.check_free("ids are carried on")
-        meant = frames_in_scope(scope, current, self.grid, self._settings.propagation)
-        predicted = {frame for frame, _ in self.frames.records.predicted()}
-        lines = self._lines(scope)
-        line = lines.frames_of(lines.line(current))
-        frames = tuple(
-            f for f in meant if f in predicted and f in line and f != current
-        )
-        if scope not in ("forward", "backward") or not frames:
-            raise ValueError(
-                "Expected predicted frames to carry the ids on to, got none."
-            )
+        frames = self._planner.linked(scope, current)
         linking = replace(self._settings.objects.linking, along=self.axis)
+        lines = self._planner.lines(scope)
         return self.runs.begin_linking(frames, current, linking, lines)
 
     def task(self) -> Iterator[TaskGuess]:
@@ -345,31 +293,12 @@ class Session:
         ValueError
             If objects are wanted that cannot be had; see `task_of`.
         """
-        used = nearest_references(
-            self.references.used_frames, (0,), MAX_HELD, self.grid
-        )
         return find_task(
             self._settings.objects.task,
             self.frames.labels,
-            used,
+            self.references.nearest_start,
             [each.prompt for each in self.references.examples if each.enabled],
             has_tuned=self.references.tuned is not None,
-        )
-
-    def _sources(self, frames: tuple[int, ...]) -> list[PromptSource]:
-        return self.references.sources(frames, self._settings.prediction.max_prompts)
-
-    def _request(
-        self, sources: Sequence[PromptSource], *, with_tuned: bool = True
-    ) -> RunRequest:
-        tuned = self.references.tuned if with_tuned else None
-        return RunRequest(
-            stack=self._stack,
-            settings=self._settings,
-            sources=tuple(sources),
-            tuned=() if tuned is None else (tuned,),
-            axis=self.axis,
-            grid=self._lines("all"),
         )
 
     # -- tuning --------------------------------------------------------------------
@@ -388,19 +317,19 @@ class Session:
         """
         self.runs.check_free("tuning")
         frames = tuple(self.references.used_frames)
-        sources = [x for x in self._whole_sources(frames or (0,)) if x.labels.any()]
+        whole = self._planner.whole_sources(frames or (0,))
+        sources = [each for each in whole if each.labels.any()]
         check_tunable([x.labels for x in sources], self._settings.objects.task)
         return PromptTuning(
             self._predictors,
-            self._request(sources, with_tuned=False),
+            self._planner.request(sources, with_tuned=False),
             settings or TuningSettings(),
             class_names or {},
         )
 
     def frames_to_compare(self) -> list[int]:
         """Return frames that a tuned prompt is shown on: any that runs may write."""
-        records = self.frames.records
-        free = [f for f in range(len(self)) if not records[f].is_protected]
+        free = sorted({*range(len(self))} - self.frames.protected)
         return evenly(free, NUM_COMPARED_FRAMES)
 
     # -- advice --------------------------------------------------------------------
@@ -422,15 +351,8 @@ class Session:
             the region.
         """
         self.runs.check_free("a check")
-        if not len(self):
-            raise ValueError("Expected a stack with frames, got none.")
-        sources = self._whole_sources((0, len(self) - 1))
-        if len(sources) < 2:
-            raise ValueError(
-                "Expected 2 or more references in use to compare, got 1: label "
-                "another frame."
-            )
-        request = self._request(sources, with_tuned=False)
+        sources = self._planner.sources_to_compare()
+        request = self._planner.request(sources, with_tuned=False)
         if region is not None:
             request = region.within(request)
         return check_references(self._predictors, request)
@@ -442,9 +364,7 @@ class Session:
         is predicted. What is known of a frame from earlier sessions is its confidence
         as a whole, which counts then.
         """
-        found = [(f, r.confidence) for f, r in self.frames.records.predicted()]
-        known = {frame: value for frame, value in found if value is not None}
-        return least_certain_in(region, self.frames.labels, self.runs, known)
+        return least_certain_in(region, self.frames, self.runs)
 
     def suggest_frame(self, region: Region | None = None) -> Iterator[int | None]:
         """Find the frame whose labels would help most; the results are a worker's.
@@ -458,13 +378,7 @@ class Session:
         region : Region, optional
             The part of frames that is looked at, if not all.
         """
-        known = self.frames.protected
-        num_predicted = sum(1 for _ in self.frames.records.predicted())
-        frame = self.frames.least_certain()
-        if len(known) + num_predicted == len(self) and frame is not None:
-            return iter((frame,)) if region is None else self.least_certain_in(region)
-        stack = self._stack if region is None else RegionFrames(self._stack, region)
-        return suggest_frame(stack, known)
+        return suggest_frame(self._stack, self.frames, self.runs, region)
 
     def make_task(self, class_names: Mapping[int, str] | None = None) -> Iterator[Task]:
         """Put references in use, settings and tuned prompt into a task, in a worker.
@@ -476,7 +390,7 @@ class Session:
         """
         return make_task(
             self._stack,
-            self._whole_sources(tuple(self.references.used_frames) or (0,)),
+            self._planner.whole_sources(tuple(self.references.used_frames) or (0,)),
             self._settings,
             tuned=self.references.tuned,
             classes=class_names or {},

@@ -43,8 +43,9 @@ from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.frames.status import FrameRecord
 from napari_seggpt.session.frames.undo import UNDO_RUNS
 from napari_seggpt.session.store.contents import About
-from napari_seggpt.session.store.folder import SessionStore, StoredSession
+from napari_seggpt.session.store.folder import SessionStore
 from napari_seggpt.session.store.signature import ImageSignature
+from napari_seggpt.session.store.stored_session import StoredSession
 from napari_seggpt.settings import (
     PredictionSettings,
     PropagationSettings,

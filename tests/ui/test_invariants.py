@@ -32,8 +32,9 @@ from napari_seggpt.session import FrameResult, FrameStatus, ModelCache, Run, Ses
 from napari_seggpt.session.autosave import Autosave
 from napari_seggpt.session.frames.status import FrameRecord
 from napari_seggpt.session.store.contents import About
-from napari_seggpt.session.store.folder import SessionStore, StoredSession
+from napari_seggpt.session.store.folder import SessionStore
 from napari_seggpt.session.store.signature import ImageSignature
+from napari_seggpt.session.store.stored_session import StoredSession
 from napari_seggpt.ui.layers.labels_layer import LabelsLayer
 
 LENGTH, SIDE, IDS = 4, 6, 5

@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from napari_seggpt.inference.references import choose_references
+from napari_seggpt.inference.references import (
+    MAX_HELD,
+    choose_references,
+    nearest_references,
+)
 from napari_seggpt.session.frames.frame_labels import NO_LABELS
 from napari_seggpt.session.frames.status import without_reference
 from napari_seggpt.session.references.examples import Examples
@@ -78,6 +82,11 @@ class References:
             for frame in self.used_frames
             if records[frame].checksum != NO_LABELS and not records[frame].is_hint
         ]
+
+    @property
+    def nearest_start(self) -> list[int]:
+        """Those frames in use that are nearest to the first frame, as can be held."""
+        return nearest_references(self.used_frames, (0,), MAX_HELD, self._grid)
 
     @property
     def digests(self) -> tuple[bytes, bytes]:

@@ -14,6 +14,7 @@ import numpy as np
 from napari_seggpt.frames import DAMAGE
 from napari_seggpt.io.layout import StackError
 from napari_seggpt.objects.kinds import task_of
+from napari_seggpt.session.runs.region import RegionFrames
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from napari_seggpt.objects.kinds import TaskGuess
     from napari_seggpt.prompts import Prompt
     from napari_seggpt.session.frames.frame_labels import FrameLabels
+    from napari_seggpt.session.frames.labelled_frames import LabelledFrames
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
     from napari_seggpt.session.runs.region import Region
     from napari_seggpt.session.runs.runs import Runs
@@ -115,7 +117,23 @@ def find_task(
     yield task_of(wanted, shown, has_tuned=has_tuned)
 
 
-def suggest_frame(stack: Frames, labelled: Collection[int]) -> Iterator[int | None]:
+def suggest_frame(
+    stack: Frames, frames: LabelledFrames, runs: Runs, region: Region | None
+) -> Iterator[int | None]:
+    """Find the frame whose labels would help most: see `Session.suggest_frame`."""
+    known = frames.protected
+    num_predicted = sum(1 for _ in frames.records.predicted())
+    frame = frames.least_certain()
+    if len(known) + num_predicted == len(frames) and frame is not None:
+        return (
+            iter((frame,)) if region is None else least_certain_in(region, frames, runs)
+        )
+    return _unlike_frame(
+        stack if region is None else RegionFrames(stack, region), known
+    )
+
+
+def _unlike_frame(stack: Frames, labelled: Collection[int]) -> Iterator[int | None]:
     """Read some frames, in a worker; yields None after each, then the frame.
 
     Parameters
@@ -148,6 +166,19 @@ def suggest_frame(stack: Frames, labelled: Collection[int]) -> Iterator[int | No
 
 
 def least_certain_in(
+    region: Region, frames: LabelledFrames, runs: Runs
+) -> Iterator[int | None]:
+    """Find the predicted frame that a region is least certain in, in a worker.
+
+    What is known of a frame as a whole counts where it is not kept any more how sure
+    the run was of each place.
+    """
+    found = [(f, r.confidence) for f, r in frames.records.predicted()]
+    known = {frame: value for frame, value in found if value is not None}
+    return _least_certain(region, frames.labels, runs, known)
+
+
+def _least_certain(
     region: Region, labels: FrameLabels, runs: Runs, known: Mapping[int, float]
 ) -> Iterator[int | None]:
     """Look at how sure runs were inside a region; yields None a frame, then the frame.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_seggpt.session.store.errors import SessionError
-from napari_seggpt.session.store.folder import StoredSession
 from napari_seggpt.session.store.places import is_locked, sessions_of
+from napari_seggpt.session.store.stored_session import StoredSession
 
 if TYPE_CHECKING:
     from pathlib import Path

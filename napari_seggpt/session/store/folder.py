@@ -36,8 +36,9 @@ the entry is left out, so that no damage beside the frames makes these unreadabl
     - ``about``: what the window knows: ``name`` of the image, ``labels_name`` of the
       layer, ``classes`` (label id to name), ``axis`` ("z" or "t"), ``pixel_size`` and
       ``units`` of frames, rows and columns, ``channels``, ``level``, and
-      ``labels_axes``: the ``axis`` of frames in the array of labels, and the ``fixed``
-      [axis, index].
+      ``labels_axes``: the ``axis`` of frames in the array of labels, ``outer``, a
+      second one if they lie along two, how many ``times`` there are along that, and
+      the ``fixed`` [axis, index]. Frames are numbered along ``axis`` first.
 
 ``frames/000123.tif``
     Labels of frame 123, counted from 0, in the smallest integer type, deflated; not
@@ -83,17 +84,15 @@ beside its chunks, which the program that works on them locks.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from napari_seggpt.files import PART_PATTERN, write_whole
-from napari_seggpt.prompts import PromptFileError, TunedPrompt
 from napari_seggpt.session.frames.status import UNKNOWN
-from napari_seggpt.session.store.contents import About, entry
 from napari_seggpt.session.store.errors import SessionError, SessionInUseError
 from napari_seggpt.session.store.files import (
     EXAMPLES_FOLDER,
@@ -102,165 +101,32 @@ from napari_seggpt.session.store.files import (
     JOURNAL_FILE,
     TUNED_FOLDER,
     VERSION,
-    last_change,
-    read_example,
-    read_state_file,
     write_example,
 )
-from napari_seggpt.session.store.journal import Journal, read_journal
+from napari_seggpt.session.store.journal import Journal
 from napari_seggpt.session.store.places import (
     STATE_FILE,
     FolderLock,
     LockedError,
     is_session,
     kept_path,
-    locate,
 )
-from napari_seggpt.session.store.settings import restored
-from napari_seggpt.session.store.signature import ImageSignature
-from napari_seggpt.session.store.state import SessionState
 from napari_seggpt.session.store.stored_frames import (
-    StoredFrame,
     frame_bytes,
-    frame_files,
     frame_name,
-    read_frame,
 )
-from napari_seggpt.settings import SessionSettings
-from napari_seggpt.untrusted import as_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-    from typing import Self
 
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_seggpt.prompts import TunedPrompt
     from napari_seggpt.session.frames.status import FrameRecord
-
-
-__all__ = ["SessionError", "SessionInUseError", "SessionStore", "StoredSession"]
-
-LABELS_TYPE: Any = str | None
-TunedName = (
-    Annotated[str, msgspec.Meta(pattern=r"^tuned/[0-9A-Za-z]+\.safetensors$")] | None
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class StoredSession:
-    """A session as it was saved, to be read; nothing is changed by that.
-
-    Attributes
-    ----------
-    path : Path
-        The folder.
-    signature : ImageSignature
-        Of the image.
-    labels_path : str or None
-        The zarr that labels are in, as it was written, see `labels`; None if they are
-        in the folder.
-    saved : datetime
-        When it was saved last.
-    about : About
-        What the window knows.
-    """
-
-    path: Path
-    signature: ImageSignature
-    labels_path: str | None
-    saved: datetime
-    about: About
-    _content: dict[str, Any]
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read what a session is about.
-
-        Raises
-        ------
-        SessionError
-            If there is no session at `path`, or it is of another version.
-        """
-        content = read_state_file(path)
-        try:
-            return cls(
-                path=path,
-                signature=ImageSignature.from_json(content["image"]),
-                labels_path=as_type(content["labels"], LABELS_TYPE),
-                saved=last_change(path),
-                about=About.of(content.get("about")),
-                _content=content,
-            )
-        except (KeyError, ValueError, OSError) as error:
-            raise SessionError(
-                f"Expected a session in {path}, but {STATE_FILE} lacks something: "
-                f"{error}"
-            ) from error
-
-    @property
-    def labels(self) -> Path | None:
-        """Where the labels are, if they are not in the folder."""
-        return None if self.labels_path is None else locate(self.labels_path, self.path)
-
-    @property
-    def num_frames(self) -> int:
-        """How many frames something is stored of."""
-        if self.labels_path is None:
-            return len(self.frame_files)
-        return len(read_journal(self.path / JOURNAL_FILE))
-
-    @property
-    def frame_files(self) -> dict[int, Path]:
-        """The files of frames, by frame."""
-        files = frame_files(self.path / FRAMES_FOLDER)
-        length = self.signature.length
-        return {index: file for index, file in files.items() if index < length}
-
-    @property
-    def state(self) -> SessionState:
-        """What was known beside the frames; what is damaged is left out."""
-        content = self._content
-        examples: list[Any] = entry(content, "examples", list[Any], [])
-        return SessionState(
-            settings=restored(
-                SessionSettings(), entry(content, "settings", dict[str, Any], {})
-            ),
-            stacks=entry(content, "stacks", int, 1),
-            locked=entry(content, "locked", tuple[int, ...], ()),
-            examples=tuple(
-                example
-                for each in examples
-                if (example := read_example(self.path, each)) is not None
-            ),
-            tuned=self._tuned,
-        )
-
-    @property
-    def tuned_file(self) -> Path | None:
-        """The file of the tuned prompt that was used."""
-        name = entry(self._content, "tuned", TunedName, None)
-        return None if name is None else self.path / name
-
-    @property
-    def _tuned(self) -> TunedPrompt | None:
-        if self.tuned_file is None or not self.tuned_file.is_file():
-            return None
-        try:
-            return TunedPrompt.load(self.tuned_file)
-        except PromptFileError:
-            return None
-
-    def frames(self) -> Iterator[StoredFrame]:
-        """Read one frame after the other, in a worker."""
-        if self.labels_path is None:
-            for index, file in self.frame_files.items():
-                yield read_frame(index, file, self.signature.frame_shape)
-            return
-        for index, records in read_journal(self.path / JOURNAL_FILE).items():
-            if index < self.signature.length:
-                yield StoredFrame(index=index, records=tuple(records))
+    from napari_seggpt.session.store.contents import About
+    from napari_seggpt.session.store.signature import ImageSignature
+    from napari_seggpt.session.store.state import SessionState
 
 
 class SessionStore:

@@ -10,9 +10,9 @@ import numpy as np
 from napari_seggpt.io.stacks import checked_steps
 from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.store.errors import SessionError
-from napari_seggpt.session.store.folder import StoredSession
 from napari_seggpt.session.store.places import is_session
 from napari_seggpt.session.store.stored_frames import read_frame
+from napari_seggpt.session.store.stored_session import StoredSession
 from napari_seggpt.untrusted import check_fits_memory
 
 if TYPE_CHECKING:

@@ -13,11 +13,8 @@ from psygnal import Signal
 from napari_seggpt.io.layout import StackError, normalize_unit
 from napari_seggpt.session.frames.frame_labels import NO_LABELS, checksum
 from napari_seggpt.session.store.contents import About, LabelsAxes
-from napari_seggpt.session.store.folder import (
-    SessionError,
-    SessionInUseError,
-    SessionStore,
-)
+from napari_seggpt.session.store.errors import SessionError, SessionInUseError
+from napari_seggpt.session.store.folder import SessionStore
 from napari_seggpt.session.store.stored_frames import frame_dtype
 from napari_seggpt.ui.layers.class_names import class_names, name_class
 from napari_seggpt.ui.layers.layer_choice import unwrapped
@@ -34,10 +31,10 @@ if TYPE_CHECKING:
 
     from napari_seggpt.session import FrameLabels
     from napari_seggpt.session.frames.status import FrameRecord
-    from napari_seggpt.session.store.folder import StoredSession
     from napari_seggpt.session.store.signature import ImageSignature
     from napari_seggpt.session.store.state import SessionState
     from napari_seggpt.session.store.stored_frames import StoredFrame
+    from napari_seggpt.session.store.stored_session import StoredSession
     from napari_seggpt.ui.layers.layer_choice import LayerChoice
     from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.workspace import Workspace

@@ -19,8 +19,9 @@ from napari_seggpt.session import FrameResult, Session
 from napari_seggpt.session.autosave import Autosave
 from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.store.contents import About
-from napari_seggpt.session.store.folder import SessionStore, StoredSession
+from napari_seggpt.session.store.folder import SessionStore
 from napari_seggpt.session.store.signature import ImageSignature
+from napari_seggpt.session.store.stored_session import StoredSession
 
 LENGTH, SIDE = 12, 96
 SECONDS = 0.6  # what is older than that is not lost; a second is promised

@@ -9,8 +9,9 @@ from filelock import FileLock
 from napari_seggpt.session.store import folder
 from napari_seggpt.session.store.beginning import begin_session
 from napari_seggpt.session.store.contents import About
-from napari_seggpt.session.store.folder import SessionError, StoredSession
+from napari_seggpt.session.store.errors import SessionError
 from napari_seggpt.session.store.signature import ImageSignature
+from napari_seggpt.session.store.stored_session import StoredSession
 
 
 @pytest.fixture

@@ -21,9 +21,11 @@ from napari_seggpt.session import FrameStatus, Session, autosave
 from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.frames.status import TO_REVIEW, FrameRecord
 from napari_seggpt.session.store.contents import About
-from napari_seggpt.session.store.folder import SessionError, SessionStore, StoredSession
+from napari_seggpt.session.store.errors import SessionError
+from napari_seggpt.session.store.folder import SessionStore
 from napari_seggpt.session.store.signature import ImageSignature
 from napari_seggpt.session.store.state import SessionState
+from napari_seggpt.session.store.stored_session import StoredSession
 from napari_seggpt.settings import PredictionSettings, SessionSettings
 
 MIXED = SessionSettings(
@@ -475,7 +477,9 @@ def test_pipes_are_not_waited_for(tmp_path, name):
     os.mkfifo(folder / name)
     script = (
         "import sys, pathlib\n"
-        "from napari_seggpt.session.store.folder import *\n"
+        "from napari_seggpt.session.store.folder import SessionStore\n"
+        "from napari_seggpt.session.store.errors import SessionError\n"
+        "from napari_seggpt.session.store.stored_session import StoredSession\n"
         "from napari_seggpt.session.store.places import is_locked\n"
         "try:\n"
         "    stored = StoredSession.read(pathlib.Path(sys.argv[1]))\n"

@@ -18,9 +18,10 @@ from numpy.testing import assert_array_equal
 from napari_seggpt.session import FrameStatus, ModelCache, Session
 from napari_seggpt.session.frames.status import TO_REVIEW
 from napari_seggpt.session.store.finding import find_sessions
-from napari_seggpt.session.store.folder import SessionStore, StoredSession
+from napari_seggpt.session.store.folder import SessionStore
 from napari_seggpt.session.store.results import SessionLabels
 from napari_seggpt.session.store.signature import LevelSignatures
+from napari_seggpt.session.store.stored_session import StoredSession
 
 DATA = Path(__file__).parent / "data" / "version_0_1"
 LENGTH, SIDE = 7, 16

@@ -13,8 +13,8 @@ from filelock import FileLock
 
 from napari_seggpt.session import FrameStatus, autosave
 from napari_seggpt.session.store import folder, journal
-from napari_seggpt.session.store.folder import StoredSession
 from napari_seggpt.session.store.signature import LevelSignatures
+from napari_seggpt.session.store.stored_session import StoredSession
 from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.layers import image_stack, new_labels
 from napari_seggpt.ui.layers.class_names import class_names, name_class
