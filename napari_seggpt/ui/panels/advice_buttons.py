@@ -248,8 +248,8 @@ def verdict(
         )
         return text, Tone.WARNING
     text = (
-        "The references fit: each is predicted from the others with an "
-        f"overlap of {low:.2f} to {high:.2f}."
+        "The references fit: what is predicted from the others overlaps by "
+        f"{low:.2f} to {high:.2f}."
     )
     return text, Tone.GOOD
 
