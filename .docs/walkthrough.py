@@ -29,8 +29,8 @@ from qtpy.QtGui import QImage
 
 SECONDS = 300  # that a step may take
 PARTS = ("label", "resume", "follow")  # of the walk
-COLORS = 256  # of a picture, so that it is a small file
-FILM_WIDTH, FILM_COLORS = 960, 96
+MAX_BYTES, COLORS = 300_000, 256  # a larger picture is saved in fewer colours
+FILM_WIDTH, FILM_COLORS = 960, 200
 FILM_MS, LONG_MS = 700, 2000  # that a picture of the film is seen
 FRAME = 11  # of the sample that is corrected
 # Small bright nuclei (y, x) on it, which the model has missed.
@@ -153,7 +153,10 @@ class Walk:
             return
         number = "" if self.only else f"{self.number:02d}-"
         path = self.folder / f"{number}{name}.png"
-        self.grab().quantize(COLORS, dither=Image.Dither.NONE).save(path, optimize=True)
+        picture = self.grab()
+        picture.save(path, optimize=True)
+        if path.stat().st_size > MAX_BYTES:
+            picture.quantize(COLORS).save(path, optimize=True)
         print(path, flush=True)
 
     def grab(self) -> Image.Image:
@@ -355,9 +358,12 @@ class Walk:
 
     def give_ids(self) -> None:
         """Give each cell of the reference its own id."""
+        from napari_seggpt.ui.layers.class_names import name_class
+
         panel = self.dock.objects_panel
         self.layer.data[0] = one_id_each(self.layer.data[0] > 0)
         self.layer.refresh()
+        name_class(self.layer, 1, "")  # it is now one nucleus of many
         task_row = panel.task_row
         self.wait(until=lambda: task_row.guess and task_row.guess.kind == "objects")
         self.workspace.active.navigation.go_to(0)
@@ -389,7 +395,7 @@ class Walk:
         self.wait()
         self.click(panel.tracks_button)
         self.wait(until=lambda: any("tracks" in x.name for x in self.viewer.layers))
-        self.workspace.active.navigation.go_to(20)
+        self.workspace.active.navigation.go_to(8)
         self.dock._area.ensureWidgetVisible(panel.table)
 
     def finish(self) -> None:
@@ -422,13 +428,21 @@ class Film:
         """Write it, all pictures in the same few colours."""
         if not self.pictures:
             return
-        colors = self.pictures[-1].quantize(FILM_COLORS, dither=Image.Dither.NONE)
+        width, height = self.pictures[0].size
+        all_of_them = Image.new("RGB", (width, height * len(self.pictures)))
+        for i, picture in enumerate(self.pictures):
+            all_of_them.paste(picture, (0, i * height))
+        colors = all_of_them.quantize(FILM_COLORS, dither=Image.Dither.NONE)
         first, *others = (
             picture.quantize(palette=colors, dither=Image.Dither.NONE)
             for picture in self.pictures
         )
         first.save(
-            path, save_all=True, append_images=others, loop=0, duration=self.milliseconds
+            path,
+            save_all=True,
+            append_images=others,
+            loop=0,
+            duration=self.milliseconds,
         )
         print(path, flush=True)
 

@@ -286,7 +286,7 @@ class ModelRows(QWidget):
             "this model. Loading the model is not counted."
         )
         self.described.emit(
-            f"{self.model_box.currentText()}, {duration(found.seconds)} a frame"
+            f"{self.model_box.currentText()}, {duration(found.seconds)}/frame"
         )
 
     # -- choosing ------------------------------------------------------------------
