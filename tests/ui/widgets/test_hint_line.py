@@ -1,6 +1,7 @@
 """The line with what to do next: how much of it is seen at once."""
 
 import pytest
+from qtpy.QtWidgets import QPushButton
 
 from napari_seggpt.session import CheckedReference
 from napari_seggpt.ui.panels.advice_buttons import verdict
@@ -8,7 +9,7 @@ from napari_seggpt.ui.widgets.hint_line import HintLine
 from napari_seggpt.ui.widgets.style import tones
 from napari_seggpt.ui.work.messages import Message
 
-NARROW = 355  # pixels that the dock has at least
+NARROW, CORNER = 350, 40  # pixels that the dock has at least, and its menu
 
 
 @pytest.fixture
@@ -16,6 +17,8 @@ def line(qtbot):
     line = HintLine()
     qtbot.addWidget(line)
     line.set_tones(tones("dark"))
+    line.add_corner(corner := QPushButton())
+    corner.setFixedWidth(CORNER)
     line.resize(NARROW, line.height())
     line.show()
     return line
