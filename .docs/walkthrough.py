@@ -317,7 +317,7 @@ class Walk:
         self.wait(until=lambda: len(self.workspace.active.tuning.dices) > 1)
         self.shoot("tuning")
         self.wait(until=lambda: not self.workspace.active.tuning.is_on)
-        self.dock._area.ensureWidgetVisible(panel.keep_button)
+        self.dock._area.ensureWidgetVisible(panel)  # down to its pictures
         self.shoot("tuned")
         if panel.keep_button.isVisible():  # it has gained
             self.click(panel.keep_button)
