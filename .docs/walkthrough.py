@@ -3,7 +3,11 @@ r"""Walk through the dock by mouse and keyboard in a real window, and take pictu
 Needs Xvfb, xdotool and openbox (Debian's names). The pictures of the README::
 
     python .docs/walkthrough.py .docs \
-        --only sample running corrected updated unsure tuned objects
+        --only sample running corrected updated unsure tuned objects film
+
+Only those with an id for each object, which take less time::
+
+    python .docs/walkthrough.py .docs --parts follow --only objects film
 
 Every step, at another size and in another theme, to look at::
 
@@ -17,11 +21,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image
+from qtpy.QtGui import QImage
+
 SECONDS = 300  # that a step may take
+PARTS = ("label", "resume", "follow")  # of the walk
+MAX_BYTES, COLORS = 300_000, 256  # a larger picture is saved in fewer colours
+FILM_WIDTH, FILM_COLORS = 960, 200
+FILM_MS, LONG_MS = 700, 2000  # that a picture of the film is seen
 FRAME = 11  # of the sample that is corrected
-# Small bright nuclei on it, which the model has missed.
+# Small bright nuclei (y, x) on it, which the model has missed.
 DOTS = ((76, 55), (58, 74), (123, 101), (136, 80), (180, 268), (220, 122), (233, 47))
 
 
@@ -31,12 +43,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--size", default="1280x768")
     parser.add_argument("--theme", default="dark", choices=["dark", "light"])
+    parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
     parser.add_argument("--only", nargs="*", default=[], metavar="STEP")
     parser.add_argument("--in-window", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.in_window:
         options.folder.mkdir(parents=True, exist_ok=True)
-        Walk(options.folder, options.theme, options.only).run()
+        Walk(options.folder, options.theme, options.only).run(options.parts)
         return
     for tool in ("Xvfb", "xdotool", "openbox"):
         if shutil.which(tool) is None:
@@ -44,6 +57,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         walk = f"openbox & exec {sys.executable} '{__file__}' --in-window "
         walk += f"'{options.folder}' --theme {options.theme} "
+        walk += f"--parts {' '.join(options.parts)} "
         walk += f"--only {' '.join(options.only)}"
         screen = ["xvfb-run", "-a", "-s", f"-screen 0 {options.size}x24"]
         homes = ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")
@@ -63,6 +77,7 @@ class Walk:
 
         get_settings().appearance.theme = theme
         self.folder, self.only, self.number = folder, only, 0
+        self.film = Film()
         self.open_napari()
         self.app = QApplication.instance()
 
@@ -136,11 +151,27 @@ class Walk:
         self.number += 1
         if self.only and name not in self.only:
             return
-        picture = self.app.primaryScreen().grabWindow(0)
         number = "" if self.only else f"{self.number:02d}-"
         path = self.folder / f"{number}{name}.png"
-        picture.save(str(path))
+        picture = self.grab()
+        picture.save(path, optimize=True)
+        if path.stat().st_size > MAX_BYTES:
+            picture.quantize(COLORS).save(path, optimize=True)
         print(path, flush=True)
+
+    def grab(self) -> Image.Image:
+        """Return what the screen shows."""
+        pixels = self.app.primaryScreen().grabWindow(0).toImage()
+        pixels = pixels.convertToFormat(QImage.Format.Format_RGB888)
+        stride, size = pixels.bytesPerLine(), (pixels.width(), pixels.height())
+        data = pixels.constBits().asstring(pixels.sizeInBytes())
+        return Image.frombytes("RGB", size, data, "raw", "RGB", stride)
+
+    def record(self, milliseconds: int = FILM_MS) -> None:
+        """Take a picture of the film."""
+        self.wait(0.5)
+        if not self.only or "film" in self.only:
+            self.film.add(self.grab(), milliseconds)
 
     # -- the walk ------------------------------------------------------------------
 
@@ -159,9 +190,15 @@ class Walk:
         """The labels layer."""
         return self.workspace.active.labels.layer
 
-    def run(self) -> None:
-        """Open a sample, run, correct, update, undo, approve."""
+    def run(self, parts: Sequence[str]) -> None:
+        """Walk through parts, each of which begins where the one before ends."""
         self.wait(1)
+        for part in parts:
+            getattr(self, part)()
+        self.viewer.close()
+
+    def label(self) -> None:
+        """Open a sample, run, correct, update, undo, approve, tune."""
         self.shoot("empty")
         self.open_sample()
         self.predict()
@@ -170,9 +207,14 @@ class Walk:
         self.ask()
         self.tune()
         self.finish()
-        self.resume()
-        self.follow()
+
+    def begin_anew(self) -> None:
+        """Close napari, and open it and the sample again."""
+        self.wait(1.5)
         self.viewer.close()
+        self.open_napari()
+        self.wait(1)
+        self.open_sample()
 
     def open_sample(self) -> None:
         """Open the sample of cells."""
@@ -205,22 +247,10 @@ class Walk:
         self.shoot("predicted")
 
     def correct(self) -> None:
-        """Paint what was missed, update, undo, update."""
-        strip = self.dock.review_panel.strip
-        self.dock._area.ensureWidgetVisible(strip)
-        self.wait()
-        place = strip.mapToGlobal(strip.rect().center())
-        x = strip.mapToGlobal(strip.rect().topLeft()).x() + strip.center_of(FRAME)
-        self.do("mousemove", round(x), place.y(), "click", 1)
+        """Paint what was missed, update, undo, redo."""
+        self.click_in_strip(FRAME)
         self.shoot("clicked-in-strip")
-        self.viewer.layers.selection.active = self.layer
-        canvas = self.viewer.window._qt_viewer.canvas.native
-        canvas.setFocus()
-        self.key("2")
-        self.layer.brush_size = 11
-        for y, x in DOTS:
-            self.paint((y, x), (y, x + 1))
-        self.wait(1)
+        self.paint_dots()
         self.shoot("corrected")
         self.click(self.dock.run_panel.update_button)
         self.wait(until=lambda: not self.workspace.is_busy)
@@ -229,8 +259,30 @@ class Walk:
         self.click(self.dock.run_panel.undo_button)
         self.wait(until=lambda: not self.workspace.is_busy)
         self.shoot("undone")
-        self.click(self.dock.run_panel.update_button)
+        self.click(self.dock.run_panel.redo_button)
         self.wait(until=lambda: not self.workspace.is_busy)
+        self.shoot("redone")
+
+    def click_in_strip(self, frame: int) -> None:
+        """Go to a frame by its cell in the strip."""
+        strip = self.dock.review_panel.strip
+        self.dock._area.ensureWidgetVisible(strip)
+        self.wait()
+        place = strip.mapToGlobal(strip.rect().center())
+        x = strip.mapToGlobal(strip.rect().topLeft()).x() + strip.center_of(frame)
+        self.do("mousemove", round(x), place.y(), "click", 1)
+
+    def paint_dots(self, *, one_id_each: bool = False) -> None:
+        """Paint the nuclei that were missed, with the keys of napari."""
+        self.viewer.layers.selection.active = self.layer
+        self.viewer.window._qt_viewer.canvas.native.setFocus()
+        self.key("2")
+        self.layer.brush_size = 11
+        for y, x in DOTS:
+            if one_id_each:
+                self.key("m")
+            self.paint((y, x), (y, x + 1))
+        self.wait(1)
 
     def review(self) -> None:
         """Approve a frame, make another a reference."""
@@ -265,7 +317,7 @@ class Walk:
         self.wait(until=lambda: len(self.workspace.active.tuning.dices) > 1)
         self.shoot("tuning")
         self.wait(until=lambda: not self.workspace.active.tuning.is_on)
-        self.dock._area.ensureWidgetVisible(panel.keep_button)
+        self.dock._area.ensureWidgetVisible(panel)  # down to its pictures
         self.shoot("tuned")
         if panel.keep_button.isVisible():  # it has gained
             self.click(panel.keep_button)
@@ -274,11 +326,7 @@ class Walk:
 
     def resume(self) -> None:
         """Close napari, open it and the sample again, and go on."""
-        self.wait(1.5)
-        self.viewer.close()
-        self.open_napari()
-        self.wait(1)
-        self.open_sample()
+        self.begin_anew()
         self.wait(until=lambda: self.dock.saved_sessions.offer is not None)
         self.shoot("offer")
         self.dock.links.follow("resume")
@@ -288,28 +336,67 @@ class Walk:
 
     def follow(self) -> None:
         """Begin anew with an id for each cell, and see their tracks."""
-        self.wait(1.5)
-        self.viewer.close()
-        self.open_napari()
-        self.wait(1)
-        self.open_sample()
+        self.begin_anew()
+        self.give_ids()
+        self.record(LONG_MS)
+        self.watch_run()
+        self.click_in_strip(FRAME)
+        self.record(LONG_MS)
+        self.paint_dots(one_id_each=True)
+        self.record(LONG_MS)
+        self.click(self.dock.run_panel.update_button)
+        self.wait(until=lambda: self.workspace.is_busy)
+        self.wait(until=lambda: self.runs.done >= 5 or not self.workspace.is_busy)
+        self.record()
+        self.wait(until=lambda: not self.workspace.is_busy)
+        self.click_in_strip(FRAME + 2)
+        self.record(LONG_MS)
+        self.show_tracks()
+        self.shoot("objects")
+        self.record(2 * LONG_MS)
+        self.film.save(self.folder / "film.gif")
+
+    def give_ids(self) -> None:
+        """Give each cell of the reference its own id."""
+        from napari_seggpt.ui.layers.class_names import name_class
+
+        panel = self.dock.objects_panel
         self.layer.data[0] = one_id_each(self.layer.data[0] > 0)
         self.layer.refresh()
-        task_row, panel = self.dock.objects_panel.task_row, self.dock.objects_panel
+        name_class(self.layer, 1, "")  # it is now one nucleus of many
+        task_row = panel.task_row
         self.wait(until=lambda: task_row.guess and task_row.guess.kind == "objects")
         self.workspace.active.navigation.go_to(0)
         panel.set_open(True)
         self.wait()
         self.dock._area.ensureWidgetVisible(task_row)
         self.shoot("ids")
-        self.key("shift+d")
+        panel.set_open(False)
+        self.dock._area.verticalScrollBar().setValue(0)
+
+    def watch_run(self) -> None:
+        """Label all frames, and look at some as they come."""
+        self.click(self.dock.run_panel.run_button)
         self.wait(until=lambda: self.workspace.is_busy)
+        for frame in range(4, 24, 4):
+            self.wait(
+                until=lambda frame=frame: (
+                    self.runs.done >= frame or not self.workspace.is_busy
+                )
+            )
+            self.workspace.active.navigation.go_to(frame)
+            self.record()
         self.wait(until=lambda: not self.workspace.is_busy)
+
+    def show_tracks(self) -> None:
+        """Show the tracks, and the table of objects."""
+        panel = self.dock.objects_panel
+        panel.set_open(True)
+        self.wait()
         self.click(panel.tracks_button)
         self.wait(until=lambda: any("tracks" in x.name for x in self.viewer.layers))
-        self.workspace.active.navigation.go_to(20)
+        self.workspace.active.navigation.go_to(8)
         self.dock._area.ensureWidgetVisible(panel.table)
-        self.shoot("objects")
 
     def finish(self) -> None:
         """Open what is closed by default."""
@@ -322,6 +409,42 @@ class Walk:
         area.verticalScrollBar().setValue(0)
         self.click(self.dock.references_panel.others_button)
         self.shoot("others")
+
+
+class Film:
+    """Pictures of the screen, one after another, as an animated GIF."""
+
+    def __init__(self) -> None:
+        self.pictures: list[Image.Image] = []
+        self.milliseconds: list[int] = []
+
+    def add(self, picture: Image.Image, milliseconds: int) -> None:
+        """Add a picture that is seen for some time."""
+        height = round(FILM_WIDTH * picture.height / picture.width)
+        self.pictures.append(picture.resize((FILM_WIDTH, height)))
+        self.milliseconds.append(milliseconds)
+
+    def save(self, path: Path) -> None:
+        """Write it, all pictures in the same few colours."""
+        if not self.pictures:
+            return
+        width, height = self.pictures[0].size
+        all_of_them = Image.new("RGB", (width, height * len(self.pictures)))
+        for i, picture in enumerate(self.pictures):
+            all_of_them.paste(picture, (0, i * height))
+        colors = all_of_them.quantize(FILM_COLORS, dither=Image.Dither.NONE)
+        first, *others = (
+            picture.quantize(palette=colors, dither=Image.Dither.NONE)
+            for picture in self.pictures
+        )
+        first.save(
+            path,
+            save_all=True,
+            append_images=others,
+            loop=0,
+            duration=self.milliseconds,
+        )
+        print(path, flush=True)
 
 
 def one_id_each(mask):

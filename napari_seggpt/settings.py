@@ -95,7 +95,7 @@ class PredictionSettings(Checked):
             "Whether labels are classes (semantic) or single objects (instance). It "
             "chooses one of the paper's two type embeddings; auto takes instance for "
             "the published network, as its own code does, and semantic for ours.",
-            label="Type embedding",
+            label="Type of labels",
         ),
     ] = "auto"
     ensemble: Annotated[

@@ -247,11 +247,7 @@ def verdict(
             "more like it."
         )
         return text, Tone.WARNING
-    text = (
-        "The references fit: each is predicted from the others with an "
-        f"overlap of {low:.2f} to {high:.2f}."
-    )
-    return text, Tone.GOOD
+    return f"The references fit (overlap {low:.2f} to {high:.2f}).", Tone.GOOD
 
 
 def _named(key: Key, name: Callable[[int], str]) -> str:

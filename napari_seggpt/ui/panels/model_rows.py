@@ -285,7 +285,9 @@ class ModelRows(QWidget):
             f"As measured on {place} with {references}, frames of this size and "
             "this model. Loading the model is not counted."
         )
-        self.described.emit(f"{self.time_label.text()}, {self.model_box.currentText()}")
+        self.described.emit(
+            f"{self.model_box.currentText()}, {duration(found.seconds)}/frame"
+        )
 
     # -- choosing ------------------------------------------------------------------
 

@@ -134,12 +134,12 @@ class ReferencesPanel(Panel):
             caption = str(each.name) if each.frame is None else name(each.frame)
             if each.is_hint:
                 caption += " hint"
-            if checked is not None and checked.score is not None:
-                caption += f": {checked.score:.2f}"
+            score = checked.score if checked is not None else None
             about = described(checked, names) if checked is not None else ""
             self.thumbnails.show_reference(
                 row,
                 caption=caption,
+                score="" if score is None else f"{score:.2f}",
                 tooltip=about + _tooltip(each, name),
                 is_on=each.enabled,
             )

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from napari_seggpt.fields import Field, Kind
 
-LABEL_WIDTH = 104
+LABEL_WIDTH = 112  # pixels, so that the editors of all groups are aligned
 LARGEST = 10**6  # the end of spin boxes whose numbers have no limit
 MIN_DECIMALS, MAX_DECIMALS = 2, 6
 FINEST: dict[type, float] = {
@@ -110,8 +110,7 @@ class SettingsForm(QWidget):
             rows.addWidget(editor.native, rows.rowCount(), 0, 1, 2)
             return
         row = rows.add(field.label, editor.native, field.help)
-        row.label.setWordWrap(True)
-        row.label.setFixedWidth(LABEL_WIDTH)
+        row.label.setMinimumWidth(LABEL_WIDTH)
 
     def _show(self, path: str) -> None:
         editor, value = self._editors[path], value_at(self._settings, path)

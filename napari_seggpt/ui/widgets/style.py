@@ -129,5 +129,8 @@ def style_sheet(colors: Tones) -> str:
     QAbstractSpinBox {{ min-width: 60px; min-height: 16px; padding: 1px 2px; }}
     QComboBox {{ padding: 1px 8px 1px 8px; }}
     QPushButton {{ padding: 2px; min-height: 1.3em; max-height: 1.3em; }}
+    QHeaderView::up-arrow, QHeaderView::down-arrow {{
+        subcontrol-position: top center; width: 7px; height: 5px;
+    }}
     QProgressBar {{ font-size: {colors.font_size}; max-height: 16px; }}
     """

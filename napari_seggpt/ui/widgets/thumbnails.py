@@ -29,11 +29,13 @@ if TYPE_CHECKING:
 
 PICTURE_SIDE = 44
 CAPTION_HEIGHT = 16
+SCORE_HEIGHT = 14  # of the strip over a picture that has the score
 TICK_SIDE = 14
 MARGIN = 3
 BAR_HEIGHT = 12  # room for a scroll bar, whether there is one or not
 KEY_ROLE = Qt.ItemDataRole.UserRole
 MARK_ROLE = Qt.ItemDataRole.UserRole + 1  # whether it is the current frame
+SCORE_ROLE = Qt.ItemDataRole.UserRole + 2  # how well it fits the others, as text
 
 
 class Thumbnails(QListWidget):
@@ -98,12 +100,13 @@ class Thumbnails(QListWidget):
                 self.addItem(item)
 
     def show_reference(
-        self, row: int, *, caption: str, tooltip: str, is_on: bool
+        self, row: int, *, caption: str, tooltip: str, is_on: bool, score: str = ""
     ) -> None:
-        """Set caption, tooltip and tick of one of them."""
+        """Set caption, tooltip, tick and score of one of them."""
         item = self.item(row)
         with signals_blocked(self):
             item.setText(caption)
+            item.setData(SCORE_ROLE, score)
             item.setToolTip(as_tooltip(tooltip))
             item.setFlags(
                 Qt.ItemFlag.ItemIsEnabled
@@ -195,7 +198,9 @@ class _ThumbnailDelegate(QStyledItemDelegate):
         elif option.state & QStyle.StateFlag.State_HasFocus:
             painter.setPen(QPen(colors.accent, 1.5))
             painter.drawRoundedRect(cell, 3, 3)
-        self._paint_picture(painter, self._picture_area(option.rect), index, is_on)
+        picture = self._picture_area(option.rect)
+        self._paint_picture(painter, picture, index, is_on)
+        self._paint_score(painter, picture, str(index.data(SCORE_ROLE) or ""))
         caption = QRect(
             option.rect.left() + 2, option.rect.bottom() - CAPTION_HEIGHT - 1,
             option.rect.width() - 4, CAPTION_HEIGHT,
@@ -221,6 +226,15 @@ class _ThumbnailDelegate(QStyledItemDelegate):
         painter.setOpacity(1.0 if is_on else 0.35)
         painter.drawPixmap(place, pixmap)
         painter.setOpacity(1.0)
+
+    def _paint_score(self, painter: QPainter, picture: QRect, score: str) -> None:
+        """Paint the score over the picture: below it there is no room for both."""
+        if not score:
+            return
+        strip = picture.adjusted(0, picture.height() - SCORE_HEIGHT, 0, 0)
+        painter.fillRect(strip, QColor(0, 0, 0, 170))
+        painter.setPen(QColor("white"))
+        painter.drawText(strip, int(Qt.AlignmentFlag.AlignCenter), score)
 
     def _paint_tick(
         self, painter: QPainter, area: QRect, is_on: bool, colors: Tones

@@ -169,9 +169,8 @@ def _with_references(workspace: Workspace, session: Session) -> Message:
     predicted = session.frames.count(FrameStatus.PREDICTED)
     if stale:
         return Message(
-            text=f"<b>{count_of(stale, 'frame')}</b> {'was' if stale == 1 else 'were'} "
-            "predicted before your last changes. Press <b>Update</b> when you are done "
-            "painting."
+            text=f"<b>{count_of(stale, 'frame')}</b> {'is' if stale == 1 else 'are'} "
+            "out of date. Press <b>Update</b> when you are done painting."
         )
     if predicted:
         return Message(

@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt
 from napari_seggpt.session import CheckedReference
 from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.panels.advice_buttons import described, verdict
+from napari_seggpt.ui.widgets.thumbnails import SCORE_ROLE
 from napari_seggpt.ui.work import actions
 from napari_seggpt.ui.work.messages import Tone
 
@@ -104,6 +105,10 @@ def press(qtbot, dock, button):
     qtbot.waitUntil(lambda: button.text() != "Stop", timeout=WAIT_MS)
 
 
+def scores(items):
+    return [item.data(SCORE_ROLE) for item in items]
+
+
 def test_a_check_is_shown_on_the_references(dock, qtbot):
     panel = dock.references_panel
     assert not panel.advice.check_button.isEnabled()
@@ -113,14 +118,14 @@ def test_a_check_is_shown_on_the_references(dock, qtbot):
     qtbot.waitUntil(lambda: panel.thumbnails.count() == 4, timeout=WAIT_MS)
     press(qtbot, dock, panel.advice.check_button)
     items = [panel.thumbnails.item(row) for row in range(4)]
-    texts = [item.text() for item in items]
-    assert texts == ["0: 0.00", "1: 0.00", "6: 1.00", "7: 1.00"]
+    assert [item.text() for item in items] == ["0", "1", "6", "7"]
+    assert scores(items) == ["0.00", "0.00", "1.00", "1.00"]
     assert "label 1 0.00" in items[1].toolTip()
     assert dock.workspace.message.text.startswith("Frame 1 does not fit")
     assert dock.workspace.current == 1  # it is shown
     assert dock.workspace.message.tone is Tone.WARNING
     label(dock, 6, slice(4, 10))  # what was found is no longer so
-    qtbot.waitUntil(lambda: items[0].text() == "0", timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: scores(items) == [""] * 4, timeout=WAIT_MS)
     qtbot.waitUntil(lambda: "overlap" not in items[1].toolTip(), timeout=WAIT_MS)
 
 

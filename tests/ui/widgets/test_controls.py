@@ -1,11 +1,13 @@
 """What files are called and say is shown as text, whatever tags are in it."""
 
+import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
 from napari_seggpt.ui.widgets.controls import Combo, FormRows, as_tooltip
-from napari_seggpt.ui.widgets.thumbnails import Thumbnails
+from napari_seggpt.ui.widgets.style import tones
+from napari_seggpt.ui.widgets.thumbnails import SCORE_HEIGHT, Thumbnails
 
 pytestmark = pytest.mark.usefixtures("qapp")
 
@@ -37,3 +39,23 @@ def test_tooltips_of_references() -> None:
     thumbnails.show_keys([("example", "a")])
     thumbnails.show_reference(0, caption=NAME, tooltip=NAME, is_on=True)
     assert thumbnails.item(0).toolTip() == SHOWN
+
+
+def test_a_score_is_seen_over_the_picture(qtbot):
+    thumbnails = Thumbnails()
+    qtbot.addWidget(thumbnails)
+    thumbnails.set_tones(tones("dark"))
+    thumbnails.show_keys([("example", "a")])
+    thumbnails.show_picture(0, np.full((44, 44, 3), 255, np.uint8))
+    seen = {}
+    for score in ("", "0.96"):
+        thumbnails.show_reference(0, caption="14", tooltip="", is_on=True, score=score)
+        seen[score] = thumbnails.grab().toImage()
+    cell = thumbnails.visualItemRect(thumbnails.item(0))
+    picture = thumbnails.delegate._picture_area(cell)
+    y = picture.bottom() - SCORE_HEIGHT // 2
+    assert seen[""].pixelColor(picture.left() + 1, y).lightness() == 255
+    assert seen["0.96"].pixelColor(picture.left() + 1, y).lightness() < 120
+    below = picture.bottom() + 4  # the caption has its place to itself
+    for x in range(cell.left(), cell.right()):
+        assert seen[""].pixel(x, below) == seen["0.96"].pixel(x, below)

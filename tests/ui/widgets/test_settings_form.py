@@ -245,3 +245,16 @@ def test_what_is_no_number_is_refused(form, text):
     assert "Expected thresholds as 1 or more numbers from 0 to 1" in refused[0]
     assert editor.native.text() == "0"
     assert form.settings == SessionSettings()
+
+
+def test_no_label_makes_its_row_taller(form, qtbot):
+    """With the padding of napari's style, or a larger one, labels stay on a line."""
+    form.setStyleSheet("QLabel { padding: 1px 8px; }")
+    form.resize(300, 800)
+    form.show()
+    qtbot.waitExposed(form)
+    labels = {label.text(): label for label in form.findChildren(QLabel)}
+    for path, field in all_fields(SessionSettings).items():
+        if is_editable(path) and field.label in labels and field.kind.type is not bool:
+            native = form.editor(path).native
+            assert labels[field.label].height() <= native.height() + 2, path
