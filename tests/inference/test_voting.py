@@ -9,8 +9,8 @@ from numpy.testing import assert_array_equal
 from napari_seggpt.inference import labelling
 from napari_seggpt.inference.voting import label_volume, vote
 from napari_seggpt.model import zoo
-from napari_seggpt.objects.kinds import task_of
 from napari_seggpt.object_settings import ObjectSettings
+from napari_seggpt.objects.kinds import task_of
 from napari_seggpt.settings import SessionSettings
 
 CLASSES = SessionSettings(objects=ObjectSettings(task="classes"))
