@@ -10,15 +10,16 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
 from distributed import CancelledError, Client
 
 import napari_seggpt
 from napari_seggpt.cluster.painter import Painted, Painter, PaintRequest, Supplies
+from napari_seggpt.io.label_values import smallest_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import numpy as np
     from distributed import Future
     from distributed.actor import Actor, ActorFuture
     from numpy.typing import NDArray
@@ -299,5 +300,5 @@ def _parts(weights: dict[str, Any]) -> Iterator[dict[str, NDArray[Any]]]:
 def _compact(tile: PromptTile) -> PromptTile:
     """Return a tile without encodings, its labels in a small type."""
     ends = tile.labels.min(initial=0), tile.labels.max(initial=0)
-    small = np.result_type(*map(np.min_scalar_type, ends))
+    small = smallest_dtype(map(int, ends))
     return replace(tile, labels=tile.labels.astype(small), encoded={})

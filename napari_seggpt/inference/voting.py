@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_seggpt.inference.labelling import LabelledFrame, label_stack
+from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from napari_seggpt.inference.asked import AskedPredictor
     from napari_seggpt.inference.predictor import Predictor
-    from napari_seggpt.settings import SessionSettings
 
     Labels = NDArray[np.integer[Any]]
 
@@ -95,7 +95,7 @@ def label_volume(
         (Z, Y, X), integers; it is written when all slices are labelled. References stay
         as they are; where two cross, that of the axis named first counts.
     settings : SessionSettings, optional
-        As of `label_stack`.
+        As of `label_stack`; labels are taken for classes, whatever they look like.
     predictors : mapping of int to Predictor or AskedPredictor, optional
         What predicts along each axis; by default it is made of the references.
 
@@ -108,7 +108,7 @@ def label_volume(
     ------
     ValueError
         If volume and output are not of one shape of three axes, there are no
-        references, or as `label_stack` does.
+        references, single objects are asked for, or as `label_stack` does.
     """
     if volume.ndim != 3 or volume.shape != output.shape or not references:
         raise ValueError(
@@ -116,6 +116,7 @@ def label_volume(
             f"one axis or more, got {volume.shape}, {output.shape} and references "
             f"along {len(references)}."
         )
+    settings = _of_classes(settings or SessionSettings())
     found = []
     for axis, given in references.items():
         slices = _Slices(np.zeros(volume.shape, output.dtype), axis)
@@ -135,6 +136,16 @@ def label_volume(
         across = np.moveaxis(output, axis, 0)
         for index, labels in given.items():
             across[index] = labels
+
+
+def _of_classes(settings: SessionSettings) -> SessionSettings:
+    """Return settings for classes: ids of single objects differ along each axis."""
+    if settings.objects.task not in ("auto", "classes"):
+        raise ValueError(
+            "Expected labels that are classes, as ids of objects cannot vote, got "
+            f"{settings.objects.task!r}."
+        )
+    return replace(settings, objects=replace(settings.objects, task="classes"))
 
 
 class _Slices:

@@ -10,6 +10,7 @@ from napari_seggpt.inference import labelling
 from napari_seggpt.inference.voting import label_volume, vote
 from napari_seggpt.model import zoo
 from napari_seggpt.object_settings import ObjectSettings
+from napari_seggpt.objects.kinds import task_of
 from napari_seggpt.settings import SessionSettings
 
 CLASSES = SessionSettings(objects=ObjectSettings(task="classes"))
@@ -76,3 +77,17 @@ def test_what_is_no_volume_is_refused(
     output = np.zeros((4, 4, 4), np.uint8)
     with pytest.raises(ValueError, match="Expected a volume"):
         list(label_volume(np.zeros(shape), references, output))
+
+
+@pytest.mark.usefixtures("_builtin")
+def test_labels_that_look_like_objects_are_classes_all_the_same() -> None:
+    many = np.zeros((24, 24), np.uint8)
+    many[2:22, 2:22] = np.kron(np.arange(1, 26).reshape(5, 5), np.ones((4, 4)))
+    volume = np.zeros((4, *many.shape), np.uint8)
+    assert task_of("auto", [many], has_tuned=False).kind == "objects"
+    output = np.zeros_like(volume)
+    list(label_volume(volume, {0: {1: many}}, output))
+    assert_array_equal(output, np.broadcast_to(many, volume.shape))
+    objects = SessionSettings(objects=ObjectSettings(task="objects"))
+    with pytest.raises(ValueError, match="labels that are classes"):
+        list(label_volume(volume, {0: {1: many}}, output, settings=objects))
