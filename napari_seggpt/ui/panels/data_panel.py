@@ -299,7 +299,7 @@ class _Multiple(QToolButton):
 
 
 MAX_OTHER_AXES = 3
-MAX_AXIS_WIDTH, ARROW_WIDTH = 170, 40  # pixels; the image's name takes the rest
+MAX_AXIS_WIDTH, ARROW_WIDTH = 180, 56  # pixels; the image's name takes the rest
 _NONE = ("open an image first", None)
 _NOT_YET = ("choose, or press New", None)
 _IMAGE = "The image layer to be labelled."
