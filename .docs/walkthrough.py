@@ -30,7 +30,7 @@ from qtpy.QtGui import QImage
 SECONDS = 300  # that a step may take
 PARTS = ("label", "resume", "follow")  # of the walk
 MAX_BYTES, COLORS = 300_000, 256  # a larger picture is saved in fewer colours
-FILM_WIDTH, FILM_COLORS = 960, 200
+FILM_WIDTH = 960
 FILM_MS, LONG_MS = 700, 2000  # that a picture of the film is seen
 FRAME = 11  # of the sample that is corrected
 # Small bright nuclei (y, x) on it, which the model has missed.
@@ -156,7 +156,7 @@ class Walk:
         picture = self.grab()
         picture.save(path, optimize=True)
         if path.stat().st_size > MAX_BYTES:
-            picture.quantize(COLORS).save(path, optimize=True)
+            with_few_colors(picture).save(path, optimize=True)
         print(path, flush=True)
 
     def grab(self) -> Image.Image:
@@ -425,18 +425,10 @@ class Film:
         self.milliseconds.append(milliseconds)
 
     def save(self, path: Path) -> None:
-        """Write it, all pictures in the same few colours."""
+        """Write it, if there are pictures."""
         if not self.pictures:
             return
-        width, height = self.pictures[0].size
-        all_of_them = Image.new("RGB", (width, height * len(self.pictures)))
-        for i, picture in enumerate(self.pictures):
-            all_of_them.paste(picture, (0, i * height))
-        colors = all_of_them.quantize(FILM_COLORS, dither=Image.Dither.NONE)
-        first, *others = (
-            picture.quantize(palette=colors, dither=Image.Dither.NONE)
-            for picture in self.pictures
-        )
+        first, *others = (with_few_colors(picture) for picture in self.pictures)
         first.save(
             path,
             save_all=True,
@@ -445,6 +437,16 @@ class Film:
             duration=self.milliseconds,
         )
         print(path, flush=True)
+
+
+def with_few_colors(picture: Image.Image) -> Image.Image:
+    """Return a picture of few colours, of which rare ones are kept.
+
+    The default method spends most colours on the noise of the image, so that the
+    statuses in the strip could no longer be told apart.
+    """
+    octree = Image.Quantize.FASTOCTREE
+    return picture.quantize(COLORS, method=octree, dither=Image.Dither.NONE)
 
 
 def one_id_each(mask):

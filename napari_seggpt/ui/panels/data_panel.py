@@ -56,7 +56,7 @@ class DataPanel(Panel):
         beside.setContentsMargins(0, 0, 0, 0)
         beside.setSpacing(4)
         beside.addWidget(self.image_box, 1)
-        beside.addWidget(self.axis_box, 1)
+        beside.addWidget(self.axis_box)
         self._rows.add("Image", image, _IMAGE)
         self.image_box.setToolTip(_IMAGE)
         self.axis_box.setToolTip(_AXIS)
@@ -132,6 +132,9 @@ class DataPanel(Panel):
         chosen = self._offered.index(choice.axis) if is_known else None
         names: list[tuple[str, object]] = [(x[0], i) for i, x in enumerate(titles)]
         self.axis_box.fill(names, chosen)
+        text_width = self.axis_box.fontMetrics().horizontalAdvance
+        widest = max((text_width(title) for title, _ in titles), default=0)
+        self.axis_box.setMinimumWidth(min(MAX_AXIS_WIDTH, widest + ARROW_WIDTH))
         shape, taken = level_data(image, 0).shape, {*axes_of(choice.axis)}
         taken |= {*choice.spanned}
         others = [x for x in axes if x[0] not in taken and shape[x[0]] > 1]
@@ -296,6 +299,7 @@ class _Multiple(QToolButton):
 
 
 MAX_OTHER_AXES = 3
+MAX_AXIS_WIDTH, ARROW_WIDTH = 180, 56  # pixels; the image's name takes the rest
 _NONE = ("open an image first", None)
 _NOT_YET = ("choose, or press New", None)
 _IMAGE = "The image layer to be labelled."

@@ -57,8 +57,8 @@ class TunePanel(Panel):
         self.rows.addLayout(row_of(self.tune_button, self.load_button))
         self.rows.addLayout(row_of(self.keep_button, self.discard_button))
         self.rows.addLayout(row_of(self.save_button, self.remove_button))
-        self.rows.addWidget(self.state_label)
         self.rows.addWidget(self.curve)
+        self.rows.addWidget(self.state_label)  # tells of what is below it
         for each in self.pair_buttons:
             self.rows.addWidget(each)
         self._refresh_soon = qthrottled(self.refresh, timeout=THROTTLE_MS, parent=self)

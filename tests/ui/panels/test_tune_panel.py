@@ -107,3 +107,10 @@ def test_closing_in_the_middle_ends_it(dock, tuner, qtbot):
     count = len(control.dices)
     qtbot.wait(200)
     assert len(control.dices) <= count + 2
+
+
+def test_the_caption_of_the_pictures_is_right_above_them(dock):
+    panel = dock.tune_panel
+    order = [panel.rows.indexOf(x) for x in (panel.curve, panel.state_label)]
+    assert order == sorted(order)
+    assert panel.rows.indexOf(panel.pair_buttons[0]) == order[1] + 1
