@@ -30,6 +30,7 @@ LARGEST_SCALE = 4.0  # enlarging further shows the model nothing new
 # Pixels of a line, in a picture of the size of a tile: the built-in model hardly paints
 # what is thinner than the first, and from the second on it gains no more.
 LEAST_WIDTH, CLEAR_WIDTH = 3.5, 6.0
+MOST_TILES = 8  # along a side of a frame: more would take minutes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,10 +255,13 @@ def enlarged(
         Of the model.
     """
     height, width = config.tile_size
-    squeeze = min(math.sqrt(height * width / (s[0] * s[1])) for s in shapes)
+    squeezes = [(height / shape[0], width / shape[1]) for shape in shapes]
+    squeeze = min(math.sqrt(high * wide) for high, wide in squeezes)
     if settings.enabled or finest * squeeze >= LEAST_WIDTH:
         return settings
-    scale = min(CLEAR_WIDTH / finest, LARGEST_SCALE)
+    tiles_in_a_row = 1 + (1 - settings.overlap) * (MOST_TILES - 1)
+    most = tiles_in_a_row * min(min(pair) for pair in squeezes)
+    scale = min(CLEAR_WIDTH / finest, LARGEST_SCALE, most)
     return replace(settings, enabled=True, scale=round(scale, 2))
 
 

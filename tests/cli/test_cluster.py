@@ -107,6 +107,15 @@ def test_mistakes_are_said_before_a_worker_starts(run, stack, flags, message):
     assert message in errors
 
 
+@pytest.fixture
+def _interruptible():
+    """Let processes hear SIGINT, also where these tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups")
 def test_ctrl_c_leaves_nothing_half(stack, model_file):
     """All processes of the terminal get the signal, as when a person presses it."""

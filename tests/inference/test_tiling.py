@@ -8,6 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_seggpt.inference.tiling import (
     LARGEST_SCALE,
+    MOST_TILES,
     Tile,
     blend,
     enlarged,
@@ -240,6 +241,7 @@ def test_advice_is_taken_over_into_the_settings() -> None:
         (2.0, 448, 3.0),
         (6.0, 448, None),
         (6.0, 1024, 1.0),  # its own pixels
+        (1.0, 4480, 0.62),  # no more tiles than that
     ],
 )
 def test_frames_are_enlarged_where_borders_would_not_be_seen(border, side, scale):
@@ -247,6 +249,8 @@ def test_frames_are_enlarged_where_borders_would_not_be_seen(border, side, scale
     found = enlarged(TilingSettings(), border, shapes, VIT_LARGE)
     assert found.enabled == (scale is not None)
     assert not found.enabled or found.scale == scale
+    tiles = make_tiles((side, side), VIT_LARGE.tile_size, found)
+    assert len(tiles) <= MOST_TILES**2
 
 
 def test_tiles_that_a_person_chose_stay():
