@@ -5,24 +5,24 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 from distributed import WorkerPlugin, get_worker
 
-from napari_seggpt.inference.memory import Memory, remember
-from napari_seggpt.inference.watching import UnreadableFrame, read_frame
-from napari_seggpt.preprocessing import is_flat
+from napari_seggpt.inference.propagation import FramePrediction, predict_chain
+from napari_seggpt.inference.watching import (
+    UnreadableFrame,
+    WatchedFrames,
+    read_frame,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from distributed import Worker
-    from numpy.typing import NDArray
 
     from napari_seggpt.cluster.job import Job
     from napari_seggpt.inference.asked import ClassPredictor
-    from napari_seggpt.inference.prediction import Prediction
     from napari_seggpt.io import Stack
     from napari_seggpt.io.zarr_labels import ZarrLabels
 
@@ -131,13 +131,18 @@ class FrameLabelling:
         report = FramesReport()
         done = {frame for frame in frames if self._output.is_finished(frame)}
         report.finished += [frame for frame in frames if frame in done]
-        steps = self._chain if self._job.memory else self._batch
-        for index, prediction in steps(frames, done, report):
-            self._output.finish(index, prediction.labels)
-            report.finished.append(index)
-            tell(index)
+        watched = WatchedFrames(self._stack)
+        for step in self._steps(frames, done, watched):
+            if isinstance(step, UnreadableFrame):
+                # Not every error can be sent to another process.
+                report.unreadable.append(replace(step, error=None))
+                continue
+            self._output.finish(step.index, step.prediction.labels)
+            report.finished.append(step.index)
+            tell(step.index)
             if self._is_stopped.is_set():
                 break
+        report.flat += watched.flat
         return report
 
     def close(self) -> None:
@@ -145,51 +150,35 @@ class FrameLabelling:
         self._output.close()
         self._stack.close()
 
+    def _steps(
+        self, frames: Sequence[int], done: set[int], watched: WatchedFrames
+    ) -> Iterator[FramePrediction | UnreadableFrame]:
+        """Predict a batch, or with memory a chain.
+
+        In a chain, what a worker that died had finished is read back; the others are
+        predicted as if one worker had done all, but for what the model saw on its own
+        grid, and for how sure it was.
+        """
+        if not self._job.memory:
+            return self._batch([i for i in frames if i not in done], watched)
+        return predict_chain(
+            watched,
+            self._predictor,
+            frames,
+            self._job.memory,
+            kept=done,
+            known=self._output.__getitem__,
+        )
+
     def _batch(
-        self, frames: Sequence[int], done: set[int], report: FramesReport
-    ) -> Iterator[tuple[int, Prediction]]:
-        read = {i: self._read(i, report) for i in frames if i not in done}
-        pictures = {i: frame for i, frame in read.items() if frame is not None}
+        self, frames: Sequence[int], watched: WatchedFrames
+    ) -> Iterator[FramePrediction | UnreadableFrame]:
+        read = {index: read_frame(watched, index) for index in frames}
+        pictures = {i: x for i, x in read.items() if not isinstance(x, UnreadableFrame)}
+        yield from (x for x in read.values() if isinstance(x, UnreadableFrame))
         if pictures:
             predictions = self._predictor.predict_batch(
                 list(pictures.values()), indices=list(pictures)
             )
-            yield from zip(pictures, predictions, strict=True)
-
-    def _chain(
-        self, frames: Sequence[int], done: set[int], report: FramesReport
-    ) -> Iterator[tuple[int, Prediction]]:
-        """Predict frames one after the other, each with the last ones in memory.
-
-        What a worker that died had finished is read back; the others are predicted as
-        if one worker had done all, but for what the model saw on its own grid, and for
-        how sure it was.
-        """
-        size = self._job.memory
-        memory = Memory(size)
-        recalled = {*[frame for frame in frames if frame in done][-size:]}
-        for index in frames:
-            if index in done and index not in recalled:
-                continue
-            frame = self._read(index, report)
-            if frame is None:
-                continue
-            if index in done:
-                stored = np.asarray(self._output[index])
-                remember(memory, self._predictor, frame, index, stored)
-                continue
-            (prediction,) = self._predictor.predict_batch(
-                [frame], indices=[index], memory=memory
-            )
-            yield index, prediction
-            remember(memory, self._predictor, frame, index, prediction)
-
-    def _read(self, index: int, report: FramesReport) -> NDArray[Any] | None:
-        frame = read_frame(self._stack, index)
-        if isinstance(frame, UnreadableFrame):
-            # Not every error can be sent to another process.
-            report.unreadable.append(replace(frame, error=None))
-            return None
-        if is_flat(frame):
-            report.flat.append(index)
-        return frame
+            for index, prediction in zip(pictures, predictions, strict=True):
+                yield FramePrediction(index=index, prediction=prediction)

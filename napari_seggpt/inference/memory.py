@@ -192,8 +192,9 @@ def remember(
         labels = predicted
     else:
         labels, seen = predicted.labels, predicted.seen
-        sure = frame_confidence(labels, predicted.confidence)
-        if predictor.can_doubt and sure < SURE:
+        if predictor.can_doubt and (
+            frame_confidence(labels, predicted.confidence) < SURE
+        ):
             return
     prompt = Prompt(image=frame, labels=labels, index=index)
     memory.add(predictor.prepare(prompt, predicted=True, seen=seen))

@@ -14,7 +14,7 @@ from napari_seggpt.inference.watching import UnreadableFrame, read_frame
 from napari_seggpt.settings import PropagationSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from typing import Any
 
     import numpy as np
@@ -246,7 +246,7 @@ def predict_stack(
     else:
         kept = protected if taught else ()
         steps = itertools.chain.from_iterable(
-            _predict_chain(stack, predictor, chain, settings.memory, kept, known)
+            predict_chain(stack, predictor, chain, settings.memory, kept, known)
             for chain in chains
         )
     for step in steps:
@@ -294,14 +294,31 @@ def _predict_independent(
                 )
 
 
-def _predict_chain(
+def predict_chain(
     stack: Frames,
     predictor: Predictor | AskedPredictor,
-    chain: list[int],
+    chain: Sequence[int],
     size: int,
     kept: Collection[int],
     known: Known | None,
 ) -> Iterator[FramePrediction | UnreadableFrame]:
+    """Predict frames one after the other, each with the last ones in memory.
+
+    Parameters
+    ----------
+    stack : Frames
+        Read a frame at a time.
+    predictor : Predictor or AskedPredictor
+        With at least one prompt.
+    chain : sequence of int
+        The frames in their order.
+    size : int
+        How many frames are remembered.
+    kept : collection of int
+        Frames of the chain that are not predicted.
+    known : callable, optional
+        Returns the labels of a kept frame, to be remembered; see `predict_stack`.
+    """
     memory, before = Memory(size), deque[int](maxlen=size)
     for index in chain:
         if index in kept:

@@ -75,6 +75,11 @@ class WatchedFrames:
         """What frames lie along."""
         return getattr(self._stack, "axis", None)
 
+    @property
+    def flat(self) -> list[int]:
+        """The frames that show nothing, of those that were read, in order."""
+        return sorted(self._flat)
+
     def __len__(self) -> int:
         return len(self._stack)
 
