@@ -148,7 +148,7 @@ def test_small_objects_are_said_and_tiles_taken(run, stack):
 
 
 def test_stopping_keeps_what_is_done(run, stack, monkeypatch):
-    original = propagation._predict_chain
+    original = propagation.predict_chain
 
     def stops_after_two(*args):
         for number, step in enumerate(original(*args)):
@@ -156,7 +156,7 @@ def test_stopping_keeps_what_is_done(run, stack, monkeypatch):
                 raise KeyboardInterrupt
             yield step
 
-    monkeypatch.setattr(propagation, "_predict_chain", stops_after_two)
+    monkeypatch.setattr(propagation, "predict_chain", stops_after_two)
     command = [
         "predict", stack / "stack.tif", "--labels", stack / "labels.tif",
         "--frames", 0, "--output", stack / "out.tif", "--memory", 1,

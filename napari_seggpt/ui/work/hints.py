@@ -89,10 +89,12 @@ def _other_part(there: LayerChoice, following: Message) -> Message:
 def description(work: SavedWork) -> str:
     """Say of a session when it was saved, of how many frames, and of which labels.
 
-    The text is plain and one line, whatever the file says.
+    The text is plain and one line, whatever the file says. Of a session that is still
+    written no number is said, since it would soon be another.
     """
-    when = work.stored.saved.astimezone().strftime("%d %B %Y at %H:%M").lstrip("0")
-    text = f"{when}, {count_of(work.num_frames, 'frame')}"
+    text = work.stored.saved.astimezone().strftime("%d %B %Y at %H:%M").lstrip("0")
+    if not work.is_open:
+        text += f", {count_of(work.num_frames, 'frame')}"
     names = [_plain(name) for name in (work.stored.about.labels_name, *work.classes)]
     shown = [name for name in names if name][: 1 + MAX_CLASSES_SHOWN]
     return f"{text}, {', '.join(shown)}" if shown else text
