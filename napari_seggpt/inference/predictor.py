@@ -132,6 +132,13 @@ class Predictor:
     def before_pass(self, called: Callable[[], object] | None) -> None:
         self.passes.before_pass = called
 
+    def seen_size(self, shape: tuple[int, ...]) -> tuple[int, int] | None:
+        """Return at what size (h, w) the model sees a frame (H, W, ...) as a whole.
+
+        None where frames are cut into tiles.
+        """
+        return None if self.tiling.enabled else self.model.config.seen_size(shape)
+
     def set_prompts(
         self, prompts: Iterable[Prompt], *, finest: float | None = None
     ) -> None:
@@ -342,9 +349,8 @@ class Predictor:
 
     def _cut(self, rgb: NDArray[np.uint8]) -> tuple[list[Tile], tuple[int, int]]:
         """Return the tiles of a picture (H, W, 3), and at what size they are seen."""
-        config, tiling = self.model.config, self.tiling
-        size = config.tile_size if tiling.enabled else config.seen_size(rgb.shape)
-        return make_tiles(rgb.shape[:2], size, tiling), size
+        size = self.seen_size(rgb.shape) or self.model.config.tile_size
+        return make_tiles(rgb.shape[:2], size, self.tiling), size
 
     # -- many queries ------------------------------------------------------------
 
