@@ -31,6 +31,7 @@ from napari_seggpt.ui.panels.tune_panel import TunePanel
 from napari_seggpt.ui.widgets.class_list import MAX_ROWS, MIN_ROWS, ROW_HEIGHT
 from napari_seggpt.ui.widgets.controls import FoldingSection
 from napari_seggpt.ui.widgets.hint_line import HintLine
+from napari_seggpt.ui.widgets.room import RoomMaker
 from napari_seggpt.ui.widgets.settings_form import SettingsForm
 from napari_seggpt.ui.widgets.style import style_sheet, tones
 from napari_seggpt.ui.work import actions
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
     from napari.utils.events import Event
     from napari.viewer import Viewer
-    from qtpy.QtGui import QResizeEvent
+    from qtpy.QtGui import QResizeEvent, QShowEvent
 
     from napari_seggpt.session import ModelCache
     from napari_seggpt.settings import SessionSettings
@@ -59,14 +60,9 @@ if TYPE_CHECKING:
 HINT_MS = 50
 FULL_HEIGHT = 680  # pixels in which all steps are seen, with tuning and settings folded
 ELSEWHERE = (
-    "model",
-    "scheduler",
-    "prediction.device",
-    "objects.task",
-    "propagation.start",
-    "propagation.stop",
-    "propagation.step",
-)
+    "model", "scheduler", "prediction.device", "objects.task", "propagation.start",
+    "propagation.stop", "propagation.step",
+)  # fmt: skip
 
 
 class SegGPTWidget(QWidget):
@@ -92,7 +88,7 @@ class SegGPTWidget(QWidget):
         self.saved_sessions = SavedSessions(self.workspace)
         self.links = Links(self.workspace, self.saved_sessions)
         self.preloading = Preloading(self.workspace)
-        self.sliders = SliderFollower(self.workspace)
+        self.sliders = SliderFollower(self.workspace, self.saved_sessions)
         self.hint_line = HintLine()
         self.corner_menu = CornerMenu(self.workspace)
         self.hint_line.add_corner(self.corner_menu)
@@ -127,6 +123,13 @@ class SegGPTWidget(QWidget):
         self._lay_out()
         self._connect()
         self._restore_folds()
+        self.room = RoomMaker(
+            self._area,
+            (self.objects_panel, self.tune_panel, self.advanced_panel),
+            (self.data_panel, self.review_panel, self.references_panel),
+        )
+        for section in self._sections:
+            section.folded.connect(self._save_folds)
         self._bind_keys()
         self._on_theme()
         self._choose_first()
@@ -196,8 +199,6 @@ class SegGPTWidget(QWidget):
         self.hint_line.link_clicked.connect(self.links.follow)
         self.run_panel.model_rows.described.connect(self.advanced_panel.set_summary)
         self.run_panel.model_rows.refresh()
-        for section in self._sections:
-            section.folded.connect(self._save_folds)
         for event, slot in (
             (layers.events.inserted, self._on_inserted),
             (layers.events.removed, self._on_removed),
@@ -237,7 +238,15 @@ class SegGPTWidget(QWidget):
             section.set_open(folds.get(section.title, is_open))
 
     def _save_folds(self, _: bool) -> None:
-        self.preferences.save_folds({s.title: s.is_open for s in self._sections})
+        for_a_while = self.room.folded
+        self.preferences.save_folds(
+            {s.title: s.is_open or s in for_a_while for s in self._sections}
+        )
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Make room for what was left open, once the height is known."""
+        super().showEvent(event)
+        self.room.make_soon()
 
     # -- keys ----------------------------------------------------------------------
 

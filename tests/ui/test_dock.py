@@ -13,6 +13,7 @@ from napari_seggpt.session import FrameStatus
 from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.work import actions
 from napari_seggpt.ui.work.messages import Tone
+from napari_seggpt.ui.work.saved_sessions import SavedSessions
 
 LENGTH, SIDE = 12, 24
 WAIT_MS = 20_000  # a busy machine is slow, not wrong
@@ -202,6 +203,34 @@ def test_stop_keeps_what_was_predicted(dock, predictor, qtbot):
     kept = statuses(dock).count(FrameStatus.PREDICTED)
     assert 2 <= kept < LENGTH - 1
     assert f"{kept} frames of {LENGTH - 1} labelled" in hint(qtbot, dock)
+    # The button goes on from there, and then says that it would do all again.
+    left, button = LENGTH - 1 - kept, dock.run_panel.run_button
+    qtbot.waitUntil(
+        lambda: f"Label the rest ({left})" in button.text(), timeout=WAIT_MS
+    )
+    assert "left out" in button.toolTip()
+    run_to_end(qtbot, dock)
+    assert f"{left} frame" in dock.workspace.message.text
+    again = f"Label all frames again ({LENGTH - 1})"
+    qtbot.waitUntil(lambda: again in button.text(), timeout=WAIT_MS)
+    paint(dock, 8)  # the others are out of date
+    fresh = f"Label all frames ({LENGTH - 2})"
+    qtbot.waitUntil(lambda: fresh in button.text(), timeout=WAIT_MS)
+
+
+def test_the_time_that_is_left_is_said_once(dock, predictor, qtbot):
+    panel = dock.run_panel
+    predictor.gate.clear()
+    click(qtbot, panel.run_button)
+    qtbot.waitUntil(lambda: panel.bar.text() != "", timeout=WAIT_MS)
+    assert panel._summary.text() == ""
+    assert "Wait after the present frame" in panel.run_button.toolTip()
+    panel.set_open(False)
+    assert panel._summary.text() == panel.bar.text()
+    predictor.gate.set()
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
+    panel.set_open(True)
+    assert "Predict the frames" in panel.run_button.toolTip()
 
 
 @pytest.fixture
@@ -495,6 +524,29 @@ def test_a_run_is_not_left_when_sliders_move(viewer, open_dock, predictor, qtbot
     qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
 
 
+def test_a_session_is_not_left_while_it_is_resumed(
+    viewer, open_dock, qtbot, monkeypatch
+):
+    image = np.zeros((4, 6, 8, 8), np.uint8)
+    viewer.add_image(image, axis_labels=("t", "z", "y", "x"), name="film")
+    viewer.dims.set_point(1, 2)
+    dock = open_dock()
+    dock.data_panel.axis_box.setCurrentIndex(1)  # time
+    click(qtbot, dock.data_panel.new_button)
+    settle(qtbot, dock)
+    first, saved = dock.workspace.active, dock.saved_sessions
+    monkeypatch.setattr(SavedSessions, "is_resuming", True)
+    viewer.dims.set_point(1, 5)
+    qtbot.wait(500)
+    assert dock.workspace.active is first  # untouched, so that it would be closed
+    monkeypatch.setattr(SavedSessions, "is_resuming", False)
+    saved.changed.emit()
+    qtbot.waitUntil(
+        lambda: dict(dock.workspace.choice.fixed) == {1: 5}, timeout=WAIT_MS
+    )
+    assert dock.workspace.active is not first
+
+
 # -- time and depth -------------------------------------------------------------------
 
 
@@ -775,6 +827,7 @@ def test_a_run_is_limited_to_a_drawn_region(viewer, dock, qtbot):
     ):
         click(qtbot, button)
         qtbot.waitUntil(lambda: "region" in hint(qtbot, dock), timeout=WAIT_MS)
+        qtbot.waitUntil(lambda b=button: b.text() != "Stop", timeout=WAIT_MS)
         dock.workspace.show_message("")
     viewer.layers["here"].data = []
     actions.start_run(dock.workspace, "all")

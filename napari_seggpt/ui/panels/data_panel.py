@@ -23,8 +23,10 @@ from napari_seggpt.ui.widgets.controls import (
     Combo,
     FormRows,
     allow,
+    as_tooltip,
     button,
     compact_spin,
+    describe,
 )
 from napari_seggpt.ui.work.actions import show_place, show_slices
 from napari_seggpt.ui.work.messages import count_of
@@ -101,6 +103,7 @@ class DataPanel(Panel):
         choice, layers = self._workspace.choice, self._layers
         images = [layer for layer in layers if is_picture(layer)]
         self.image_box.fill([(x.name, x) for x in images] or [_NONE], choice.image)
+        describe(self.image_box, _about(choice.image, _IMAGE))
         allow(self.image_box, "" if images else _NO_IMAGE)
         self._show_labels(choice, layers)
         self.axis_box.setVisible(False)
@@ -121,6 +124,7 @@ class DataPanel(Panel):
             found if choice.labels is not None else [_NOT_YET, *found], choice.labels
         )
         no_image = "" if choice.image is not None else _NO_IMAGE
+        describe(self.labels_box, _about(choice.labels, _LABELS))
         allow(self.labels_box, no_image or ("" if found else _NO_LABELS))
         allow(self.new_button, no_image)
 
@@ -132,8 +136,11 @@ class DataPanel(Panel):
         chosen = self._offered.index(choice.axis) if is_known else None
         names: list[tuple[str, object]] = [(x[0], i) for i, x in enumerate(titles)]
         self.axis_box.fill(names, chosen)
+        # The header has the numbers; here the name of the image needs the room.
+        short = [title.partition(":")[0] for title, _ in titles]
+        self.axis_box.shorten(short)
         text_width = self.axis_box.fontMetrics().horizontalAdvance
-        widest = max((text_width(title) for title, _ in titles), default=0)
+        widest = max(map(text_width, short), default=0)
         self.axis_box.setMinimumWidth(min(MAX_AXIS_WIDTH, widest + ARROW_WIDTH))
         shape, taken = level_data(image, 0).shape, {*axes_of(choice.axis)}
         taken |= {*choice.spanned}
@@ -226,6 +233,11 @@ class DataPanel(Panel):
         self._workspace.choose(choice if is_fit else replace(choice, labels=None))
 
 
+def _about(layer: Layer | None, about: str) -> str:
+    """Return a tooltip that begins with the whole name of a layer."""
+    return about if layer is None else as_tooltip(f"{layer.name}: {about}")
+
+
 class _OtherAxis(QWidget):
     """An index on an axis that all frames lie at, or the mark that it has channels."""
 
@@ -299,7 +311,7 @@ class _Multiple(QToolButton):
 
 
 MAX_OTHER_AXES = 3
-MAX_AXIS_WIDTH, ARROW_WIDTH = 180, 56  # pixels; the image's name takes the rest
+MAX_AXIS_WIDTH, ARROW_WIDTH = 140, 44  # pixels; the image's name takes the rest
 _NONE = ("open an image first", None)
 _NOT_YET = ("choose, or press New", None)
 _IMAGE = "The image layer to be labelled."

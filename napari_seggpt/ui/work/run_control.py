@@ -121,8 +121,15 @@ class RunControl:
 
     # -- what a person does --------------------------------------------------------
 
-    def start(self, scope: Scope, current: int, region: Region | None = None) -> None:
-        """Start a run, in a region or in whole frames.
+    def start(
+        self,
+        scope: Scope,
+        current: int,
+        region: Region | None = None,
+        *,
+        goes_on: bool = False,
+    ) -> None:
+        """Start a run, in a region or in whole frames; see `Session.start`.
 
         Raises
         ------
@@ -130,7 +137,8 @@ class RunControl:
             If there is nothing to show the model, or nothing to predict.
         """
         self._check_free()
-        self._begin(self.session.start(scope, current, region), "Labelling frames")
+        run = self.session.start(scope, current, region, goes_on=goes_on)
+        self._begin(run, "Labelling frames")
 
     def complete(self, frame: int) -> None:
         """Start a run that completes a frame which a person has begun to label.
