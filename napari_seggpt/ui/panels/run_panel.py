@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.work.run_control import RunControl
     from napari_seggpt.ui.work.workspace import Connections, Workspace
 
+LONG_SECONDS = 3  # without a frame, from which on it is said how long it takes
 COUNT_MS = 100  # the frames of a run are counted once things are quiet
 SCOPES: dict[str, Scope] = {
     "all frames": "all",
@@ -312,7 +313,9 @@ def _progress(runs: RunControl) -> str:
     if runs.is_loading:
         return "Loading the model"
     if runs.done == 0 and not runs.is_paused:
-        return "Predicting the first frame"
+        waited = int(runs.seconds_waited)
+        since = f", {duration(waited)} so far" if waited >= LONG_SECONDS else ""
+        return f"Predicting the first frame{since}"
     left = runs.seconds_left
     parts = [f"{runs.done} of {runs.total}"]
     if runs.is_paused:

@@ -115,7 +115,10 @@ class UncertaintyButton:
             self._remove()
 
 
-_NOTHING = "Nothing was predicted yet since this stack was opened."
+_NOTHING = (
+    "Of no frame it is known where the model is unsure: runs tell it, until they are "
+    "undone or napari is closed."
+)
 _TOGGLE = (
     "Show where in the current frame the model is unsure, in magenta, in a layer that "
     "follows the frame. Frames that you changed or that were not predicted stay clear."

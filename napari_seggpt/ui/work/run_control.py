@@ -43,6 +43,7 @@ class RunControl:
         self.downloaded: tuple[int, int] | None = None
         self.is_sending = False  # what is in `downloaded` goes to another computer
         self._job: Job[Result] | None = None
+        self._loaded_at: float | None = None  # of the run that is on
         self._undo: Iterator[int] | None = None
         self._undone = 0
         self._is_redo = False
@@ -95,6 +96,15 @@ class RunControl:
     def is_loading(self) -> bool:
         """Whether the run waits for its model."""
         return self.is_running and self.run is not None and not self.run.is_loaded
+
+    @property
+    def seconds_waited(self) -> float:
+        """The seconds since the model was there; 0 while it is being loaded."""
+        if self.run is None or not self.run.is_loaded or self._job is None:
+            return 0.0
+        if self._loaded_at is None:
+            self._loaded_at = time.monotonic()
+        return time.monotonic() - self._loaded_at
 
     @property
     def seconds_a_frame(self) -> float | None:
@@ -169,6 +179,7 @@ class RunControl:
     def _begin(self, run: BaseRun, title: str) -> None:
         run.on_download, run.on_upload = self._on_download, self._on_upload
         self.run, self.downloaded, self.is_sending = run, None, False
+        self._loaded_at = None
         self._job = Job(
             run.results,
             self.session.runs.commit,

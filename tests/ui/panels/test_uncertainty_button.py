@@ -77,7 +77,7 @@ def test_it_follows_the_frame(viewer, dock, qtbot):
 def test_it_is_off_until_something_is_predicted(viewer, dock, qtbot):
     button = dock.review_panel.uncertainty.button
     assert not button.isEnabled()
-    assert "Nothing was predicted yet" in button.toolTip()
+    assert "Of no frame it is known" in button.toolTip()
     run(qtbot, dock)
     press(qtbot, button)
     actions.undo_run(dock.workspace)
