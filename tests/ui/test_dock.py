@@ -834,6 +834,7 @@ def test_a_run_is_limited_to_a_drawn_region(viewer, dock, qtbot):
     assert "region that lies on the frames" in hint(qtbot, dock)
     viewer.layers.remove("here")
     qtbot.waitUntil(panel.region_box.isHidden, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: panel._summary.text() != "", timeout=WAIT_MS)
     run_to_end(qtbot, dock)
     assert np.nonzero(dock.workspace.active.labels.read(8))[1].max() == 14
 

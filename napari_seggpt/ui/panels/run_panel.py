@@ -125,6 +125,7 @@ class RunPanel(Panel):
         self.to_spin.valueChanged.connect(self._on_range)
         self.region_box.currentIndexChanged.connect(self._on_region)
         workspace.choice_changed.connect(self._show_regions)
+        workspace.choice_changed.connect(self._count_later)  # the region may be gone
         workspace.active_changed.connect(self._show_range)
         workspace.settings_changed.connect(self.refresh)
         self.folded.connect(lambda _: self.refresh_run())
