@@ -834,9 +834,21 @@ def test_a_run_is_limited_to_a_drawn_region(viewer, dock, qtbot):
     assert "region that lies on the frames" in hint(qtbot, dock)
     viewer.layers.remove("here")
     qtbot.waitUntil(panel.region_box.isHidden, timeout=WAIT_MS)
-    qtbot.waitUntil(lambda: panel._summary.text() != "", timeout=WAIT_MS)
     run_to_end(qtbot, dock)
     assert np.nonzero(dock.workspace.active.labels.read(8))[1].max() == 14
+
+
+def test_the_button_knows_of_a_region_and_that_it_is_gone(viewer, dock, qtbot):
+    panel = dock.run_panel
+    text = panel.run_button.text
+    run_to_end(qtbot, dock)
+    qtbot.waitUntil(lambda: "again" in text(), timeout=WAIT_MS)
+    viewer.add_shapes([np.array([[4, 4], [4, 8], [14, 8], [14, 4]])], name="here")
+    qtbot.waitUntil(lambda: not panel.region_box.isHidden(), timeout=WAIT_MS)
+    panel.region_box.setCurrentText("inside here")
+    qtbot.waitUntil(lambda: "again" not in text(), timeout=WAIT_MS)
+    viewer.layers.remove("here")
+    qtbot.waitUntil(lambda: "again" in text(), timeout=WAIT_MS)
 
 
 def test_frames_are_bridged_by_shape(dock, predictor, qtbot):
