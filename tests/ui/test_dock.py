@@ -2,6 +2,7 @@
 
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -545,6 +546,26 @@ def test_a_session_is_not_left_while_it_is_resumed(
         lambda: dict(dock.workspace.choice.fixed) == {1: 5}, timeout=WAIT_MS
     )
     assert dock.workspace.active is not first
+
+
+def test_the_time_of_objects_does_not_depend_on_their_number(dock, qtbot):
+    settings = dock.workspace.settings
+    task = replace(settings.objects, task="objects")
+    dock.workspace.settings = replace(settings, objects=task)
+    active = dock.workspace.active
+    qtbot.waitUntil(lambda: active.task == "objects", timeout=WAIT_MS)
+    active.labels.layer.data[3] = np.arange(SIDE * SIDE).reshape(SIDE, SIDE) // 20
+    active.labels.layer.refresh()
+    qtbot.waitUntil(lambda: len(previewed_ids(active)) > 20, timeout=WAIT_MS)
+    assert dock.workspace.conditions.passes == 1
+    task = replace(settings.objects, task="classes")
+    dock.workspace.settings = replace(settings, objects=task)
+    qtbot.waitUntil(lambda: dock.workspace.conditions.passes > 1, timeout=WAIT_MS)
+
+
+def previewed_ids(active):
+    found = map(active.previews.get, active.session.references.all)
+    return {i for each in found if each is not None for i in each.ids}
 
 
 # -- time and depth -------------------------------------------------------------------

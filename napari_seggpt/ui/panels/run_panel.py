@@ -137,6 +137,7 @@ class RunPanel(Panel):
         yield active.session.frames.statuses_changed, self._count_later
         yield active.session.references.changed, self._count_later
         yield active.navigation.changed, self._count_later
+        yield active.task_found, self._count_later
 
     def release(self) -> None:
         """Stop what workers do for the panel."""

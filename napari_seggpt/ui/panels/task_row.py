@@ -105,6 +105,8 @@ class TaskRow(QWidget):
     def _show(self, guess: TaskGuess | None, text: str) -> None:
         self.reason.setText(text)
         self.reason.setToolTip(as_tooltip(text))
+        if (active := self._workspace.active) is not None:
+            active.note_task(None if guess is None else guess.kind)
         if guess != self.guess:
             self.guess = guess
             self.found.emit()
