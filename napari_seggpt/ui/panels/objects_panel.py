@@ -138,8 +138,8 @@ class ObjectsPanel(Panel):
         rows_text = count_of(len(tracks.ids), "row")
         self.about_label.setText(
             f"{count_of(count, 'object')} in {rows_text}, one for each frame that an "
-            f"object is on{f', {divided} divided' if divided else ''}. Click a row to go "
-            "there."
+            f"object is on{f', {divided} divided' if divided else ''}. "
+            "Click a row to go there."
         )
         names = class_names(self._workspace.active.labels.layer)
         kinds = [_class_of(i, names, self._has_classes) for i in tracks.ids.tolist()]
