@@ -548,6 +548,17 @@ def test_a_session_is_not_left_while_it_is_resumed(
     assert dock.workspace.active is not first
 
 
+def test_it_is_said_why_small_objects_take_long(dock, predictor, qtbot):
+    predictor.gate.clear()
+    click(qtbot, dock.run_panel.run_button)
+    qtbot.waitUntil(lambda: not dock.workspace.active.runs.is_loading, timeout=WAIT_MS)
+    assert "enlarged" not in hint(qtbot, dock)
+    dock.workspace.active.runs.run.num_parts = 9
+    qtbot.waitUntil(lambda: "9 enlarged parts" in hint(qtbot, dock), timeout=WAIT_MS)
+    predictor.gate.set()
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
+
+
 def test_the_time_of_objects_does_not_depend_on_their_number(dock, qtbot):
     settings = dock.workspace.settings
     task = replace(settings.objects, task="objects")

@@ -95,7 +95,8 @@ class Run(BaseRun):
 
     Attributes
     ----------
-    number, frames, key, num_written, num_damaged, seconds, unreadable, is_loaded, begun
+    number, frames, key, num_written, num_damaged, seconds, unreadable, is_loaded
+    num_parts, begun
         As of `BaseRun`: what is labelled in frames that were begun stays.
     watched : WatchedFrames
         The images, and what was noticed of them; to be asked when the run has ended.
@@ -172,6 +173,7 @@ class Run(BaseRun):
             predictor = self._predictors.predictor(
                 request, self.report_download, self.report_upload
             )
+            self.num_parts = predictor.num_parts
             self.is_loaded = True
             steps = self._steps(predictor)
             while (step := self._next(steps, predictor)) is not None:
