@@ -28,7 +28,6 @@ from napari_seggpt.ui.panels.review_panel import ReviewPanel
 from napari_seggpt.ui.panels.run_panel import RunPanel
 from napari_seggpt.ui.panels.sessions_button import SessionsButton
 from napari_seggpt.ui.panels.tune_panel import TunePanel
-from napari_seggpt.ui.widgets.class_list import MAX_ROWS, MIN_ROWS, ROW_HEIGHT
 from napari_seggpt.ui.widgets.controls import FoldingSection
 from napari_seggpt.ui.widgets.hint_line import HintLine
 from napari_seggpt.ui.widgets.room import RoomMaker
@@ -59,6 +58,7 @@ if TYPE_CHECKING:
 
 HINT_MS = 50
 FULL_HEIGHT = 680  # pixels in which all steps are seen, with tuning and settings folded
+FURTHER_HEIGHT = 23  # of each row that the data has besides image and labels
 ELSEWHERE = (
     "model", "scheduler", "prediction.device", "objects.task", "propagation.start",
     "propagation.stop", "propagation.step",
@@ -177,10 +177,11 @@ class SegGPTWidget(QWidget):
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Show more labels where there is room, however many there are."""
         super().resizeEvent(event)
-        spare = (self.height() - FULL_HEIGHT) // ROW_HEIGHT
-        self.references_panel.classes.set_rows(
-            min(MAX_ROWS, max(MIN_ROWS, MIN_ROWS + spare))
-        )
+        self._share_height()
+
+    def _share_height(self) -> None:
+        further = self.data_panel.num_further_rows * FURTHER_HEIGHT
+        self.references_panel.classes.take(self.height() - FULL_HEIGHT - further)
 
     def _connect(self) -> None:
         workspace, layers = self.workspace, self.viewer.layers
@@ -192,6 +193,7 @@ class SegGPTWidget(QWidget):
         ):
             signal.connect(self._hint_later)
         workspace.follow(self._connections)
+        workspace.choice_changed.connect(self._share_height)
         workspace.active_changed.connect(self._bind_labels_keys)
         workspace.settings_changed.connect(self._show_settings)
         self.form.changed.connect(self._on_form)

@@ -120,6 +120,15 @@ def test_nothing_moves_and_all_steps_are_seen(dock, predictor, qtbot):
         assert bar.maximum() == 0, (state, bar.maximum())
 
 
+def test_all_steps_are_seen_with_channels_too(dock, qtbot):
+    film = np.zeros((3, 4, 2, 24, 24), np.uint8)
+    dock.viewer.add_image(film, name="n" * 60, axis_labels=("t", "z", "c", "y", "x"))
+    dock.workspace.make_labels()
+    until(qtbot, lambda: dock.workspace.active is not None)
+    assert dock.data_panel.num_further_rows == 1
+    assert dock._area.verticalScrollBar().maximum() == 0
+
+
 def own(dock, kind):
     """Return the dock's controls of a kind, without the parts of others."""
     return [

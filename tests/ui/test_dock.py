@@ -450,6 +450,16 @@ def test_axes_channels_and_a_fixed_index(viewer, open_dock, qtbot):
     panel._other_axes[0][1].spin.setValue(2)
     assert dict(dock.workspace.choice.fixed) == {0: 2}
     assert dock.workspace.active.labels.axes.fixed == ((0, 2), (2, 0))
+    assert panel.num_further_rows == 2  # time, and the channels in one row
+    panel.channels_check.click()
+    assert dock.workspace.choice.channel_axis is None
+    assert dict(dock.workspace.choice.fixed) == {0: 2, 2: 0}
+    assert panel._channels_row.field.isHidden()
+    (_, channels) = panel._other_axes[1]
+    channels.check.click()
+    assert dock.workspace.choice.channel_axis == 2
+    assert panel.channels_check.isChecked()
+    assert panel.num_further_rows == 2
 
 
 def test_a_view_beside_the_frames_is_said(viewer, open_dock, qtbot):
