@@ -110,6 +110,7 @@ class CopyingPredictor:
     ) -> None:
         self.prompts = tuple(prompts)
         self.finest = finest
+        self.tiling = self.settings.tiling
 
     @property
     def frames_at_once(self) -> int:

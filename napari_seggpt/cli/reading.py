@@ -49,7 +49,11 @@ class Reading:
 def add_reading(parser: argparse.ArgumentParser) -> None:
     """Add how the axes and images of a file are taken."""
     group = parser.add_argument_group("reading")
-    group.add_argument("--axis", help="the axis that frames lie along, as z, t or c")
+    group.add_argument(
+        "--axis",
+        help="the axis that frames lie along, as z, t or c; tz for both (predict): "
+        "frames are then counted volume after volume",
+    )
     group.add_argument(
         "--at",
         type=int,

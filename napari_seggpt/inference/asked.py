@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_seggpt.inference.tiling import make_tiles
 from napari_seggpt.objects.cleanup import UsualRegions, clean
 from napari_seggpt.objects.decoding import SeedRule, find_objects
 from napari_seggpt.objects.encoding import ObjectEncoding
@@ -103,6 +104,11 @@ class AskedPredictor:
     def limits(self) -> Limits | None:
         """The contrast of prompts and frames."""
         return self.network.limits
+
+    @property
+    def num_parts(self) -> int:
+        """How many enlarged tiles a frame is cut into; 1 if nothing is enlarged."""
+        return 1
 
     @property
     def tuned(self) -> tuple[TunedPrompt, ...]:
@@ -234,6 +240,15 @@ class ObjectPredictor(AskedPredictor):
             map(self._shown, self.prompts),
             finest=self.encoding.border_width if enlarge else None,
         )
+
+    @property
+    def num_parts(self) -> int:
+        """How many enlarged tiles a frame is cut into; 1 if nothing is enlarged."""
+        tiling = self.network.tiling
+        if not self.prompts or tiling == self.network.settings.tiling:
+            return 1
+        size = self.network.model.config.tile_size
+        return len(make_tiles(self.prompts[0].labels.shape, size, tiling))
 
     def _shown(self, prompt: Prompt) -> Prompt:
         return replace(prompt, labels=self.encoding.encode(prompt.labels))

@@ -46,9 +46,9 @@ def open_stack(
     path : path-like
         The file or folder.
     axis : str, optional
-        The axis that frames run along, such as "z" or "t"; "c" is allowed too. By
-        default the only one longer than 1, or z. It names the axis of folders and of
-        files that do not name theirs.
+        The axis that frames run along, such as "z" or "t", or "tz" for both; "c" is
+        allowed too. By default the only one longer than 1, or z. It names the axis of
+        folders and of files that do not name theirs.
     at : int
         Index on the other axis, of data that has both z and t.
     level : int

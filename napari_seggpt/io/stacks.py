@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from napari_seggpt.frames import DAMAGE
+from napari_seggpt.frames import DAMAGE, FrameGrid
 from napari_seggpt.io.axes import guess_axes, select_frames
 from napari_seggpt.io.label_values import as_labels, labels_dtype
 from napari_seggpt.io.layout import (
@@ -44,6 +44,7 @@ class Stack:
         Where the pixels come from; closed with the stack.
     axis : str, optional
         The axis that frames run along. By default the only one longer than 1, or z.
+        With "tz" they run along both, where there are both: volume after volume.
     at : int
         Index on the other axis, of data that has both z and t.
     channels : bool, optional
@@ -90,8 +91,16 @@ class Stack:
 
     @property
     def axis(self) -> str:
-        """Name of the axis that frames run along, such as "z" or "t"."""
+        """Name of the axis that frames run along, such as "z" or "t"; "z" of both."""
         return self._frames.axis
+
+    @property
+    def grid(self) -> FrameGrid:
+        """How frames lie: in one row, or along time and depth."""
+        times = self._frames.num_outer
+        if times == 1:
+            return FrameGrid.row(len(self))
+        return FrameGrid(shape=(times, len(self) // times), names=("t", "z"))
 
     @property
     def stored_dtype(self) -> np.dtype[Any]:
