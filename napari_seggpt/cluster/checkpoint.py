@@ -78,7 +78,7 @@ class Checkpoint:
     def pack(self) -> list[Any]:
         """Return it as numbers and bytes, which travel through a scheduler."""
         file = BytesIO()
-        arrays = {str(index): seen for index, seen in self.remembered.items()}
+        arrays: dict[str, Any] = {str(i): seen for i, seen in self.remembered.items()}
         np.savez_compressed(file, **arrays)
         return [self.last, list(self.flat), file.getvalue()]
 

@@ -99,6 +99,7 @@ def _local(workers: int) -> Iterator[Client]:
     }
     with (
         dask.config.set(configuration),
+        _quiet(),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
@@ -108,10 +109,24 @@ def _local(workers: int) -> Iterator[Client]:
             dashboard_address=ONLY_HERE,
             worker_dashboard_address=ONLY_HERE,
             preload=[IGNORE_CTRL_C],
-            # After Ctrl-C dask tells of every connection that closes.
-            silence_logs=logging.CRITICAL,
+            silence_logs=logging.CRITICAL,  # in its processes
             env=dict.fromkeys(names, threads),
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         yield client
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence dask: what a person should know of workers, who uses them says.
+
+    It tells of each worker that ends and, after Ctrl-C, of every connection.
+    """
+    dask_logger = logging.getLogger("distributed")
+    before = dask_logger.level
+    dask_logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        dask_logger.setLevel(before)

@@ -116,7 +116,7 @@ class TaskNotes(Protocol):
     """
 
     def begin(self, index: int) -> None:
-        """Tell that a frame is begun: if the worker dies now, it may be of the frame."""
+        """Tell that a frame is begun: a worker that dies now may die of it."""
 
     def finish(self, index: int) -> None:
         """Tell that a frame is written."""

@@ -246,9 +246,7 @@ def predict_stack(
     else:
         kept = protected if taught else ()
         steps = itertools.chain.from_iterable(
-            predict_chain(
-                stack, predictor, chain, Memory(settings.memory), kept, known
-            )
+            predict_chain(stack, predictor, chain, Memory(settings.memory), kept, known)
             for chain in chains
         )
     for step in steps:
