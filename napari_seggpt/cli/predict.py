@@ -214,7 +214,7 @@ def _label(
         open_images(reading, request.stack) as stack,
         references.open_references(files, stack, reading, colors) as labelled,
     ):
-        others = references.other_prompts(files, colors)
+        others = references.other_prompts(files, colors, reading)
         predictor = _make_predictor(request, task, load, stack, labelled, others)
         with _open_output(request, stack, predictor, labelled) as output:
             frames = WatchedFrames(stack)
