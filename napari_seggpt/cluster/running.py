@@ -203,16 +203,18 @@ class _Run:
 
     def _report(self, future: Future, task: _Task) -> FramesReport:
         """Return what became of a task, or do again what its workers died of."""
-        try:
-            report: FramesReport = future.result()
-        except KilledWorker:
-            return self._after_death(task)
-        except CancelledError as error:
-            raise ConnectionError(
-                f"Expected the result of frames {task.frames}, got none: the "
-                "connection to the scheduler was lost, or the work was cancelled there."
-            ) from error
-        return report
+        if future.status in ("finished", "error"):
+            try:
+                report: FramesReport = future.result()
+                return report
+            except KilledWorker:
+                return self._after_death(task)
+            except CancelledError as error:
+                logger.info("Frames %s: %s", task.frames, error)
+        raise ConnectionError(
+            f"Expected the result of frames {task.frames}, got none: the connection "
+            "to the scheduler was lost, or the work was cancelled there."
+        )
 
     def _after_death(self, task: _Task) -> FramesReport:
         """Submit the rest of a task again, but for frames that kill their workers."""

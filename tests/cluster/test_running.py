@@ -36,6 +36,7 @@ class Task:
 
     def __init__(self, report):
         self._report = report
+        self.status = "error" if report is None else "finished"
 
     def add_done_callback(self, call):
         call(self)
