@@ -149,7 +149,7 @@ class AskedPredictor:
         prompt: Prompt,
         *,
         predicted: bool = False,
-        seen: NDArray[np.integer[Any]] | None = None,
+        seen: Sequence[Labels] | None = None,
     ) -> list[PromptTile]:
         """Cut a prompt into tiles of the model's size; see `Predictor.prepare`."""
         shown = prompt if seen is not None else self._shown(prompt)

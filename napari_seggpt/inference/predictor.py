@@ -214,7 +214,7 @@ class Predictor:
         prompt: Prompt,
         *,
         predicted: bool = False,
-        seen: NDArray[np.integer[Any]] | None = None,
+        seen: Sequence[NDArray[np.integer[Any]]] | None = None,
     ) -> list[PromptTile]:
         """Cut a prompt into tiles of the model's size.
 
@@ -224,22 +224,25 @@ class Predictor:
             The labelled image.
         predicted : bool
             Whether nobody vouches for the labels, as for those in memory.
-        seen : NDArray, optional
-            The `Prediction.seen` that the labels are of: resized to the grid of the
-            frame and back, small objects would lose pixels with every frame.
+        seen : sequence of NDArray, optional
+            The labels (h, w) of each tile, at the model's size, in place of those of
+            the prompt: resized to the grid of the frame and back, small objects would
+            lose pixels with every frame.
         """
         rgb = self._rgb(prompt.image)
         tiles, size = self._cut(rgb)
+        if seen is None:
+            seen = [tile.labels(prompt.labels, size) for tile in tiles]
         return [
             prompt_tile(
                 tile.picture(rgb, size),
-                tile.labels(prompt.labels, size) if seen is None else seen,
+                labels,
                 center=tile.center,
                 index=prompt.index,
                 is_predicted=predicted,
                 is_hint=prompt.is_hint,
             )
-            for tile in tiles
+            for tile, labels in zip(tiles, seen, strict=True)
         ]
 
     def predict(self, frame: NDArray[Any], *, index: int | None = None) -> Prediction:
