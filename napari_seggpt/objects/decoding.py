@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
     Labels = NDArray[np.integer[Any]]
 
-NECKS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
+# Predicted interiors are rougher than those of the references, which would allow more.
+NECKS = (0.7, 0.6, 0.5, 0.4, 0.3)
 MAY_SPLIT = 0.05  # share of the references' objects that a neck may cut in two
-# Predicted interiors are rougher than those of the references: of the neck that leaves
-# these whole, only this share is taken.
-ROUGHNESS = 0.8
 SMOOTHING = 0.15  # of depths, as a share of the typical radius
-SHALLOW = 0.75  # an interior of less than this share of the smallest depth is noise
+# An interior is noise if its depth is below the first share of the smallest in the
+# references, and below the second of what is usual in the frame.
+SHALLOW, UNUSUAL = 0.75, 0.5
 LEAST_DEPTH = 1e-3  # pixels, where a logarithm needs one
 WORTH_SHRINKING = 0.8  # of the pixels: a grid that saves less is not gone to
 
@@ -72,7 +72,7 @@ class SeedRule:
 
     @classmethod
     def of(cls, references: Sequence[Labels], encoding: ObjectEncoding) -> SeedRule:
-        """Choose a neck below the highest that leaves the references' objects whole."""
+        """Choose the highest neck that leaves the references' objects whole."""
         smoothing = max(0.5, SMOOTHING * encoding.sizes.radius)
         frames = []
         for labels in references:
@@ -84,7 +84,7 @@ class SeedRule:
         smallest = np.percentile(np.concatenate(peaks), 5)
         neck = next((x for x in NECKS if _share_split(frames, x) <= MAY_SPLIT), None)
         return cls(
-            neck=ROUGHNESS * (NECKS[-1] if neck is None else neck),
+            neck=NECKS[-1] if neck is None else neck,
             depth=SHALLOW * float(smallest),
             smoothing=smoothing,
         )
@@ -276,7 +276,7 @@ def _drop_shallow(
     if len(peaks) == 1:
         return seeds
     usual = float(np.average(peaks, weights=peaks**2))  # the large ones speak
-    kept = peaks >= min(least, SHALLOW * usual)
+    kept = peaks >= min(least, UNUSUAL * usual)
     kept[0] = False
     return np.where(kept, np.cumsum(kept), 0)[seeds]
 
