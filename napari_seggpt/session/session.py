@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING
 from napari_seggpt.frames import FrameGrid, evenly
 from napari_seggpt.session.frames.labelled_frames import LabelledFrames
 from napari_seggpt.session.references.references import References
-from napari_seggpt.session.runs.advice import (
-    check_references,
-    find_task,
-    least_certain_in,
-    suggest_frame,
-)
+from napari_seggpt.session.runs.advice import Advice
 from napari_seggpt.session.runs.models import ModelCache
 from napari_seggpt.session.runs.planner import RunPlanner
 from napari_seggpt.session.runs.planning import prediction_basis
@@ -33,9 +28,7 @@ if TYPE_CHECKING:
 
     from napari_seggpt.frames import Frames
     from napari_seggpt.object_settings import LinkedAxis
-    from napari_seggpt.objects.kinds import TaskGuess
     from napari_seggpt.session.frames.frame_labels import FrameLabels
-    from napari_seggpt.session.runs.advice import CheckedReference
     from napari_seggpt.session.runs.base_run import BaseRun
     from napari_seggpt.session.runs.linking_run import LinkingRun
     from napari_seggpt.session.runs.planning import Scope
@@ -287,22 +280,6 @@ class Session:
         lines = self._planner.lines(scope)
         return self.runs.begin_linking(frames, current, linking, lines)
 
-    def task(self) -> Iterator[TaskGuess]:
-        """Find out what labels stand for, classes or objects, and why, in a worker.
-
-        Raises
-        ------
-        ValueError
-            If objects are wanted that cannot be had; see `task_of`.
-        """
-        return find_task(
-            self._settings.objects.task,
-            self.frames.labels,
-            self.references.nearest_start,
-            [each.prompt for each in self.references.examples if each.enabled],
-            has_tuned=self.references.tuned is not None,
-        )
-
     # -- tuning --------------------------------------------------------------------
 
     def start_tuning(
@@ -334,53 +311,16 @@ class Session:
         free = sorted({*range(len(self))} - self.frames.protected)
         return evenly(free, NUM_COMPARED_FRAMES)
 
-    # -- advice --------------------------------------------------------------------
-
-    def check_references(
-        self, region: Region | None = None
-    ) -> Iterator[CheckedReference]:
-        """Predict each reference from all the others; the results are a worker's.
-
-        Parameters
-        ----------
-        region : Region, optional
-            The part of frames that is predicted, if not all.
-
-        Raises
-        ------
-        ValueError
-            If there are fewer than two, a run is on, or no reference shows a label in
-            the region.
-        """
-        self.runs.check_free("a check")
-        sources = self._planner.sources_to_compare()
-        request = self._planner.request(sources, with_tuned=False)
-        if region is not None:
-            request = region.within(request)
-        return check_references(self._predictors, request)
-
-    def least_certain_in(self, region: Region) -> Iterator[int | None]:
-        """Find the predicted frame that a region is least certain in, in a worker.
-
-        Yields None for each frame that is looked at, and the frame last; None if none
-        is predicted. What is known of a frame from earlier sessions is its confidence
-        as a whole, which counts then.
-        """
-        return least_certain_in(region, self.frames, self.runs)
-
-    def suggest_frame(self, region: Region | None = None) -> Iterator[int | None]:
-        """Find the frame whose labels would help most; the results are a worker's.
-
-        That is the least certain one if all are predicted, else the one least like
-        those that a person vouches for. Yields None for each frame that is read, of a
-        sample, and the frame last; None if there is none.
-
-        Parameters
-        ----------
-        region : Region, optional
-            The part of frames that is looked at, if not all.
-        """
-        return suggest_frame(self._stack, self.frames, self.runs, region)
+    @property
+    def advice(self) -> Advice:
+        """What can be found out for a person."""
+        return Advice(
+            planner=self._planner,
+            predictors=self._predictors,
+            frames=self.frames,
+            references=self.references,
+            runs=self.runs,
+        )
 
     def make_task(self, class_names: Mapping[int, str] | None = None) -> Iterator[Task]:
         """Put references in use, settings and tuned prompt into a task, in a worker.

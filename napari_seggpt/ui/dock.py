@@ -17,12 +17,14 @@ from napari_seggpt.ui.keys import KEYS, KeyBindings
 from napari_seggpt.ui.layers.layer_choice import (
     LayerChoice,
     fits,
+    is_labels,
     is_picture,
     unwrapped,
 )
 from napari_seggpt.ui.panels.corner_menu import CornerMenu
 from napari_seggpt.ui.panels.data_panel import DataPanel
 from napari_seggpt.ui.panels.objects_panel import ObjectsPanel
+from napari_seggpt.ui.panels.preview_button import PreviewButton
 from napari_seggpt.ui.panels.references_panel import ReferencesPanel
 from napari_seggpt.ui.panels.review_panel import ReviewPanel
 from napari_seggpt.ui.panels.run_panel import RunPanel
@@ -102,7 +104,9 @@ class SegGPTWidget(QWidget):
         self.tune_panel = TunePanel(self.workspace)
         self.form = SettingsForm(self.workspace.settings, skip=ELSEWHERE)
         self.advanced_panel = FoldingSection("Model and settings")
+        self.preview = PreviewButton(self.workspace)
         self.advanced_panel.rows.addWidget(self.run_panel.model_rows)
+        self.advanced_panel.rows.addWidget(self.preview.button)
         self.advanced_panel.rows.addWidget(self.form)
         self._panels: tuple[Panel, ...] = (
             self.data_panel,
@@ -214,6 +218,7 @@ class SegGPTWidget(QWidget):
         self._cleanup.add(self._hint_timer.stop)
         for panel in self._panels:
             self._cleanup.add(panel.release)
+        self._cleanup.add(self.preview.close)
         self._cleanup.add(self.preloading.close)
         self._cleanup.add(self.sliders.close)
         self._cleanup.add(self.corner_menu.exporting.close)
@@ -305,7 +310,7 @@ class SegGPTWidget(QWidget):
         layer, choice = unwrapped(event.value), self.workspace.choice
         if isinstance(layer, Image) and choice.image is None:
             self._choose_first()
-        elif isinstance(layer, Labels) and choice.image and choice.labels is None:
+        elif is_labels(layer) and choice.image and choice.labels is None:
             self._take_labels(layer, choice)
         else:
             self._on_layers()
@@ -392,7 +397,9 @@ class _Cleanup:
 
     def __call__(self, _: object = None) -> None:
         """Do all of it, unless it was done."""
-        acts, self._acts = self._acts, []
+        # Where dock and viewer are collected together, Python may have emptied this
+        # object before Qt says that the dock is destroyed: nothing is left to do then.
+        acts, self._acts = getattr(self, "_acts", []), []
         self.is_done = True
         for act in acts:
             with suppress(RuntimeError):  # Qt has deleted the widget before

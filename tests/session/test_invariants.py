@@ -523,10 +523,10 @@ class Work(RuleBasedStateMachine):
             for frame in self.model.used:
                 self.model.look(frame)
         asked: dict[str, Callable[[], Any]] = {
-            "check": session.check_references,
+            "check": session.advice.check_references,
             "tune": session.start_tuning,
             "task": session.make_task,
-            "suggest": lambda: list(session.suggest_frame()),
+            "suggest": lambda: list(session.advice.suggest_frame()),
             "compare": session.frames_to_compare,
             "scan": lambda: list(session.frames.scan()),
         }

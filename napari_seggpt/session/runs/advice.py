@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,12 +19,16 @@ from napari_seggpt.session.runs.region import RegionFrames
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from napari_seggpt.frames import Frames
     from napari_seggpt.object_settings import ObjectTask
     from napari_seggpt.objects.kinds import TaskGuess
     from napari_seggpt.prompts import Prompt
     from napari_seggpt.session.frames.frame_labels import FrameLabels
     from napari_seggpt.session.frames.labelled_frames import LabelledFrames
+    from napari_seggpt.session.references.references import References
+    from napari_seggpt.session.runs.planner import RunPlanner
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
     from napari_seggpt.session.runs.region import Region
     from napari_seggpt.session.runs.runs import Runs
@@ -52,6 +56,104 @@ class CheckedReference:
     gain: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Advice:
+    """What a person can have found out of a session; the results are a worker's.
+
+    Attributes
+    ----------
+    planner : RunPlanner
+        What runs would be shown.
+    predictors : PredictorCache
+        What predicts.
+    frames, references, runs
+        Of the session.
+    """
+
+    planner: RunPlanner
+    predictors: PredictorCache
+    frames: LabelledFrames
+    references: References
+    runs: Runs
+
+    def task(self) -> Iterator[TaskGuess]:
+        """Find out what labels stand for, classes or objects, and why.
+
+        Raises
+        ------
+        ValueError
+            If objects are wanted that cannot be had; see `task_of`.
+        """
+        return find_task(
+            self.planner.settings.objects.task,
+            self.frames.labels,
+            self.references.nearest_start,
+            [each.prompt for each in self.references.examples if each.enabled],
+            has_tuned=self.references.tuned is not None,
+        )
+
+    def check_references(
+        self, region: Region | None = None
+    ) -> Iterator[CheckedReference]:
+        """Predict each reference from all the others.
+
+        Parameters
+        ----------
+        region : Region, optional
+            The part of frames that is predicted, if not all.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two, a run is on, or no reference shows a label in
+            the region.
+        """
+        self.runs.check_free("a check")
+        sources = self.planner.sources_to_compare()
+        request = self.planner.request(sources, with_tuned=False)
+        if region is not None:
+            request = region.within(request)
+        return check_references(self.predictors, request)
+
+    def preview_frame(self, frame: int) -> Iterator[NDArray[np.integer[Any]] | None]:
+        """Predict a frame by the present settings, and write nothing.
+
+        Yields its labels (H, W), without the memory and the linked ids of a run; None
+        if it cannot be read.
+
+        Raises
+        ------
+        ValueError
+            If a run is on, or no reference with labels is switched on.
+        """
+        self.runs.check_free("a preview")
+        request = self.planner.request(self.planner.sources((frame,)))
+        return preview_frame(self.predictors, request, frame)
+
+    def least_certain_in(self, region: Region) -> Iterator[int | None]:
+        """Find the predicted frame that a region is least certain in.
+
+        Yields None for each frame that is looked at, and the frame last; None if none
+        is predicted. What is known of a frame from earlier sessions is its confidence
+        as a whole, which counts then.
+        """
+        return least_certain_in(region, self.frames, self.runs)
+
+    def suggest_frame(self, region: Region | None = None) -> Iterator[int | None]:
+        """Find the frame whose labels would help most.
+
+        That is the least certain one if all are predicted, else the one least like
+        those that a person vouches for. Yields None for each frame that is read, of a
+        sample, and the frame last; None if there is none.
+
+        Parameters
+        ----------
+        region : Region, optional
+            The part of frames that is looked at, if not all.
+        """
+        return suggest_frame(self.planner.stack, self.frames, self.runs, region)
+
+
 def check_references(
     predictors: PredictorCache, request: RunRequest
 ) -> Iterator[CheckedReference]:
@@ -77,6 +179,22 @@ def check_references(
             score=found.score,
             gain=found.gain,
         )
+
+
+def preview_frame(
+    predictors: PredictorCache, request: RunRequest, frame: int
+) -> Iterator[NDArray[np.integer[Any]] | None]:
+    """Predict a frame, in a worker, and write nothing; None if it cannot be read."""
+    from napari_seggpt.inference.watching import UnreadableFrame, read_frame
+
+    image = read_frame(request.stack, frame)
+    if isinstance(image, UnreadableFrame):
+        yield None
+        return
+    with predictors.models.lock:  # a run that begins meanwhile has other prompts
+        predictor = predictors.predictor(request)
+        labels = predictor.predict(image, index=frame).labels
+    yield labels
 
 
 def misfit(checked: Sequence[CheckedReference]) -> CheckedReference | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from napari.layers import Image, Labels
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.layers.frame_axes import Along
 
 AXIS_NAMES = {"t": "time (t)", "z": "depth (z)", "c": "channels (c)"}
+SHOWN = frozenset({"uncertainty_of", "preview_of"})  # in the metadata of such layers
 PLAIN_NAMES = {"t": "time", "z": "z"}  # where there is little room
 
 
@@ -296,7 +297,7 @@ def likely_labels(
     stack: ImageStack | MixedStack, layers: Iterable[Layer]
 ) -> Labels | None:
     """Return the labels layer that most likely belongs to a stack, if any fits."""
-    found = [x for x in layers if isinstance(x, Labels) and fits(stack, x)]
+    found = [x for x in layers if is_labels(x) and fits(stack, x)]
     return max(found, key=lambda x: _belongs(stack.name, x), default=None)
 
 
@@ -325,11 +326,20 @@ def mixable(image: Image, layers: Iterable[Layer]) -> list[Image]:
     ]
 
 
-def is_picture(layer: Layer) -> bool:
+def is_picture(layer: Layer) -> TypeGuard[Image]:
     """Return whether a layer may be worked on: an image that the dock did not add."""
+    return isinstance(layer, Image) and not _only_shows(layer)
+
+
+def is_labels(layer: Layer) -> TypeGuard[Labels]:
+    """Return whether labels may be worked on: those that are no preview."""
+    return isinstance(layer, Labels) and not _only_shows(layer)
+
+
+def _only_shows(layer: Layer) -> bool:
+    """Return whether the dock added a layer to show something of a frame."""
     about = layer.metadata.get(METADATA_KEY, {})
-    is_ours = isinstance(about, dict) and "uncertainty_of" in about
-    return isinstance(layer, Image) and not is_ours
+    return isinstance(about, dict) and not SHOWN.isdisjoint(about)
 
 
 def axis_titles(layer: Image) -> list[tuple[str, Along]]:

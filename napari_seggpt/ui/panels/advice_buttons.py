@@ -104,7 +104,7 @@ class AdviceButtons:
         if session is None or self._stops():
             return
         try:
-            results = session.check_references(self._workspace.region)
+            results = session.advice.check_references(self._workspace.region)
         except ValueError as error:
             self._workspace.show_message(str(error), Tone.WARNING)
             return
@@ -145,7 +145,7 @@ class AdviceButtons:
             self._workspace.show_message(str(error), Tone.WARNING)
             return
         self._where = "" if region is None else " in the region"
-        results, self._frame = session.suggest_frame(region), None
+        results, self._frame = session.advice.suggest_frame(region), None
         self._workspace.show_message(f"Looking at frames{self._where}...")
         job = Job(lambda: results, self._take_frame, title="Looking at frames")
         self._start(job, self.suggest_button, self._show_frame)

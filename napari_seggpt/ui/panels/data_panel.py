@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari.layers import Image, Labels
+from napari.layers import Image
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QMenu, QSpinBox, QToolButton, QWidget
 from superqt.utils import signals_blocked
 
@@ -14,6 +14,7 @@ from napari_seggpt.ui.layers.image_stack import MAX_CHANNELS, level_data, num_le
 from napari_seggpt.ui.layers.layer_choice import (
     axis_titles,
     fits,
+    is_labels,
     is_picture,
     mixable,
     unwrapped,
@@ -110,8 +111,8 @@ class DataPanel(Panel):
     @property
     def num_further_rows(self) -> int:
         """How many rows there are beside image and labels."""
-        rows = (self._channels_row, self._mix_row, self._level_row)
-        rows += tuple(row for row, _ in self._other_axes)
+        rows = [self._channels_row, self._mix_row, self._level_row]
+        rows += [row for row, _ in self._other_axes]
         return sum(not row.field.isHidden() for row in rows)
 
     # -- showing -------------------------------------------------------------------
@@ -140,7 +141,7 @@ class DataPanel(Panel):
 
     def _show_labels(self, choice: LayerChoice, layers: list[Layer]) -> None:
         found: list[tuple[str, object]] = [
-            (layer.name, layer) for layer in layers if isinstance(layer, Labels)
+            (layer.name, layer) for layer in layers if is_labels(layer)
         ]
         self.labels_box.fill(
             found if choice.labels is not None else [_NOT_YET, *found], choice.labels
@@ -166,7 +167,8 @@ class DataPanel(Panel):
         self.axis_box.setMinimumWidth(min(MAX_AXIS_WIDTH, widest + ARROW_WIDTH))
         shape, taken = level_data(image, 0).shape, {*axes_of(choice.axis)}
         taken |= {*choice.spanned}
-        taken |= {choice.channel_axis}  # it has a row of its own
+        if choice.channel_axis is not None:  # it has a row of its own
+            taken.add(choice.channel_axis)
         others = [x for x in axes if x[0] not in taken and shape[x[0]] > 1]
         for (row, field), (at, name) in zip(self._other_axes, others, strict=False):
             row.set_visible(True)

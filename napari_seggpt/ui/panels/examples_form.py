@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari.layers import Labels
 from psygnal import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
@@ -14,6 +13,7 @@ from napari_seggpt.ui.layers.labels_layer import LabelsLayer
 from napari_seggpt.ui.layers.layer_choice import (
     first_choice,
     fits,
+    is_labels,
     is_picture,
     unwrapped,
 )
@@ -76,9 +76,7 @@ class ExamplesForm(QWidget):
         if image is not None:
             stack = first_choice(image).stack()
             layers = [unwrapped(layer) for layer in self._workspace.viewer.layers]
-            found = [
-                (x.name, x) for x in layers if isinstance(x, Labels) and fits(stack, x)
-            ]
+            found = [(x.name, x) for x in layers if is_labels(x) and fits(stack, x)]
         self.labels_box.fill(found or [_NO_LABELS], self.labels_box.currentData())
         self.labels_box.setEnabled(bool(found))
         no_session = "" if self._workspace.active is not None else NO_SESSION

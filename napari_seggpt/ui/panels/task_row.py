@@ -94,7 +94,7 @@ class TaskRow(QWidget):
         if session is None or not any(x.enabled for x in session.references.all):
             self._show(None, "")
             return
-        results = session.task()
+        results = session.advice.task()
         self._job = Job(lambda: results, self._take, title="Looking at references")
         self._job.ended.connect(self._on_ended)
         self._job.start()

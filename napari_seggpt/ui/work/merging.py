@@ -6,11 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Labels
 
 from napari_seggpt.io.label_values import labels_dtype
 from napari_seggpt.ui.layers.image_stack import to_numpy
-from napari_seggpt.ui.layers.layer_choice import unwrapped
+from napari_seggpt.ui.layers.layer_choice import is_labels, unwrapped
 from napari_seggpt.ui.layers.new_labels import discard
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.messages import Tone
@@ -18,6 +17,7 @@ from napari_seggpt.ui.work.messages import Tone
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from napari.layers import Labels
     from numpy.typing import NDArray
 
     from napari_seggpt.ui.work.workspace import Workspace
@@ -57,7 +57,7 @@ class Merging:
         return [
             layer
             for layer in found
-            if isinstance(layer, Labels)
+            if is_labels(layer)
             and not layer.multiscale
             and layer.data.shape == chosen.data.shape
             and not str(layer.name).endswith(MERGED)

@@ -43,7 +43,7 @@ class RegionReview:
         if region is None or session is None:
             review_least_certain(self._workspace)
         elif self._job is None:
-            results, self._frame = session.least_certain_in(region), None
+            results, self._frame = session.advice.least_certain_in(region), None
             self._job = Job(lambda: results, self._take, title="Looking at frames")
             self._job.ended.connect(self._on_ended)
             self._job.start()

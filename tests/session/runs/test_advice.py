@@ -10,7 +10,7 @@ from napari_seggpt.session.runs.region import Region
 def test_each_reference_is_checked_against_the_others(session, blob, label):
     for frame in (0, 2, 5):
         label(session, frame, blob())
-    checked = list(session.check_references())
+    checked = list(session.advice.check_references())
     assert [each.key for each in checked] == [0, 2, 5, 0, 2, 5]
     assert all(each.dice == {1: 1.0} for each in checked)
     assert [each.gain for each in checked] == [None] * 3 + [0.0] * 3
@@ -22,7 +22,7 @@ def test_the_odd_one_is_found(session, blob, label):
     for frame in (0, 4, 5):
         label(session, frame, blob())
     label(session, 1, blob(at=0, size=2))
-    checked = list(session.check_references())
+    checked = list(session.advice.check_references())
     assert [each.score for each in checked[:4]] == [0.0, 0.0, 1.0, 1.0]
     assert misfit(checked).key == 1
 
@@ -34,46 +34,46 @@ def test_examples_from_elsewhere_take_part(session, blob, label):
     session.references.add_example(
         Prompt(image=np.zeros((8, 8)), labels=blob()), "other"
     )
-    assert [each.key for each in session.check_references()] == [0, "other"]
+    assert [each.key for each in session.advice.check_references()] == [0, "other"]
 
 
 def test_a_check_needs_two_and_no_run(session, blob, label):
     label(session, 0, blob())
     with pytest.raises(ValueError, match="Expected 2 or more references"):
-        session.check_references()
+        session.advice.check_references()
     label(session, 1, blob())
     session.references.set_enabled(1, False)
     with pytest.raises(ValueError, match="Expected 2 or more references"):
-        session.check_references()
+        session.advice.check_references()
     session.references.set_enabled(1, True)
     session.start("all", 0)
     with pytest.raises(ValueError, match="Expected the run to have ended"):
-        session.check_references()
+        session.advice.check_references()
 
 
 def test_a_check_writes_nothing(session, blob, label):
     label(session, 0, blob())
     label(session, 3, blob(2))
     before, statuses = session.frames.labels.data.copy(), session.frames.statuses
-    list(session.check_references())
+    list(session.advice.check_references())
     np.testing.assert_array_equal(session.frames.labels.data, before)
     assert session.frames.statuses == statuses
 
 
 def test_the_frame_to_label_next(session, blob, label, predict):
     label(session, 0, blob())
-    steps = list(session.suggest_frame())
+    steps = list(session.advice.suggest_frame())
     assert steps[:-1] == [None] * 6
     assert steps[-1] == 5  # brightest, where the first is darkest
     label(session, 5, blob())
-    assert list(session.suggest_frame())[-1] in (2, 3)
+    assert list(session.advice.suggest_frame())[-1] in (2, 3)
     predict(session, "frame", 2)
-    assert list(session.suggest_frame())[-1] in (2, 3)
+    assert list(session.advice.suggest_frame())[-1] in (2, 3)
     predict(session)
-    assert list(session.suggest_frame()) == [4]  # the least sure
+    assert list(session.advice.suggest_frame()) == [4]  # the least sure
     for frame in range(6):
         session.frames.approve(frame)
-    assert list(session.suggest_frame())[-1] is None
+    assert list(session.advice.suggest_frame())[-1] is None
 
 
 def test_a_frame_that_cannot_be_read_is_not_suggested(make_session, blob, label):
@@ -88,7 +88,7 @@ def test_a_frame_that_cannot_be_read_is_not_suggested(make_session, blob, label)
 
     session = make_session(stack=Broken())
     label(session, 0, blob())
-    assert list(session.suggest_frame())[-1] == 4
+    assert list(session.advice.suggest_frame())[-1] == 4
 
 
 def test_a_long_stack_is_not_read_whole(make_session):
@@ -104,7 +104,7 @@ def test_a_long_stack_is_not_read_whole(make_session):
 
     stack = Counting()
     session = make_session(np.zeros((5000, 4, 4), np.uint8), stack=stack)
-    assert list(session.suggest_frame())[-1] is not None
+    assert list(session.advice.suggest_frame())[-1] is not None
     assert stack.read < 100
 
 
@@ -150,8 +150,8 @@ def test_the_least_sure_frame_of_a_region(session, label, blob, make_result) -> 
         session.runs.commit(replace(result, confidence_map=values))
     session.runs.finish()
     assert session.frames.least_certain() == 3
-    assert list(session.least_certain_in(corner())) == [None] * 5 + [2]
-    assert list(session.suggest_frame(corner()))[-1] == 2
+    assert list(session.advice.least_certain_in(corner())) == [None] * 5 + [2]
+    assert list(session.advice.suggest_frame(corner()))[-1] == 2
 
 
 def test_a_frame_without_a_map_counts_as_a_whole(session, label, blob, predict) -> None:
@@ -159,7 +159,8 @@ def test_a_frame_without_a_map_counts_as_a_whole(session, label, blob, predict) 
     predict(session)
     session.runs._maps.close()
     assert (
-        list(session.least_certain_in(corner()))[-1] == session.frames.least_certain()
+        list(session.advice.least_certain_in(corner()))[-1]
+        == session.frames.least_certain()
     )
 
 
@@ -171,8 +172,8 @@ def test_suggestions_are_made_for_a_region(make_session, label) -> None:
     label(session, 0, np.ones((64, 64), np.uint8))
     mask = np.zeros((64, 64), bool)
     mask[:4, :4] = True
-    assert list(session.suggest_frame())[-1] == 4
-    assert list(session.suggest_frame(Region(mask=mask)))[-1] == 2
+    assert list(session.advice.suggest_frame())[-1] == 4
+    assert list(session.advice.suggest_frame(Region(mask=mask)))[-1] == 2
 
 
 def test_references_are_checked_in_a_region(session, label, blob) -> None:
@@ -180,5 +181,18 @@ def test_references_are_checked_in_a_region(session, label, blob) -> None:
     label(session, 3, blob())
     mask = np.zeros((8, 8), bool)
     mask[2:, 2:] = True
-    checked = list(session.check_references(Region(mask=mask)))
+    checked = list(session.advice.check_references(Region(mask=mask)))
     assert [each.key for each in checked] == [0, 3]
+
+
+def test_a_preview_is_what_a_run_would_write_and_writes_nothing(
+    session, blob, label
+):
+    label(session, 0, blob())
+    before = session.frames.labels.read(2).copy()
+    (found,) = session.advice.preview_frame(2)
+    np.testing.assert_array_equal(session.frames.labels.read(2), before)
+    assert found.any()
+    for result in session.start("frame", 2).results():
+        session.runs.commit(result)
+    np.testing.assert_array_equal(session.frames.labels.read(2), found)

@@ -559,7 +559,7 @@ def test_hints_are_neither_checked_nor_learned_from(
     label(labelled, 4, blob(3))
     labelled.references.set_hint(4, True)
     with pytest.raises(ValueError, match="Expected 2 or more references in use"):
-        labelled.check_references()
+        labelled.advice.check_references()
     with pytest.raises(ValueError, match="Expected two or more references with labels"):
         labelled.start_tuning()
 

@@ -1,0 +1,56 @@
+"""FramePlace: where a layer of a single frame lies, so that it covers that frame."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_seggpt.ui.layers.labels_layer import LabelsLayer
+
+
+class FramePlace:
+    """Gives pictures of a frame the axes of a labels layer, and the place of a frame.
+
+    Parameters
+    ----------
+    labels : LabelsLayer
+        The labels of the stack.
+    step : int
+        How many pixels of the labels one of the pictures covers along a side.
+    """
+
+    def __init__(self, labels: LabelsLayer, step: int = 1) -> None:
+        self._labels = labels
+        place = labels.axes.index(0)
+        self._steps = np.array([step if isinstance(x, slice) else 1 for x in place])
+
+    def with_axes(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Give a picture (h, w) the axes of the labels, of length 1."""
+        sides = iter(values.shape)
+        place = self._labels.axes.index(0)
+        shape = [next(sides) if isinstance(x, slice) else 1 for x in place]
+        return values.reshape(shape)
+
+    def options(self, frame: int) -> dict[str, Any]:
+        """Return what a layer is made with that lies on a frame."""
+        layer = self._labels.layer
+        return {
+            "scale": layer.scale * self._steps,
+            "translate": self.translation(frame),
+            "rotate": layer.rotate,
+            "shear": layer.shear,
+            "affine": layer.affine,
+            "units": layer.units,
+            "axis_labels": layer.axis_labels,
+        }
+
+    def translation(self, frame: int) -> Any:
+        """Return where the first pixel of the layer lies when it shows a frame."""
+        middle = (self._steps - 1) / 2  # pixels are counted by their centres
+        place = self._labels.axes.index(frame)
+        first = [0 if isinstance(x, slice) else x for x in place]
+        return self._labels.layer._transforms["data2physical"](middle + first)
