@@ -79,6 +79,8 @@ def label_in_blocks(
     from napari_seggpt.inference.blocks import label_blocks
 
     with open_images(request.reading, request.stack) as stack:
+        if stack.grid.has_two_axes:
+            raise ValueError("Expected frames along one axis with --blocks, got tz.")
         predictor = _make_predictor(request, task, load, stack)
         output = _open_output(request, stack, predictor)
         coarse = None
@@ -101,7 +103,7 @@ def _make_predictor(
     from napari_seggpt.io import ColorIds
     from napari_seggpt.preprocessing import measure_limits
 
-    prompts = references.other_prompts(request.files, ColorIds())
+    prompts = references.other_prompts(request.files, ColorIds(), request.reading)
     prompts, tuned = references.with_task(
         request.files, prompts, task, "--prompt or --task"
     )

@@ -20,7 +20,7 @@ from napari_seggpt.cli.follow import add_follow, check_follow
 from napari_seggpt.cli.interrupt import INTERRUPTED
 from napari_seggpt.cli.paths import check_apart, check_new, check_picture
 from napari_seggpt.cli.reading import Reading, open_images
-from napari_seggpt.cli.steps import label_steps
+from napari_seggpt.cli.steps import check_axes, label_steps
 from napari_seggpt.cli.track import check_tracks, write_tracks
 from napari_seggpt.inference.watching import UnreadableFrame, WatchedFrames
 from napari_seggpt.settings import SessionSettings
@@ -214,10 +214,11 @@ def _label(
         open_images(reading, request.stack) as stack,
         references.open_references(files, stack, reading, colors) as labelled,
     ):
-        others = references.other_prompts(files, colors)
+        check_axes(request, client, stack)
+        others = references.other_prompts(files, colors, reading)
         predictor = _make_predictor(request, task, load, stack, labelled, others)
         with _open_output(request, stack, predictor, labelled) as output:
-            frames = WatchedFrames(stack)
+            frames = WatchedFrames(stack, stack.grid.name)
             steps = label_steps(request, client, predictor, frames, labelled, output)
             source = f"{_source(predictor, labelled)}, in {request.output}"
             code, predicted = _show(steps, frames, source)
@@ -259,6 +260,7 @@ def _make_predictor(
         labelled,
         frames_in_range(len(stack), labelled, propagation) or [0],
         max_prompts=settings.prediction.max_prompts,
+        grid=stack.grid if stack.grid.has_two_axes else None,
     )
     chosen = [prompt.index for prompt in prompts if prompt.index is not None]
     flags = "--labels, --reference, --prompt or --task"
@@ -332,6 +334,7 @@ def _open_output(
         pixel_size=stack.pixel_size,
         units=stack.units,
         axis=stack.axis if stack.axis in ("z", "t") else "z",
+        times=stack.grid.shape[0] if stack.grid.has_two_axes else None,
         overwrite=request.overwrite,
     )
 

@@ -18,7 +18,27 @@ if TYPE_CHECKING:
     from napari_seggpt.inference.asked import AskedPredictor
     from napari_seggpt.inference.labelling import LabelledFrame
     from napari_seggpt.inference.watching import UnreadableFrame, WatchedFrames
-    from napari_seggpt.io import LabelsWriter
+    from napari_seggpt.io import LabelsWriter, Stack
+
+
+def check_axes(request: PredictRequest, client: Client | None, stack: Stack) -> None:
+    """Refuse frames along time and depth where they are taken for a single row.
+
+    Raises
+    ------
+    ValueError
+        If they are, with the flags that need one axis.
+    """
+    needs = {
+        "--tracks": request.tracks,
+        "--follow": request.follow is not None,
+        "--workers or --scheduler": client is not None,
+    }
+    found = [flag for flag, is_given in needs.items() if is_given]
+    if stack.grid.has_two_axes and found:
+        raise ValueError(
+            f"Expected frames along one axis with {found[0]}, got time and z."
+        )
 
 
 def label_steps(

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_seggpt.inference.tiling import make_tiles
 from napari_seggpt.objects.cleanup import UsualRegions, clean
 from napari_seggpt.objects.decoding import SeedRule, find_objects
 from napari_seggpt.objects.encoding import ObjectEncoding
 from napari_seggpt.objects.kinds import CLASS_BLOCK, object_classes, task_of
 from napari_seggpt.objects.new_ids import NewIds
 from napari_seggpt.objects.regions import with_names
-from napari_seggpt.objects.scores import class_scores
+from napari_seggpt.objects.scores import class_scores, weigh_background
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from napari_seggpt.settings import PredictionSettings, SessionSettings
 
     Labels = NDArray[np.integer[Any]]
+
+# Networks with a readout paint objects too large: their rare border reaches over what
+# lies just outside. Background counts so many times.
+BACKGROUND = 1.8
 
 
 def asked(predictor: Predictor, settings: SessionSettings) -> AskedPredictor:
@@ -101,6 +106,11 @@ class AskedPredictor:
         return self.network.limits
 
     @property
+    def num_parts(self) -> int:
+        """How many enlarged tiles a frame is cut into; 1 if nothing is enlarged."""
+        return 1
+
+    @property
     def tuned(self) -> tuple[TunedPrompt, ...]:
         """Learned prompts."""
         return self.network.tuned
@@ -139,7 +149,7 @@ class AskedPredictor:
         prompt: Prompt,
         *,
         predicted: bool = False,
-        seen: NDArray[np.integer[Any]] | None = None,
+        seen: Sequence[Labels] | None = None,
     ) -> list[PromptTile]:
         """Cut a prompt into tiles of the model's size; see `Predictor.prepare`."""
         shown = prompt if seen is not None else self._shown(prompt)
@@ -231,6 +241,15 @@ class ObjectPredictor(AskedPredictor):
             finest=self.encoding.border_width if enlarge else None,
         )
 
+    @property
+    def num_parts(self) -> int:
+        """How many enlarged tiles a frame is cut into; 1 if nothing is enlarged."""
+        tiling = self.network.tiling
+        if not self.prompts or tiling == self.network.settings.tiling:
+            return 1
+        size = self.network.model.config.tile_size
+        return len(make_tiles(self.prompts[0].labels.shape, size, tiling))
+
     def _shown(self, prompt: Prompt) -> Prompt:
         return replace(prompt, labels=self.encoding.encode(prompt.labels))
 
@@ -242,7 +261,10 @@ class ObjectPredictor(AskedPredictor):
             colors=found.colors,
             palettes=self.network.palettes,
         )
-        objects = find_objects(scores, self.encoding, self.rule)
+        if self.can_doubt:
+            scores = weigh_background(scores, BACKGROUND)
+        seen = self.network.seen_size(found.labels.shape)
+        objects = find_objects(scores, self.encoding, self.rule, seen=seen)
         kinds = dict(enumerate(objects.classes.tolist(), start=1))
         cleaned = clean(
             objects.labels,

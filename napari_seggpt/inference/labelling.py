@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from napari_seggpt.frames import DAMAGE, Frames, sample_frames
+from napari_seggpt.frames import DAMAGE, FrameGrid, Frames, sample_frames
 from napari_seggpt.inference.asked import AskedPredictor, asked
 from napari_seggpt.inference.linking import (
     RenamedFrame,
@@ -74,6 +74,7 @@ def label_stack(
     settings: SessionSettings | None = None,
     resume: bool = False,
     skip_unreadable: bool = False,
+    grid: FrameGrid | None = None,
 ) -> Iterator[LabelledFrame | UnreadableFrame]:
     """Label the frames of a stack from some that are labelled, as `predict` does.
 
@@ -101,12 +102,16 @@ def label_stack(
     settings : SessionSettings, optional
         The range of frames, their order and memory, whether labels are classes or
         objects, and clean-up; without a predictor also the model, how it is used, and
-        the contrast.
+        the contrast. A scheduler is refused then: give a `RemotePredictor`.
     resume : bool
         Whether frames with labels in the output stay as they are.
     skip_unreadable : bool
         Whether a frame that cannot be read is told of and left out, rather than
         ending all.
+    grid : FrameGrid, optional
+        How frames lie, if along time and depth: references anywhere count for all
+        frames, near ones on either axis more, and frames follow each other in lines. A
+        `Stack` tells its own.
 
     Yields
     ------
@@ -119,22 +124,25 @@ def label_stack(
     FrameError
         If a frame is no picture.
     ValueError
-        If the output is of another length, there is no such frame, or no reference
-        shows a label.
+        If the output is of another length, there is no such frame, no reference
+        shows a label, or the settings name a scheduler and no predictor is given.
     StackError, OSError
         If the output takes no such labels, or cannot be written.
     """
     settings = settings or SessionSettings()
     _check(stack, references, output)
+    lines = _lines(stack, grid, settings)
     if predictor is None:
-        predictor = _make_predictor(stack, references, settings)
+        predictor = _make_predictor(stack, references, settings, lines)
     if not isinstance(predictor, AskedPredictor):
         predictor = asked(predictor, settings)
+    if lines is not None:
+        predictor.network.grid = lines
     shown = {index: prompt.labels for index, prompt in predictor.references.items()}
     given = references.keys() | shown.keys()
     finished = labelled_frames(output) if resume else set()
     kept = given | finished
-    chains = plan(len(stack), shown, settings.propagation, protected=kept)
+    chains = plan(len(stack), shown, settings.propagation, protected=kept, grid=lines)
     total = sum(map(len, chains))
     for index in sorted(given - finished):
         labels = references[index] if index in references else shown[index]
@@ -146,13 +154,16 @@ def label_stack(
         predictor,
         settings=settings.propagation,
         protected=kept,
+        grid=lines,
         known=lambda index: _read(output, index),
         skip_unreadable=skip_unreadable,
     )
     if predictor.are_objects and settings.objects.linking.enabled:
         frames = [frame for chain in chains for frame in chain]
         kinds = predictor.kinds
-        linker = _make_linker(stack, output, settings, shown, frames, kept, kinds)
+        linker = _make_linker(
+            stack, output, settings, shown, frames, kept, kinds, lines
+        )
         steps = linker.link(predicted)
     done = 0
     for step in steps:
@@ -177,6 +188,7 @@ def _make_linker(
     frames: Collection[int],
     kept: Collection[int],
     kinds: Collection[int],
+    grid: FrameGrid | None,
 ) -> StackLinker:
     """Make what links objects, from an output that has the labels of `kept` frames."""
     linking, order = settings.objects.linking, settings.propagation
@@ -196,7 +208,21 @@ def _make_linker(
         new_ids=new_ids,
         direction=order.direction,
         step=order.step,
+        grid=grid,
     )
+
+
+def _lines(
+    stack: Frames, grid: FrameGrid | None, settings: SessionSettings
+) -> FrameGrid | None:
+    """Return how frames lie, in the lines that they follow each other in."""
+    grid = getattr(stack, "grid", None) if grid is None else grid
+    if grid is None or not grid.has_two_axes:
+        return None
+    along = frames_lie_along(
+        getattr(stack, "axis", None), settings.objects.linking.along
+    )
+    return grid.along(0 if along == "t" else 1)
 
 
 def labelled_frames(labels: Frames) -> set[int]:
@@ -243,14 +269,26 @@ def _check(stack: Frames, references: Labels, output: LabelsOutput) -> None:
 
 
 def _make_predictor(
-    stack: Frames, references: Labels, settings: SessionSettings
+    stack: Frames,
+    references: Labels,
+    settings: SessionSettings,
+    grid: FrameGrid | None,
 ) -> Predictor:
     """Make a predictor of so few references that they can be held in memory."""
     from napari_seggpt.model.zoo import load_model
 
+    if settings.scheduler is not None:
+        raise ValueError(
+            "Expected settings without a scheduler, which sessions use, or a predictor "
+            f"that computes there (RemotePredictor), got {settings.scheduler}."
+        )
     frames = frames_in_range(len(stack), references, settings.propagation)
     prompts = read_references(
-        stack, references, frames or [0], max_prompts=settings.prediction.max_prompts
+        stack,
+        references,
+        frames or [0],
+        max_prompts=settings.prediction.max_prompts,
+        grid=grid,
     )
     if not any(len(prompt.ids) for prompt in prompts):
         raise ValueError("Expected references with at least one label, got none.")

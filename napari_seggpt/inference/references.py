@@ -106,6 +106,7 @@ def read_references(
     frames: Sequence[int],
     *,
     max_prompts: int,
+    grid: FrameGrid | None = None,
 ) -> list[Prompt]:
     """Read a bounded number of the labelled frames of a stack, with their labels.
 
@@ -120,6 +121,8 @@ def read_references(
         What they are chosen for, in ascending order.
     max_prompts : int
         As of `choose_references`.
+    grid : FrameGrid, optional
+        How frames lie, if along two axes.
 
     A reference whose image cannot be read is left out, with a warning.
 
@@ -133,6 +136,7 @@ def read_references(
         frames,
         max_prompts=max_prompts,
         is_labelled=lambda frame: bool(references[frame].any()),
+        grid=grid,
     )
     prompts = []
     for frame in chosen:

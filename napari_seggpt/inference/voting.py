@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_seggpt.inference.labelling import LabelledFrame, label_stack
+from napari_seggpt.io.label_values import as_labels
 from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
@@ -33,17 +34,18 @@ def vote(labels: Sequence[Labels]) -> Labels:
     Returns
     -------
     NDArray
-        Of the same shape. Where as many have one label as another, the label is that
-        of the first image among these.
+        Of the same shape, in a type that holds all labels. Where as many have one label
+        as another, the label is that of the first image among these.
 
     Raises
     ------
     ValueError
-        If there are none, or their shapes differ.
+        If there are none, their shapes differ, or a label needs more than 63 bits.
     """
     if not labels or len({each.shape for each in labels}) != 1:
         shapes = [each.shape for each in labels]
         raise ValueError(f"Expected label images of one shape, got {shapes}.")
+    labels = [as_labels(each) for each in labels]  # no type holds uint64 and int64
     merged = np.array(labels[0], dtype=np.result_type(*labels))
     most = np.zeros(merged.shape, np.int16)
     for each in labels:

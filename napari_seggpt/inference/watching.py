@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_seggpt.frames import Frames
+    from napari_seggpt.frames import FrameGrid, Frames
 
 MOST_LINES = 10  # about single frames; a stack may have thousands
 
@@ -74,6 +74,11 @@ class WatchedFrames:
     def axis(self) -> str | None:
         """What frames lie along."""
         return getattr(self._stack, "axis", None)
+
+    @property
+    def grid(self) -> FrameGrid | None:
+        """How frames lie, if the stack tells."""
+        return getattr(self._stack, "grid", None)
 
     @property
     def flat(self) -> list[int]:

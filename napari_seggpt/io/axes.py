@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from napari_seggpt.io.layout import Index, Layout
 
 CHANNEL_AXES = ("c", "s")
+TIME_AND_DEPTH = "tz"  # frames that run along both: one volume after the other
 MOST_CHANNELS = 4  # more images in an unnamed row are frames rather than channels
 MOST_FRAMES = 1_000_000  # nine hours of video
 
@@ -36,8 +37,9 @@ class Selection:
 
     `fixed` has for every axis the index of all frames, or None where a frame takes
     the whole axis; `position` is the axis that frames run along, None for a lone
-    frame. `block_lengths` are the axes, in stored order, that a frame has. `notes` say
-    what else the data could be taken for.
+    frame. If they run along two, `outer` is that of the volumes, of which there are
+    `num_outer`. `block_lengths` are the axes, in stored order, that a frame has.
+    `notes` say what else the data could be taken for.
     """
 
     axis: str
@@ -46,11 +48,15 @@ class Selection:
     position: int | None
     block_lengths: Mapping[str, int]
     notes: tuple[str, ...] = ()
+    outer: int | None = None
+    num_outer: int = 1
 
     def index(self, frame: int) -> Index:
         """Return where a frame lies: one integer or full slice per axis."""
+        row, column = divmod(frame, self.length // self.num_outer)
+        places = {self.position: column, self.outer: row}
         return tuple(
-            frame if i == self.position else slice(None) if at is None else at
+            places[i] if i in places else slice(None) if at is None else at
             for i, at in enumerate(self.fixed)
         )
 
@@ -152,6 +158,7 @@ def select_frames(
         What is stored.
     axis : str, optional
         The axis that frames run along; by default the only one longer than 1, or z.
+        "tz" means both, where both are longer than 1.
     at : int
         Index on the other axis.
     channels : bool, optional
@@ -165,6 +172,9 @@ def select_frames(
     axis = wanted = None if axis is None else axis_name(axis)
     if axis in (*FRAME_AXES, "s"):
         raise StackError(f"Expected an axis that frames can run along, got {axis!r}.")
+    is_pair = axis == TIME_AND_DEPTH
+    if is_pair:
+        axis = None
     axes = name_axes(layout, axis, channels=channels)
     lengths = dict(zip(axes, layout.shape, strict=True))
     choices = {
@@ -174,13 +184,18 @@ def select_frames(
     }
     inside = {*FRAME_AXES} if channels is False else {*FRAME_AXES, *CHANNEL_AXES}
     stacked = {name: n for name, n in choices.items() if name not in inside}
-    if axis is None:
+    is_pair = is_pair and min(stacked.get("t", 1), stacked.get("z", 1)) > 1
+    if is_pair:
+        axis = "z"
+    elif axis is None:
         axis = _default_axis(stacked)
     elif stacked and axis not in choices:
         raise StackError(f"Expected an axis among {_sizes(choices)}, got {axis!r}.")
-    others = {name: n for name, n in stacked.items() if name != axis and n > 1}
+    along = ("t", "z") if is_pair else (axis,)
+    others = {name: n for name, n in stacked.items() if name not in along and n > 1}
     _check_others(others, at)
-    length = lengths.get(axis, 1)
+    times = lengths["t"] if is_pair else 1
+    length = lengths.get(axis, 1) * times
     if length > MOST_FRAMES:
         raise StackError(f"Expected at most {MOST_FRAMES} frames, got {length}.")
     inside -= {axis}
@@ -198,6 +213,8 @@ def select_frames(
         position=axes.index(axis) if axis in axes else None,
         block_lengths={name: n for name, n in lengths.items() if name in inside},
         notes=tuple(notes),
+        outer=axes.index("t") if is_pair else None,
+        num_outer=times,
     )
 
 
@@ -229,9 +246,14 @@ def _default_axis(stacked: Mapping[str, int]) -> str:
         raise StackError(
             f"Expected the axis that the frames run along, as the data has "
             f"{_sizes(stacked)}: pass axis={long[0]!r} or axis={long[1]!r}, "
-            "and at= for the index on the other one."
+            f"and at= for the index on the other one{_both(long)}."
         )
     return long[0] if long else "z" if "z" in stacked else next(iter(stacked), "z")
+
+
+def _both(long: Sequence[str]) -> str:
+    """Return how both axes are asked for, if they are time and depth."""
+    return f", or axis={TIME_AND_DEPTH!r} for both" if {*long} == {"t", "z"} else ""
 
 
 def _check_others(others: Mapping[str, int], at: int) -> None:

@@ -19,6 +19,7 @@ from napari_seggpt.untrusted import check_regular
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
@@ -32,7 +33,7 @@ def open_stack(
     at: int = 0,
     level: int = 0,
     series: int | None = None,
-    channels: bool | None = None,
+    channels: bool | Sequence[int] | None = None,
     labels: bool = False,
     colors: ColorIds | None = None,
 ) -> Stack:
@@ -46,9 +47,9 @@ def open_stack(
     path : path-like
         The file or folder.
     axis : str, optional
-        The axis that frames run along, such as "z" or "t"; "c" is allowed too. By
-        default the only one longer than 1, or z. It names the axis of folders and of
-        files that do not name theirs.
+        The axis that frames run along, such as "z" or "t", or "tz" for both; "c" is
+        allowed too. By default the only one longer than 1, or z. It names the axis of
+        folders and of files that do not name theirs.
     at : int
         Index on the other axis, of data that has both z and t.
     level : int
@@ -56,10 +57,10 @@ def open_stack(
     series : int, optional
         Which image, of a file that holds several. By default pages that are alike are
         joined to one stack; of other formats it is the first.
-    channels : bool, optional
+    channels : bool or sequence of int, optional
         Whether what may be channels or colours is taken for those of a frame, or for
-        frames. By default it is decided as napari shows it, or by its length; the
-        stack's `notes` say how.
+        frames; or which of those of a frame are read, in this order. By default it is
+        decided as napari shows it, or by its length; the stack's `notes` say how.
     labels : bool
         Whether these are labels: integers without channels. The pixels of palette
         images are then read as indices instead of colours. Labels that were saved as

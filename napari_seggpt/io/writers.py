@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_seggpt.io.axes import TIME_AND_DEPTH
 from napari_seggpt.io.drafts import draft
 from napari_seggpt.io.folder import TIFF_SUFFIXES
 from napari_seggpt.io.labels import LabelsGeometry, LabelsWriter
@@ -137,7 +138,7 @@ def reopen_labels(path: str | os.PathLike[str]) -> LabelsWriter:
         If there are no labels at `path` that can be written frame by frame.
     """
     path = Path(path)
-    with open_stack(path, labels=True) as stack:
+    with open_stack(path, axis=TIME_AND_DEPTH, labels=True) as stack:
         if stack.is_lossy:
             raise StackError(f"Expected labels saved as ids, got colours in {path}.")
         geometry = LabelsGeometry(
@@ -147,6 +148,7 @@ def reopen_labels(path: str | os.PathLike[str]) -> LabelsWriter:
             axis=stack.axis,
             pixel_size=stack.pixel_size,
             units=stack.units,
+            times=stack.grid.shape[0] if stack.grid.has_two_axes else None,
         )
     kind = TiffLabels if path.is_file() else ZarrLabels if is_zarr(path) else PngLabels
     return kind.open(path, geometry)

@@ -196,14 +196,19 @@ class Session:
         return self._planner.plan(scope, current)
 
     def start(
-        self, scope: Scope, current: int, region: Region | None = None
+        self,
+        scope: Scope,
+        current: int,
+        region: Region | None = None,
+        *,
+        goes_on: bool = False,
     ) -> BaseRun:
         """Begin a run; its results are made by a worker and handed to `runs.commit`.
 
         The scope "between" labels the frames between references by shape, without a
         model. With a region the model is shown, and writes, only that part of frames;
-        bridging by shape is not limited to it. After a run that lost its connection to
-        another computer, the frames that it has predicted are left out.
+        bridging by shape is not limited to it. A run that goes on, such as after one
+        that was stopped, leaves out what is up to date; see `Runs.left_of`.
 
         Raises
         ------
@@ -221,13 +226,17 @@ class Session:
         frames = self._planner.reached(scope, self.plan(scope, current), chosen)
         if not frames:
             raise ValueError(self._planner.refusal(scope, current))
-        frames = frames if region is not None else self.runs.left_over(frames)
         request = self._planner.request(sources, scope)
         if region is not None:
             request = region.within(request)
         direction = self._planner.direction(scope)
         return self.runs.begin(
-            self._predictors, request, frames, direction, region=region
+            self._predictors,
+            request,
+            frames,
+            direction,
+            region=region,
+            goes_on=goes_on and region is None,
         )
 
     def _start_bridging(self, current: int) -> BaseRun:
@@ -263,16 +272,9 @@ class Session:
     def start_linking(self, scope: Scope, current: int) -> LinkingRun:
         """Begin to carry the ids of a frame on, without predicting anything.
 
-        After a person has merged, split or exchanged objects on a frame, those of the
-        frames beyond get the ids that they have there. Frames that a person vouches for
-        keep theirs.
-
-        Parameters
-        ----------
-        scope : str
-            "forward" or "backward".
-        current : int
-            The frame whose ids count.
+        After a person has merged, split or exchanged objects on the current frame,
+        those of the frames beyond, "forward" or "backward", get the ids that they have
+        there. Frames that a person vouches for keep theirs.
 
         Raises
         ------

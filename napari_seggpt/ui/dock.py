@@ -28,9 +28,9 @@ from napari_seggpt.ui.panels.review_panel import ReviewPanel
 from napari_seggpt.ui.panels.run_panel import RunPanel
 from napari_seggpt.ui.panels.sessions_button import SessionsButton
 from napari_seggpt.ui.panels.tune_panel import TunePanel
-from napari_seggpt.ui.widgets.class_list import MAX_ROWS, MIN_ROWS, ROW_HEIGHT
 from napari_seggpt.ui.widgets.controls import FoldingSection
 from napari_seggpt.ui.widgets.hint_line import HintLine
+from napari_seggpt.ui.widgets.room import RoomMaker
 from napari_seggpt.ui.widgets.settings_form import SettingsForm
 from napari_seggpt.ui.widgets.style import style_sheet, tones
 from napari_seggpt.ui.work import actions
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from napari.utils.events import Event
     from napari.viewer import Viewer
-    from qtpy.QtGui import QResizeEvent
+    from qtpy.QtGui import QResizeEvent, QShowEvent
 
     from napari_seggpt.session import ModelCache
     from napari_seggpt.settings import SessionSettings
@@ -58,15 +58,11 @@ if TYPE_CHECKING:
 
 HINT_MS = 50
 FULL_HEIGHT = 680  # pixels in which all steps are seen, with tuning and settings folded
+FURTHER_HEIGHT = 23  # of each row that the data has besides image and labels
 ELSEWHERE = (
-    "model",
-    "scheduler",
-    "prediction.device",
-    "objects.task",
-    "propagation.start",
-    "propagation.stop",
-    "propagation.step",
-)
+    "model", "scheduler", "prediction.device", "objects.task", "propagation.start",
+    "propagation.stop", "propagation.step",
+)  # fmt: skip
 
 
 class SegGPTWidget(QWidget):
@@ -92,7 +88,7 @@ class SegGPTWidget(QWidget):
         self.saved_sessions = SavedSessions(self.workspace)
         self.links = Links(self.workspace, self.saved_sessions)
         self.preloading = Preloading(self.workspace)
-        self.sliders = SliderFollower(self.workspace)
+        self.sliders = SliderFollower(self.workspace, self.saved_sessions)
         self.hint_line = HintLine()
         self.corner_menu = CornerMenu(self.workspace)
         self.hint_line.add_corner(self.corner_menu)
@@ -127,6 +123,13 @@ class SegGPTWidget(QWidget):
         self._lay_out()
         self._connect()
         self._restore_folds()
+        self.room = RoomMaker(
+            self._area,
+            (self.objects_panel, self.tune_panel, self.advanced_panel),
+            (self.data_panel, self.review_panel, self.references_panel),
+        )
+        for section in self._sections:
+            section.folded.connect(self._save_folds)
         self._bind_keys()
         self._on_theme()
         self._choose_first()
@@ -174,10 +177,11 @@ class SegGPTWidget(QWidget):
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Show more labels where there is room, however many there are."""
         super().resizeEvent(event)
-        spare = (self.height() - FULL_HEIGHT) // ROW_HEIGHT
-        self.references_panel.classes.set_rows(
-            min(MAX_ROWS, max(MIN_ROWS, MIN_ROWS + spare))
-        )
+        self._share_height()
+
+    def _share_height(self) -> None:
+        further = self.data_panel.num_further_rows * FURTHER_HEIGHT
+        self.references_panel.classes.take(self.height() - FULL_HEIGHT - further)
 
     def _connect(self) -> None:
         workspace, layers = self.workspace, self.viewer.layers
@@ -189,6 +193,7 @@ class SegGPTWidget(QWidget):
         ):
             signal.connect(self._hint_later)
         workspace.follow(self._connections)
+        workspace.choice_changed.connect(self._share_height)
         workspace.active_changed.connect(self._bind_labels_keys)
         workspace.settings_changed.connect(self._show_settings)
         self.form.changed.connect(self._on_form)
@@ -196,8 +201,6 @@ class SegGPTWidget(QWidget):
         self.hint_line.link_clicked.connect(self.links.follow)
         self.run_panel.model_rows.described.connect(self.advanced_panel.set_summary)
         self.run_panel.model_rows.refresh()
-        for section in self._sections:
-            section.folded.connect(self._save_folds)
         for event, slot in (
             (layers.events.inserted, self._on_inserted),
             (layers.events.removed, self._on_removed),
@@ -237,7 +240,15 @@ class SegGPTWidget(QWidget):
             section.set_open(folds.get(section.title, is_open))
 
     def _save_folds(self, _: bool) -> None:
-        self.preferences.save_folds({s.title: s.is_open for s in self._sections})
+        for_a_while = self.room.folded
+        self.preferences.save_folds(
+            {s.title: s.is_open or s in for_a_while for s in self._sections}
+        )
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Make room for what was left open, once the height is known."""
+        super().showEvent(event)
+        self.room.make_soon()
 
     # -- keys ----------------------------------------------------------------------
 

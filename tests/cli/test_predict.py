@@ -344,3 +344,58 @@ def test_a_file_that_is_no_model_is_one_line(run, stack):
     assert code == 2
     assert "stack.tif" in one_line(errors)
     assert not (stack / "out.tif").exists()
+
+
+# -- time and depth -------------------------------------------------------------------
+
+
+@pytest.fixture
+def film(stack):
+    """Three times of two slices, and labels of one of them."""
+    for name in ("stack", "labels"):
+        values = tifffile.imread(stack / f"{name}.tif").reshape(3, 2, 40, 48)
+        if name == "labels":
+            values[:, 0] = values[1:] = 0
+        tifffile.imwrite(
+            stack / f"{name}-film.tif", values, imagej=True, metadata={"axes": "TZYX"}
+        )
+    return stack
+
+
+@pytest.mark.parametrize("name", ["out.tif", "out.ome.tif", "out.ome.zarr"])
+def test_all_frames_of_time_and_depth_are_labelled_from_one(run, film, name):
+    given = (
+        "predict", film / "stack-film.tif", "--labels", film / "labels-film.tif",
+        "--output", film / name,
+    )  # fmt: skip
+    code, _, err = run(*given)
+    assert code == 2
+    assert "axis='tz' for both" in one_line(err)
+    code, out, _ = run(*given, "--axis", "tz")
+    assert code == 0
+    assert "5 of 5 frames predicted from 1 references" in out
+    with open_stack(film / name, axis="tz", labels=True) as result:
+        assert result.grid.shape == (3, 2)
+        labels = tifffile.imread(film / "labels-film.tif")
+        np.testing.assert_array_equal(result[1], labels[0, 1])
+        before = list(result)
+    with reopen_labels(film / name) as writer:
+        writer[4] = np.zeros_like(before[4])
+    code, out, _ = run(*given, "--axis", "tz", "--resume", "--memory", 0)
+    assert code == 0
+    with open_stack(film / name, axis="tz", labels=True) as result:
+        for index in (0, 1, 2, 3, 5):
+            np.testing.assert_array_equal(result[index], before[index])
+
+
+@pytest.mark.parametrize("flag", [("--tracks", "tracks.csv"), ("--follow", 1)])
+def test_what_takes_frames_along_one_axis_says_so(run, film, flag):
+    tifffile.imwrite(film / "one.tif", tifffile.imread(film / "labels.tif")[1])
+    output = film / "out.zarr"
+    code, _, err = run(
+        "predict", film / "stack-film.tif", "--reference", f"1={film / 'one.tif'}",
+        "--output", output, "--axis", "tz", *flag,
+    )  # fmt: skip
+    assert code == 2
+    assert f"frames along one axis with {flag[0]}, got time and z" in one_line(err)
+    assert not output.exists()

@@ -4,12 +4,15 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from napari_seggpt.inference.asked import (
     ClassPredictor,
     ObjectPredictor,
     asked,
 )
+from napari_seggpt.inference.predictor import Predictor
+from napari_seggpt.inference.tiling import make_tiles
 from napari_seggpt.object_settings import CleanupSettings, ObjectSettings
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.settings import SessionSettings
@@ -127,3 +130,19 @@ def test_objects_of_several_classes_tell_their_class(predictor: Any) -> None:
     assert kinds == {1, 2}
     for i in np.unique(predicted[predicted > 0]):
         assert int(i) // 1000 == int(labels[predicted == i][0]) // 1000
+
+
+@pytest.mark.parametrize("enlarge", [True, False])
+def test_it_is_told_in_how_many_enlarged_parts_frames_are_shown(
+    tiny_model: Any, enlarge: bool
+) -> None:
+    wanted = ObjectSettings(task="objects", enlarge=enlarge)
+    known = Predictor(tiny_model, [prompt(touching())])
+    found = asked(known, SessionSettings(objects=wanted))
+    assert (found.num_parts > 1) == enlarge
+    if enlarge:
+        assert found.num_parts == len(
+            make_tiles(SHAPE, tiny_model.config.tile_size, known.tiling)
+        )
+    classes = asked(known, settings("classes"))
+    assert classes.num_parts == 1

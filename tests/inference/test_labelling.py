@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_seggpt.frames import FrameGrid
 from napari_seggpt.inference import labelling
 from napari_seggpt.inference.labelling import frames_in_range, label_stack
 from napari_seggpt.inference.references import MAX_HELD
@@ -112,6 +113,18 @@ def test_settings_say_how(
     assert made.settings == settings.prediction
     assert made.limits is not None
     assert not output[0].any()
+
+
+def test_what_computes_elsewhere_is_a_predictor_and_no_setting(
+    stack: list[np.ndarray], output: LabelsWriter, predictor: Any
+) -> None:
+    settings = SessionSettings(scheduler="tcp://there:8786")
+    references = {2: labels(2)}
+    with pytest.raises(ValueError, match="without a scheduler"):
+        next(label_stack(stack, references, output, settings=settings))
+    given = predictor("remote", [Prompt(image=image(2), labels=labels(2), index=2)])
+    steps = label_stack(stack, references, output, settings=settings, predictor=given)
+    assert len(list(steps)) == 6
 
 
 def test_a_predictor_may_be_given(
@@ -265,3 +278,25 @@ def test_new_objects_get_ids_of_their_class(
     assert kinds == [1, 2, 1, 2]
     assert len(np.unique(found)) == 5
     assert set(found[found // 1000 == 1]) == {1050, 1052}  # the first is the same
+
+
+def test_frames_along_time_and_depth_follow_each_other_in_lines(
+    stack: list[np.ndarray], output: LabelsWriter, builtin: Any
+) -> None:
+    grid = FrameGrid(shape=(2, 3), names=("t", "z"))
+    steps = label_stack(stack, {4: labels(4)}, output, grid=grid)
+    assert [step.index for step in steps] == [4, 3, 5, 1, 2, 0]
+    (predictor,) = builtin.made
+    assert predictor.grid == grid
+    assert all(output[index].any() for index in range(6))
+
+
+def test_objects_of_a_film_follow_each_other_in_time_if_that_is_asked_for(
+    stack: list[np.ndarray], output: LabelsWriter, builtin: Any
+) -> None:
+    grid = FrameGrid(shape=(2, 3), names=("t", "z"))
+    along = ObjectSettings(linking=LinkingSettings(along="t"))
+    settings = SessionSettings(objects=along)
+    steps = label_stack(stack, {4: labels(4)}, output, settings=settings, grid=grid)
+    assert [step.index for step in steps] == [4, 1, 3, 0, 5, 2]
+    assert builtin.made[-1].grid == grid.along(0)

@@ -8,6 +8,7 @@ from numpy.testing import assert_array_equal
 
 from napari_seggpt.inference import labelling
 from napari_seggpt.inference.voting import label_volume, vote
+from napari_seggpt.io.layout import StackError
 from napari_seggpt.model import zoo
 from napari_seggpt.object_settings import ObjectSettings
 from napari_seggpt.objects.kinds import task_of
@@ -34,6 +35,15 @@ def test_most_decide_and_the_first_where_all_differ() -> None:
 def test_a_vote_has_room_for_all_ids() -> None:
     merged = vote([np.array([1], np.uint8), *[np.array([70_000])] * 2])
     assert merged.tolist() == [70_000]
+
+
+def test_no_type_holds_uint64_and_signed_labels_but_a_vote_does() -> None:
+    large = 2**62 + 1  # a float would round it
+    merged = vote([np.array([large], np.uint64), np.array([-1]), np.array([large])])
+    assert merged.dtype == np.int64
+    assert merged.tolist() == [large]
+    with pytest.raises(StackError, match="label ids"):
+        vote([np.array([2**63], np.uint64), np.array([1])])
 
 
 @pytest.mark.parametrize("shapes", [[], [(2, 3), (3, 2)]])

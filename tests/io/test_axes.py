@@ -12,7 +12,13 @@ import pytest
 import tifffile
 import zarr
 
-from napari_seggpt.io import StackError, array_stack, open_stack, reopen_labels
+from napari_seggpt.io import (
+    StackError,
+    array_stack,
+    create_labels,
+    open_stack,
+    reopen_labels,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -165,3 +171,49 @@ def test_labels_have_no_colours(tmp_path: Path) -> None:
 def test_lengths_that_no_stack_has() -> None:
     with pytest.raises(StackError, match="at most 1000000 frames, got 1000000000"):
         array_stack(np.broadcast_to(np.uint8(0), (10**9, 8, 9)))
+
+
+# -- time and depth -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("axes", ["tzyx", "ztyx", "tzcyx"])
+def test_frames_run_along_time_and_depth(axes: str) -> None:
+    shape = [{"t": 3, "z": 4, "c": 2, "y": 6, "x": 5}[name] for name in axes]
+    values = ramp(*shape)
+    stack = array_stack(values, axes=axes, axis="tz")
+    assert (len(stack), stack.axis, stack.grid.shape) == (12, "z", (3, 4))
+    assert stack.grid.name(6) == "t 1, z 2"
+    place = tuple({"t": 1, "z": 2}.get(name, slice(None)) for name in axes)
+    frame = values[place]
+    expected = np.moveaxis(frame, 0, -1) if "c" in axes else frame
+    np.testing.assert_array_equal(stack[6], expected)
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape"), [("zyx", (4, 6, 5)), ("tzyx", (3, 1, 6, 5))]
+)
+def test_of_data_with_one_of_them_they_run_along_that(
+    axes: str, shape: tuple[int, ...]
+) -> None:
+    stack = array_stack(ramp(*shape), axes=axes, axis="tz")
+    assert (len(stack), stack.axis) == (shape[0], axes[0])
+    assert not stack.grid.has_two_axes
+
+
+def test_along_both_there_is_no_other_axis(tmp_path: Path) -> None:
+    values = ramp(3, 4, 6, 5)
+    with pytest.raises(StackError, match="axis='tz' for both"):
+        array_stack(values, axes="tzyx")
+    with pytest.raises(StackError, match="no other axis"):
+        array_stack(values, axes="tzyx", axis="tz", at=1)
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.ome.tif", "a.ome.zarr"])
+def test_labels_of_time_and_depth_are_gone_on_with(tmp_path: Path, name: str) -> None:
+    create_labels(tmp_path / name, length=6, frame_shape=(8, 9), times=3).close()
+    with reopen_labels(tmp_path / name) as labels:
+        assert (labels.geometry.times, len(labels)) == (3, 6)
+        labels[3] = np.full((8, 9), 7)
+    with open_stack(tmp_path / name, axis="tz", labels=True) as stack:
+        assert stack.grid.shape == (3, 2)
+        assert [int(frame.max()) for frame in stack] == [0, 0, 0, 7, 0, 0]

@@ -123,9 +123,14 @@ def predict() -> Callable[..., list[int]]:
     """Run; return the frames that were written, in that order."""
 
     def act(
-        session: Session, scope: str = "all", current: int = 0, count: int | None = None
+        session: Session,
+        scope: str = "all",
+        current: int = 0,
+        count: int | None = None,
+        *,
+        goes_on: bool = False,
     ) -> list[int]:
-        run = session.start(scope, current)
+        run = session.start(scope, current, goes_on=goes_on)
         written = []
         for result in run.results():
             if session.runs.commit(result):

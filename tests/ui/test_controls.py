@@ -120,6 +120,15 @@ def test_nothing_moves_and_all_steps_are_seen(dock, predictor, qtbot):
         assert bar.maximum() == 0, (state, bar.maximum())
 
 
+def test_all_steps_are_seen_with_channels_too(dock, qtbot):
+    film = np.zeros((3, 4, 2, 24, 24), np.uint8)
+    dock.viewer.add_image(film, name="n" * 60, axis_labels=("t", "z", "c", "y", "x"))
+    dock.workspace.make_labels()
+    until(qtbot, lambda: dock.workspace.active is not None)
+    assert dock.data_panel.num_further_rows == 1
+    assert dock._area.verticalScrollBar().maximum() == 0
+
+
 def own(dock, kind):
     """Return the dock's controls of a kind, without the parts of others."""
     return [
@@ -172,3 +181,46 @@ def test_no_word_of_the_trade_stands_alone(dock, predictor, qtbot):
         assert len(texts) > 60
         found = [text for text in texts if JARGON.search(text)]
         assert not found, state
+
+
+def test_what_is_opened_is_seen_whole_and_the_rest_comes_back(dock, qtbot):
+    add_layers(dock, qtbot)
+    steps = [panel for panel in dock._panels if panel.is_open]
+    bar = dock._area.verticalScrollBar()
+    for drawer in (dock.objects_panel, dock.tune_panel):
+        drawer.set_open(True)
+        qtbot.wait(50)
+        assert bar.maximum() == 0, drawer.title
+        assert dock.run_panel.is_open
+        assert not dock.data_panel.is_open
+        kept = dock.preferences.load_folds()
+        assert kept["1  Data"]  # it is folded for a while only
+        assert kept[drawer.title]
+        drawer.set_open(False)
+        qtbot.wait(50)
+        assert [panel for panel in dock._panels if panel.is_open] == steps
+
+
+def test_of_a_section_that_is_too_long_the_header_is_seen(dock, qtbot):
+    add_layers(dock, qtbot)
+    dock.tune_panel.set_open(True)
+    dock.advanced_panel.set_open(True)
+    qtbot.wait(100)
+    assert not dock.tune_panel.is_open  # one at a time
+    top = dock.advanced_panel.mapTo(dock._area, dock.advanced_panel.rect().topLeft())
+    assert 0 <= top.y() < 30
+    dock.references_panel.set_open(True)  # a person wants it
+    dock.advanced_panel.set_open(False)
+    assert dock.references_panel.is_open
+    dock.references_panel.set_open(False)
+    assert dock.data_panel.is_open
+
+
+def test_where_there_is_room_nothing_is_folded(dock, qtbot):
+    add_layers(dock, qtbot)
+    dock.window().setFixedSize(369, 1200)
+    qtbot.wait(50)
+    dock.objects_panel.set_open(True)
+    dock.tune_panel.set_open(True)
+    qtbot.wait(50)
+    assert all(panel.is_open for panel in dock._panels)

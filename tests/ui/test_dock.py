@@ -2,6 +2,7 @@
 
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from napari_seggpt.session import FrameStatus
 from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.work import actions
 from napari_seggpt.ui.work.messages import Tone
+from napari_seggpt.ui.work.saved_sessions import SavedSessions
 
 LENGTH, SIDE = 12, 24
 WAIT_MS = 20_000  # a busy machine is slow, not wrong
@@ -202,6 +204,34 @@ def test_stop_keeps_what_was_predicted(dock, predictor, qtbot):
     kept = statuses(dock).count(FrameStatus.PREDICTED)
     assert 2 <= kept < LENGTH - 1
     assert f"{kept} frames of {LENGTH - 1} labelled" in hint(qtbot, dock)
+    # The button goes on from there, and then says that it would do all again.
+    left, button = LENGTH - 1 - kept, dock.run_panel.run_button
+    qtbot.waitUntil(
+        lambda: f"Label the rest ({left})" in button.text(), timeout=WAIT_MS
+    )
+    assert "left out" in button.toolTip()
+    run_to_end(qtbot, dock)
+    assert f"{left} frame" in dock.workspace.message.text
+    again = f"Label all frames again ({LENGTH - 1})"
+    qtbot.waitUntil(lambda: again in button.text(), timeout=WAIT_MS)
+    paint(dock, 8)  # the others are out of date
+    fresh = f"Label all frames ({LENGTH - 2})"
+    qtbot.waitUntil(lambda: fresh in button.text(), timeout=WAIT_MS)
+
+
+def test_the_time_that_is_left_is_said_once(dock, predictor, qtbot):
+    panel = dock.run_panel
+    predictor.gate.clear()
+    click(qtbot, panel.run_button)
+    qtbot.waitUntil(lambda: panel.bar.text() != "", timeout=WAIT_MS)
+    assert panel._summary.text() == ""
+    assert "Wait after the present frame" in panel.run_button.toolTip()
+    panel.set_open(False)
+    assert panel._summary.text() == panel.bar.text()
+    predictor.gate.set()
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
+    panel.set_open(True)
+    assert "Predict the frames" in panel.run_button.toolTip()
 
 
 @pytest.fixture
@@ -420,6 +450,16 @@ def test_axes_channels_and_a_fixed_index(viewer, open_dock, qtbot):
     panel._other_axes[0][1].spin.setValue(2)
     assert dict(dock.workspace.choice.fixed) == {0: 2}
     assert dock.workspace.active.labels.axes.fixed == ((0, 2), (2, 0))
+    assert panel.num_further_rows == 2  # time, and the channels in one row
+    panel.channels_check.click()
+    assert dock.workspace.choice.channel_axis is None
+    assert dict(dock.workspace.choice.fixed) == {0: 2, 2: 0}
+    assert panel._channels_row.field.isHidden()
+    (_, channels) = panel._other_axes[1]
+    channels.check.click()
+    assert dock.workspace.choice.channel_axis == 2
+    assert panel.channels_check.isChecked()
+    assert panel.num_further_rows == 2
 
 
 def test_a_view_beside_the_frames_is_said(viewer, open_dock, qtbot):
@@ -493,6 +533,60 @@ def test_a_run_is_not_left_when_sliders_move(viewer, open_dock, predictor, qtbot
     assert "the viewer shows another place" in hint(qtbot, dock)
     predictor.gate.set()
     qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
+
+
+def test_a_session_is_not_left_while_it_is_resumed(
+    viewer, open_dock, qtbot, monkeypatch
+):
+    image = np.zeros((4, 6, 8, 8), np.uint8)
+    viewer.add_image(image, axis_labels=("t", "z", "y", "x"), name="film")
+    viewer.dims.set_point(1, 2)
+    dock = open_dock()
+    dock.data_panel.axis_box.setCurrentIndex(1)  # time
+    click(qtbot, dock.data_panel.new_button)
+    settle(qtbot, dock)
+    first, saved = dock.workspace.active, dock.saved_sessions
+    monkeypatch.setattr(SavedSessions, "is_resuming", True)
+    viewer.dims.set_point(1, 5)
+    qtbot.wait(500)
+    assert dock.workspace.active is first  # untouched, so that it would be closed
+    monkeypatch.setattr(SavedSessions, "is_resuming", False)
+    saved.changed.emit()
+    qtbot.waitUntil(
+        lambda: dict(dock.workspace.choice.fixed) == {1: 5}, timeout=WAIT_MS
+    )
+    assert dock.workspace.active is not first
+
+
+def test_it_is_said_why_small_objects_take_long(dock, predictor, qtbot):
+    predictor.gate.clear()
+    click(qtbot, dock.run_panel.run_button)
+    qtbot.waitUntil(lambda: not dock.workspace.active.runs.is_loading, timeout=WAIT_MS)
+    assert "enlarged" not in hint(qtbot, dock)
+    dock.workspace.active.runs.run.num_parts = 9
+    qtbot.waitUntil(lambda: "9 enlarged parts" in hint(qtbot, dock), timeout=WAIT_MS)
+    predictor.gate.set()
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
+
+
+def test_the_time_of_objects_does_not_depend_on_their_number(dock, qtbot):
+    settings = dock.workspace.settings
+    task = replace(settings.objects, task="objects")
+    dock.workspace.settings = replace(settings, objects=task)
+    active = dock.workspace.active
+    qtbot.waitUntil(lambda: active.task == "objects", timeout=WAIT_MS)
+    active.labels.layer.data[3] = np.arange(SIDE * SIDE).reshape(SIDE, SIDE) // 20
+    active.labels.layer.refresh()
+    qtbot.waitUntil(lambda: len(previewed_ids(active)) > 20, timeout=WAIT_MS)
+    assert dock.workspace.conditions.passes == 1
+    task = replace(settings.objects, task="classes")
+    dock.workspace.settings = replace(settings, objects=task)
+    qtbot.waitUntil(lambda: dock.workspace.conditions.passes > 1, timeout=WAIT_MS)
+
+
+def previewed_ids(active):
+    found = map(active.previews.get, active.session.references.all)
+    return {i for each in found if each is not None for i in each.ids}
 
 
 # -- time and depth -------------------------------------------------------------------
@@ -775,6 +869,7 @@ def test_a_run_is_limited_to_a_drawn_region(viewer, dock, qtbot):
     ):
         click(qtbot, button)
         qtbot.waitUntil(lambda: "region" in hint(qtbot, dock), timeout=WAIT_MS)
+        qtbot.waitUntil(lambda b=button: b.text() != "Stop", timeout=WAIT_MS)
         dock.workspace.show_message("")
     viewer.layers["here"].data = []
     actions.start_run(dock.workspace, "all")
@@ -783,6 +878,19 @@ def test_a_run_is_limited_to_a_drawn_region(viewer, dock, qtbot):
     qtbot.waitUntil(panel.region_box.isHidden, timeout=WAIT_MS)
     run_to_end(qtbot, dock)
     assert np.nonzero(dock.workspace.active.labels.read(8))[1].max() == 14
+
+
+def test_the_button_knows_of_a_region_and_that_it_is_gone(viewer, dock, qtbot):
+    panel = dock.run_panel
+    text = panel.run_button.text
+    run_to_end(qtbot, dock)
+    qtbot.waitUntil(lambda: "again" in text(), timeout=WAIT_MS)
+    viewer.add_shapes([np.array([[4, 4], [4, 8], [14, 8], [14, 4]])], name="here")
+    qtbot.waitUntil(lambda: not panel.region_box.isHidden(), timeout=WAIT_MS)
+    panel.region_box.setCurrentText("inside here")
+    qtbot.waitUntil(lambda: "again" not in text(), timeout=WAIT_MS)
+    viewer.layers.remove("here")
+    qtbot.waitUntil(lambda: "again" in text(), timeout=WAIT_MS)
 
 
 def test_frames_are_bridged_by_shape(dock, predictor, qtbot):

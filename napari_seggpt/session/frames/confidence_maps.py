@@ -45,6 +45,10 @@ class ConfidenceMaps:
         if stored is not None and known in marks:
             self._frames[frame] = (marks | {written}, stored)
 
+    def has(self, frame: int, written: Checksum) -> bool:
+        """Return whether there is a map that belongs to the labels with a checksum."""
+        return written in self._frames.get(frame, (frozenset(), None))[0]
+
     def get(self, frame: int, written: Checksum) -> NDArray[Any] | None:
         """Return the map of a frame, if it belongs to the labels with a checksum."""
         marks, stored = self._frames.get(frame, (frozenset(), None))

@@ -42,6 +42,8 @@ class BaseRun(Stoppable):
         What is left out since it cannot be read: images, and labels.
     is_loaded : bool
         Whether nothing has to be loaded any more.
+    num_parts : int
+        How many enlarged parts of a frame the model is shown, as objects are small.
     name : callable
         Returns what people call a frame.
     begun : dict of int to NDArray
@@ -72,6 +74,7 @@ class BaseRun(Stoppable):
         self.seconds: list[float] = []
         self.unreadable: list[UnreadableFrame] = []
         self.is_loaded = False
+        self.num_parts = 1
         self.name: Callable[[int], str] = str
         self.begun = dict(begun or {})
         self._prepare = prepare

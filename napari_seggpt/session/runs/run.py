@@ -95,15 +95,11 @@ class Run(BaseRun):
 
     Attributes
     ----------
-    number, frames, key, num_written, num_damaged, seconds, unreadable, is_loaded, begun
+    number, frames, key, num_written, num_damaged, seconds, unreadable, is_loaded
+    num_parts, begun
         As of `BaseRun`: what is labelled in frames that were begun stays.
     watched : WatchedFrames
         The images, and what was noticed of them; to be asked when the run has ended.
-    is_cut_off : bool
-        Whether it ended because the connection to another computer was lost.
-    done : set of int
-        Whole frames that it has written, and those that runs before it had written
-        which were cut off and which it goes on with.
 
     Parameters
     ----------
@@ -118,6 +114,9 @@ class Run(BaseRun):
     region : Region, optional
         What is written of each frame; the frames of the request, and what is known,
         are those of its box.
+    recalled : collection of int
+        Frames that earlier runs have predicted, which it goes on from: with memory,
+        frames after them remember them.
     """
 
     def __init__(
@@ -133,6 +132,7 @@ class Run(BaseRun):
         begun: Mapping[int, Labels] | None = None,
         known: KnownIds | None = None,
         region: Region | None = None,
+        recalled: Collection[int] = (),
     ) -> None:
         super().__init__(frames, number=number, key=key, prepare=prepare, begun=begun)
         self._predictors = predictors
@@ -142,8 +142,7 @@ class Run(BaseRun):
         self._grid = request.grid or FrameGrid.row(len(request.stack))
         self.watched = WatchedFrames(request.stack, self._grid.name)
         self.watched.unreadable = self.unreadable
-        self.is_cut_off = False
-        self.done: set[int] = set()
+        self._recalled = frozenset(recalled)
 
     def lines(self, most: int) -> list[str]:
         """Say what was noticed, of at most so many frames one by one."""
@@ -165,13 +164,6 @@ class Run(BaseRun):
         ConnectionError
             If the other computer that predicts cannot be reached any more.
         """
-        try:
-            yield from self._results()
-        except ConnectionError:
-            self.is_cut_off = True
-            raise
-
-    def _results(self) -> Iterator[FrameResult | RenamedResult]:
         with suppress(StoppedError):
             request, left_out = self._predictors.readable(
                 self._request, self.report_download
@@ -181,6 +173,7 @@ class Run(BaseRun):
             predictor = self._predictors.predictor(
                 request, self.report_download, self.report_upload
             )
+            self.num_parts = predictor.num_parts
             self.is_loaded = True
             steps = self._steps(predictor)
             while (step := self._next(steps, predictor)) is not None:
@@ -193,33 +186,12 @@ class Run(BaseRun):
         """Whether it writes a part of frames only."""
         return self._region is not None
 
-    def settled(self, predicted: Collection[int]) -> set[int]:
-        """Return those of some predicted frames that need not be predicted again.
-
-        With memory that is a whole chain of this run or nothing of it: its frames need
-        those before.
-        """
-        from napari_seggpt.inference.propagation import plan
-
-        if not self._request.settings.propagation.memory:
-            return {*predicted}
-        sources = [each.frame for each in self._request.sources]
-        chains = plan(
-            len(self.watched),
-            [frame for frame in sources if frame is not None],
-            self._order,
-            protected=self._others,
-            grid=self._grid,
-        )
-        whole = {i for chain in chains if {*chain} <= {*predicted} for i in chain}
-        return whole | ({*predicted} - self._members)
-
     @property
     def _order(self) -> PropagationSettings:
         return replace(
             self._request.settings.propagation,
-            start=self.frames[0],
-            stop=self.frames[-1] + 1,
+            start=self._span.start,
+            stop=self._span.stop,
             step=1,
             direction=self._direction,
         )
@@ -227,7 +199,13 @@ class Run(BaseRun):
     @property
     def _others(self) -> set[int]:
         """Frames in between that are not to be predicted."""
-        return {*range(self.frames[0], self.frames[-1] + 1)} - {*self.frames}
+        return {*self._span} - {*self.frames}
+
+    @property
+    def _span(self) -> range:
+        """The frames that are predicted or remembered, and all in between."""
+        known = {self.frames[0], self.frames[-1], *self._recalled}
+        return range(min(known), max(known) + 1)
 
     def _next(self, steps: Iterator[Step], predictor: AskedPredictor) -> Step | None:
         """Predict the next frame, unless the run is told to stop before that is done.
@@ -254,12 +232,19 @@ class Run(BaseRun):
             settings=self._order,
             protected=self._others,
             grid=self._grid,
+            known=self._recall if self._recalled else None,
             skip_unreadable=True,
         )
         linking = self._request.settings.objects.linking
         if self._known is None or not (predictor.are_objects and linking.enabled):
             return steps
         return self._linked(steps, predictor, self._known)
+
+    def _recall(self, frame: int) -> Labels | None:
+        """Return the labels of a frame that an earlier run has predicted surely."""
+        if self._known is None or frame not in self._recalled:
+            return None
+        return self._known.read(frame)
 
     def _linked(
         self,

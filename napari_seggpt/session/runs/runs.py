@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from napari_seggpt.frames import FrameGrid
     from napari_seggpt.object_settings import LinkingSettings
+    from napari_seggpt.session.frames.frame_labels import Checksum
     from napari_seggpt.session.frames.labelled_frames import LabelledFrames
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
     from napari_seggpt.session.runs.region import Region
@@ -54,7 +55,7 @@ class Runs:
         self._history, self._undone = UndoHistory(), UndoHistory()
         self._maps = ConfidenceMaps()
         self._current: BaseRun | None = None
-        self._cut_off: Run | None = None  # the last run, if it lost its connection
+        self._parts: dict[int, Checksum] = {}  # labels that a run put in a region only
         self._step = UndoStep()  # of the run that is on
         self._num_runs = 0
 
@@ -81,6 +82,7 @@ class Runs:
         direction: Direction,
         begun: Mapping[int, NDArray[np.integer[Any]]] | None = None,
         region: Region | None = None,
+        goes_on: bool = False,
     ) -> Run:
         """Begin a run over some frames, none of them protected but those begun.
 
@@ -88,7 +90,14 @@ class Runs:
         ----------
         predictors, request, frames, direction, begun, region
             As of `Run`.
+        goes_on : bool
+            Whether frames that are up to date are left out; see `left_of`. With memory,
+            those after them remember their labels.
         """
+        recalled: set[int] = set()
+        if goes_on:
+            frames = self.left_of(frames)
+            recalled = self.up_to_date - {*frames}
         run = Run(
             predictors,
             request,
@@ -100,16 +109,9 @@ class Runs:
             begun=begun,
             known=KnownIds(self._frames, region),
             region=region,
+            recalled=recalled,
         )
-        run.done |= self._done_before(run)
         return self._begin(run)
-
-    def _done_before(self, run: Run) -> set[int]:
-        """Return what runs that were cut off have predicted, where this one goes on."""
-        before = self._cut_off
-        if before is None or before.key != run.key or run.has_region:
-            return set()
-        return before.done - {*run.frames}
 
     def begin_bridging(
         self, references: Sequence[int], frames: tuple[int, ...], grid: FrameGrid
@@ -219,12 +221,18 @@ class Runs:
             asked=None if begun is None else checksum(begun),
         )
         run.seconds.append(result.seconds)
-        if was_written and isinstance(run, Run):
-            run.done.add(result.index)
-        if was_written and result.confidence_map is not None:
-            written = self._frames.records[result.index].checksum
-            self._maps.put(result.index, written, result.confidence_map)
+        if was_written:
+            self._note_written(run, result)
         return was_written
+
+    def _note_written(self, run: BaseRun, result: FrameResult) -> None:
+        written = self._frames.records[result.index].checksum
+        if isinstance(run, Run) and run.has_region:
+            self._parts[result.index] = written
+        elif self._parts.get(result.index) == written:  # the whole frame has the same
+            del self._parts[result.index]
+        if result.confidence_map is not None:
+            self._maps.put(result.index, written, result.confidence_map)
 
     def _rename(self, run: BaseRun, result: RenamedResult) -> bool:
         """Give objects of a frame other ids; whatever else is known of it stays."""
@@ -243,6 +251,8 @@ class Runs:
         if was_written:
             written = self._frames.records[frame].checksum
             self._maps.share(frame, record.checksum, written)
+            if self._parts.get(frame) == record.checksum:
+                self._parts[frame] = written
         return was_written
 
     def confidence_map(self, frame: int) -> NDArray[np.uint8] | None:
@@ -261,26 +271,40 @@ class Runs:
             return
         run, self._current = self._current, None
         run.stop()
-        self._cut_off = None
-        if isinstance(run, Run) and run.is_cut_off and not run.has_region:
-            self._cut_off = run
         self._history.add(self._step)
         self.changed.emit()
 
-    def left_over(self, frames: tuple[int, ...]) -> tuple[int, ...]:
-        """Return what the last run has left of frames, if it lost its connection.
+    @property
+    def up_to_date(self) -> set[int]:
+        """The frames that the model need not predict again: the same would come of it.
 
-        Frames that it has predicted from what is still known count as done, but not
-        where they are all that is meant. What it has not come to is predicted, even if
-        there are labels: they may be of a region, or of shapes alone.
+        They were predicted whole, from what is known now. What was labelled by shapes
+        alone, or in a region, is not among them.
         """
-        run, records = self._cut_off, self._frames.records
-        if run is None or run.key != records.key:
-            return frames
-        done = run.settled(
-            {i for i, each in records.predicted() if each.key == run.key} & run.done
-        )
+        records = self._frames.records
+        return {
+            frame
+            for frame, each in records.predicted()
+            if each.key == records.key
+            and each.confidence is not None
+            and self._parts.get(frame) != each.checksum
+        }
+
+    def left_of(self, frames: tuple[int, ...]) -> tuple[int, ...]:
+        """Return those of some frames that are not up to date; all, if all of them are.
+
+        Once all are, a person who starts a run means to have them predicted again.
+        """
+        done = self.up_to_date
         return tuple(frame for frame in frames if frame not in done) or frames
+
+    @property
+    def has_confidence_maps(self) -> bool:
+        """Whether any frame has a map of how sure a run was; see `confidence_map`."""
+        return any(
+            each.confidence is not None and self._maps.has(frame, each.checksum)
+            for frame, each in self._frames.records.predicted()
+        )
 
     def close(self) -> None:
         """End the run, and drop what is kept for undo."""

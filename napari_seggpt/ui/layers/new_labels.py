@@ -171,6 +171,13 @@ def zarr_path(data: object) -> Path | None:
     return root / data.path if isinstance(data, zarr.Array) else None
 
 
+def discard(layer: Labels) -> None:
+    """Remove what `new_labels_layer` has made on disk for a layer, if it did."""
+    path = layer.metadata[METADATA_KEY].get("path")
+    if path is not None:
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def _create_zarr(
     path: Path, axes: FrameAxes, dtype: Any, layer: Image
 ) -> zarr.Array[Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Image, Labels
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QMenu, QSpinBox, QToolButton, QWidget
+from superqt.utils import signals_blocked
 
 from napari_seggpt.ui.layers.frame_axes import axes_of, stack_axes
 from napari_seggpt.ui.layers.image_stack import MAX_CHANNELS, level_data, num_levels
@@ -23,8 +24,10 @@ from napari_seggpt.ui.widgets.controls import (
     Combo,
     FormRows,
     allow,
+    as_tooltip,
     button,
     compact_spin,
+    describe,
 )
 from napari_seggpt.ui.work.actions import show_place, show_slices
 from napari_seggpt.ui.work.messages import count_of
@@ -78,7 +81,8 @@ class DataPanel(Panel):
         for _ in range(MAX_OTHER_AXES):
             other = _OtherAxis(self._on_fixed, self._on_channel_axis)
             self._other_axes.append((self._rows.add("", other, _FIXED), other))
-        self._channels_row = self._rows.add("Channels", self.channels_button, _CHANNELS)
+        self._channels_row = self._rows.add("Channels", self._channels(), _CHANNELS)
+        self.channels_button.setToolTip(_CHANNELS)
         self._mix_row = self._rows.add("Mix with", self.mix_button, _MIX)
         self._level_row = self._rows.add("Level", self.level_box, _LEVEL)
         field = QWidget()
@@ -89,6 +93,26 @@ class DataPanel(Panel):
         self.labels_row.addWidget(self.new_button)
         self._rows.add("Labels", field, _LABELS)
         self.labels_box.setToolTip(_LABELS)
+
+    def _channels(self) -> QWidget:
+        """Make the field that chooses channels, or takes their axis for another one."""
+        self.channels_check = QCheckBox("channels")
+        self.channels_check.setChecked(True)
+        self.channels_check.setToolTip(_AS_CHANNELS)
+        self.channels_check.toggled.connect(self._on_no_channels)
+        field = QWidget()
+        beside = QHBoxLayout(field)
+        beside.setContentsMargins(0, 0, 0, 0)
+        beside.addWidget(self.channels_button, 1)
+        beside.addWidget(self.channels_check)
+        return field
+
+    @property
+    def num_further_rows(self) -> int:
+        """How many rows there are beside image and labels."""
+        rows = (self._channels_row, self._mix_row, self._level_row)
+        rows += tuple(row for row, _ in self._other_axes)
+        return sum(not row.field.isHidden() for row in rows)
 
     # -- showing -------------------------------------------------------------------
 
@@ -101,6 +125,7 @@ class DataPanel(Panel):
         choice, layers = self._workspace.choice, self._layers
         images = [layer for layer in layers if is_picture(layer)]
         self.image_box.fill([(x.name, x) for x in images] or [_NONE], choice.image)
+        describe(self.image_box, _about(choice.image, _IMAGE))
         allow(self.image_box, "" if images else _NO_IMAGE)
         self._show_labels(choice, layers)
         self.axis_box.setVisible(False)
@@ -121,6 +146,7 @@ class DataPanel(Panel):
             found if choice.labels is not None else [_NOT_YET, *found], choice.labels
         )
         no_image = "" if choice.image is not None else _NO_IMAGE
+        describe(self.labels_box, _about(choice.labels, _LABELS))
         allow(self.labels_box, no_image or ("" if found else _NO_LABELS))
         allow(self.new_button, no_image)
 
@@ -132,18 +158,21 @@ class DataPanel(Panel):
         chosen = self._offered.index(choice.axis) if is_known else None
         names: list[tuple[str, object]] = [(x[0], i) for i, x in enumerate(titles)]
         self.axis_box.fill(names, chosen)
+        # The header has the numbers; here the name of the image needs the room.
+        short = [title.partition(":")[0] for title, _ in titles]
+        self.axis_box.shorten(short)
         text_width = self.axis_box.fontMetrics().horizontalAdvance
-        widest = max((text_width(title) for title, _ in titles), default=0)
+        widest = max(map(text_width, short), default=0)
         self.axis_box.setMinimumWidth(min(MAX_AXIS_WIDTH, widest + ARROW_WIDTH))
         shape, taken = level_data(image, 0).shape, {*axes_of(choice.axis)}
         taken |= {*choice.spanned}
+        taken |= {choice.channel_axis}  # it has a row of its own
         others = [x for x in axes if x[0] not in taken and shape[x[0]] > 1]
         for (row, field), (at, name) in zip(self._other_axes, others, strict=False):
             row.set_visible(True)
             row.label.setText(name.capitalize())
-            is_channels = at == choice.channel_axis
             index = dict(choice.fixed).get(at, 0)
-            field.show_axis(at, shape[at], index, is_channels, can_mix=not image.rgb)
+            field.show_axis(at, shape[at], index, can_mix=not image.rgb)
 
     def _show_pictures(
         self, image: Image, choice: LayerChoice, layers: list[Layer]
@@ -193,8 +222,14 @@ class DataPanel(Panel):
         self._choose(self._workspace.choice.with_fixed(at, index))
         show_place(self._workspace)
 
-    def _on_channel_axis(self, at: int, is_on: bool) -> None:
-        self._choose(self._workspace.choice.with_channel_axis(at if is_on else None))
+    def _on_channel_axis(self, at: int) -> None:
+        self._choose(self._workspace.choice.with_channel_axis(at))
+
+    def _on_no_channels(self, _: bool) -> None:
+        """Fix the axis of channels at an index instead, which its row then chooses."""
+        with signals_blocked(self.channels_check):
+            self.channels_check.setChecked(True)  # the row is hidden
+        self._choose(self._workspace.choice.with_channel_axis(None))
 
     def _on_channels(self, chosen: list[object]) -> None:
         channels = tuple(x for x in chosen if isinstance(x, int))
@@ -226,13 +261,18 @@ class DataPanel(Panel):
         self._workspace.choose(choice if is_fit else replace(choice, labels=None))
 
 
+def _about(layer: Layer | None, about: str) -> str:
+    """Return a tooltip that begins with the whole name of a layer."""
+    return about if layer is None else as_tooltip(f"{layer.name}: {about}")
+
+
 class _OtherAxis(QWidget):
     """An index on an axis that all frames lie at, or the mark that it has channels."""
 
     def __init__(
         self,
         on_index: Callable[[int, int], None],
-        on_channels: Callable[[int, bool], None],
+        on_channels: Callable[[int], None],
     ) -> None:
         super().__init__()
         self._at = 0
@@ -246,11 +286,9 @@ class _OtherAxis(QWidget):
         layout.addWidget(self.spin, 1)
         layout.addWidget(self.check)
         self.spin.valueChanged.connect(lambda index: on_index(self._at, index))
-        self.check.toggled.connect(lambda is_on: on_channels(self._at, is_on))
+        self.check.toggled.connect(lambda _: on_channels(self._at))
 
-    def show_axis(
-        self, at: int, length: int, index: int, is_channels: bool, *, can_mix: bool
-    ) -> None:
+    def show_axis(self, at: int, length: int, index: int, *, can_mix: bool) -> None:
         """Show an axis, without a signal."""
         self._at = at
         for part in (self.spin, self.check):
@@ -258,8 +296,7 @@ class _OtherAxis(QWidget):
         self.spin.setRange(0, length - 1)
         self.spin.setValue(index)
         self.spin.setPrefix("at ")
-        self.spin.setEnabled(not is_channels)
-        self.check.setChecked(is_channels)
+        self.check.setChecked(False)  # an axis of channels has another row
         self.check.setVisible(can_mix)
         for part in (self.spin, self.check):
             part.blockSignals(False)
@@ -299,7 +336,7 @@ class _Multiple(QToolButton):
 
 
 MAX_OTHER_AXES = 3
-MAX_AXIS_WIDTH, ARROW_WIDTH = 180, 56  # pixels; the image's name takes the rest
+MAX_AXIS_WIDTH, ARROW_WIDTH = 140, 44  # pixels; the image's name takes the rest
 _NONE = ("open an image first", None)
 _NOT_YET = ("choose, or press New", None)
 _IMAGE = "The image layer to be labelled."

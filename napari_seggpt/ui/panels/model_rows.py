@@ -187,6 +187,7 @@ class ModelRows(QWidget):
         yield active.runs.changed, self._show_time
         yield active.session.references.changed, self._show_time_soon
         yield active.previews.changed, self._show_time_soon
+        yield active.task_found, self._show_time_soon
 
     # -- showing -------------------------------------------------------------------
 

@@ -135,9 +135,11 @@ class ObjectsPanel(Panel):
         tracks = found.tracks
         count = len(np.unique(tracks.ids))
         divided = len({each[0] for each in tracks.graph.values()})
+        rows_text = count_of(len(tracks.ids), "row")
         self.about_label.setText(
-            f"{count_of(count, 'object')} on {count_of(len(tracks.ids), 'place')}, "
-            f"{divided} divided. Click one to go there."
+            f"{count_of(count, 'object')} in {rows_text}, one for each frame that an "
+            f"object is on{f', {divided} divided' if divided else ''}. "
+            "Click a row to go there."
         )
         names = class_names(self._workspace.active.labels.layer)
         kinds = [_class_of(i, names, self._has_classes) for i in tracks.ids.tolist()]

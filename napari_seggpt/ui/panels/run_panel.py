@@ -24,6 +24,7 @@ from napari_seggpt.ui.widgets.controls import (
     allow,
     button,
     compact_spin,
+    describe,
     row_of,
 )
 from napari_seggpt.ui.work.actions import (
@@ -33,14 +34,16 @@ from napari_seggpt.ui.work.actions import (
     stop_run,
     undo_run,
 )
+from napari_seggpt.ui.work.run_plan import plan_of
 
 if TYPE_CHECKING:
-    from napari_seggpt.session import Scope, Session
+    from napari_seggpt.session import Scope
     from napari_seggpt.ui.widgets.style import Tones
     from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.run_control import RunControl
     from napari_seggpt.ui.work.workspace import Connections, Workspace
 
+LONG_SECONDS = 3  # without a frame, from which on it is said how long it takes
 COUNT_MS = 100  # the frames of a run are counted once things are quiet
 SCOPES: dict[str, Scope] = {
     "all frames": "all",
@@ -48,13 +51,6 @@ SCOPES: dict[str, Scope] = {
     "up to here": "backward",
     "a range": "range",
     "between references, by shape": "between",
-}
-BUTTONS: dict[str, str] = {
-    "all": "Label all frames",
-    "forward": "Label from here on",
-    "backward": "Label up to here",
-    "range": "Label the range",
-    "between": "Bridge by shape",
 }
 
 
@@ -67,7 +63,7 @@ class RunPanel(Panel):
         self.from_spin, self.to_spin = QSpinBox(), QSpinBox()
         self.model_rows = ModelRows(workspace)  # the dock shows it farther below
         self.run_button = button(
-            "", _RUN, partial(run_or_pause, workspace), role="main"
+            "", _PAUSE, partial(run_or_pause, workspace), role="main"
         )
         self.frame_button = button(
             with_key("This frame", "frame"),
@@ -129,8 +125,10 @@ class RunPanel(Panel):
         self.to_spin.valueChanged.connect(self._on_range)
         self.region_box.currentIndexChanged.connect(self._on_region)
         workspace.choice_changed.connect(self._show_regions)
+        workspace.choice_changed.connect(self._count_later)  # the region may be gone
         workspace.active_changed.connect(self._show_range)
         workspace.settings_changed.connect(self.refresh)
+        self.folded.connect(lambda _: self.refresh_run())
         self._listen()
 
     def _connections(self, active: LayerSession) -> Connections:
@@ -139,6 +137,7 @@ class RunPanel(Panel):
         yield active.session.frames.statuses_changed, self._count_later
         yield active.session.references.changed, self._count_later
         yield active.navigation.changed, self._count_later
+        yield active.task_found, self._count_later
 
     def release(self) -> None:
         """Stop what workers do for the panel."""
@@ -206,6 +205,7 @@ class RunPanel(Panel):
     def _show_run(self, runs: RunControl) -> None:
         text = "Go on" if runs.is_paused else "Pause"
         self.run_button.setText(with_key(text, "propagate"))
+        describe(self.run_button, _PAUSE)
         stopping = _STOPPING if runs.is_stopping else ""
         allow(self.run_button, stopping)
         allow(self.stop_button, stopping)
@@ -213,17 +213,15 @@ class RunPanel(Panel):
             self.frame_button, self.update_button, self.undo_button, self.redo_button
         ):  # fmt: skip
             allow(each, _RUNNING)
+        done, total = runs.done, runs.total
         if runs.downloaded is not None and runs.is_loading:
             done, total = runs.downloaded
-            self.bar.setRange(0, 1000)
-            self.bar.setValue(round(1000 * done / max(1, total)))
-            act = "Sending" if runs.is_sending else "Fetching"
-            self.bar.setFormat(f"{act} {readable(done)} of {readable(total)}")
-            return
-        self.bar.setRange(0, runs.total)  # an endless bar would show no text
-        self.bar.setValue(runs.done)
+            done, total = round(1000 * done / max(1, total)), 1000
+        self.bar.setRange(0, total)  # an endless bar would show no text
+        self.bar.setValue(done)
         self.bar.setFormat(_progress(runs))
-        self.set_summary(_progress(runs))
+        # The bar says it; once it is folded away, the header does.
+        self.set_summary("" if self.is_open else _progress(runs))
 
     def _count_later(self, *_: object) -> None:
         if not self._timer.isActive():
@@ -237,12 +235,11 @@ class RunPanel(Panel):
         ):
             return
         session, frame = self._workspace.session, self._workspace.current
-        count = len(session.plan(self._workspace.scope, frame)) if session else 0
-        text = self._button_text(session)
-        if session is not None and session.references.all:
-            text += f" ({count})"
+        plan = plan_of(self._workspace)
+        count = len(plan.frames)
         self.set_summary(self._estimate(count))
-        self.run_button.setText(with_key(text, "propagate"))
+        self.run_button.setText(with_key(plan.text, "propagate"))
+        describe(self.run_button, plan.about)
         busy = self._why_not()
         blank = busy or ("" if self._has_examples else _NO_EXAMPLES)
         allow(self.run_button, blank or ("" if count else _NO_FRAMES))
@@ -259,12 +256,6 @@ class RunPanel(Panel):
         self.bar.setRange(0, 1)
         self.bar.setValue(0)
         self.bar.setFormat("")
-
-    def _button_text(self, session: Session | None) -> str:
-        scope = self._workspace.scope
-        if session is None or scope not in LINES:
-            return BUTTONS.get(scope, BUTTONS["all"])
-        return f"Label along {session.grid.names[LINES[scope]]}"
 
     @property
     def _has_examples(self) -> bool:
@@ -318,10 +309,15 @@ class RunPanel(Panel):
 def _progress(runs: RunControl) -> str:
     if runs.is_stopping:
         return "Stopping..."
+    if runs.is_loading and runs.downloaded is not None:
+        done, total = map(readable, runs.downloaded)
+        return f"{'Sending' if runs.is_sending else 'Fetching'} {done} of {total}"
     if runs.is_loading:
         return "Loading the model"
     if runs.done == 0 and not runs.is_paused:
-        return "Predicting the first frame"
+        waited = int(runs.seconds_waited)
+        since = f", {duration(waited)} so far" if waited >= LONG_SECONDS else ""
+        return f"Predicting the first frame{since}"
     left = runs.seconds_left
     parts = [f"{runs.done} of {runs.total}"]
     if runs.is_paused:
@@ -341,10 +337,7 @@ def _beside(*widgets: QWidget) -> QWidget:
     return field
 
 
-_RUN = (
-    "Predict the frames that are chosen above. Frames that you labelled, corrected or "
-    "approved are never written."
-)
+_PAUSE = "Wait after the present frame, and go on later; what was predicted stays."
 _FRAME = "Predict the current frame only, to see how well it goes."
 _UPDATE = (
     "Predict again the frames that are out of date: they were predicted with other "

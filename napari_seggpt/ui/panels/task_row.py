@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 LOOK_MS = 400  # references that change in quick succession
 NUM_LINES = 2  # of the reason that are seen
+MARGIN = 6  # pixels: lines of napari's font are higher
 CHOICES: list[tuple[str, object]] = [
     ("as the references look", "auto"),
     ("classes", "classes"),
@@ -60,7 +61,9 @@ class TaskRow(QWidget):
         self.box = Combo()
         self.box.fill(CHOICES, workspace.settings.objects.task)
         self.reason = muted()
-        self.reason.setFixedHeight(NUM_LINES * self.fontMetrics().lineSpacing())
+        self.reason.setFixedHeight(
+            NUM_LINES * self.fontMetrics().lineSpacing() + MARGIN
+        )
         self.reason.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         rows = FormRows()
         field = own_fields(ObjectSettings)["task"]
@@ -102,6 +105,8 @@ class TaskRow(QWidget):
     def _show(self, guess: TaskGuess | None, text: str) -> None:
         self.reason.setText(text)
         self.reason.setToolTip(as_tooltip(text))
+        if (active := self._workspace.active) is not None:
+            active.note_task(None if guess is None else guess.kind)
         if guess != self.guess:
             self.guess = guess
             self.found.emit()

@@ -83,6 +83,7 @@ class UncertaintyButton:
     def _remove(self) -> None:
         layer, self._shown, self._layer_session = self.layer, None, None
         self.button.setChecked(False)
+        self._allow()
         if layer is not None:
             with suppress(ValueError):  # it is gone already
                 self._workspace.viewer.layers.remove(layer)
@@ -90,12 +91,21 @@ class UncertaintyButton:
     # -- what happens to session and layers ----------------------------------------
 
     def _on_active(self) -> None:
-        has_session = self._workspace.active is not None
-        allow(self.button, "" if has_session else NO_SESSION)
         if self._layer_session is not self._workspace.active:
             self._remove()
+        self._allow()
+
+    def _allow(self) -> None:
+        """Let it be pressed where there is something to show, or to take away."""
+        session, why_not = self._workspace.session, ""
+        if session is None:
+            why_not = NO_SESSION
+        elif self._shown is None and not session.runs.has_confidence_maps:
+            why_not = _NOTHING
+        allow(self.button, why_not)
 
     def _on_statuses(self, frames: tuple[int, ...]) -> None:
+        self._allow()
         if self._workspace.current in frames:
             self.refresh()
 
@@ -105,6 +115,10 @@ class UncertaintyButton:
             self._remove()
 
 
+_NOTHING = (
+    "Of no frame it is known where the model is unsure: runs tell it, until they are "
+    "undone or napari is closed."
+)
 _TOGGLE = (
     "Show where in the current frame the model is unsure, in magenta, in a layer that "
     "follows the frame. Frames that you changed or that were not predicted stay clear."

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.widgets.style import Tones
 
 ROW_HEIGHT = 20
-MIN_ROWS, MAX_ROWS = 2, 8  # that are seen without scrolling
+MIN_ROWS, USUAL_ROWS, MAX_ROWS = 1, 2, 8  # that are seen without scrolling
 MAX_SHOWN_LABELS = 200
 LABEL, NAME, LOCKED = range(3)
 
@@ -57,7 +57,7 @@ class ClassList(QTreeWidget):
             (LOCKED, modes.ResizeToContents),
         ):
             header.setSectionResizeMode(column, mode)
-        self.set_rows(MIN_ROWS)
+        self.set_rows(USUAL_ROWS)
         self.itemClicked.connect(self._on_clicked)
         self.itemChanged.connect(self._on_changed)
 
@@ -76,9 +76,14 @@ class ClassList(QTreeWidget):
             " font-size: 8pt; }"
         )
 
+    def take(self, spare: int) -> None:
+        """Take the pixels that are left over, or give some if too few are there."""
+        rows = USUAL_ROWS + spare // ROW_HEIGHT
+        self.set_rows(min(MAX_ROWS, max(MIN_ROWS, rows)))
+
     def set_rows(self, rows: int) -> None:
         """Leave room for so many labels, however many there are; others scroll."""
-        self.setFixedHeight(rows * ROW_HEIGHT + self.header().sizeHint().height() + 4)
+        self.setFixedHeight(rows * ROW_HEIGHT + self.header().sizeHint().height() + 2)
 
     def show_labels(
         self,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QPaintEvent
 
 SPACING = 2
+SHORT_ROLE = Qt.ItemDataRole.UserRole + 1
 LABEL_WIDTH = 58  # so that the fields of all sections begin at one place
 
 
@@ -142,7 +143,10 @@ class FormRow:
 
 
 class Combo(QComboBox):
-    """A list of choices with data; long names are shortened, the wheel is ignored."""
+    """A list of choices with data; long names are shortened, the wheel is ignored.
+
+    The list that is opened shows names as they are.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -163,6 +167,24 @@ class Combo(QComboBox):
             self.setItemData(self.count() - 1, tooltip, Qt.ItemDataRole.ToolTipRole)
         self.choose(chosen)
         self.blockSignals(False)
+
+    def shorten(self, texts: Sequence[str]) -> None:
+        """Have the box say something shorter for each choice, unlike the list."""
+        for index, text in enumerate(texts):
+            self.setItemData(index, text, SHORT_ROLE)
+
+    @property
+    def shown_text(self) -> str:
+        """What the box says of the choice, where there is room."""
+        short = self.currentData(SHORT_ROLE)
+        return self.currentText() if short is None else str(short)
+
+    def showPopup(self) -> None:
+        """Open the list, as wide as its names ask for."""
+        view = self.view()
+        if view is not None:
+            view.setMinimumWidth(view.sizeHintForColumn(0) + 2 * view.frameWidth())
+        super().showPopup()
 
     def choose(self, data: object) -> None:
         """Choose by data, compared by identity or value."""
@@ -185,7 +207,7 @@ class Combo(QComboBox):
             self,
         )
         option.currentText = self.fontMetrics().elidedText(
-            option.currentText, Qt.TextElideMode.ElideMiddle, room.width() - 4
+            self.shown_text, Qt.TextElideMode.ElideMiddle, room.width() - 4
         )
         painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 

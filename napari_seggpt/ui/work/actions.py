@@ -144,9 +144,22 @@ def start_run(workspace: Workspace, scope: Scope) -> None:
     workspace.show_message("")
     try:
         active.tuning.check_free()
-        active.runs.start(scope, active.navigation.current, workspace.region)
+        active.runs.start(
+            scope,
+            active.navigation.current,
+            workspace.region,
+            goes_on=goes_on(workspace, scope),
+        )
     except ValueError as error:
         workspace.show_message(str(error), Tone.WARNING)
+
+
+def goes_on(workspace: Workspace, scope: Scope) -> bool:
+    """Return whether a run over a scope leaves out frames that are up to date.
+
+    In a region all frames are meant: they may be up to date elsewhere only.
+    """
+    return workspace.region_layer is None and scope not in ("frame", "stale", "between")
 
 
 def carry_ids_on(workspace: Workspace) -> None:

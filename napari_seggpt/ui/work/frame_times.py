@@ -27,12 +27,15 @@ class RunConditions:
         How many the model is shown for a frame.
     passes : int
         How often the network is run for a frame, because of its many labels.
+    task : str
+        What labels stand for: objects, if that is known, else what the settings say.
     """
 
     settings: SessionSettings
     frame_shape: tuple[int, int]
     references: int
     passes: int = 1
+    task: str = "auto"
 
     @property
     def text(self) -> str:
@@ -46,7 +49,7 @@ class RunConditions:
             prediction.ensemble,
             f"{width} x {height}",
             f"passes {self.passes}",
-            f"labels {self.settings.objects.task}",
+            f"labels {self.task}",
         ]
         if not self.settings.objects.enlarge:
             parts.append("not enlarged")
@@ -63,12 +66,17 @@ def conditions_of(active: LayerSession) -> RunConditions:
     used = [each for each in session.references.all if each.enabled]
     previews = (active.previews.get(each) for each in used)
     ids = {i for preview in previews if preview is not None for i in preview.ids}
+    task, num_shown = session.settings.objects.task, len(ids)
+    if active.task is not None and active.task.startswith("objects"):
+        # Objects are told apart in one pass, however many they are.
+        task, num_shown = active.task, 1
     return RunConditions(
         settings=session.settings,
         frame_shape=active.labels.frame_shape,
         references=min(len(used), prediction.max_prompts)
         + (session.references.tuned is not None),
-        passes=max(1, -(-len(ids) // prediction.labels_per_pass)),
+        passes=max(1, -(-num_shown // prediction.labels_per_pass)),
+        task=task,
     )
 
 

@@ -15,6 +15,7 @@ from napari_seggpt.untrusted import printable
 
 if TYPE_CHECKING:
     from napari_seggpt.session import Session
+    from napari_seggpt.session.runs.base_run import BaseRun
     from napari_seggpt.session.store.finding import SavedWork
     from napari_seggpt.ui.layers.layer_choice import LayerChoice
     from napari_seggpt.ui.work.layer_session import LayerSession
@@ -144,12 +145,23 @@ def _on_active(workspace: Workspace, layer_session: LayerSession) -> Message:
     if layer_session.runs.is_running:
         return Message(
             text="Labelling. You may paint meanwhile: what you touch stays yours."
+            + _on_parts(layer_session.runs.run)
         )
     if layer_session.is_scanning and not session.references.all:
         return Message(text="Looking for labels that are there already...")
     if not any(r.enabled and r.is_labelled for r in session.references.all):
         return _without_references(layer_session, session)
     return _with_references(workspace, session)
+
+
+def _on_parts(run: BaseRun | None) -> str:
+    """Say why frames take long, if they are shown to the model in enlarged parts."""
+    if run is None or run.num_parts == 1:
+        return ""
+    return (
+        f" Objects are small: the model sees each frame in {run.num_parts} enlarged "
+        "parts. <b>Enlarge small objects</b>, in the settings, turns that off."
+    )
 
 
 def _without_references(layer_session: LayerSession, session: Session) -> Message:

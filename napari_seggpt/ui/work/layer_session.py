@@ -79,6 +79,10 @@ class LayerSession:
         Whether a scan is taking note of labels that were there from the start.
     is_touched : bool
         Whether anything of its frames has changed that the first scan did not find.
+    task : str or None
+        What labels stand for, such as "objects"; None while nobody has looked.
+    task_found : Signal
+        It is known now, or is another.
     scanned : Signal
         The labels of all frames have been read.
     undone_elsewhere : Signal
@@ -94,6 +98,7 @@ class LayerSession:
         If the layers do not fit each other.
     """
 
+    task_found = Signal()
     scanned = Signal()
     undone_elsewhere = Signal(int)
     lost = Signal(str)
@@ -127,6 +132,7 @@ class LayerSession:
         self.finished: set[int] = set()
         self.asked_about: set[int] = set()
         self.is_finding = self.is_touched = False
+        self.task: str | None = None
         self._choice = choice
         self._scan: Job[list[ScannedFrame]] | None = None
         self._scan_again = False
@@ -224,6 +230,12 @@ class LayerSession:
             return None
         names = dict(stack_axes(self.image))
         return ", ".join(f"{names[at]} {index}" for at, index in self._choice.fixed)
+
+    def note_task(self, task: str | None) -> None:
+        """Take note of what labels stand for."""
+        if task != self.task:
+            self.task = task
+            self.task_found.emit()
 
     def close(self) -> None:
         """End what is on and let go of the layers; labels stay."""

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Labels
 
+from napari_seggpt.io.label_values import labels_dtype
 from napari_seggpt.ui.layers.image_stack import to_numpy
 from napari_seggpt.ui.layers.layer_choice import unwrapped
+from napari_seggpt.ui.layers.new_labels import discard
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.messages import Tone
 
@@ -37,6 +39,7 @@ class Merging:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._job: Job[Plane] | None = None
+        self._merged: Labels | None = None  # the layer that is being filled
 
     @property
     def is_on(self) -> bool:
@@ -74,13 +77,14 @@ class Merging:
             return
         chosen = active.labels.layer
         layers.sort(key=lambda layer: layer is not chosen)
-        dtype = np.result_type(*(layer.data.dtype for layer in layers))
         try:
+            dtype = np.result_type(*(labels_dtype(x.data.dtype) for x in layers))
             merged = replace(active.choice, labels=None).new_labels(dtype=dtype)
         except (ValueError, OSError) as error:
             self._workspace.show_message(str(error), Tone.ERROR)
             return
         if merged.data.shape != chosen.data.shape:
+            discard(merged)
             self._workspace.show_message(
                 f"Expected labels of shape {merged.data.shape}, as New makes them, got "
                 f"{chosen.data.shape} in {chosen.name}.",
@@ -93,22 +97,28 @@ class Merging:
             lambda: _votes(sources),
             lambda plane: _write(merged, plane),
             title="Merging labels",
-            total=len(merged.data),
+            total=merged.data.shape[0],  # a zarr has no length
         )
+        self._merged = merged
         self._job.ended.connect(lambda state: self._on_ended(state, merged, layers))
         self._workspace.show_message("Merging labels...")
         self._job.start()
 
     def close(self) -> None:
         """Merge no more."""
-        job, self._job = self._job, None
-        if job is not None:
+        job, merged = self._job, self._merged
+        self._job = self._merged = None
+        if job is not None and merged is not None:
             job.close()
+            discard(merged)
 
     def _on_ended(self, state: JobState, merged: Labels, layers: list[Labels]) -> None:
-        job, self._job = self._job, None
+        job = self._job
+        self._job = self._merged = None
         if job is None:
             return
+        if state is not JobState.DONE:
+            discard(merged)
         if state is JobState.FAILED:
             self._workspace.show_message(str(job.error), Tone.ERROR)
         elif state is JobState.STOPPED:
@@ -126,7 +136,7 @@ def _votes(sources: list[Any]) -> Iterator[Plane]:
     """Yield each index of the first axis with the vote of all there."""
     from napari_seggpt.inference.voting import vote
 
-    for index in range(len(sources[0])):
+    for index in range(sources[0].shape[0]):
         yield index, vote([np.asarray(to_numpy(each[index])) for each in sources])
 
 

@@ -43,6 +43,8 @@ class RunControl:
         self.downloaded: tuple[int, int] | None = None
         self.is_sending = False  # what is in `downloaded` goes to another computer
         self._job: Job[Result] | None = None
+        self._loaded_at: float | None = None  # of the run that is on
+        self._last_pace = 0.0  # seconds a frame by the clock, of the last run
         self._undo: Iterator[int] | None = None
         self._undone = 0
         self._is_redo = False
@@ -97,16 +99,37 @@ class RunControl:
         return self.is_running and self.run is not None and not self.run.is_loaded
 
     @property
+    def seconds_waited(self) -> float:
+        """The seconds since the model was there; 0 while it is being loaded."""
+        if self.run is None or not self.run.is_loaded or self._job is None:
+            return 0.0
+        if self._loaded_at is None:
+            self._loaded_at = time.monotonic()
+        return time.monotonic() - self._loaded_at
+
+    @property
     def seconds_a_frame(self) -> float | None:
         """The seconds that the last frames took; loading and references left out.
 
         The first frame is left out, too, where there are others: it may wait for memory
-        and for libraries.
+        and for libraries. What is remembered and written of frames counts.
         """
         if self.run is None or not self.run.seconds:
             return None
         recent = self.run.seconds[1:][-NUM_RECENT_RESULTS:] or self.run.seconds
-        return sum(recent) / len(recent)
+        return max(sum(recent) / len(recent), self._pace_by_clock)
+
+    @property
+    def _pace_by_clock(self) -> float:
+        """The seconds from one of the last frames to the next; 0 while unknown.
+
+        The first result has waited for the model, and tells nothing of the others.
+        """
+        job = self._job
+        left = 0 if job is None else job.total - job.done
+        if job is None or job.done < 2 or left < 1 or job.seconds_left is None:
+            return self._last_pace
+        return job.seconds_left / left
 
     @property
     def seconds_left(self) -> float | None:
@@ -114,15 +137,19 @@ class RunControl:
         job, pace = self._job, self.seconds_a_frame
         if job is None or pace is None:
             return None
-        by_model = max(0, job.total - job.done) * pace
-        # The first result has waited for the model, and tells nothing of the others.
-        by_clock = job.seconds_left if job.done > 1 else None
-        return max(by_model, by_clock or 0.0)
+        return max(0, job.total - job.done) * pace
 
     # -- what a person does --------------------------------------------------------
 
-    def start(self, scope: Scope, current: int, region: Region | None = None) -> None:
-        """Start a run, in a region or in whole frames.
+    def start(
+        self,
+        scope: Scope,
+        current: int,
+        region: Region | None = None,
+        *,
+        goes_on: bool = False,
+    ) -> None:
+        """Start a run, in a region or in whole frames; see `Session.start`.
 
         Raises
         ------
@@ -130,7 +157,8 @@ class RunControl:
             If there is nothing to show the model, or nothing to predict.
         """
         self._check_free()
-        self._begin(self.session.start(scope, current, region), "Labelling frames")
+        run = self.session.start(scope, current, region, goes_on=goes_on)
+        self._begin(run, "Labelling frames")
 
     def complete(self, frame: int) -> None:
         """Start a run that completes a frame which a person has begun to label.
@@ -161,6 +189,7 @@ class RunControl:
     def _begin(self, run: BaseRun, title: str) -> None:
         run.on_download, run.on_upload = self._on_download, self._on_upload
         self.run, self.downloaded, self.is_sending = run, None, False
+        self._loaded_at, self._last_pace = None, 0.0
         self._job = Job(
             run.results,
             self.session.runs.commit,
@@ -220,6 +249,7 @@ class RunControl:
     # -- in between ----------------------------------------------------------------
 
     def _on_job(self) -> None:
+        self._last_pace = self._pace_by_clock
         if self.is_stopping and self.run is not None:
             self.run.stop()  # a download ends, too
         if self.done:

@@ -111,6 +111,11 @@ class SavedSessions:
         """Whether it searches for sessions, or resumes one."""
         return self._search.is_on or self._resuming is not None
 
+    @property
+    def is_resuming(self) -> bool:
+        """Whether a session is being brought back."""
+        return self._resuming is not None
+
     def _search_and_save(self) -> None:
         """Search for sessions of a newly chosen image; save a new session."""
         layer_session = self._workspace.active

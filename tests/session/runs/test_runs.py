@@ -9,6 +9,7 @@ import pytest
 
 from napari_seggpt.frames import FrameGrid
 from napari_seggpt.inference import predictor as predictor_module
+from napari_seggpt.inference import propagation
 from napari_seggpt.inference.passes import Passes
 from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.io.layout import StackError
@@ -737,7 +738,7 @@ def test_a_run_over_a_film_goes_on_where_its_lines_were_left(
     session = make_session(grid=FILM, settings=settings)
     label(session, 1, blob())
     lose_connection(session, predictor, 3, None)  # after 4, a line, and 0
-    assert predict(session) == [0, 3, 2, 5]
+    assert predict(session, goes_on=True) == [3, 2, 5]
 
 
 @pytest.mark.parametrize("memory", [0, 4])
@@ -757,11 +758,11 @@ def test_frames_of_which_a_region_was_predicted_are_not_left_out(
     label(session, 2, blob())
     region = Region(mask=blob() != 0)
     lose_connection(session, predictor, 4, region)  # after a part of 1, 0 and 3
-    assert sorted(predict(session)) == [0, 1, 3, 4, 5]
+    assert sorted(predict(session, goes_on=True)) == [0, 1, 3, 4, 5]
     commit_all(session, session.start("all", 0, region).results())
     session.runs.finish()
     lose_connection(session, predictor, 3, None)  # after all of 1 and 0
-    assert predict(session) == [3, 4, 5]
+    assert predict(session, goes_on=True) == [3, 4, 5]
 
 
 def test_frames_labelled_by_shape_are_not_left_out(
@@ -776,4 +777,63 @@ def test_frames_labelled_by_shape_are_not_left_out(
         label(session, frame, blob())
     predict(session, "between")
     lose_connection(session, predictor, 2, None)
-    assert predict(session)[:1] == [2]
+    assert predict(session, goes_on=True)[:1] == [2]
+
+
+# -- going on -------------------------------------------------------------------------
+
+
+def test_a_run_goes_on_where_one_was_stopped(
+    labelled: Session, predict: Any, blob: Any
+) -> None:
+    assert predict(labelled, count=2) == [1, 0]
+    assert labelled.runs.left_of(labelled.plan("all", 0)) == (3, 4, 5)
+    assert predict(labelled, goes_on=True) == [3, 4, 5]
+    assert predict(labelled, goes_on=True) == [1, 0, 3, 4, 5]  # all of them, again
+    assert predict(labelled, count=1) == [1]
+    assert predict(labelled) == [1, 0, 3, 4, 5]  # unless it is asked for, all
+
+
+def test_what_is_out_of_date_is_predicted_when_a_run_goes_on(
+    labelled: Session, predict: Any, label: Any, blob: Any
+) -> None:
+    predict(labelled, count=2)
+    label(labelled, 5, blob())  # another reference
+    assert labelled.frames.status(0) is FrameStatus.STALE
+    assert sorted(predict(labelled, goes_on=True)) == [0, 1, 3, 4]
+
+
+def test_frames_that_were_labelled_in_a_region_or_by_shape_are_not_up_to_date(
+    labelled: Session, predict: Any, label: Any, blob: Any
+) -> None:
+    label(labelled, 5, blob())
+    predict(labelled, "between")
+    assert labelled.frames.status(3) is FrameStatus.PREDICTED
+    mask = np.zeros(blob().shape, bool)
+    mask[:4, :4] = True
+    run = labelled.start("frame", 0, Region(mask=mask | (blob() > 0)))
+    for result in run.results():
+        labelled.runs.commit(result)
+    labelled.runs.finish()
+    assert labelled.frames.status(0) is FrameStatus.PREDICTED
+    assert labelled.runs.up_to_date == set()
+    predict(labelled, "frame", 0)
+    assert labelled.runs.up_to_date == {0}
+    assert sorted(predict(labelled, goes_on=True)) == [1, 3, 4]
+
+
+def test_with_memory_a_run_remembers_what_it_goes_on_from(
+    make_session: Any, label: Any, blob: Any, predict: Any, monkeypatch: Any
+) -> None:
+    settings = SessionSettings(propagation=PropagationSettings(memory=2))
+    session = make_session(settings=settings)
+    label(session, 0, blob())
+    assert predict(session, count=3) == [1, 2, 3]
+    recalled = []
+    monkeypatch.setattr(
+        propagation, "remember", lambda memory, predictor, frame, index, found: (
+            recalled.append((index, isinstance(found, np.ndarray)))
+        ),
+    )  # fmt: skip
+    assert predict(session, goes_on=True) == [4, 5]
+    assert recalled == [(2, True), (3, True), (4, False)]

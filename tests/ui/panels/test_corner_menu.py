@@ -1,13 +1,16 @@
 """Exporting from the dock, and what the keys do."""
 
 import csv
+import threading
 
 import numpy as np
 import pytest
 import tifffile
 
+from napari_seggpt.inference import voting
 from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.keys import KEYS, key_text
+from napari_seggpt.ui.layers import new_labels
 from napari_seggpt.ui.panels.corner_menu import MEANINGS
 
 WAIT_MS = 20_000
@@ -91,6 +94,50 @@ def test_labels_layers_are_merged_by_vote(dock, qtbot):
     np.testing.assert_array_equal(first.data, before)
     assert dock.workspace.choice.labels is first
     assert "most of 3 layers" in dock.workspace.message.text
+
+
+@pytest.mark.parametrize("how", ["stopped", "failed", "closed"])
+def test_of_labels_that_are_not_merged_nothing_stays_on_disk(
+    dock, how, tmp_path, qtbot, monkeypatch
+):
+    monkeypatch.setattr(new_labels, "MEMORY_SHARE", 0.0)  # all are on disk
+    monkeypatch.setattr(new_labels, "session_folder", lambda: tmp_path / "kept")
+    first, merging = open_layers(dock, qtbot), dock.corner_menu.merging
+    dock.viewer.add_labels(first.data.copy(), scale=first.scale, units=first.units)
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def slow(labels):
+        begun.set()
+        assert goes_on.wait(WAIT_MS / 1000)
+        if how == "failed":
+            raise ValueError("no vote")
+        return labels[0]
+
+    monkeypatch.setattr(voting, "vote", slow)
+    merging.merge()
+    qtbot.waitUntil(begun.is_set, timeout=WAIT_MS)
+    assert len([*(tmp_path / "kept").iterdir()]) == 1
+    if how == "stopped":
+        merging._job.stop()
+    goes_on.set()
+    if how == "closed":
+        merging.close()
+    qtbot.waitUntil(lambda: not merging.is_on, timeout=WAIT_MS)
+    assert [*(tmp_path / "kept").iterdir()] == []
+    assert not any(x.name.endswith("merged") for x in dock.viewer.layers)
+
+
+def test_layers_of_types_that_have_nothing_in_common_are_merged(dock, qtbot):
+    first = open_layers(dock, qtbot)
+    for dtype in (np.uint64, np.int64):
+        data = first.data.astype(dtype)
+        dock.viewer.add_labels(data, scale=first.scale, units=first.units)
+    merging = dock.corner_menu.merging
+    merging.merge()
+    qtbot.waitUntil(lambda: not merging.is_on, timeout=WAIT_MS)
+    merged = dock.viewer.layers[-1]
+    assert (merged.name[-6:], merged.data.dtype) == ("merged", np.int64)
+    np.testing.assert_array_equal(merged.data, first.data)
 
 
 def test_without_labels_there_is_nothing_to_export(dock, qtbot):

@@ -158,7 +158,7 @@ def test_the_table_leads_to_each_object(dock, viewer, qtbot):
     click(qtbot, panel.list_button)
     qtbot.waitUntil(lambda: done(dock), timeout=WAIT_MS)
     assert panel.table.model().rowCount() == 3 * LENGTH
-    assert "3 objects on 15 places, 0 divided" in panel.about_label.text()
+    assert "3 objects in 15 rows" in panel.about_label.text()
     last = panel.table.model().index(3 * LENGTH - 1, 0)
     cells = [panel.table.cell_text(last.row(), column) for column in range(6)]
     assert cells[:3] == [str(LENGTH - 1), "90", "144"]

@@ -5,6 +5,7 @@ import pytest
 from napari.layers import Image
 from qtpy.QtCore import Qt
 
+from napari_seggpt.prompts import Prompt
 from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.work import actions
 
@@ -73,10 +74,26 @@ def test_it_follows_the_frame(viewer, dock, qtbot):
     assert not layer.data.any()
 
 
+def test_it_is_off_until_something_is_predicted(viewer, dock, qtbot):
+    button = dock.review_panel.uncertainty.button
+    assert not button.isEnabled()
+    assert "Of no frame it is known" in button.toolTip()
+    run(qtbot, dock)
+    press(qtbot, button)
+    actions.undo_run(dock.workspace)
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
+    assert not shown(dock).data.any()
+    press(qtbot, button)  # it can be taken away, but not shown again
+    assert not button.isEnabled()
+
+
 def test_it_follows_the_work(viewer, dock, qtbot):
     actions.go_to(dock.workspace, 1)
+    run(qtbot, dock)
     press(qtbot, dock.review_panel.uncertainty.button)
     layer = shown(dock)
+    actions.undo_run(dock.workspace)
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
     assert not layer.data.any()
     run(qtbot, dock)
     assert (layer.data == unsure(1)).all()
@@ -85,6 +102,7 @@ def test_it_follows_the_work(viewer, dock, qtbot):
 
 
 def test_it_goes_as_it_came(viewer, dock, qtbot):
+    run(qtbot, dock)
     names = [layer.name for layer in viewer.layers]
     button = dock.review_panel.uncertainty.button
     press(qtbot, button)
@@ -100,6 +118,7 @@ def test_it_goes_as_it_came(viewer, dock, qtbot):
 
 
 def test_it_goes_with_its_stack_and_is_never_worked_on(viewer, dock, qtbot):
+    run(qtbot, dock)
     press(qtbot, dock.review_panel.uncertainty.button)
     box = dock.data_panel.image_box
     assert [box.itemText(i) for i in range(box.count())] == ["stack"]
@@ -135,6 +154,7 @@ def test_closing_while_it_is_shown(
     dock = open_dock(viewer, models)
     viewer.window.add_dock_widget(dock, name="SegGPT")
     qtbot.waitUntil(lambda: not dock.workspace.active.is_scanning, timeout=WAIT_MS)
+    run(qtbot, dock)
     press(qtbot, dock.review_panel.uncertainty.button)
     if how == "remove dock":
         viewer.window.remove_dock_widget(dock)
@@ -147,7 +167,12 @@ def test_closing_while_it_is_shown(
 def test_a_lone_frame_has_one_too(viewer, dock, qtbot):
     viewer.add_image(np.zeros((10, 12), np.uint8), name="lone")
     viewer.add_labels(np.zeros((10, 12), np.uint8), name="lone labels")
+    example = Prompt(
+        image=np.zeros((10, 12), np.uint8), labels=np.eye(10, 12, dtype=int)
+    )
     dock.data_panel.image_box.setCurrentText("lone")
-    assert dock.workspace.active is not None
+    dock.workspace.session.references.add_example(example, "eye")
+    run(qtbot, dock)
     press(qtbot, dock.review_panel.uncertainty.button)
     assert shown(dock).data.shape == (10, 12)
+    assert (shown(dock).data == unsure(0)).all()

@@ -33,7 +33,7 @@ def test_a_time_holds_for_what_was_measured(times):
     assert times.get(CONDITIONS) == FrameTime(seconds=1.5, references=2)
     tiled = replace(CONDITIONS.settings.prediction.tiling, enabled=True)
     for other in (
-        replace(CONDITIONS, settings=of_objects(task="objects")),
+        replace(CONDITIONS, task="objects"),
         replace(CONDITIONS, settings=of_objects(enlarge=False)),
         replace(CONDITIONS, frame_shape=(1024, 1024)),
         replace(CONDITIONS, passes=3),

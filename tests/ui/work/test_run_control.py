@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from napari_seggpt.ui.work.jobs import JobState
 from napari_seggpt.ui.work.run_control import NUM_RECENT_RESULTS, RunControl
 
 
@@ -12,7 +13,9 @@ def control(qapp):
     """A control whose run and job are made up by each test."""
     control = RunControl(SimpleNamespace())
     control.run = SimpleNamespace(seconds=[], is_loaded=True)
-    control._job = SimpleNamespace(done=0, total=13, seconds_left=None)
+    control._job = SimpleNamespace(
+        done=0, total=13, seconds_left=None, state=JobState.RUNNING
+    )
     return control
 
 
@@ -42,3 +45,7 @@ def test_where_writing_is_slower_than_the_network_the_clock_counts(control):
     control.run.seconds, control._job.done = [0.1, 0.1, 0.1], 3
     control._job.seconds_left = 50.0
     assert control.seconds_left == 50.0
+    assert control.seconds_a_frame == 5.0  # which is remembered for the next run
+    control._on_job()
+    control._job.done, control._job.seconds_left = 13, 0.0
+    assert control.seconds_a_frame == 5.0

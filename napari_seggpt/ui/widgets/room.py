@@ -1,0 +1,127 @@
+"""RoomMaker: folds sections of the dock for one that does not fit beside them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QTimer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from qtpy.QtWidgets import QScrollArea
+
+    from napari_seggpt.ui.widgets.controls import FoldingSection
+
+
+class RoomMaker:
+    """Keeps a section in view that a person opens for a while.
+
+    Where the window is too low for it, other sections are folded, one after the other,
+    until it fits; they are open again when it is closed. Their headers stay in view. If
+    even that is not enough, the section is scrolled to the top.
+
+    Parameters
+    ----------
+    area : QScrollArea
+        What the sections lie in, one below the other.
+    drawers : sequence of FoldingSection
+        Sections that are opened for a while; of these one is open at a time, where
+        there is no room.
+    others : sequence of FoldingSection
+        Those that may be folded for one, in this order.
+    """
+
+    def __init__(
+        self,
+        area: QScrollArea,
+        drawers: Sequence[FoldingSection],
+        others: Sequence[FoldingSection],
+    ) -> None:
+        self._area = area
+        self._drawers, self._others = drawers, others
+        self._folded: list[FoldingSection] = []
+        self._opened: FoldingSection | None = None  # the last one
+        self._is_at_work = False
+        self._soon, self._scroll_soon = QTimer(area), QTimer(area)
+        for timer, act in ((self._soon, self._make), (self._scroll_soon, self._scroll)):
+            timer.setSingleShot(True)
+            timer.setInterval(0)
+            timer.timeout.connect(act)
+        for section in (*drawers, *others):
+            section.folded.connect(partial(self._on_folded, section))
+
+    @property
+    def folded(self) -> list[FoldingSection]:
+        """The sections that are folded only because there is no room."""
+        return list(self._folded)
+
+    def make_soon(self) -> None:
+        """Make room for the section that is open, once the window is laid out."""
+        self._soon.start()
+
+    def _make(self) -> None:
+        drawer = next((each for each in self._drawers if each.is_open), None)
+        if drawer is not None:
+            self._make_for(drawer)
+
+    def _on_folded(self, section: FoldingSection, is_folded: bool) -> None:
+        if self._is_at_work:
+            return
+        if section in self._folded:  # a person has opened it again
+            self._folded.remove(section)
+        if section not in self._drawers:
+            return
+        if is_folded:
+            self._give_back()
+        else:
+            self._make_for(section)
+
+    def _make_for(self, drawer: FoldingSection) -> None:
+        if not self._area.isVisible():
+            return
+        beside = [each for each in self._drawers if each is not drawer]
+        for each in (*beside, *self._others):
+            if self._fits():
+                break
+            if each.is_open:
+                self._set_open(each, False)
+                if each not in self._drawers:
+                    self._folded.append(each)
+        self._opened = drawer
+        self._scroll_soon.start()
+
+    def _give_back(self) -> None:
+        """Open what was folded, as far as there is room for it."""
+        if any(each.is_open for each in self._drawers):
+            return
+        folded, self._folded = self._folded, []
+        for each in folded:
+            self._set_open(each, True)
+
+    def _set_open(self, section: FoldingSection, is_open: bool) -> None:
+        self._is_at_work = True
+        try:
+            section.set_open(is_open)
+        finally:
+            self._is_at_work = False
+
+    def _fits(self) -> bool:
+        """Whether all that is open is seen at once."""
+        content, view = self._area.widget(), self._area.viewport()
+        if content is None or view is None:
+            return True
+        for part in (*self._drawers, *self._others, content):
+            layout = part.layout()
+            if layout is not None:
+                layout.activate()
+        height = content.minimumSizeHint().height()
+        if content.hasHeightForWidth():
+            height = max(height, content.heightForWidth(view.width()))
+        return height <= view.height()
+
+    def _scroll(self) -> None:
+        bar, drawer = self._area.verticalScrollBar(), self._opened
+        if bar is not None and drawer is not None and drawer.is_open:
+            bar.setValue(drawer.y() if bar.maximum() > 0 else 0)
