@@ -17,7 +17,7 @@ CONDA_NAMES = {"huggingface-hub": "huggingface_hub", "torch": "pytorch"}
 
 
 def as_conda(requirement: str) -> str:
-    """Return a requirement of pip as one of conda: `napari[all]>=0.9` as `napari >=0.9`."""
+    """Return a requirement as conda says it: `napari[all]>=0.9` is `napari >=0.9`."""
     name, bound = re.fullmatch(r"([\w-]+)(?:\[\w+\])?(>=[\d.]+)", requirement).groups()
     return f"{CONDA_NAMES.get(name, name)} {bound}"
 
