@@ -110,8 +110,8 @@ class DataPanel(Panel):
     @property
     def num_further_rows(self) -> int:
         """How many rows there are beside image and labels."""
-        rows = (self._channels_row, self._mix_row, self._level_row)
-        rows += tuple(row for row, _ in self._other_axes)
+        rows = [self._channels_row, self._mix_row, self._level_row]
+        rows += [row for row, _ in self._other_axes]
         return sum(not row.field.isHidden() for row in rows)
 
     # -- showing -------------------------------------------------------------------
@@ -166,7 +166,8 @@ class DataPanel(Panel):
         self.axis_box.setMinimumWidth(min(MAX_AXIS_WIDTH, widest + ARROW_WIDTH))
         shape, taken = level_data(image, 0).shape, {*axes_of(choice.axis)}
         taken |= {*choice.spanned}
-        taken |= {choice.channel_axis}  # it has a row of its own
+        if choice.channel_axis is not None:  # it has a row of its own
+            taken.add(choice.channel_axis)
         others = [x for x in axes if x[0] not in taken and shape[x[0]] > 1]
         for (row, field), (at, name) in zip(self._other_axes, others, strict=False):
             row.set_visible(True)

@@ -66,7 +66,8 @@ def conditions_of(active: LayerSession) -> RunConditions:
     used = [each for each in session.references.all if each.enabled]
     previews = (active.previews.get(each) for each in used)
     ids = {i for preview in previews if preview is not None for i in preview.ids}
-    task, num_shown = session.settings.objects.task, len(ids)
+    task: str = session.settings.objects.task
+    num_shown = len(ids)
     if active.task is not None and active.task.startswith("objects"):
         # Objects are told apart in one pass, however many they are.
         task, num_shown = active.task, 1
