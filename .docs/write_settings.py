@@ -13,10 +13,14 @@ from napari_seggpt.training.recipe import Recipe
 PAGE = Path(__file__).with_name("settings.md")
 TOP = """# Settings
 
-Written by `.docs/write_settings.py` from `napari_seggpt/settings.py`,
-`napari_seggpt/object_settings.py` and `napari_seggpt/training/recipe.py`, where the
-settings are told. The flag `--tiles` sets whether frames are cut into tiles, and their
-scale.
+Everything that can be set, with its limits and its default. In the dock, the settings of
+labelling are under *Model and settings*. On the command line they are the flags that are
+named here; `--tiles` sets whether frames are cut into tiles, and their scale. In Python
+they are arguments of the class in the heading: `prediction.batch` is
+`SessionSettings(prediction=PredictionSettings(batch=...))`.
+
+`.docs/write_settings.py` writes this page from `napari_seggpt/settings.py`,
+`napari_seggpt/object_settings.py` and `napari_seggpt/training/recipe.py`.
 """
 SESSION_FLAGS = (
     *arguments.MODEL,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_seggpt.inference.propagation import predict_stack
     from napari_seggpt.inference.voting import label_volume
     from napari_seggpt.io import create_labels, open_stack
+    from napari_seggpt.metrics.pixels import mean_dice
     from napari_seggpt.model.zoo import load_model
     from napari_seggpt.object_settings import (
         CleanupSettings,
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     )
     from napari_seggpt.palette import Palette
     from napari_seggpt.prompts import Prompt, TunedPrompt
+    from napari_seggpt.session.frames.status import FrameStatus
+    from napari_seggpt.session.session import Session
+    from napari_seggpt.session.store.task_file import Task
     from napari_seggpt.settings import (
         PredictionSettings,
         PropagationSettings,
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CleanupSettings",
+    "FrameStatus",
     "LinkingSettings",
     "ObjectSettings",
     "Palette",
@@ -44,13 +49,16 @@ __all__ = [
     "Prompt",
     "PropagationSettings",
     "Recipe",
+    "Session",
     "SessionSettings",
+    "Task",
     "TunedPrompt",
     "TuningSettings",
     "create_labels",
     "label_stack",
     "label_volume",
     "load_model",
+    "mean_dice",
     "open_stack",
     "predict_stack",
     "tune_prompt",
@@ -58,6 +66,7 @@ __all__ = [
 
 _HOMES = {
     "CleanupSettings": "object_settings",
+    "FrameStatus": "session.frames.status",
     "LinkingSettings": "object_settings",
     "ObjectSettings": "object_settings",
     "Palette": "palette",
@@ -67,13 +76,16 @@ _HOMES = {
     "Prompt": "prompts",
     "PropagationSettings": "settings",
     "Recipe": "training.recipe",
+    "Session": "session.session",
     "SessionSettings": "settings",
+    "Task": "session.store.task_file",
     "TunedPrompt": "prompts",
     "TuningSettings": "settings",
     "create_labels": "io",
     "label_stack": "inference.labelling",
     "label_volume": "inference.voting",
     "load_model": "model.zoo",
+    "mean_dice": "metrics.pixels",
     "open_stack": "io",
     "predict_stack": "inference.propagation",
     "tune_prompt": "training.tuning",

@@ -102,6 +102,9 @@ class CopyingPredictor:
         self.set_prompts(prompts)
         self.made.append(self)
 
+    def seen_size(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        return shape[0], shape[1]
+
     def set_prompts(
         self, prompts: Iterable[Prompt], *, finest: float | None = None
     ) -> None:

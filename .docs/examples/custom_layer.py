@@ -14,7 +14,7 @@ import zarr
 
 from napari_seggpt import open_stack
 from napari_seggpt.sample_data import SAMPLES
-from napari_seggpt.ui.dock import SegGPTWidget
+from napari_seggpt.widgets import SegGPTWidget
 
 sample = SAMPLES["membranes"]
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seggpt import open_stack
+from napari_seggpt import Session, open_stack
 from napari_seggpt.sample_data import SAMPLES
-from napari_seggpt.session import Run, Session
+from napari_seggpt.session import Run
 
 Labels = NDArray[np.integer[Any]]
 

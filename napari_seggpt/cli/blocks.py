@@ -103,7 +103,7 @@ def _make_predictor(
     from napari_seggpt.io import ColorIds
     from napari_seggpt.preprocessing import measure_limits
 
-    prompts = references.other_prompts(request.files, ColorIds())
+    prompts = references.other_prompts(request.files, ColorIds(), request.reading)
     prompts, tuned = references.with_task(
         request.files, prompts, task, "--prompt or --task"
     )

@@ -20,7 +20,7 @@ GOOD_FOR = {
     "builtin": (
         "Cells, nuclei, bacteria, polyps and membranes, on a laptop without a GPU. "
         "Organs that are known by their place rather than their look are better "
-        "followed by other means. README.md has its figures, data set by data set."
+        "followed by other means. The documentation has figures, set by set."
     ),
     "seggpt-vit-large": (
         "Photographs and videos of everyday things, as in the paper, whose tables "

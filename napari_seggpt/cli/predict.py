@@ -215,7 +215,7 @@ def _label(
         references.open_references(files, stack, reading, colors) as labelled,
     ):
         check_axes(request, client, stack)
-        others = references.other_prompts(files, colors)
+        others = references.other_prompts(files, colors, reading)
         predictor = _make_predictor(request, task, load, stack, labelled, others)
         with _open_output(request, stack, predictor, labelled) as output:
             frames = WatchedFrames(stack, stack.grid.name)

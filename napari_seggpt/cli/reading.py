@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from napari_seggpt.cli.console import warn
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
     from pathlib import Path
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_seggpt.io import ColorIds, Stack
 
 CHANNELS = {"yes": True, "no": False}
+MOST_CHANNELS = 3  # the model sees no more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,15 +36,32 @@ class Reading:
         Resolution level.
     series : int, optional
         Which image of a file that holds several.
-    channels : str, optional
-        A key of `CHANNELS`: whether what may be channels is that.
+    channels : bool or tuple of int, optional
+        Whether what may be channels is that, or which channels are read.
     """
 
     axis: str | None
     at: int
     level: int
     series: int | None
-    channels: str | None
+    channels: bool | tuple[int, ...] | None
+
+    def shown(self, image: NDArray[Any], path: Path) -> NDArray[Any]:
+        """Return an image (H, W) or (H, W, C) with the channels that are read.
+
+        Raises
+        ------
+        ValueError
+            If it has other channels than these.
+        """
+        if not isinstance(self.channels, tuple) or image.ndim == 2:
+            return image
+        if max(self.channels) >= image.shape[2]:
+            raise ValueError(
+                f"Expected channel {max(self.channels)} in {path.name}, got "
+                f"{image.shape[2]} channels."
+            )
+        return image[..., list(self.channels)]
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
@@ -73,10 +91,23 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--channels",
-        choices=[*CHANNELS],
-        help="is what may be channels or colours that (yes), or frames (no)? (default: "
-        "as napari shows it, and it is said)",
+        type=_channels,
+        metavar="{yes,no,N[,N[,N]]}",
+        help="is what may be channels or colours that (yes), or frames (no)? Or which "
+        "channels the model sees, counted from 0: at most three, shown to it as red, "
+        "green and blue (default: as napari shows it, and it is said)",
     )
+
+
+def _channels(text: str) -> bool | list[int]:
+    if text in CHANNELS:
+        return CHANNELS[text]
+    numbers = text.split(",")
+    if not all(map(str.isdecimal, numbers)) or len(numbers) > MOST_CHANNELS:
+        raise argparse.ArgumentTypeError(
+            f"expected yes, no, or one to {MOST_CHANNELS} channels as 0,2, got {text!r}"
+        )
+    return [int(number) for number in numbers]
 
 
 def open_images(reading: Reading, path: Path, *, labels: bool = False) -> Stack:
@@ -99,7 +130,7 @@ def opener(
         at=reading.at,
         level=reading.level,
         series=reading.series,
-        channels=None if reading.channels is None else CHANNELS[reading.channels],
+        channels=reading.channels,
         labels=labels,
     )
 

@@ -271,8 +271,13 @@ def frame_prompts(
     return prompts
 
 
-def other_prompts(files: ReferenceFiles, colors: ColorIds) -> list[Prompt]:
-    """Make prompts of images that are not in the stack, each with its own contrast."""
+def other_prompts(
+    files: ReferenceFiles, colors: ColorIds, reading: Reading
+) -> list[Prompt]:
+    """Make prompts of images that are not in the stack, each with its own contrast.
+
+    Those with channels are shown by the channels by which the stack is read.
+    """
     from napari_seggpt.io import read_frame
     from napari_seggpt.preprocessing import measure_limits, to_rgb
     from napari_seggpt.prompts import Prompt
@@ -287,7 +292,7 @@ def other_prompts(files: ReferenceFiles, colors: ColorIds) -> list[Prompt]:
                 f"got {len(each)} files."
             )
         image_file, labels_file = each
-        image = read_frame(image_file)
+        image = reading.shown(read_frame(image_file), image_file)
         rgb = to_rgb(image, measure_limits([image]))
         labels = read_labels(labels_file, colors)
         prompts.append(Prompt(image=rgb, labels=labels))

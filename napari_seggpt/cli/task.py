@@ -130,7 +130,7 @@ def _of_stack(request: TaskRequest, tuned: TunedPrompt | None) -> Task:
             files, stack, reading, colors, max_prompts=settings.prediction.max_prompts
         )
         prompts = _pictures(frames, stack, settings)
-    prompts += references.other_prompts(files, colors)
+    prompts += references.other_prompts(files, colors, reading)
     return Task(prompts=tuple(prompts), settings=settings, tuned=tuned)
 
 

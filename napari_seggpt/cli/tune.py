@@ -156,7 +156,7 @@ def _start(request: TuneRequest, stack: Stack) -> Generator[TuneStep]:
         *references.frame_prompts(
             files, stack, request.reading, colors, max_prompts=most
         ),
-        *references.other_prompts(files, colors),
+        *references.other_prompts(files, colors, request.reading),
     ]
     model = arguments.load_named_model(settings.model)
     return tune_prompt(

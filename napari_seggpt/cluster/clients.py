@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from distributed import Client
 
-# A worker that dies says nothing of a frame; only one that dies each time does.
-DEATHS_OF_A_TASK = 5
 WAIT_SECONDS = 60
 ONLY_HERE = "127.0.0.1:0"
 # A terminal sends Ctrl-C to all its processes; what ends is decided by this one.
@@ -94,12 +92,14 @@ def _local(workers: int) -> Iterator[Client]:
     threads = str(max(1, (os.cpu_count() or 1) // workers))
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     configuration = {
-        "distributed.scheduler.allowed-failures": DEATHS_OF_A_TASK,
+        # Who submits a task hears of each death, and knows which frame it was of.
+        "distributed.scheduler.allowed-failures": 0,
         # Else dask gives a place up if its new process takes 15 seconds to start.
         "distributed.deploy.lost-worker-timeout": "1 hour",
     }
     with (
         dask.config.set(configuration),
+        _quiet(),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
@@ -109,10 +109,24 @@ def _local(workers: int) -> Iterator[Client]:
             dashboard_address=ONLY_HERE,
             worker_dashboard_address=ONLY_HERE,
             preload=[IGNORE_CTRL_C],
-            # After Ctrl-C dask tells of every connection that closes.
-            silence_logs=logging.CRITICAL,
+            silence_logs=logging.CRITICAL,  # in its processes
             env=dict.fromkeys(names, threads),
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         yield client
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence dask: what a person should know of workers, who uses them says.
+
+    It tells of each worker that ends and, after Ctrl-C, of every connection.
+    """
+    dask_logger = logging.getLogger("distributed")
+    before = dask_logger.level
+    dask_logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        dask_logger.setLevel(before)

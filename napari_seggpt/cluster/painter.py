@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 import torch
 
-import napari_seggpt
 from napari_seggpt.inference.device import pick_device
 from napari_seggpt.inference.passes import Passes
 from napari_seggpt.model.checkpoint import build_model
@@ -113,7 +113,7 @@ class Painter:
     """
 
     def __init__(self, version: str) -> None:
-        own = napari_seggpt.__version__
+        own = metadata.version("napari-seggpt")
         if version != own:
             raise ValueError(
                 f"Expected napari-seggpt {version} on the worker, as here, got {own}."

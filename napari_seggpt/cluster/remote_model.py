@@ -6,13 +6,13 @@ import logging
 import time
 from contextlib import suppress
 from dataclasses import replace
+from importlib import metadata
 from itertools import count
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from distributed import CancelledError, Client
 
-import napari_seggpt
 from napari_seggpt.cluster.painter import Painted, Painter, PaintRequest, Supplies
 from napari_seggpt.io.label_values import smallest_dtype
 
@@ -146,7 +146,7 @@ class RemoteModel:
         client = self._client
         assert client is not None
         self._future = client.submit(
-            Painter, napari_seggpt.__version__, actor=True, pure=False
+            Painter, metadata.version("napari-seggpt"), actor=True, pure=False
         )
         until = time.monotonic() + WORKER_SECONDS
         while self._future.status == "pending":

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import queue
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from distributed import KilledWorker
+from distributed import CancelledError, KilledWorker
 
 from napari_seggpt.cluster.clients import replace_ended_workers
-from napari_seggpt.cluster.worker import FramesReport, JobPlugin, label_frames
+from napari_seggpt.cluster.worker import BEGUN, FramesReport, JobPlugin, label_frames
 from napari_seggpt.inference.propagation import plan
 from napari_seggpt.inference.watching import UnreadableFrame
 
@@ -28,6 +29,12 @@ logger = logging.getLogger(__name__)
 
 TASKS_PER_WORKER = 4  # at least, where frames suffice: so that none waits at the end
 LOOK_SECONDS = 0.5  # Windows lets Ctrl-C through only between two looks
+# A frame is given up when so many workers died before it was finished: fewer may have
+# died for another reason, as where a cluster takes its machines back.
+DEATHS_OF_A_FRAME = 8
+# All is given up when so many workers died and no frame was finished meanwhile, as
+# where the model does not fit into their memory.
+DEATHS_IN_VAIN = 30
 
 
 def label_on_cluster(
@@ -110,10 +117,18 @@ def plan_tasks(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Task:
-    """Frames that were submitted, and how many of them were not finished then."""
+    """Frames that were submitted.
 
+    Attributes
+    ----------
+    number : int
+        It stays with the task when it is submitted again.
+    frames : list of int
+        A batch, or with memory a chain.
+    """
+
+    number: int
     frames: list[int]
-    num_missing: int
 
 
 class _Run:
@@ -127,18 +142,23 @@ class _Run:
         self._name = f"napari-seggpt-{uuid.uuid4().hex}"
         self._waiting = [list(frames) for frames in tasks]
         self._tasks: dict[Future, _Task] = {}
-        # Finished frames and ended tasks, in the order in which they are heard of.
-        self._news: queue.SimpleQueue[int | Future] = queue.SimpleQueue()
+        # What is told of frames, and ended tasks, in the order in which they are heard.
+        self._news: queue.SimpleQueue[tuple[str, int] | Future] = queue.SimpleQueue()
         self._output = job.open_output()
         self._output.remove_drafts()
         everything = {frame for frames in self._waiting for frame in frames}
         self._finished = everything - {*self._missing(sorted(everything))}
+        self._begun: Counter[int] = Counter()
+        self._num_deaths = 0  # since a frame was finished or given up
 
     def steps(self) -> Iterator[int | FramesReport]:
-        self._client.register_plugin(JobPlugin(self._job, self._name), name=self._name)
-        self._client.subscribe_topic(self._name, lambda event: self._news.put(event[1]))
-        for frames in self._waiting:
-            self._submit(frames)
+        plugin = JobPlugin(self._job, self._name, frozenset(self._finished))
+        self._client.register_plugin(plugin, name=self._name)
+        self._client.subscribe_topic(
+            self._name, lambda event: self._news.put(tuple(event[1]))
+        )
+        for number, frames in enumerate(self._waiting):
+            self._submit(_Task(number=number, frames=frames))
         while self._tasks:
             try:
                 news = self._news.get(timeout=LOOK_SECONDS)
@@ -146,8 +166,8 @@ class _Run:
                 self._check_connection()
                 replace_ended_workers(self._client)
                 continue
-            if isinstance(news, int):
-                yield from self._new([news])
+            if isinstance(news, tuple):
+                yield from self._hear(*news)
                 continue
             replace_ended_workers(self._client)
             report = self._report(news, self._tasks.pop(news))
@@ -158,53 +178,68 @@ class _Run:
     def _missing(self, frames: Sequence[int]) -> list[int]:
         return [frame for frame in frames if not self._output.is_finished(frame)]
 
-    def _submit(self, frames: list[int]) -> None:
+    def _submit(self, task: _Task) -> None:
         # A key of its own each time: dask would return a failure that it knows.
-        key = f"{self._name}-{frames[0]}-{uuid.uuid4().hex}"
-        future = self._client.submit(label_frames, self._name, frames, key=key)
-        num_missing = len(self._missing(frames))
-        self._tasks[future] = _Task(frames=frames, num_missing=num_missing)
+        key = f"{self._name}-{task.frames[0]}-{uuid.uuid4().hex}"
+        future = self._client.submit(
+            label_frames, self._name, task.number, task.frames, key=key
+        )
+        self._tasks[future] = task
         future.add_done_callback(self._news.put)
+
+    def _hear(self, what: str, frame: int) -> Iterator[int]:
+        if what == BEGUN:
+            self._begun[frame] += 1
+        else:
+            yield from self._new([frame])
 
     def _new(self, frames: list[int]) -> Iterator[int]:
         """Yield those that were not yet yielded."""
         for frame in frames:
             if frame not in self._finished:
                 self._finished.add(frame)
+                self._num_deaths = 0
                 yield frame
 
     def _report(self, future: Future, task: _Task) -> FramesReport:
         """Return what became of a task, or do again what its workers died of."""
-        if future.status == "finished":
-            report: FramesReport = future.result()
-            return report
-        if future.status != "error":
-            raise ConnectionError(
-                f"Expected the result of frames {task.frames}, got none: the "
-                "connection to the scheduler was lost, or the work was cancelled there."
-            )
-        error = future.exception()
-        if not isinstance(error, KilledWorker):
-            raise error
-        return self._after_deaths(task)
+        if future.status in ("finished", "error"):
+            try:
+                report: FramesReport = future.result()
+                return report
+            except KilledWorker:
+                return self._after_death(task)
+            except CancelledError as error:
+                logger.info("Frames %s: %s", task.frames, error)
+        raise ConnectionError(
+            f"Expected the result of frames {task.frames}, got none: the connection "
+            "to the scheduler was lost, or the work was cancelled there."
+        )
 
-    def _after_deaths(self, task: _Task) -> FramesReport:
-        """Submit the rest of a task again, but for a frame that kills its workers."""
+    def _after_death(self, task: _Task) -> FramesReport:
+        """Submit the rest of a task again, but for frames that kill their workers."""
         missing = self._missing(task.frames)
-        report = FramesReport(finished=[i for i in task.frames if i not in missing])
-        if len(missing) > 1 and not self._job.memory:
-            for frame in missing:
-                self._submit([frame])
-            return report
-        rest = task.frames
-        if missing and len(missing) == task.num_missing:
-            killer = missing.pop(0)
-            reason = "every worker that tried it died, maybe for want of memory"
-            report.unreadable.append(UnreadableFrame(index=killer, reason=reason))
-            rest = [frame for frame in rest if frame != killer]
-        if missing:
-            self._submit(rest)
-        return report
+        killers = {i for i in missing if self._begun[i] >= DEATHS_OF_A_FRAME}
+        self._num_deaths = 0 if killers else self._num_deaths + 1
+        if self._num_deaths > DEATHS_IN_VAIN:
+            raise RuntimeError(
+                "Expected workers that live long enough to label a frame, got "
+                f"{self._num_deaths} that died, maybe for want of memory."
+            )
+        rest = [frame for frame in missing if frame not in killers]
+        if rest and self._job.memory:
+            chain = [frame for frame in task.frames if frame not in killers]
+            self._submit(_Task(number=task.number, frames=chain))
+        else:
+            for frame in rest:
+                self._submit(_Task(number=task.number, frames=[frame]))
+        reason = "every worker that tried it died, maybe for want of memory"
+        return FramesReport(
+            finished=[i for i in task.frames if i not in missing],
+            unreadable=[
+                UnreadableFrame(index=index, reason=reason) for index in sorted(killers)
+            ],
+        )
 
     def _check_connection(self) -> None:
         if self._client.status not in ("running", "connecting"):
@@ -221,5 +256,6 @@ class _Run:
         self._client.cancel(list(self._tasks))
         try:
             self._client.unregister_worker_plugin(self._name)
+            self._client.set_metadata(self._name, None)  # where tasks were noted
         except OSError as error:  # also of a worker that is dying just now
             logger.warning("Some workers were not told to stop: %s", error)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
-from distributed import WorkerPlugin, get_worker
+from distributed import WorkerPlugin, get_client, get_worker
 
+from napari_seggpt.cluster.checkpoint import Checkpoint
+from napari_seggpt.inference.memory import Memory
 from napari_seggpt.inference.propagation import FramePrediction, predict_chain
 from napari_seggpt.inference.watching import (
     UnreadableFrame,
@@ -20,11 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from distributed import Worker
+    from numpy.typing import NDArray
 
     from napari_seggpt.cluster.job import Job
+    from napari_seggpt.frames import Frames
     from napari_seggpt.inference.asked import ClassPredictor
     from napari_seggpt.io import Stack
     from napari_seggpt.io.zarr_labels import ZarrLabels
+
+BEGUN, FINISHED = "begun", "finished"  # what is told of a frame
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,11 +57,21 @@ class JobPlugin(WorkerPlugin):
 
     The model is loaded at the first frame, once; tasks that run side by side in the
     threads of a worker share it.
+
+    Parameters
+    ----------
+    job : Job
+        What is labelled.
+    name : str
+        Of this plugin, and of the topic under which is told what tasks do.
+    kept : frozenset of int
+        Frames that were finished before the job began; they stay as they are.
     """
 
-    def __init__(self, job: Job, name: str) -> None:
+    def __init__(self, job: Job, name: str, kept: frozenset[int]) -> None:
         self._job = job
         self.name = name
+        self._kept = kept
 
     def setup(self, worker: Worker) -> None:
         """Start with nothing open; dask calls it in the worker."""
@@ -75,7 +91,9 @@ class JobPlugin(WorkerPlugin):
         """Give what labels frames; the first call loads the model."""
         with self._lock:
             if self._labelling is None:
-                self._labelling = FrameLabelling(self._job, self._is_stopped)
+                self._labelling = FrameLabelling(
+                    self._job, self._kept, self._is_stopped
+                )
             labelling = self._labelling
             self._num_users += 1
         try:
@@ -91,21 +109,98 @@ class JobPlugin(WorkerPlugin):
             self._labelling = None
 
 
-def label_frames(name: str, frames: Sequence[int]) -> FramesReport:
+class TaskNotes(Protocol):
+    """What a task tells of its frames, and notes for a worker that takes it up.
+
+    Nothing is lost with the worker, once a call has returned.
+    """
+
+    def begin(self, index: int) -> None:
+        """Tell that a frame is begun: a worker that dies now may die of it."""
+
+    def finish(self, index: int) -> None:
+        """Tell that a frame is written."""
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Note how far the task is."""
+
+    def load(self) -> Checkpoint | None:
+        """Return what another worker noted of this task, if one did."""
+
+
+class SchedulerNotes:
+    """Notes of a task that its scheduler keeps.
+
+    Parameters
+    ----------
+    name : str
+        Of the job's plugin and topic.
+    task : int
+        The number of the task.
+    """
+
+    def __init__(self, name: str, task: int) -> None:
+        self._client = get_client()
+        self._name = name
+        self._place = [name, str(task)]
+
+    def begin(self, index: int) -> None:
+        """See `TaskNotes`."""
+        self._client.log_event(self._name, (BEGUN, index))
+
+    def finish(self, index: int) -> None:
+        """See `TaskNotes`."""
+        self._client.log_event(self._name, (FINISHED, index))
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """See `TaskNotes`."""
+        self._client.set_metadata(self._place, checkpoint.pack())
+
+    def load(self) -> Checkpoint | None:
+        """See `TaskNotes`."""
+        packed = self._client.get_metadata(self._place, None)
+        return None if packed is None else Checkpoint.unpack(packed)
+
+
+def label_frames(name: str, task: int, frames: Sequence[int]) -> FramesReport:
     """Label frames of a job on the worker that this runs on, and tell of each.
 
     Parameters
     ----------
     name : str
-        Of the job's plugin, and of the topic under which finished frames are told.
+        Of the job's plugin and topic.
+    task : int
+        The number of the task, which it keeps when it is done again.
     frames : sequence of int
         A batch, or with memory a chain in its order.
     """
-    worker = get_worker()
-    plugin = worker.plugins[name]
+    plugin = get_worker().plugins[name]
     assert isinstance(plugin, JobPlugin)
     with plugin.opened() as labelling:
-        return labelling.run(frames, lambda index: worker.log_event(name, index))
+        return labelling.run(frames, SchedulerNotes(name, task))
+
+
+class _ToldFrames:
+    """Frames whose reading is told of.
+
+    Parameters
+    ----------
+    frames : Frames
+        What is read.
+    tell : callable
+        Called with the index of a frame before it is read.
+    """
+
+    def __init__(self, frames: Frames, tell: Callable[[int], None]) -> None:
+        self._frames = frames
+        self._tell = tell
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        self._tell(index)
+        return self._frames[index]
 
 
 class FrameLabelling:
@@ -115,31 +210,40 @@ class FrameLabelling:
     ----------
     job : Job
         What is labelled.
+    kept : frozenset of int
+        Frames that were finished before the job began.
     is_stopped : Event, optional
         Set by whoever wants the work to end after the present frame.
     """
 
-    def __init__(self, job: Job, is_stopped: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        job: Job,
+        kept: frozenset[int] = frozenset(),
+        is_stopped: threading.Event | None = None,
+    ) -> None:
         self._job = job
+        self._kept = kept
         self._is_stopped = is_stopped or threading.Event()
         self._output: ZarrLabels = job.open_output()
         self._stack: Stack = job.open_stack()
         self._predictor: ClassPredictor = job.make_predictor()
 
-    def run(self, frames: Sequence[int], tell: Callable[[int], None]) -> FramesReport:
-        """Label those frames that are not finished; `tell` is called after each."""
+    def run(self, frames: Sequence[int], notes: TaskNotes) -> FramesReport:
+        """Label those frames that are not finished, and note each."""
         report = FramesReport()
         done = {frame for frame in frames if self._output.is_finished(frame)}
         report.finished += [frame for frame in frames if frame in done]
         watched = WatchedFrames(self._stack)
-        for step in self._steps(frames, done, watched):
+        for step in self._steps(frames, done, watched, notes):
             if isinstance(step, UnreadableFrame):
                 # Not every error can be sent to another process.
                 report.unreadable.append(replace(step, error=None))
                 continue
-            self._output.finish(step.index, step.prediction.labels)
-            report.finished.append(step.index)
-            tell(step.index)
+            if step.index not in done:
+                self._output.finish(step.index, step.prediction.labels)
+                report.finished.append(step.index)
+            notes.finish(step.index)
             if self._is_stopped.is_set():
                 break
         report.flat += watched.flat
@@ -151,29 +255,46 @@ class FrameLabelling:
         self._stack.close()
 
     def _steps(
-        self, frames: Sequence[int], done: set[int], watched: WatchedFrames
+        self,
+        frames: Sequence[int],
+        done: set[int],
+        watched: WatchedFrames,
+        notes: TaskNotes,
     ) -> Iterator[FramePrediction | UnreadableFrame]:
-        """Predict a batch, or with memory a chain.
+        told = _ToldFrames(watched, notes.begin)
+        if self._job.memory:
+            return self._chain(frames, watched, told, notes)
+        return self._batch([index for index in frames if index not in done], told)
 
-        In a chain, what a worker that died had finished is read back; the others are
-        predicted as if one worker had done all, but for what the model saw on its own
-        grid, and for how sure it was.
+    def _chain(
+        self,
+        frames: Sequence[int],
+        watched: WatchedFrames,
+        told: _ToldFrames,
+        notes: TaskNotes,
+    ) -> Iterator[FramePrediction | UnreadableFrame]:
+        """Predict a chain, from where a worker that died had noted to be.
+
+        A frame that it wrote, but did not note any more, is predicted again, since
+        the next ones remember what the model saw of it; it is not written again.
         """
-        if not self._job.memory:
-            return self._batch([i for i in frames if i not in done], watched)
-        return predict_chain(
-            watched,
-            self._predictor,
-            frames,
-            self._job.memory,
-            kept=done,
-            known=self._output.__getitem__,
-        )
+        memory, saved = Memory(self._job.memory), notes.load()
+        if saved is not None:
+            memory = saved.memory(memory.size, watched, self._predictor, self._output)
+            watched.add_flat(saved.flat)
+            frames = frames[frames.index(saved.last) + 1 :]
+        read = self._output.__getitem__
+        for step in predict_chain(
+            told, self._predictor, frames, memory, self._kept, read
+        ):
+            yield step  # it is written before this goes on
+            if not isinstance(step, UnreadableFrame):
+                notes.save(Checkpoint.of(step.index, watched.flat, memory))
 
     def _batch(
-        self, frames: Sequence[int], watched: WatchedFrames
+        self, frames: Sequence[int], told: _ToldFrames
     ) -> Iterator[FramePrediction | UnreadableFrame]:
-        read = {index: read_frame(watched, index) for index in frames}
+        read = {index: read_frame(told, index) for index in frames}
         pictures = {i: x for i, x in read.items() if not isinstance(x, UnreadableFrame)}
         yield from (x for x in read.values() if isinstance(x, UnreadableFrame))
         if pictures:

@@ -102,7 +102,7 @@ def label_stack(
     settings : SessionSettings, optional
         The range of frames, their order and memory, whether labels are classes or
         objects, and clean-up; without a predictor also the model, how it is used, and
-        the contrast.
+        the contrast. A scheduler is refused then: give a `RemotePredictor`.
     resume : bool
         Whether frames with labels in the output stay as they are.
     skip_unreadable : bool
@@ -124,8 +124,8 @@ def label_stack(
     FrameError
         If a frame is no picture.
     ValueError
-        If the output is of another length, there is no such frame, or no reference
-        shows a label.
+        If the output is of another length, there is no such frame, no reference
+        shows a label, or the settings name a scheduler and no predictor is given.
     StackError, OSError
         If the output takes no such labels, or cannot be written.
     """
@@ -277,6 +277,11 @@ def _make_predictor(
     """Make a predictor of so few references that they can be held in memory."""
     from napari_seggpt.model.zoo import load_model
 
+    if settings.scheduler is not None:
+        raise ValueError(
+            "Expected settings without a scheduler, which sessions use, or a predictor "
+            f"that computes there (RemotePredictor), got {settings.scheduler}."
+        )
     frames = frames_in_range(len(stack), references, settings.propagation)
     prompts = read_references(
         stack,

@@ -141,10 +141,16 @@ class Memory:
     """
 
     def __init__(self, size: int) -> None:
+        self.size = size
         self._frames: deque[list[PromptTile]] = deque(maxlen=size)
 
     def __len__(self) -> int:
         return len(self._frames)
+
+    @property
+    def frames(self) -> list[list[PromptTile]]:
+        """The tiles of each frame, the oldest frame first."""
+        return list(self._frames)
 
     def add(self, frame: Iterable[PromptTile]) -> None:
         """Remember a predicted frame, given as its tiles.
@@ -191,7 +197,8 @@ def remember(
     if isinstance(predicted, np.ndarray):
         labels = predicted
     else:
-        labels, seen = predicted.labels, predicted.seen
+        labels = predicted.labels
+        seen = None if predicted.seen is None else [predicted.seen]
         if predictor.can_doubt and (
             frame_confidence(labels, predicted.confidence) < SURE
         ):

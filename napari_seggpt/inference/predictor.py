@@ -132,6 +132,13 @@ class Predictor:
     def before_pass(self, called: Callable[[], object] | None) -> None:
         self.passes.before_pass = called
 
+    def seen_size(self, shape: tuple[int, ...]) -> tuple[int, int] | None:
+        """Return at what size (h, w) the model sees a frame (H, W, ...) as a whole.
+
+        None where frames are cut into tiles.
+        """
+        return None if self.tiling.enabled else self.model.config.seen_size(shape)
+
     def set_prompts(
         self, prompts: Iterable[Prompt], *, finest: float | None = None
     ) -> None:
@@ -207,7 +214,7 @@ class Predictor:
         prompt: Prompt,
         *,
         predicted: bool = False,
-        seen: NDArray[np.integer[Any]] | None = None,
+        seen: Sequence[NDArray[np.integer[Any]]] | None = None,
     ) -> list[PromptTile]:
         """Cut a prompt into tiles of the model's size.
 
@@ -217,22 +224,25 @@ class Predictor:
             The labelled image.
         predicted : bool
             Whether nobody vouches for the labels, as for those in memory.
-        seen : NDArray, optional
-            The `Prediction.seen` that the labels are of: resized to the grid of the
-            frame and back, small objects would lose pixels with every frame.
+        seen : sequence of NDArray, optional
+            The labels (h, w) of each tile, at the model's size, in place of those of
+            the prompt: resized to the grid of the frame and back, small objects would
+            lose pixels with every frame.
         """
         rgb = self._rgb(prompt.image)
         tiles, size = self._cut(rgb)
+        if seen is None:
+            seen = [tile.labels(prompt.labels, size) for tile in tiles]
         return [
             prompt_tile(
                 tile.picture(rgb, size),
-                tile.labels(prompt.labels, size) if seen is None else seen,
+                labels,
                 center=tile.center,
                 index=prompt.index,
                 is_predicted=predicted,
                 is_hint=prompt.is_hint,
             )
-            for tile in tiles
+            for tile, labels in zip(tiles, seen, strict=True)
         ]
 
     def predict(self, frame: NDArray[Any], *, index: int | None = None) -> Prediction:
@@ -342,9 +352,8 @@ class Predictor:
 
     def _cut(self, rgb: NDArray[np.uint8]) -> tuple[list[Tile], tuple[int, int]]:
         """Return the tiles of a picture (H, W, 3), and at what size they are seen."""
-        config, tiling = self.model.config, self.tiling
-        size = config.tile_size if tiling.enabled else config.seen_size(rgb.shape)
-        return make_tiles(rgb.shape[:2], size, tiling), size
+        size = self.seen_size(rgb.shape) or self.model.config.tile_size
+        return make_tiles(rgb.shape[:2], size, self.tiling), size
 
     # -- many queries ------------------------------------------------------------
 

@@ -246,7 +246,7 @@ def predict_stack(
     else:
         kept = protected if taught else ()
         steps = itertools.chain.from_iterable(
-            predict_chain(stack, predictor, chain, settings.memory, kept, known)
+            predict_chain(stack, predictor, chain, Memory(settings.memory), kept, known)
             for chain in chains
         )
     for step in steps:
@@ -298,7 +298,7 @@ def predict_chain(
     stack: Frames,
     predictor: Predictor | AskedPredictor,
     chain: Sequence[int],
-    size: int,
+    memory: Memory,
     kept: Collection[int],
     known: Known | None,
 ) -> Iterator[FramePrediction | UnreadableFrame]:
@@ -312,14 +312,15 @@ def predict_chain(
         With at least one prompt.
     chain : sequence of int
         The frames in their order.
-    size : int
-        How many frames are remembered.
+    memory : Memory
+        What the chain remembers before its first frame; when a frame is yielded, that
+        frame is in it.
     kept : collection of int
         Frames of the chain that are not predicted.
     known : callable, optional
         Returns the labels of a kept frame, to be remembered; see `predict_stack`.
     """
-    memory, before = Memory(size), deque[int](maxlen=size)
+    before = deque[int](maxlen=memory.size)
     for index in chain:
         if index in kept:
             before.append(index)
@@ -332,9 +333,10 @@ def predict_chain(
             yield frame
             continue
         (prediction,) = predictor.predict_batch([frame], indices=[index], memory=memory)
-        yield FramePrediction(index=index, prediction=prediction, seconds=watch.seconds)
+        seconds = watch.seconds
         if index != chain[-1]:
             remember(memory, predictor, frame, index, prediction)
+        yield FramePrediction(index=index, prediction=prediction, seconds=seconds)
 
 
 def _remember_known(

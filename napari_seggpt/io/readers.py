@@ -19,6 +19,7 @@ from napari_seggpt.untrusted import check_regular
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
@@ -32,7 +33,7 @@ def open_stack(
     at: int = 0,
     level: int = 0,
     series: int | None = None,
-    channels: bool | None = None,
+    channels: bool | Sequence[int] | None = None,
     labels: bool = False,
     colors: ColorIds | None = None,
 ) -> Stack:
@@ -56,10 +57,10 @@ def open_stack(
     series : int, optional
         Which image, of a file that holds several. By default pages that are alike are
         joined to one stack; of other formats it is the first.
-    channels : bool, optional
+    channels : bool or sequence of int, optional
         Whether what may be channels or colours is taken for those of a frame, or for
-        frames. By default it is decided as napari shows it, or by its length; the
-        stack's `notes` say how.
+        frames; or which of those of a frame are read, in this order. By default it is
+        decided as napari shows it, or by its length; the stack's `notes` say how.
     labels : bool
         Whether these are labels: integers without channels. The pixels of palette
         images are then read as indices instead of colours. Labels that were saved as

@@ -47,9 +47,10 @@ class Stack:
         With "tz" they run along both, where there are both: volume after volume.
     at : int
         Index on the other axis, of data that has both z and t.
-    channels : bool, optional
+    channels : bool or sequence of int, optional
         Whether what may be channels or colours is taken for those of a frame, or for
-        frames. By default it is decided as napari shows it, or by its length.
+        frames; or which of those of a frame are read, in this order. By default it is
+        decided as napari shows it, or by its length.
     labels : bool
         Whether these are labels: their channels are frames, and they are integers.
     name : str
@@ -64,7 +65,8 @@ class Stack:
     Raises
     ------
     StackError
-        If `axis` is not in the data or must be given, or `at` lies outside.
+        If `axis` is not in the data or must be given, or `at` or a channel lies
+        outside.
     """
 
     def __init__(
@@ -73,14 +75,18 @@ class Stack:
         *,
         axis: str | None = None,
         at: int = 0,
-        channels: bool | None = None,
+        channels: bool | Sequence[int] | None = None,
         labels: bool = False,
         name: str = "",
     ) -> None:
         self._source = source
+        self._chosen: list[int] | None = None
+        if not isinstance(channels, bool | None):
+            self._chosen, channels = list(channels), True
         self._frames = select_frames(
             source.layout, axis, at, channels=False if labels else channels
         )
+        self._check_chosen()
         self._has_labels = labels
         self._closed = False
         self.dtype = self.stored_dtype
@@ -88,6 +94,14 @@ class Stack:
             self.dtype = labels_dtype(self.stored_dtype)
         self.name = name
         self.notes = (*source.layout.notes, *self._frames.notes)
+
+    def _check_chosen(self) -> None:
+        stored, chosen = self._num_stored, self._chosen
+        if chosen is not None and not (chosen and {*chosen} <= {*range(stored)}):
+            raise StackError(
+                f"Expected channels from 0 to {stored - 1}, got "
+                f"{', '.join(map(str, chosen)) or 'none'}."
+            )
 
     @property
     def axis(self) -> str:
@@ -121,6 +135,10 @@ class Stack:
     @property
     def num_channels(self) -> int:
         """Number of channels of a frame, 1 for grey."""
+        return self._num_stored if self._chosen is None else len(self._chosen)
+
+    @property
+    def _num_stored(self) -> int:
         return math.prod(self._frames.block_lengths.values()) // math.prod(
             self.frame_shape
         )
@@ -237,6 +255,8 @@ class Stack:
         ends = [axes.index("y"), axes.index("x")]
         frame = np.moveaxis(block, ends, [0, 1])
         frame = frame.reshape(*frame.shape[:2], -1)
+        if self._chosen is not None:
+            frame = frame[..., self._chosen]
         if self.num_channels == 1:
             frame = frame[..., 0]
         if self._has_labels:
@@ -305,7 +325,7 @@ def array_stack(
     axes: Sequence[str] | None = None,
     axis: str | None = None,
     at: int = 0,
-    channels: bool | None = None,
+    channels: bool | Sequence[int] | None = None,
     labels: bool = False,
     pixel_size: Sequence[float] | None = None,
     units: Sequence[str] | None = None,

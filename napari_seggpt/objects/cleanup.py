@@ -152,7 +152,7 @@ def _drop_specks(labels: Labels, smallest: float | None, usual: UsualRegions) ->
     holes = connected(gone, connectivity=1)
     ids, places = np.unique(np.where(gone, 0, labels), return_inverse=True)
     both = np.where(gone, -holes, places.reshape(labels.shape))
-    around = main_neighbours(both)
+    around = main_neighbours(both, of=gone)
     table = np.zeros(int(holes.max()) + 1, dtype=labels.dtype)
     for hole in range(1, len(table)):
         table[hole] = ids[around.get(-hole, 0)]

@@ -50,6 +50,14 @@ def class_scores(
     return scores
 
 
+def weigh_background(scores: NDArray[np.float32], weight: float) -> NDArray[np.float32]:
+    """Return scores (1 + labels, H, W) in which background counts so many times."""
+    weighted = scores.copy()
+    weighted[0] *= weight
+    shares: NDArray[np.float32] = weighted / weighted.sum(axis=0)
+    return shares
+
+
 def _of_passes(
     colors: Sequence[NDArray[np.floating[Any]]],
     palettes: Sequence[Palette],

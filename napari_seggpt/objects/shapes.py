@@ -161,12 +161,15 @@ def find_holes(labels: Labels) -> tuple[NDArray[np.int64], dict[int, int]]:
         The label around each hole; other background is not in it.
     """
     background = connected(labels == 0, connectivity=1)
+    closed = np.ones(int(background.max()) + 1, dtype=bool)
+    closed[0] = closed[_frame_edge(background)] = False
+    if not closed.any():
+        return background, {}
     # One image in which background regions and labels have numbers of their own.
     both = np.where(background > 0, -background, labels.astype(np.int64))
-    contacts = find_contacts(both)
-    open_ones = {int(x) for x in np.unique(_frame_edge(background))}
+    contacts = find_contacts(both, of=closed[background])
     around: dict[int, set[int]] = {}
-    chosen = contacts.own < 0
+    chosen = closed[np.maximum(0, -contacts.own)]
     for hole, other in zip(
         (-contacts.own[chosen]).tolist(), contacts.other[chosen].tolist(), strict=True
     ):
@@ -174,7 +177,7 @@ def find_holes(labels: Labels) -> tuple[NDArray[np.int64], dict[int, int]]:
     owners = {
         hole: next(iter(labels_around))
         for hole, labels_around in around.items()
-        if len(labels_around) == 1 and hole not in open_ones
+        if len(labels_around) == 1
     }
     return background, owners
 

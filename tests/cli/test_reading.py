@@ -125,6 +125,56 @@ def test_what_a_file_is_taken_for_is_said_and_can_be_chosen(run, stack):
     assert errors == ""
 
 
+def test_some_of_many_channels_are_read(run, stack):
+    images = tifffile.imread(stack / "stack.tif")
+    many = np.stack([images[::-1], np.zeros_like(images), images], axis=1)
+    tifffile.imwrite(stack / "many.tif", many, imagej=True, metadata={"axes": "ZCYX"})
+    command = ["--labels", stack / "labels.tif", "--frames", 0, "--output"]
+    assert run("predict", stack / "stack.tif", *command, stack / "grey.tif")[0] == 0
+    code, _, errors = run(
+        "predict", stack / "many.tif", *command, stack / "2.tif", "--channels", "2"
+    )
+    assert code == 0, errors
+    with open_stack(stack / "2.tif") as found, open_stack(stack / "grey.tif") as grey:
+        np.testing.assert_array_equal(list(found), list(grey))
+    out = run("info", stack / "many.tif", "--channels", "0,2", model=False)[1]
+    assert "2 channel(s)" in out
+    for wrong, message in (
+        ("0,1,2,0", "one to 3"),
+        ("red", "yes, no"),
+        ("3", "0 to 2"),
+    ):
+        code, _, errors = run(
+            "info", stack / "many.tif", "--channels", wrong, model=False
+        )
+        assert code == 2
+        assert message in errors
+
+
+def test_prompts_show_the_channels_that_are_read(run, stack):
+    images = tifffile.imread(stack / "stack.tif")
+    many = np.stack([images[::-1], np.zeros_like(images), images], axis=1)
+    tifffile.imwrite(stack / "many.tif", many, imagej=True, metadata={"axes": "ZCYX"})
+    labels = tifffile.imread(stack / "labels.tif")[0]
+    tifffile.imwrite(stack / "one_labels.tif", labels)
+    prompt = ["--prompt", stack / "one.tif", stack / "one_labels.tif"]
+    command = ["predict", stack / "many.tif", *prompt, "--channels", "2", "--output"]
+    of_channels = {"imagej": True, "metadata": {"axes": "CYX"}}
+    tifffile.imwrite(stack / "one.tif", many[0], **of_channels)
+    assert run(*command, stack / "many.zarr")[0] == 0
+    tifffile.imwrite(stack / "one.tif", many[0, 2])  # what is grey is shown as it is
+    assert run(*command, stack / "grey.zarr")[0] == 0
+    with (
+        open_stack(stack / "many.zarr") as found,
+        open_stack(stack / "grey.zarr") as grey,
+    ):
+        np.testing.assert_array_equal(list(found), list(grey))
+    tifffile.imwrite(stack / "one.tif", many[0, :2], **of_channels)
+    code, _, errors = run(*command, stack / "no.zarr")
+    assert code == 2
+    assert "Expected channel 2 in one.tif, got 2 channels" in errors
+
+
 def test_labels_are_read_as_channels_too(run, stack):
     for name in ("stack", "labels"):
         array = tifffile.imread(stack / f"{name}.tif")

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -179,7 +180,8 @@ def test_nobody_there_is_one_sentence(tiny_model, monkeypatch):
 
 
 def test_a_worker_of_another_version_is_refused(remote, monkeypatch):
-    monkeypatch.setattr("napari_seggpt.__version__", "0.0.1")
+    here = SimpleNamespace(version=lambda _: "0.0.1")
+    monkeypatch.setattr(remote_model, "metadata", here)
     with pytest.raises(ValueError, match=r"napari-seggpt 0\.0\.1 on the worker"):
         remote.connect(lambda *_: None)
 

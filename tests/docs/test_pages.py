@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 
 import napari_seggpt
 from napari_seggpt.cli import build_parser
@@ -129,3 +130,24 @@ def test_errors_are_quoted_as_they_are() -> None:
 def test_nothing_is_left_to_be_written() -> None:
     for page in PAGES:
         assert not re.search(r"\b(TODO|TBD|FIXME|XXX)\b", page.read_text("utf-8"))
+
+
+def test_the_manifest_of_a_cluster_hangs_together() -> None:
+    """Its names are those that it refers to; we have no cluster to try it on."""
+    ((page, text),) = blocks("yaml")
+    manifest = yaml.safe_load(text)
+    name, spec = manifest["metadata"]["name"], manifest["spec"]
+    for part in ("worker", "scheduler"):
+        pod = spec[part]["spec"]
+        (container,) = pod["containers"]
+        assert container["name"] == part
+        assert container["args"][:2] == ["dask", part]
+        mounted = {mount["name"] for mount in container["volumeMounts"]}
+        assert mounted <= {volume["name"] for volume in pod["volumes"]}
+    (scheduler,) = spec["scheduler"]["spec"]["containers"]
+    service = spec["scheduler"]["service"]
+    assert service["selector"]["dask.org/cluster-name"] == name
+    ports = {port["name"]: port["containerPort"] for port in scheduler["ports"]}
+    assert {x["targetPort"]: x["port"] for x in service["ports"]} == ports
+    assert scheduler["readinessProbe"]["httpGet"]["port"] in ports
+    assert f"service/{name}-scheduler 8786:8786" in page.read_text(encoding="utf-8")

@@ -115,6 +115,18 @@ def test_settings_say_how(
     assert not output[0].any()
 
 
+def test_what_computes_elsewhere_is_a_predictor_and_no_setting(
+    stack: list[np.ndarray], output: LabelsWriter, predictor: Any
+) -> None:
+    settings = SessionSettings(scheduler="tcp://there:8786")
+    references = {2: labels(2)}
+    with pytest.raises(ValueError, match="without a scheduler"):
+        next(label_stack(stack, references, output, settings=settings))
+    given = predictor("remote", [Prompt(image=image(2), labels=labels(2), index=2)])
+    steps = label_stack(stack, references, output, settings=settings, predictor=given)
+    assert len(list(steps)) == 6
+
+
 def test_a_predictor_may_be_given(
     stack: list[np.ndarray], output: LabelsWriter, predictor: Any
 ) -> None:

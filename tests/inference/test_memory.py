@@ -196,7 +196,7 @@ def test_a_frame_that_its_network_doubts_is_not_remembered(margin, kept) -> None
     assert len(memory) == kept
     if kept:
         assert indices(memory.recall(query())) == [3]
-        assert predictor.seen is found.seen
+        assert predictor.seen[0] is found.seen
 
 
 def test_who_cannot_doubt_remembers_all(monkeypatch) -> None:

@@ -23,6 +23,7 @@ from napari_seggpt.io import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -122,6 +123,28 @@ def test_rgb_pages(tmp_path: Path) -> None:
         with open_stack(tmp_path / name) as stack:
             assert (stack.shape, stack.num_channels) == ((3, 8, 9, 3), 3)
             np.testing.assert_array_equal(stack[1], pages[1])
+
+
+@pytest.mark.parametrize("chosen", [[1], [2, 0], (0, 1, 2)])
+def test_channels_may_be_chosen(tmp_path: Path, chosen: Sequence[int]) -> None:
+    values = np.random.default_rng(0).integers(0, 999, (4, 3, 8, 9)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", values, imagej=True, metadata={"axes": "ZCYX"})
+    with open_stack(tmp_path / "a.tif", channels=chosen) as stack:
+        assert stack.num_channels == len(chosen)
+        assert stack[2].shape == stack.shape[1:]
+        np.testing.assert_array_equal(
+            stack[2], np.squeeze(np.moveaxis(values[2, list(chosen)], 0, -1))
+        )
+    part = array_stack(values, axes="zcyx", channels=chosen).read_part(
+        1, slice(2, 5), slice(4)
+    )
+    assert part.shape == (3, 4, len(chosen))[: 2 + (len(chosen) > 1)]
+
+
+@pytest.mark.parametrize("chosen", [[3], [0, -1], []])
+def test_channels_that_are_not_there_are_refused(chosen: list[int]) -> None:
+    with pytest.raises(StackError, match="Expected channels from 0 to 2, got"):
+        array_stack(np.zeros((4, 3, 8, 9)), axes="zcyx", channels=chosen)
 
 
 def test_imagej_hyperstack(tmp_path: Path, tzcyx: np.ndarray) -> None:

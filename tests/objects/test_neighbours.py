@@ -22,3 +22,10 @@ def test_the_main_neighbour_has_the_longest_contact() -> None:
     labels = np.array([[1, 1, 1], [2, 3, 1], [2, 1, 1]])
     assert main_neighbours(labels)[3] == 1
     assert main_neighbours(np.ones((3, 3), int)) == {}
+
+
+def test_only_contacts_of_some_labels_are_counted_if_wished() -> None:
+    labels = np.array([[1, 1, 2], [3, 3, 2]])
+    contacts = find_contacts(labels, of=labels == 3)
+    pairs = list(zip(contacts.own, contacts.other, contacts.edges, strict=True))
+    assert pairs == [(1, 3, 2), (2, 3, 1), (3, 1, 2), (3, 2, 1)]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_seggpt.objects.scores import class_scores
+from napari_seggpt.objects.scores import class_scores, weigh_background
 from napari_seggpt.palette import Palette
 
 LABELS = np.array([[0, 1], [2, 2]])
@@ -36,3 +36,10 @@ def test_without_colours_labels_and_confidence_count() -> None:
     assert scores[1, 0, 1] == 0.5
     assert scores[2, 1, 0] == 0.75
     assert scores[0, 1, 0] == scores[1, 1, 0] == 0.125
+
+
+def test_background_that_counts_more_takes_what_is_nearly_its_own() -> None:
+    scores = np.array([0.4, 0.6, 0.0], np.float32).reshape(3, 1, 1)
+    weighed = weigh_background(scores, 1.8)
+    np.testing.assert_allclose(weighed.ravel(), [6 / 11, 5 / 11, 0], rtol=1e-6)
+    assert scores[0] == np.float32(0.4)  # what is given stays

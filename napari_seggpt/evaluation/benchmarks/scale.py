@@ -77,7 +77,8 @@ class ScaleRanges:
         for name in ("side", "frames", "references", "classes", "objects"):
             for value in getattr(self, name):
                 case = replace(self.base, **{name: value})
-                more = max(case.frames, case.references + self.base.frames // 2)
+                predicted = max(2, self.base.frames // 2)  # the first is not timed
+                more = max(case.frames, case.references + predicted)
                 found.append((name, replace(case, frames=more)))
         return found
 
