@@ -640,6 +640,31 @@ def test_a_run_leads_along_time_or_along_depth(film, viewer, qtbot):
     assert found == [1, 4, 6, 7, 9]
 
 
+def test_what_was_predicted_along_both_is_no_example_along_one(film, viewer, qtbot):
+    paint_at(film, 1, 1)
+    run_to_end(qtbot, film)
+    both = film.workspace.active
+    actions.go_to(film.workspace, 5)
+    film.data_panel.axis_box.setCurrentIndex(1)  # time
+    settle(qtbot, film)
+    stale, reference = FrameStatus.STALE, FrameStatus.REFERENCE
+    assert statuses(film) == [stale, reference, stale]
+    assert film.workspace.session.references.used_frames == [1]
+    film.workspace.active.labels.layer.paint((2, 1, 0, 3, 3), 2)
+    film.workspace.active.labels.flush()
+    assert statuses(film)[2] is FrameStatus.CORRECTED
+    run_to_end(qtbot, film, film.run_panel.update_button)
+    assert statuses(film)[0] is FrameStatus.PREDICTED
+    film.data_panel.axis_box.setCurrentIndex(0)
+    settle(qtbot, film)
+    assert film.workspace.active is both
+    assert statuses(film)[9] is FrameStatus.CORRECTED  # t 2, z 1
+    assert statuses(film)[5] is reference
+    assert (
+        statuses(film).count(FrameStatus.PREDICTED) + statuses(film).count(stale) == 10
+    )
+
+
 def test_frames_are_called_by_time_and_depth(film, viewer, qtbot):
     viewer.dims.set_point((0, 1), (2, 3))
     assert film.workspace.current == 11

@@ -16,6 +16,8 @@ from napari_seggpt.session.frames.locked_labels import LockedLabels
 from napari_seggpt.session.frames.records import FrameRecords, confidence
 from napari_seggpt.session.frames.status import (
     FrameStatus,
+    is_found,
+    predicted_elsewhere,
     released,
     vouched_as,
     without_approval,
@@ -238,6 +240,23 @@ class LabelledFrames:
             own = self.records[self._check(frame)]
             if not own.is_vouched_for:
                 self.records[frame] = vouched_as(own, theirs)
+        self.publish()
+
+    def take_predictions(self, records: Mapping[int, FrameRecord]) -> None:
+        """Take frames for predicted that a run of another session has predicted.
+
+        They are out of date, as nobody knows from what. What a person vouches for here
+        stays as it is, but not what was only found to be labelled.
+
+        Parameters
+        ----------
+        records : mapping of int to FrameRecord
+            What the other session knows of frames; none is read.
+        """
+        for frame, theirs in records.items():
+            own = self.records[self._check(frame)]
+            if is_found(own) or not own.is_protected:
+                self.records[frame] = predicted_elsewhere(own, theirs)
         self.publish()
 
     def change(self, frame: int, **flags: Any) -> None:

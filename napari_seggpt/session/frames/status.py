@@ -191,6 +191,15 @@ def vouched_as(record: FrameRecord, other: FrameRecord) -> FrameRecord:
     )
 
 
+def predicted_elsewhere(record: FrameRecord, other: FrameRecord) -> FrameRecord:
+    """Return the record of a frame that a run of another session has predicted."""
+    if record.predicted is not None and record.predicted == other.predicted:
+        return record
+    return FrameRecord(
+        checksum=other.checksum, predicted=other.predicted, confidence=other.confidence
+    )
+
+
 def is_found(record: FrameRecord) -> bool:
     """Whether a frame was only read in this session, and nobody acted on it."""
     found = FrameRecord(checksum=record.checksum, is_reference=True)

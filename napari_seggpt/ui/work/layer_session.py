@@ -259,11 +259,14 @@ class LayerSession:
         self._chunks.release()
         self.session.close()
 
-    def vouch_for(self, records: Mapping[int, FrameRecord]) -> None:
-        """Keep frames that a person vouches for in other sessions on these labels."""
+    def take_over(
+        self, vouched: Mapping[int, FrameRecord], predicted: Mapping[int, FrameRecord]
+    ) -> None:
+        """Keep what a person vouches for in others on these labels, and their runs."""
         self.is_finding = not self._was_scanned
         try:
-            self.session.frames.vouch_for(records)
+            self.session.frames.vouch_for(vouched)
+            self.session.frames.take_predictions(predicted)
         finally:
             self.is_finding = False
 

@@ -1,4 +1,4 @@
-"""Sessions on one labels layer: what a person vouches for in one, others keep."""
+"""Sessions on one labels layer: what is known of frames in one, others keep."""
 
 from __future__ import annotations
 
@@ -48,15 +48,25 @@ def check_cut(choice: LayerChoice, others: Iterable[LayerSession]) -> None:
 
 
 def take_over(own: LayerSession, others: Iterable[LayerSession]) -> None:
-    """Let a session keep what a person vouches for in others on the same labels."""
-    records: dict[int, FrameRecord] = {}
+    """Let a session keep what a person vouches for in others on the same labels.
+
+    What runs of others have predicted stays a prediction, which is out of date here: it
+    is no example that a person has made.
+    """
+    vouched: dict[int, FrameRecord] = {}
+    predicted: dict[int, FrameRecord] = {}
     axes = own.labels.axes
     for other in others:
         if other.labels.layer is not own.labels.layer:
             continue
-        for theirs in other.session.frames.protected:
-            record = other.session.frames.record(theirs)
-            frame = axes.frame_of(other.labels.axes.index(theirs))
-            if frame is not None and record.is_vouched_for and not is_found(record):
-                records[frame] = record
-    own.vouch_for(records)
+        frames, place = other.session.frames, other.labels.axes.index
+        for theirs in frames.known:
+            record = frames.record(theirs)
+            frame = axes.frame_of(place(theirs))
+            if frame is None or is_found(record):
+                continue
+            if record.is_vouched_for:
+                vouched[frame] = record
+            elif not record.is_protected and record.predicted is not None:
+                predicted[frame] = record
+    own.take_over(vouched, predicted)

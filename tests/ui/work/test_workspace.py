@@ -99,7 +99,7 @@ def test_a_session_sees_what_another_one_wrote_into_its_labels(workspace, qtbot)
     assert second.session.runs.commit(result)
     second.session.runs.finish()
     assert choose(workspace, "mine", qtbot) is first
-    assert first.session.frames.status(3) is FrameStatus.REFERENCE
+    assert first.session.frames.status(3) is FrameStatus.STALE
     assert second.session.frames.status(3) is FrameStatus.PREDICTED
 
 
