@@ -185,9 +185,7 @@ def test_references_are_checked_in_a_region(session, label, blob) -> None:
     assert [each.key for each in checked] == [0, 3]
 
 
-def test_a_preview_is_what_a_run_would_write_and_writes_nothing(
-    session, blob, label
-):
+def test_a_preview_is_what_a_run_would_write_and_writes_nothing(session, blob, label):
     label(session, 0, blob())
     before = session.frames.labels.read(2).copy()
     (found,) = session.advice.preview_frame(2)
