@@ -34,7 +34,7 @@ LOOK_SECONDS = 0.5  # Windows lets Ctrl-C through only between two looks
 DEATHS_OF_A_FRAME = 8
 # All is given up when so many workers died and no frame was finished meanwhile, as
 # where the model does not fit into their memory.
-DEATHS_IN_VAIN = 30
+DEATHS_IN_VAIN = 50
 
 
 def label_on_cluster(
@@ -149,7 +149,9 @@ class _Run:
         everything = {frame for frames in self._waiting for frame in frames}
         self._finished = everything - {*self._missing(sorted(everything))}
         self._begun: Counter[int] = Counter()
-        self._num_deaths = 0  # since a frame was finished or given up
+        # Workers that died since a frame was finished or given up; several tasks may
+        # have waited for one of them.
+        self._dead: set[str] = set()
 
     def steps(self) -> Iterator[int | FramesReport]:
         plugin = JobPlugin(self._job, self._name, frozenset(self._finished))
@@ -198,7 +200,7 @@ class _Run:
         for frame in frames:
             if frame not in self._finished:
                 self._finished.add(frame)
-                self._num_deaths = 0
+                self._dead.clear()
                 yield frame
 
     def _report(self, future: Future, task: _Task) -> FramesReport:
@@ -207,8 +209,8 @@ class _Run:
             try:
                 report: FramesReport = future.result()
                 return report
-            except KilledWorker:
-                return self._after_death(task)
+            except KilledWorker as error:
+                return self._after_death(task, error.last_worker.address)
             except CancelledError as error:
                 logger.info("Frames %s: %s", task.frames, error)
         raise ConnectionError(
@@ -216,15 +218,15 @@ class _Run:
             "to the scheduler was lost, or the work was cancelled there."
         )
 
-    def _after_death(self, task: _Task) -> FramesReport:
+    def _after_death(self, task: _Task, worker: str) -> FramesReport:
         """Submit the rest of a task again, but for frames that kill their workers."""
         missing = self._missing(task.frames)
         killers = {i for i in missing if self._begun[i] >= DEATHS_OF_A_FRAME}
-        self._num_deaths = 0 if killers else self._num_deaths + 1
-        if self._num_deaths > DEATHS_IN_VAIN:
+        self._dead = set() if killers else self._dead | {worker}
+        if len(self._dead) > DEATHS_IN_VAIN:
             raise RuntimeError(
                 "Expected workers that live long enough to label a frame, got "
-                f"{self._num_deaths} that died, maybe for want of memory."
+                f"{len(self._dead)} that died, maybe for want of memory."
             )
         rest = [frame for frame in missing if frame not in killers]
         if rest and self._job.memory:

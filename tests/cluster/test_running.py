@@ -8,6 +8,7 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -34,8 +35,8 @@ KILLS = int(os.environ.get("SEGGPT_KILLS", "2"))
 class Task:
     """What came of frames that were submitted: a report, or a death."""
 
-    def __init__(self, report):
-        self._report = report
+    def __init__(self, report, worker):
+        self._report, self._worker = report, worker
         self.status = "error" if report is None else "finished"
 
     def add_done_callback(self, call):
@@ -43,7 +44,7 @@ class Task:
 
     def result(self):
         if self._report is None:
-            raise KilledWorker("task", None, 0)
+            raise KilledWorker("task", self._worker, 0)
         return self._report
 
 
@@ -52,8 +53,8 @@ class OneWorker:
 
     status, cluster = "running", None
 
-    def __init__(self, work):
-        self._work = work
+    def __init__(self, work, size=1):
+        self._work, self._size = work, size  # so many tasks wait for each worker
         self.submitted, self.metadata = [], {}
 
     def register_plugin(self, plugin, name):
@@ -75,8 +76,9 @@ class OneWorker:
         self.metadata[name] = value
 
     def submit(self, function, name, number, frames, *, key):
+        worker = SimpleNamespace(address=f"tcp://{len(self.submitted) // self._size}")
         self.submitted.append((number, frames))
-        return Task(self._work(frames, lambda *news: self._hear((0, news))))
+        return Task(self._work(frames, lambda *news: self._hear((0, news))), worker)
 
 
 def killed_at(job, killer):
@@ -121,11 +123,13 @@ def test_deaths_before_a_frame_is_begun_are_not_those_of_a_frame(make_job):
     assert not any(x.unreadable for x in steps if isinstance(x, FramesReport))
 
 
-def test_workers_that_never_begin_end_the_run(make_job):
-    client = OneWorker(lambda frames, tell: None)
+@pytest.mark.parametrize("size", [1, 3])
+def test_workers_that_never_begin_end_the_run(make_job, size):
+    client = OneWorker(lambda frames, tell: None, size)
     with pytest.raises(RuntimeError, match="live long enough"):
         list(label_on_cluster(client, make_job(memory=2), [[1, 2]]))
-    assert len(client.submitted) == DEATHS_IN_VAIN + 1
+    deaths = (len(client.submitted) - 1) // size  # of whom nothing was finished
+    assert deaths == DEATHS_IN_VAIN
     assert [*client.metadata.values()] == [None]
 
 
