@@ -70,9 +70,14 @@ def run(frames, predictor, memory=0):
     ("memory", "changes", "ids"),
     [
         (0, {}, (3,)),
-        (2, {}, (3, 7)),
+        pytest.param(2, {}, (3, 7), marks=pytest.mark.slow),
         (0, {"tiling": TilingSettings(enabled=True, scale=1.0)}, (3,)),
-        (0, {"labels_per_pass": 2, "ensemble": "spatial"}, (1, 2, 300)),
+        pytest.param(
+            0,
+            {"labels_per_pass": 2, "ensemble": "spatial"},
+            (1, 2, 300),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["frames", "memory", "tiles", "passes"],
 )

@@ -143,6 +143,7 @@ def test_the_command_prints_what_was_measured(monkeypatch, capsys):
     ]
 
 
+@pytest.mark.slow
 def test_growth_is_measured_in_processes_of_their_own(small_model, tmp_path):
     path = tmp_path / "small.safetensors"
     save_checkpoint(small_model, path)

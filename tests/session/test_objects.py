@@ -295,11 +295,11 @@ def test_a_frame_whose_labels_are_damaged_ends_no_run_in_a_region(objects) -> No
 
 
 def test_the_session_says_what_labels_stand_for(objects) -> None:
-    (guess,) = objects.task()
+    (guess,) = objects.advice.task()
     assert guess.kind == "objects"
     assert "touch" in guess.reason
     objects.settings = SessionSettings(objects=ObjectSettings(task="classes"))
-    (guess,) = objects.task()
+    (guess,) = objects.advice.task()
     assert guess.kind == "classes"
 
 

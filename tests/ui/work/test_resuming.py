@@ -408,6 +408,7 @@ def test_labels_replaced_by_an_array_are_saved_whole(
     image_file, open_dock, qtbot, monkeypatch
 ):
     monkeypatch.setattr(new_labels, "MEMORY_SHARE", 0)
+    monkeypatch.setattr(saved_sessions, "RETRY_SECONDS", 0.05)
     dock = open_dock(image_file)
     work(qtbot, dock)
     first = saved(qtbot, dock)
@@ -520,6 +521,7 @@ def test_a_session_that_is_deleted_is_begun_anew(
     image_file, open_dock, qtbot, monkeypatch, on_disk
 ):
     monkeypatch.setattr(autosave, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(saved_sessions, "RETRY_SECONDS", 0.05)
     if on_disk:
         monkeypatch.setattr(new_labels, "MEMORY_SHARE", 0)
     dock = open_dock(image_file)
