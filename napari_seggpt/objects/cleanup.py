@@ -150,9 +150,8 @@ def _drop_specks(labels: Labels, smallest: float | None, usual: UsualRegions) ->
     # Specks that touch each other are one hole, filled from around it.
     gone = specks[regions]
     holes = connected(gone, connectivity=1)
-    ids, places = np.unique(np.where(gone, 0, labels), return_inverse=True)
-    both = np.where(gone, -holes, places.reshape(labels.shape))
-    around = main_neighbours(both, of=gone)
+    ids, numbers = np.unique(np.where(specks, 0, owners), return_inverse=True)
+    around = main_neighbours(np.where(gone, -holes, numbers[regions]), of=gone)
     table = np.zeros(int(holes.max()) + 1, dtype=labels.dtype)
     for hole in range(1, len(table)):
         table[hole] = ids[around.get(-hole, 0)]
