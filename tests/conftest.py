@@ -102,9 +102,6 @@ class CopyingPredictor:
         self.set_prompts(prompts)
         self.made.append(self)
 
-    def seen_size(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        return shape[0], shape[1]
-
     def set_prompts(
         self, prompts: Iterable[Prompt], *, finest: float | None = None
     ) -> None:
@@ -137,6 +134,7 @@ class CopyingPredictor:
         *,
         indices: Sequence[int],
         memory: object = None,
+        as_seen: bool = False,
     ) -> list[Prediction]:
         return [
             self._predict(frame, index)

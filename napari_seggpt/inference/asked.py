@@ -15,6 +15,7 @@ from napari_seggpt.objects.kinds import CLASS_BLOCK, object_classes, task_of
 from napari_seggpt.objects.new_ids import NewIds
 from napari_seggpt.objects.regions import with_names
 from napari_seggpt.objects.scores import class_scores, weigh_background
+from napari_seggpt.preprocessing import resize_colors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -167,15 +168,20 @@ class AskedPredictor:
         memory: Memory | None = None,
     ) -> list[Prediction]:
         """Predict the labels of frames; see `Predictor.predict_batch`."""
-        found = self.network.predict_batch(frames, indices=indices, memory=memory)
-        return [replace(each, labels=self._read(each)) for each in found]
+        found = self.network.predict_batch(
+            frames, indices=indices, memory=memory, as_seen=self.are_objects
+        )
+        return [
+            self._answer(each, (frame.shape[0], frame.shape[1]))
+            for each, frame in zip(found, frames, strict=True)
+        ]
 
     def _shown(self, prompt: Prompt) -> Prompt:
         """Return a prompt with the labels that the model is shown."""
         return prompt
 
-    def _read(self, found: Prediction) -> NDArray[np.int64]:
-        """Return the labels that are asked for."""
+    def _answer(self, found: Prediction, shape: tuple[int, int]) -> Prediction:
+        """Return what was found in a frame (H, W) with the labels that are asked for."""
         raise NotImplementedError
 
 
@@ -186,10 +192,10 @@ class ClassPredictor(AskedPredictor):
         super().__init__(network, cleanup)
         self._usual = UsualRegions.of_classes([p.labels for p in self.prompts])
 
-    def _read(self, found: Prediction) -> NDArray[np.int64]:
+    def _answer(self, found: Prediction, shape: tuple[int, int]) -> Prediction:
         scores = (1 + found.confidence) / 2
         cleaned = clean(found.labels, self.cleanup, self._usual, scores=scores)
-        return np.asarray(cleaned, dtype=np.int64)
+        return replace(found, labels=np.asarray(cleaned, dtype=np.int64))
 
 
 class ObjectPredictor(AskedPredictor):
@@ -253,7 +259,8 @@ class ObjectPredictor(AskedPredictor):
     def _shown(self, prompt: Prompt) -> Prompt:
         return replace(prompt, labels=self.encoding.encode(prompt.labels))
 
-    def _read(self, found: Prediction) -> NDArray[np.int64]:
+    def _answer(self, found: Prediction, shape: tuple[int, int]) -> Prediction:
+        # The prediction may be smaller than the frame, as the model saw it.
         scores = class_scores(
             found.labels,
             found.confidence,
@@ -261,21 +268,29 @@ class ObjectPredictor(AskedPredictor):
             colors=found.colors,
             palettes=self.network.palettes,
         )
+        sure = 1 - scores[0]
         if self.can_doubt:
             scores = weigh_background(scores, BACKGROUND)
-        seen = self.network.seen_size(found.labels.shape)
-        objects = find_objects(scores, self.encoding, self.rule, seen=seen)
+        objects = find_objects(scores, self.encoding, self.rule, shape=shape)
         kinds = dict(enumerate(objects.classes.tolist(), start=1))
         cleaned = clean(
             objects.labels,
             self.cleanup,
             self._usual,
-            scores=1 - scores[0],
+            scores=_resized(sure, shape),
             classes=kinds,
         )
-        numbered = np.asarray(cleaned, dtype=np.int64)
-        if not self.kinds:
-            return numbered
-        new_ids = NewIds(1, kinds=self.kinds)
-        names = {i: new_ids.take(kind * CLASS_BLOCK) for i, kind in kinds.items()}
-        return with_names(numbered, names)
+        labels = np.asarray(cleaned, dtype=np.int64)
+        if self.kinds:
+            new_ids = NewIds(1, kinds=self.kinds)
+            names = {i: new_ids.take(kind * CLASS_BLOCK) for i, kind in kinds.items()}
+            labels = with_names(labels, names)
+        confidence = _resized(found.confidence, shape)
+        return replace(found, labels=labels, confidence=confidence)
+
+
+def _resized(
+    values: NDArray[np.float32], shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Resize values (h, w) smoothly to the size of a frame."""
+    return resize_colors(values[..., None], shape)[..., 0]

@@ -30,7 +30,8 @@ class Prediction:
     confidence : NDArray[np.float32]
         (H, W), from 0 (between two labels) to 1.
     colors : tuple of NDArray[np.float32]
-        (H, W, 3) from 0 to 1, what the model painted, of each pass.
+        (H, W, 3) from 0 to 1, what the model painted, of each pass. Where objects of a
+        large frame were told apart, as the model saw it.
     seen : NDArray[np.int64] or None
         (h, w), the labels on the model's own grid, to be remembered. None if nothing
         is, or if the frame was cut into tiles.

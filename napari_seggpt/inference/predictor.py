@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+WORTH_SHRINKING = 0.8  # of a frame's pixels: a size that saves less is not gone to
+
 
 class Predictor:
     """Predicts frames in the manner of its prompts.
@@ -131,13 +133,6 @@ class Predictor:
     @before_pass.setter
     def before_pass(self, called: Callable[[], object] | None) -> None:
         self.passes.before_pass = called
-
-    def seen_size(self, shape: tuple[int, ...]) -> tuple[int, int] | None:
-        """Return at what size (h, w) the model sees a frame (H, W, ...) as a whole.
-
-        None where frames are cut into tiles.
-        """
-        return None if self.tiling.enabled else self.model.config.seen_size(shape)
 
     def set_prompts(
         self, prompts: Iterable[Prompt], *, finest: float | None = None
@@ -255,6 +250,7 @@ class Predictor:
         *,
         indices: Sequence[int | None] | None = None,
         memory: Memory | None = None,
+        as_seen: bool = False,
     ) -> list[Prediction]:
         """Predict the labels of frames that do not wait for each other.
 
@@ -266,6 +262,9 @@ class Predictor:
             Where in the stack they are, to choose the nearest of many prompts.
         memory : Memory, optional
             Predicted frames that serve as further prompts.
+        as_seen : bool
+            Whether predictions of frames that the model sees much smaller stay at the
+            size (h, w) that it saw.
 
         Raises
         ------
@@ -287,7 +286,10 @@ class Predictor:
                     for t in tiles
                 ]
             )
-            shapes.append(rgb.shape[:2])
+            shape = rgb.shape[:2]
+            is_whole = as_seen and not self.tiling.enabled
+            is_less = np.prod(size) < WORTH_SHRINKING * np.prod(shape)
+            shapes.append(size if is_whole and is_less else shape)
         painted = self._paint([q for part in queries for q in part], memory)
         return [
             read_prediction(
@@ -352,8 +354,9 @@ class Predictor:
 
     def _cut(self, rgb: NDArray[np.uint8]) -> tuple[list[Tile], tuple[int, int]]:
         """Return the tiles of a picture (H, W, 3), and at what size they are seen."""
-        size = self.seen_size(rgb.shape) or self.model.config.tile_size
-        return make_tiles(rgb.shape[:2], size, self.tiling), size
+        config, tiling = self.model.config, self.tiling
+        size = config.tile_size if tiling.enabled else config.seen_size(rgb.shape)
+        return make_tiles(rgb.shape[:2], size, tiling), size
 
     # -- many queries ------------------------------------------------------------
 

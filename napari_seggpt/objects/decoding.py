@@ -32,7 +32,6 @@ SMOOTHING = 0.15  # of depths, as a share of the typical radius
 # references, and below the second of what is usual in the frame.
 SHALLOW, UNUSUAL = 0.75, 0.5
 LEAST_DEPTH = 1e-3  # pixels, where a logarithm needs one
-WORTH_SHRINKING = 0.8  # of the pixels: a grid that saves less is not gone to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -113,7 +112,7 @@ def find_objects(
     encoding: ObjectEncoding,
     rule: SeedRule,
     *,
-    seen: tuple[int, int] | None = None,
+    shape: tuple[int, int] | None = None,
 ) -> Instances:
     """Find the objects of a frame from the scores of its class labels.
 
@@ -123,25 +122,26 @@ def find_objects(
     Parameters
     ----------
     scores : NDArray[np.float32]
-        (1 + labels, H, W), of background, interiors and border, as `class_scores`
+        (1 + labels, h, w), of background, interiors and border, as `class_scores`
         makes them; the scores of a pixel sum to 1.
     encoding : ObjectEncoding
         How the prompts were encoded.
     rule : SeedRule
         What tells interiors apart.
-    seen : tuple of int, optional
-        At what size (h, w) the model saw the frame. Where that is smaller, objects are
-        told apart at that size, which takes less time, and outlined on the frame.
+    shape : tuple of int, optional
+        (H, W) of the frame, if the scores are those of a smaller picture of it. Objects
+        are told apart as it shows them, which takes less time, and outlined on the
+        frame.
     """
-    shape = scores.shape[1:]
-    if seen is None or np.prod(seen) >= WORTH_SHRINKING * np.prod(shape):
+    size = scores.shape[1:]
+    if shape is None or shape == size:
         return _find_on_grid(scores, encoding, rule)
-    shrunk = np.moveaxis(resize_colors(np.moveaxis(scores, 0, -1), seen), -1, 0)
-    scale = float(np.sqrt(np.prod(seen) / np.prod(shape)))
-    found = _find_on_grid(shrunk, encoding, rule.scaled(scale))
+    scale = float(np.sqrt(np.prod(size) / np.prod(shape)))
+    found = _find_on_grid(scores, encoding, rule.scaled(scale))
     labels = resize_labels(found.labels, shape)
     if not encoding.fills_frame:
-        labels = _outlined(labels, scores[0] < 0.5, math.ceil(1 / scale))
+        background = resize_colors(scores[0][..., None], shape)[..., 0]
+        labels = _outlined(labels, background < 0.5, math.ceil(1 / scale))
     return replace(found, labels=labels.astype(np.int64))
 
 

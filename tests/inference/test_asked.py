@@ -146,3 +146,17 @@ def test_it_is_told_in_how_many_enlarged_parts_frames_are_shown(
         )
     classes = asked(known, settings("classes"))
     assert classes.num_parts == 1
+
+
+def test_objects_of_large_frames_come_at_their_own_size(copying_model: Any) -> None:
+    shape = (96, 120)  # the model sees 32 x 32
+    labels = np.zeros(shape, int)
+    for number, left in enumerate((4, 60), start=1):
+        labels[20:80, left : left + 50] = number
+    image = np.where(labels > 0, 200, 40).astype(np.uint8)
+    network = Predictor(copying_model, [Prompt(image=image, labels=labels, index=0)])
+    found = asked(network, settings("objects")).predict(image, index=1)
+    assert found.labels.shape == found.confidence.shape == shape
+    overlap = [np.unique(found.labels[labels == i]).tolist() for i in (1, 2)]
+    assert len(np.unique(found.labels)) == 3, overlap
+    assert np.mean((found.labels > 0) == (labels > 0)) > 0.95

@@ -66,6 +66,20 @@ def test_frames_are_enlarged_for_what_would_not_be_seen(copying_model, frame, bl
     assert len(predictor.tiles) == 1
 
 
+def test_large_frames_may_stay_as_the_model_saw_them(copying_model, frame, blocks):
+    shape, tiling = (64, 80), TilingSettings(enabled=True, scale=1.0)
+    example = Prompt(image=frame(shape), labels=blocks(shape, [1, 2, 5]))
+    predictor = Predictor(copying_model, [example], settings=cpu())
+    small = frame((30, 32))
+    found = predictor.predict_batch([example.image, small], as_seen=True)
+    check(found[0], (32, 32), {1, 2, 5})
+    check(found[1], (30, 32), {1, 2, 5})  # nothing would be saved
+    (found,) = predictor.predict_batch([example.image], memory=Memory(1), as_seen=True)
+    assert found.seen is not None
+    predictor = Predictor(copying_model, [example], settings=cpu(tiling=tiling))
+    check(predictor.predict_batch([example.image], as_seen=True)[0], shape, {1, 2, 5})
+
+
 # -- any frame ---------------------------------------------------------------------
 
 

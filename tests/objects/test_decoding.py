@@ -6,6 +6,7 @@ from napari_seggpt.metrics.objects import object_f1
 from napari_seggpt.objects.decoding import SeedRule, find_objects
 from napari_seggpt.objects.encoding import ObjectEncoding
 from napari_seggpt.objects.shapes import separate
+from napari_seggpt.preprocessing import resize_colors
 
 
 def perfect(labels, encoding):
@@ -134,14 +135,15 @@ def test_large_frames_are_read_as_the_model_saw_them(
     encoding, rule = reader([labels])
     scores = perfect(labels, encoding)
     half = (labels.shape[0] // 2, labels.shape[1] // 2)
+    seen = np.stack([resize_colors(each[..., None], half)[..., 0] for each in scores])
     whole = find_objects(scores, encoding, rule)
-    found = find_objects(scores, encoding, rule, seen=half)
+    found = find_objects(seen, encoding, rule, shape=labels.shape)
     assert found.labels.shape == labels.shape
     assert len(found.classes) == found.labels.max()
     assert object_f1(found.labels, whole.labels, 0.8) > 0.95
     if not fills_frame:  # outlines are those of the frame itself
         outside = (found.labels > 0) != (whole.labels > 0)
-        assert outside.mean() < 0.002
+        assert outside.mean() < 0.003
 
 
 def test_nothing_is_found_in_nothing(discs) -> None:

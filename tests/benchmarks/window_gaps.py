@@ -2,7 +2,7 @@
 
 A script to run by hand on a quiet machine with a screen, or under ``xvfb-run``::
 
-    python tests/ui/window_gaps.py [--limit 50]
+    python tests/benchmarks/window_gaps.py [--limit 50]
 """
 
 import argparse
