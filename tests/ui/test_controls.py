@@ -216,6 +216,16 @@ def test_of_a_section_that_is_too_long_the_header_is_seen(dock, qtbot):
     assert dock.data_panel.is_open
 
 
+def test_what_is_folded_as_the_window_opens_is_kept_as_open(dock, qtbot):
+    """Else each start of napari would leave one more step folded for good."""
+    add_layers(dock, qtbot)
+    dock.window().hide()
+    dock.advanced_panel.set_open(True)  # as it was left
+    dock.window().show()
+    qtbot.waitUntil(lambda: not dock.references_panel.is_open)
+    assert all(dock.preferences.load_folds()[x.title] for x in dock.room.folded)
+
+
 def test_where_there_is_room_nothing_is_folded(dock, qtbot):
     add_layers(dock, qtbot)
     dock.window().setFixedSize(369, 1200)

@@ -86,9 +86,9 @@ class RoomMaker:
             if self._fits():
                 break
             if each.is_open:
-                self._set_open(each, False)
                 if each not in self._drawers:
-                    self._folded.append(each)
+                    self._folded.append(each)  # before anyone is told of it
+                self._set_open(each, False)
         self._opened = drawer
         self._scroll_soon.start()
 
