@@ -147,7 +147,9 @@ def test_it_is_of_the_region_that_runs_are_limited_to(viewer_model, dock, qtbot)
     until(qtbot, dock, 109)
 
 
-def test_only_the_last_frame_is_waited_for(viewer_model, dock, models, predictor, qtbot):
+def test_only_the_last_frame_is_waited_for(
+    viewer_model, dock, models, predictor, qtbot
+):
     """Who moves on while a frame is predicted need not wait for that one."""
     with models.lock:  # as if a frame was predicted
         press(qtbot, dock)
