@@ -92,10 +92,12 @@ class Runs:
             Whether frames that are up to date are left out; see `left_of`. With memory,
             those after them remember their labels.
         """
-        recalled: set[int] = set()
+        recalled = {}
         if goes_on:
             frames = self.left_of(frames)
-            recalled = self.up_to_date - {*frames}
+            recalled = self._up_to_date()
+            for frame in frames:
+                recalled.pop(frame, None)
         run = Run(
             predictors,
             request,
@@ -271,9 +273,13 @@ class Runs:
         They were predicted whole, from what is known now. What was labelled by shapes
         alone, or in a region, is not among them.
         """
+        return {*self._up_to_date()}
+
+    def _up_to_date(self) -> dict[int, float]:
+        """Return how sure runs were of the frames that are up to date."""
         records = self._frames.records
         return {
-            frame
+            frame: each.confidence
             for frame, each in records.predicted()
             if each.key == records.key
             and each.confidence is not None
