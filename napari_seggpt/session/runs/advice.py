@@ -133,7 +133,8 @@ class Advice:
         request = self.planner.request(self.planner.sources((frame,)))
         if region is not None:
             request = region.within(request)
-        return Preview(self.predictors, request, frame, self.runs, region)
+        prepare = self.frames.writer.prepare
+        return Preview(self.predictors, request, frame, self.runs, prepare, region)
 
     def least_certain_in(self, region: Region) -> Iterator[int | None]:
         """Find the predicted frame that a region is least certain in.

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_seggpt.session.runs.base_run import Prepare
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
     from napari_seggpt.session.runs.region import Region
     from napari_seggpt.session.runs.runs import Runs
@@ -32,6 +33,8 @@ class Preview(Stoppable):
         The frame.
     runs : Runs
         The runs of the session: while one is on, nothing is predicted.
+    prepare : callable
+        As of `BaseRun`: it says where locked labels stay.
     region : Region, optional
         What a run would write of the frame; the request is limited to its box.
     """
@@ -42,12 +45,13 @@ class Preview(Stoppable):
         request: RunRequest,
         frame: int,
         runs: Runs,
+        prepare: Prepare,
         region: Region | None = None,
     ) -> None:
         super().__init__()
         self._predictors, self._request = predictors, request
         self._frame, self._region = frame, region
-        self._runs = runs
+        self._runs, self._prepare = runs, prepare
 
     def results(self) -> Iterator[Labels | None]:
         """Predict the frame, in a worker.
@@ -62,7 +66,9 @@ class Preview(Stoppable):
             yield None
             return
         with suppress(StoppedError):
-            yield self._predict(image)
+            labels = self._predict(image)
+            prepared = self._prepare(self._frame, labels)
+            yield labels if prepared is None else prepared.new
 
     def _predict(self, image: NDArray[Any]) -> Labels:
         # A run takes the kept predictor once, under the lock. After that its prompts

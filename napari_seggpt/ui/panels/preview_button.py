@@ -47,6 +47,7 @@ class PreviewButton(FrameLayerButton):
         yield active.navigation.changed, self.refresh
         yield active.session.references.changed, self._on_references
         yield active.session.frames.statuses_changed, self._on_statuses
+        yield active.session.frames.locks.changed, self.refresh
         yield active.runs.changed, self._on_work
         yield active.tuning.changed, self._on_work
 

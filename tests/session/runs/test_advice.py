@@ -250,3 +250,14 @@ def test_a_preview_is_of_the_region(session, blob, label):
     np.testing.assert_array_equal(whole, blob())
     (inside,) = session.advice.preview_frame(3, corner()).results()
     np.testing.assert_array_equal(inside, np.where(corner().mask, blob(), 0))
+
+
+def test_in_a_preview_locked_labels_keep_their_pixels(session, blob, label, predict):
+    label(session, 0, blob() + blob(2, at=6, size=2))
+    predict(session, "frame", 3)
+    label(session, 0, blob(at=0, size=8))
+    session.frames.locks.lock(2)
+    (found,) = session.advice.preview_frame(3).results()
+    assert found[7, 7] == 2
+    assert predict(session, "frame", 3) == [3]
+    np.testing.assert_array_equal(session.frames.labels.read(3), found)
