@@ -76,6 +76,12 @@ class PreviewButton(FrameLayerButton):
         if self._shown is not None and self._predict_soon is not None:
             self._predict_soon()
 
+    def _add(self) -> None:
+        super()._add()
+        session = self._workspace.session
+        if session is not None and self._workspace.current in session.frames.protected:
+            self._workspace.show_message(_YOURS)  # else nothing seems to happen
+
     def _remove(self) -> None:
         self._end_job()
         if self._predict_soon is not None:
@@ -153,6 +159,9 @@ class PreviewButton(FrameLayerButton):
 
 _BUSY = "A run or tuning is on: wait until it has ended, or stop it."
 _NO_REFERENCE = "There is no reference yet: paint a frame, or choose one."
+_YOURS = (
+    "You vouch for this frame, and no run writes it: go to another one for a preview."
+)
 _TOGGLE = (
     "Show in outlines what a run would write on the current frame, in a layer of its "
     "own, again whenever you change a setting or a reference. Nothing is written. Ids "

@@ -89,6 +89,17 @@ def test_a_reference_that_changes_changes_it(viewer_model, dock, qtbot):
     until(qtbot, dock, HEIGHT * WIDTH)
 
 
+def test_it_is_said_why_nothing_is_shown_of_a_reference(dock, qtbot):
+    actions.go_to(dock.workspace, 3)
+    press(qtbot, dock)
+    assert "no run writes" in dock.workspace.message.text
+    press(qtbot, dock)
+    dock.workspace.show_message("")
+    actions.go_to(dock.workspace, 1)
+    press(qtbot, dock)
+    assert dock.workspace.message is None
+
+
 def test_it_is_never_worked_on_and_goes_as_it_came(viewer_model, dock, qtbot):
     names = [layer.name for layer in viewer_model.layers]
     press(qtbot, dock)
