@@ -124,8 +124,9 @@ def label_stack(
     FrameError
         If a frame is no picture.
     ValueError
-        If the output is of another length, there is no such frame, no reference
-        shows a label, or the settings name a scheduler and no predictor is given.
+        If the output or the grid is of another length, there is no such frame, no
+        reference shows a label, or the settings name a scheduler and no predictor is
+        given.
     StackError, OSError
         If the output takes no such labels, or cannot be written.
     """
@@ -219,6 +220,11 @@ def _lines(
     grid = getattr(stack, "grid", None) if grid is None else grid
     if grid is None or not grid.has_two_axes:
         return None
+    if grid.shape[0] * grid.shape[1] != len(stack):
+        raise ValueError(
+            f"Expected a grid of {len(stack)} frames, got "
+            f"{grid.shape[0]} x {grid.shape[1]}."
+        )
     along = frames_lie_along(
         getattr(stack, "axis", None), settings.objects.linking.along
     )

@@ -291,6 +291,14 @@ def test_frames_along_time_and_depth_follow_each_other_in_lines(
     assert all(output[index].any() for index in range(6))
 
 
+def test_a_grid_has_the_frames_of_the_stack(
+    stack: list[np.ndarray], output: LabelsWriter, builtin: Any
+) -> None:
+    grid = FrameGrid(shape=(2, 2), names=("t", "z"))
+    with pytest.raises(ValueError, match="grid of 6 frames, got 2 x 2"):
+        list(label_stack(stack, {4: labels(4)}, output, grid=grid))
+
+
 def test_objects_of_a_film_follow_each_other_in_time_if_that_is_asked_for(
     stack: list[np.ndarray], output: LabelsWriter, builtin: Any
 ) -> None:

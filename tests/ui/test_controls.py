@@ -201,19 +201,46 @@ def test_what_is_opened_is_seen_whole_and_the_rest_comes_back(dock, qtbot):
         assert [panel for panel in dock._panels if panel.is_open] == steps
 
 
+def assert_header_is_on_top(dock, section):
+    top = section.mapTo(dock._area, section.rect().topLeft())
+    assert 0 <= top.y() < 30
+
+
+def test_the_header_stays_on_top_while_the_window_is_laid_out(dock, qtbot):
+    add_layers(dock, qtbot)
+    dock.advanced_panel.set_open(True)
+    qtbot.wait(50)
+    bar = dock._area.verticalScrollBar()
+    bar.setValue(bar.maximum())  # the content was higher, until parts of it were folded
+    bar.rangeChanged.emit(0, bar.maximum())
+    qtbot.wait(50)
+    assert_header_is_on_top(dock, dock.advanced_panel)
+
+
 def test_of_a_section_that_is_too_long_the_header_is_seen(dock, qtbot):
     add_layers(dock, qtbot)
     dock.tune_panel.set_open(True)
     dock.advanced_panel.set_open(True)
     qtbot.wait(100)
     assert not dock.tune_panel.is_open  # one at a time
-    top = dock.advanced_panel.mapTo(dock._area, dock.advanced_panel.rect().topLeft())
-    assert 0 <= top.y() < 30
+    assert_header_is_on_top(dock, dock.advanced_panel)
     dock.references_panel.set_open(True)  # a person wants it
     dock.advanced_panel.set_open(False)
     assert dock.references_panel.is_open
     dock.references_panel.set_open(False)
     assert dock.data_panel.is_open
+
+
+def test_what_is_folded_as_the_window_opens_is_kept_as_open(dock, qtbot):
+    """Else each start of napari would leave one more step folded for good."""
+    add_layers(dock, qtbot)
+    dock.window().hide()
+    dock.advanced_panel.set_open(True)  # as it was left
+    dock.window().show()
+    qtbot.waitUntil(lambda: not dock.references_panel.is_open)
+    assert all(dock.preferences.load_folds()[x.title] for x in dock.room.folded)
+    qtbot.wait(100)
+    assert_header_is_on_top(dock, dock.advanced_panel)
 
 
 def test_where_there_is_room_nothing_is_folded(dock, qtbot):

@@ -123,6 +123,7 @@ class FrameWriter:
         *,
         key: bytes,
         confidence: float | None,
+        is_part: bool = False,
         prepared: PreparedFrame | None = None,
         asked: Checksum | None = None,
     ) -> bool:
@@ -140,6 +141,8 @@ class FrameWriter:
             The references and settings of the run.
         confidence : float or None
             Of the prediction, if it is known.
+        is_part : bool
+            Whether only a region of the frame was predicted.
         prepared : PreparedFrame, optional
             What `prepare` returned; used if the frame is still as it was then.
         asked : bytes, optional
@@ -163,7 +166,11 @@ class FrameWriter:
             prepared = PreparedFrame.of(old, labels, locked, mark)
         written = prepared.new_checksum
         record = FrameRecord(
-            checksum=written, predicted=written, key=key, confidence=confidence
+            checksum=written,
+            predicted=written,
+            key=key,
+            confidence=confidence,
+            is_part=is_part,
         )
         with (
             step.saving(frame, prepared.old_packed, self._records[frame], written),

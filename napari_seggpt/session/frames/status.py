@@ -57,6 +57,8 @@ class FrameRecord:
         The references and settings of that run; None if they are not known.
     confidence : float or None
         Of what that run wrote.
+    is_part : bool
+        Whether that run wrote a region of the frame only.
     is_approved, is_corrected, is_reference : bool
         What a person has said or done; any of these protects the frame. So do labels
         that are a person's, whatever was said and taken back since.
@@ -72,6 +74,7 @@ class FrameRecord:
     predicted: Checksum | None = None
     key: bytes | None = None
     confidence: float | None = None
+    is_part: bool = False
     is_approved: bool = False
     is_corrected: bool = False
     is_reference: bool = False

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_seggpt.frames import DAMAGE
 from napari_seggpt.io.layout import StackError
 from napari_seggpt.objects.kinds import task_of
+from napari_seggpt.session.runs.preview import Preview
 from napari_seggpt.session.runs.region import RegionFrames
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
-
-    from numpy.typing import NDArray
 
     from napari_seggpt.frames import Frames
     from napari_seggpt.object_settings import ObjectTask
@@ -113,22 +112,29 @@ class Advice:
         request = self.planner.request(sources, with_tuned=False)
         if region is not None:
             request = region.within(request)
-        return check_references(self.predictors, request)
+        return check_references(self.predictors, request, self.runs)
 
-    def preview_frame(self, frame: int) -> Iterator[NDArray[np.integer[Any]] | None]:
-        """Predict a frame by the present settings, and write nothing.
+    def preview_frame(self, frame: int, region: Region | None = None) -> Preview:
+        """Return what predicts a frame by the present settings, and writes nothing.
 
-        Yields its labels (H, W), without the memory and the linked ids of a run; None
-        if it cannot be read.
+        Parameters
+        ----------
+        frame : int
+            The frame.
+        region : Region, optional
+            The part of frames that runs are limited to, if they are.
 
         Raises
         ------
         ValueError
-            If a run is on, or no reference with labels is switched on.
+            If a run is on, or no reference with labels, in the region, is switched on.
         """
         self.runs.check_free("a preview")
         request = self.planner.request(self.planner.sources((frame,)))
-        return preview_frame(self.predictors, request, frame)
+        if region is not None:
+            request = region.within(request)
+        prepare = self.frames.writer.prepare
+        return Preview(self.predictors, request, frame, self.runs, prepare, region)
 
     def least_certain_in(self, region: Region) -> Iterator[int | None]:
         """Find the predicted frame that a region is least certain in.
@@ -155,18 +161,22 @@ class Advice:
 
 
 def check_references(
-    predictors: PredictorCache, request: RunRequest
+    predictors: PredictorCache, request: RunRequest, runs: Runs
 ) -> Iterator[CheckedReference]:
     """Predict each reference from all the others, in a worker.
 
-    Yields one a reference; then those that score lowest again, with their gain.
+    Yields one a reference; then those that score lowest again, with their gain. It
+    yields nothing if a run has begun before, whose prompts must stay.
     """
     from napari_seggpt.inference.checks import check_prompts
 
-    predictor = predictors.predictor(request)
-    # A copy, because a run that begins meanwhile may change the kept predictor.
-    network = predictor.network
-    steps = check_prompts(network.only(range(len(network.prompts))))
+    with predictors.models.lock:
+        if runs.is_running:
+            return
+        predictor = predictors.predictor(request)
+        # A copy, because a run that begins meanwhile may change the kept predictor.
+        network = predictor.network
+        steps = check_prompts(network.only(range(len(network.prompts))))
     while True:
         with predictors.models.lock:
             found = next(steps, None)
@@ -179,22 +189,6 @@ def check_references(
             score=found.score,
             gain=found.gain,
         )
-
-
-def preview_frame(
-    predictors: PredictorCache, request: RunRequest, frame: int
-) -> Iterator[NDArray[np.integer[Any]] | None]:
-    """Predict a frame, in a worker, and write nothing; None if it cannot be read."""
-    from napari_seggpt.inference.watching import UnreadableFrame, read_frame
-
-    image = read_frame(request.stack, frame)
-    if isinstance(image, UnreadableFrame):
-        yield None
-        return
-    with predictors.models.lock:  # a run that begins meanwhile has other prompts
-        predictor = predictors.predictor(request)
-        labels = predictor.predict(image, index=frame).labels
-    yield labels
 
 
 def misfit(checked: Sequence[CheckedReference]) -> CheckedReference | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,7 +18,7 @@ from napari_seggpt.session.runs.base_run import BaseRun
 from napari_seggpt.session.runs.models import StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -114,9 +115,9 @@ class Run(BaseRun):
     region : Region, optional
         What is written of each frame; the frames of the request, and what is known,
         are those of its box.
-    recalled : collection of int
-        Frames that earlier runs have predicted, which it goes on from: with memory,
-        frames after them remember them.
+    recalled : mapping of int to float
+        Frames that earlier runs have predicted, which it goes on from, and how sure
+        those were: with memory, frames after them remember them.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class Run(BaseRun):
         begun: Mapping[int, Labels] | None = None,
         known: KnownIds | None = None,
         region: Region | None = None,
-        recalled: Collection[int] = (),
+        recalled: Mapping[int, float] | None = None,
     ) -> None:
         super().__init__(frames, number=number, key=key, prepare=prepare, begun=begun)
         self._predictors = predictors
@@ -142,7 +143,7 @@ class Run(BaseRun):
         self._grid = request.grid or FrameGrid.row(len(request.stack))
         self.watched = WatchedFrames(request.stack, self._grid.name)
         self.watched.unreadable = self.unreadable
-        self._recalled = frozenset(recalled)
+        self._recalled = dict(recalled or {})
 
     def lines(self, most: int) -> list[str]:
         """Say what was noticed, of at most so many frames one by one."""
@@ -232,7 +233,7 @@ class Run(BaseRun):
             settings=self._order,
             protected=self._others,
             grid=self._grid,
-            known=self._recall if self._recalled else None,
+            known=partial(self._recall, predictor) if self._recalled else None,
             skip_unreadable=True,
         )
         linking = self._request.settings.objects.linking
@@ -240,9 +241,14 @@ class Run(BaseRun):
             return steps
         return self._linked(steps, predictor, self._known)
 
-    def _recall(self, frame: int) -> Labels | None:
-        """Return the labels of a frame that an earlier run has predicted surely."""
-        if self._known is None or frame not in self._recalled:
+    def _recall(self, predictor: AskedPredictor, frame: int) -> Labels | None:
+        """Return the labels of a frame that an earlier run has remembered, too."""
+        from napari_seggpt.inference.memory import SURE
+
+        confidence = self._recalled.get(frame)
+        if self._known is None or confidence is None:
+            return None
+        if predictor.can_doubt and confidence < SURE:
             return None
         return self._known.read(frame)
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from napari_seggpt.frames import FrameGrid
     from napari_seggpt.object_settings import LinkingSettings
-    from napari_seggpt.session.frames.frame_labels import Checksum
     from napari_seggpt.session.frames.labelled_frames import LabelledFrames
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
     from napari_seggpt.session.runs.region import Region
@@ -55,7 +54,6 @@ class Runs:
         self._history, self._undone = UndoHistory(), UndoHistory()
         self._maps = ConfidenceMaps()
         self._current: BaseRun | None = None
-        self._parts: dict[int, Checksum] = {}  # labels that a run put in a region only
         self._step = UndoStep()  # of the run that is on
         self._num_runs = 0
 
@@ -94,10 +92,12 @@ class Runs:
             Whether frames that are up to date are left out; see `left_of`. With memory,
             those after them remember their labels.
         """
-        recalled: set[int] = set()
+        recalled = {}
         if goes_on:
             frames = self.left_of(frames)
-            recalled = self.up_to_date - {*frames}
+            recalled = self._up_to_date()
+            for frame in frames:
+                recalled.pop(frame, None)
         run = Run(
             predictors,
             request,
@@ -217,22 +217,15 @@ class Runs:
             self._step,
             key=run.key,
             confidence=result.confidence,
+            is_part=isinstance(run, Run) and run.has_region,
             prepared=result.prepared,
             asked=None if begun is None else checksum(begun),
         )
         run.seconds.append(result.seconds)
-        if was_written:
-            self._note_written(run, result)
-        return was_written
-
-    def _note_written(self, run: BaseRun, result: FrameResult) -> None:
-        written = self._frames.records[result.index].checksum
-        if isinstance(run, Run) and run.has_region:
-            self._parts[result.index] = written
-        elif self._parts.get(result.index) == written:  # the whole frame has the same
-            del self._parts[result.index]
-        if result.confidence_map is not None:
+        if was_written and result.confidence_map is not None:
+            written = self._frames.records[result.index].checksum
             self._maps.put(result.index, written, result.confidence_map)
+        return was_written
 
     def _rename(self, run: BaseRun, result: RenamedResult) -> bool:
         """Give objects of a frame other ids; whatever else is known of it stays."""
@@ -247,12 +240,11 @@ class Runs:
             self._step,
             key=record.key or run.key,
             confidence=record.confidence,
+            is_part=record.is_part,
         )
         if was_written:
             written = self._frames.records[frame].checksum
             self._maps.share(frame, record.checksum, written)
-            if self._parts.get(frame) == record.checksum:
-                self._parts[frame] = written
         return was_written
 
     def confidence_map(self, frame: int) -> NDArray[np.uint8] | None:
@@ -281,13 +273,17 @@ class Runs:
         They were predicted whole, from what is known now. What was labelled by shapes
         alone, or in a region, is not among them.
         """
+        return {*self._up_to_date()}
+
+    def _up_to_date(self) -> dict[int, float]:
+        """Return how sure runs were of the frames that are up to date."""
         records = self._frames.records
         return {
-            frame
+            frame: each.confidence
             for frame, each in records.predicted()
             if each.key == records.key
             and each.confidence is not None
-            and self._parts.get(frame) != each.checksum
+            and not each.is_part
         }
 
     def left_of(self, frames: tuple[int, ...]) -> tuple[int, ...]:

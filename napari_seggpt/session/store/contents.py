@@ -38,6 +38,7 @@ class RecordContent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     is_asked: bool
     is_enabled: bool
     is_hint: bool = False
+    is_part: bool = False
 
     @classmethod
     def of(cls, record: FrameRecord) -> Self:
@@ -54,6 +55,7 @@ class RecordContent(Struct, frozen=True, kw_only=True, omit_defaults=True):
             is_asked=record.is_asked,
             is_enabled=record.is_enabled,
             is_hint=record.is_hint,
+            is_part=record.is_part,
         )
 
     def record(self) -> FrameRecord:
@@ -75,6 +77,7 @@ class RecordContent(Struct, frozen=True, kw_only=True, omit_defaults=True):
             is_asked=self.is_asked,
             is_enabled=self.is_enabled,
             is_hint=self.is_hint,
+            is_part=self.is_part,
         )
 
 

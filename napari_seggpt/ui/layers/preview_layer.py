@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,12 +40,15 @@ class PreviewLayer:
 
     def __init__(self, labels: LabelsLayer, frame: int) -> None:
         self._place = FramePlace(labels)
+        # A copy: a person may have only one label of the layer shown.
+        colormap = copy(labels.layer.colormap)
+        colormap.use_selection = False
         self.layer = Labels(
             self._place.with_axes(np.zeros(labels.frame_shape, np.int64)),
             name=f"{labels.name} preview",
             metadata={METADATA_KEY: {"preview_of": labels.name}},
             opacity=OPACITY,
-            colormap=labels.layer.colormap,
+            colormap=colormap,
             **self._place.options(frame),
         )
         self.layer.contour = CONTOUR

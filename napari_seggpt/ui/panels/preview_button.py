@@ -14,8 +14,10 @@ from napari_seggpt.ui.work.messages import Tone
 
 if TYPE_CHECKING:
     import numpy as np
+    from napari.layers import Shapes
     from numpy.typing import NDArray
 
+    from napari_seggpt.session.runs.preview import Preview
     from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.workspace import Connections, Workspace
 
@@ -26,23 +28,28 @@ class PreviewButton(FrameLayerButton):
     """Predicts the current frame into a layer of its own, again with each change.
 
     Frames that a person vouches for are not predicted, as no run writes them. While a
-    run is on there is no preview.
+    run or tuning is on there is no preview.
     """
 
     def __init__(self, workspace: Workspace) -> None:
         self._job: Job[Any] | None = None
+        self._preview: Preview | None = None  # that the job makes
+        self._region_layer: Shapes | None = None  # that was asked for last
         self._predict_soon: Any = None
         super().__init__(workspace, "Preview", _TOGGLE)
         self._predict_soon = qdebounced(
             self._predict, timeout=WAIT_MS, parent=self.button
         )
         workspace.settings_changed.connect(self.refresh)
+        workspace.choice_changed.connect(self._on_choice)
 
     def _connections(self, active: LayerSession) -> Connections:
         yield active.navigation.changed, self.refresh
         yield active.session.references.changed, self._on_references
         yield active.session.frames.statuses_changed, self._on_statuses
-        yield active.runs.changed, self._on_run
+        yield active.session.frames.locks.changed, self.refresh
+        yield active.runs.changed, self._on_work
+        yield active.tuning.changed, self._on_work
 
     def _new_layer(self, active: LayerSession) -> PreviewLayer:
         return PreviewLayer(active.labels, active.navigation.current)
@@ -60,6 +67,7 @@ class PreviewButton(FrameLayerButton):
     def close(self) -> None:
         """Predict no more, and remove the layer."""
         self._workspace.settings_changed.disconnect(self.refresh)
+        self._workspace.choice_changed.disconnect(self._on_choice)
         super().close()
 
     def refresh(self, _: object = None) -> None:
@@ -67,6 +75,12 @@ class PreviewButton(FrameLayerButton):
         self._end_job()
         if self._shown is not None and self._predict_soon is not None:
             self._predict_soon()
+
+    def _add(self) -> None:
+        super()._add()
+        session = self._workspace.session
+        if session is not None and self._workspace.current in session.frames.protected:
+            self._workspace.show_message(_YOURS)  # else nothing seems to happen
 
     def _remove(self) -> None:
         self._end_job()
@@ -83,8 +97,9 @@ class PreviewButton(FrameLayerButton):
         if frame in session.frames.protected:
             self._shown.show(frame, None)
             return
+        self._region_layer = self._workspace.region_layer
         try:
-            found = session.advice.preview_frame(frame)
+            preview = session.advice.preview_frame(frame, self._workspace.region)
         except ValueError as error:
             self._workspace.show_message(str(error), Tone.WARNING)
             self._shown.show(frame, None)
@@ -94,20 +109,35 @@ class PreviewButton(FrameLayerButton):
         def take(labels: NDArray[np.integer[Any]] | None) -> None:
             shown.show(frame, labels)
 
-        self._job = Job(lambda: found, take, title="Predicting a preview")
+        self._preview = preview
+        self._job = Job(preview.results, take, title="Predicting a preview")
         self._job.ended.connect(self._on_ended)
         self._job.start()
 
     def _end_job(self) -> None:
+        """Give up what is predicted; nothing waits for its end."""
         job, self._job = self._job, None
+        preview, self._preview = self._preview, None
+        if preview is not None:
+            preview.stop()
         if job is not None:
             job.ended.disconnect(self._on_ended)
-            job.close(wait=0)  # the window goes on; its frame is not shown
+            job.close(wait=0)
 
-    def _on_ended(self, _: JobState) -> None:
-        self._job = None
+    def _on_ended(self, state: JobState) -> None:
+        self._job = self._preview = None
+        if state is JobState.FAILED and self._shown is not None:
+            self._shown.show(self._workspace.current, None)  # it was of other settings
 
     # -- what happens to the session ---------------------------------------------------
+
+    def _on_active(self) -> None:
+        super()._on_active()
+        self.refresh()  # the same session may have other images now
+
+    def _on_choice(self) -> None:
+        if self._region_layer is not self._workspace.region_layer:
+            self.refresh()
 
     def _on_references(self) -> None:
         self._allow()
@@ -118,8 +148,8 @@ class PreviewButton(FrameLayerButton):
         if self._workspace.current in frames:
             self.refresh()
 
-    def _on_run(self) -> None:
-        """A run needs the model: the preview waits until it has ended."""
+    def _on_work(self) -> None:
+        """Runs and tuning need the model: the preview waits until they have ended."""
         self._allow()
         if self._workspace.is_busy:
             self._end_job()
@@ -127,8 +157,11 @@ class PreviewButton(FrameLayerButton):
             self.refresh()
 
 
-_BUSY = "A run is on: wait until it has ended, or stop it."
+_BUSY = "A run or tuning is on: wait until it has ended, or stop it."
 _NO_REFERENCE = "There is no reference yet: paint a frame, or choose one."
+_YOURS = (
+    "You vouch for this frame, and no run writes it: go to another one for a preview."
+)
 _TOGGLE = (
     "Show in outlines what a run would write on the current frame, in a layer of its "
     "own, again whenever you change a setting or a reference. Nothing is written. Ids "

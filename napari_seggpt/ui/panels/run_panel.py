@@ -292,6 +292,7 @@ class RunPanel(Panel):
 
     def _on_region(self, _: int) -> None:
         self._workspace.region_layer = self.region_box.currentData()
+        self._workspace.choice_changed.emit()
         self.refresh_run()
 
     def _on_range(self, _: int) -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from napari_seggpt.ui.widgets.controls import FoldingSection
 
+SETTLE_MS = 300  # in which the window is laid out after sections were folded
+
 
 class RoomMaker:
     """Keeps a section in view that a person opens for a while.
@@ -49,6 +51,12 @@ class RoomMaker:
             timer.setSingleShot(True)
             timer.setInterval(0)
             timer.timeout.connect(act)
+        self._settling = QTimer(area)
+        self._settling.setSingleShot(True)
+        self._settling.setInterval(SETTLE_MS)
+        bar = area.verticalScrollBar()
+        if bar is not None:
+            bar.rangeChanged.connect(self._on_range)
         for section in (*drawers, *others):
             section.folded.connect(partial(self._on_folded, section))
 
@@ -86,10 +94,11 @@ class RoomMaker:
             if self._fits():
                 break
             if each.is_open:
-                self._set_open(each, False)
                 if each not in self._drawers:
-                    self._folded.append(each)
+                    self._folded.append(each)  # before anyone is told of it
+                self._set_open(each, False)
         self._opened = drawer
+        self._settling.start()
         self._scroll_soon.start()
 
     def _give_back(self) -> None:
@@ -120,6 +129,11 @@ class RoomMaker:
         if content.hasHeightForWidth():
             height = max(height, content.heightForWidth(view.width()))
         return height <= view.height()
+
+    def _on_range(self, *_: int) -> None:
+        """Scroll again: Qt lays out what was folded in several rounds."""
+        if self._settling.isActive():
+            self._scroll_soon.start()
 
     def _scroll(self) -> None:
         bar, drawer = self._area.verticalScrollBar(), self._opened

@@ -188,9 +188,76 @@ def test_references_are_checked_in_a_region(session, label, blob) -> None:
 def test_a_preview_is_what_a_run_would_write_and_writes_nothing(session, blob, label):
     label(session, 0, blob())
     before = session.frames.labels.read(2).copy()
-    (found,) = session.advice.preview_frame(2)
+    (found,) = session.advice.preview_frame(2).results()
     np.testing.assert_array_equal(session.frames.labels.read(2), before)
     assert found.any()
     for result in session.start("frame", 2).results():
         session.runs.commit(result)
     np.testing.assert_array_equal(session.frames.labels.read(2), found)
+
+
+def test_a_preview_leaves_the_prompts_of_a_run_alone(session, blob, label):
+    """A preview was asked for, but a run began before its worker did."""
+    label(session, 0, blob())
+    preview = session.advice.preview_frame(3)
+    label(session, 0, blob(2))  # the run is shown this
+    results = session.start("all", 0).results()
+    assert session.runs.commit(next(results))
+    assert list(preview.results()) == []
+    for result in results:
+        assert session.runs.commit(result)
+    assert (session.frames.labels.data[5] == blob(2)).all()
+
+
+def test_a_check_leaves_the_prompts_of_a_run_alone(session, blob, label):
+    label(session, 0, blob())
+    label(session, 5, blob(3))
+    checked = session.advice.check_references()
+    session.references.set_enabled(5, False)
+    results = session.start("all", 0).results()
+    assert session.runs.commit(next(results))
+    assert list(checked) == []
+    for result in results:
+        assert session.runs.commit(result)
+    assert (session.frames.labels.data[4] == blob()).all()
+
+
+def test_a_preview_can_be_stopped(session, blob, label, predictor):
+    label(session, 0, blob())
+    preview = session.advice.preview_frame(3)
+    preview.stop()
+    assert list(preview.results()) == []
+    assert predictor.predicted == []
+
+
+def test_a_preview_stops_between_passes(session, blob, label, predictor, monkeypatch):
+    label(session, 0, blob())
+    preview = session.advice.preview_frame(3)
+
+    def stopped_meanwhile(self, frame, index):
+        preview.stop()
+        self.before_pass()
+        raise AssertionError("the next pass began")
+
+    monkeypatch.setattr(predictor, "_predict", stopped_meanwhile)
+    assert list(preview.results()) == []
+    assert predictor.made[0].before_pass is None
+
+
+def test_a_preview_is_of_the_region(session, blob, label):
+    label(session, 0, blob())
+    (whole,) = session.advice.preview_frame(3).results()
+    np.testing.assert_array_equal(whole, blob())
+    (inside,) = session.advice.preview_frame(3, corner()).results()
+    np.testing.assert_array_equal(inside, np.where(corner().mask, blob(), 0))
+
+
+def test_in_a_preview_locked_labels_keep_their_pixels(session, blob, label, predict):
+    label(session, 0, blob() + blob(2, at=6, size=2))
+    predict(session, "frame", 3)
+    label(session, 0, blob(at=0, size=8))
+    session.frames.locks.lock(2)
+    (found,) = session.advice.preview_frame(3).results()
+    assert found[7, 7] == 2
+    assert predict(session, "frame", 3) == [3]
+    np.testing.assert_array_equal(session.frames.labels.read(3), found)

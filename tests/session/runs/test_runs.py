@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from napari_seggpt.frames import FrameGrid
+from napari_seggpt.inference import memory, propagation
 from napari_seggpt.inference import predictor as predictor_module
-from napari_seggpt.inference import propagation
 from napari_seggpt.inference.passes import Passes
 from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.io.layout import StackError
@@ -837,3 +837,25 @@ def test_with_memory_a_run_remembers_what_it_goes_on_from(
     )  # fmt: skip
     assert predict(session, goes_on=True) == [4, 5]
     assert recalled == [(2, True), (3, True), (4, False)]
+
+
+def test_what_an_earlier_run_doubted_is_not_remembered(
+    make_session: Any, label: Any, blob: Any, predict: Any, predictor: Any,
+    monkeypatch: Any,
+) -> None:  # fmt: skip
+    settings = SessionSettings(propagation=PropagationSettings(memory=2))
+    session = make_session(settings=settings)
+    label(session, 0, blob())
+    predict(session, count=3)
+    sure, unsure = session.frames.confidence(2), session.frames.confidence(3)
+    assert sure > unsure
+    recalled = []
+    monkeypatch.setattr(predictor, "can_doubt", True)
+    monkeypatch.setattr(memory, "SURE", sure)
+    monkeypatch.setattr(
+        propagation, "remember", lambda memory, predictor, frame, index, found: (
+            recalled.append(index)
+        ),
+    )  # fmt: skip
+    predict(session, goes_on=True)
+    assert recalled == [2, 4]

@@ -20,6 +20,7 @@ from napari_seggpt.prompts import Prompt
 from napari_seggpt.session import FrameStatus, Session, autosave
 from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.frames.status import TO_REVIEW, FrameRecord
+from napari_seggpt.session.runs.region import Region
 from napari_seggpt.session.store.contents import About
 from napari_seggpt.session.store.errors import SessionError
 from napari_seggpt.session.store.folder import SessionStore
@@ -105,6 +106,22 @@ def test_predicted_frames_are_up_to_date_after_resuming(
     assert other.frames.statuses.count(FrameStatus.PREDICTED) == 5
     other.set_stack(np.array(other.stack))
     assert other.frames.statuses.count(FrameStatus.STALE) == 5
+
+
+def test_a_region_of_a_frame_is_not_up_to_date_after_resuming(
+    make_session, label, blob, begin, tmp_path
+):
+    session = make_session()
+    label(session, 2, blob())
+    run = session.start("all", 0, Region(mask=blob() > 0))
+    for result in run.results():
+        session.runs.commit(result)
+    session.runs.finish()
+    begin(session).flush()
+    other = make_session()
+    resume(StoredSession.read(tmp_path / "s"), other)
+    assert other.frames.statuses.count(FrameStatus.PREDICTED) == 5
+    assert other.runs.up_to_date == set()
 
 
 def test_only_what_changed_is_written_again(

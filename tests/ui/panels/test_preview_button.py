@@ -1,5 +1,7 @@
 """The layer that shows what a run would write."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from napari.layers import Labels
@@ -87,6 +89,17 @@ def test_a_reference_that_changes_changes_it(viewer_model, dock, qtbot):
     until(qtbot, dock, HEIGHT * WIDTH)
 
 
+def test_it_is_said_why_nothing_is_shown_of_a_reference(dock, qtbot):
+    actions.go_to(dock.workspace, 3)
+    press(qtbot, dock)
+    assert "no run writes" in dock.workspace.message.text
+    press(qtbot, dock)
+    dock.workspace.show_message("")
+    actions.go_to(dock.workspace, 1)
+    press(qtbot, dock)
+    assert dock.workspace.message is None
+
+
 def test_it_is_never_worked_on_and_goes_as_it_came(viewer_model, dock, qtbot):
     names = [layer.name for layer in viewer_model.layers]
     press(qtbot, dock)
@@ -113,3 +126,82 @@ def test_it_is_off_without_a_reference(viewer_model, models, predictor, qtbot):
     qtbot.waitUntil(dock.preview.button.isEnabled, timeout=WAIT_MS)
     assert isinstance(layer, Labels)
     dock.release()
+
+
+def test_it_shows_what_other_channels_give(viewer_model, dock, predictor, qtbot):
+    """With another image mixed in, the same session has other pictures."""
+    workspace = dock.workspace
+    stack = viewer_model.layers["stack"]
+    other = viewer_model.add_image(
+        np.asarray(stack.data), name="2", scale=stack.scale, translate=stack.translate
+    )
+    press(qtbot, dock)
+    until(qtbot, dock, 109)
+    active, before = workspace.active, len(predictor.predicted)
+    workspace.choose(replace(workspace.choice, mixed=(other,)))
+    assert workspace.active is active
+    qtbot.waitUntil(lambda: len(predictor.predicted) > before, timeout=WAIT_MS)
+
+
+def test_it_is_of_the_region_that_runs_are_limited_to(viewer_model, dock, qtbot):
+    press(qtbot, dock)
+    until(qtbot, dock, 109)
+    # Rows and columns from 10 to 15, half of the object.
+    place = {"scale": (0.5, 0.5), "translate": (2, 3)}
+    corners = [[9.5, 9.5], [9.5, 14.5], [20.5, 14.5], [20.5, 9.5]]
+    shapes = viewer_model.add_shapes([corners], name="here", **place)
+    box = dock.run_panel.region_box
+    qtbot.waitUntil(lambda: not box.isHidden(), timeout=WAIT_MS)
+    box.setCurrentText("inside here")
+    until(qtbot, dock, 50)
+    viewer_model.layers.remove(shapes)
+    until(qtbot, dock, 109)
+
+
+def test_only_the_last_frame_is_waited_for(
+    viewer_model, dock, models, predictor, qtbot
+):
+    """Who moves on while a frame is predicted need not wait for that one."""
+    with models.lock:  # as if a frame was predicted
+        press(qtbot, dock)
+        for frame in (2, 4, 5):
+            actions.go_to(dock.workspace, frame)
+            qtbot.waitUntil(lambda: dock.preview._job is not None, timeout=WAIT_MS)
+            qtbot.wait(100)  # its worker is at the lock
+    until(qtbot, dock, 109)
+    assert dock.preview.layer.translate[0] == 1 + 2 * 5
+    assert predictor.predicted == [5]
+
+
+def test_it_shows_all_labels_while_the_layer_shows_one(viewer_model, dock, qtbot):
+    layer = viewer_model.layers["mine"]
+    layer.show_selected_label = True
+    layer.selected_label = 2
+    press(qtbot, dock)
+    until(qtbot, dock, 109)
+    assert not dock.preview.layer.colormap.use_selection
+    assert layer.colormap.use_selection
+    layer.show_selected_label = False
+    np.testing.assert_array_equal(dock.preview.layer.get_color(1), layer.get_color(1))
+
+
+def test_what_was_shown_goes_if_predicting_fails(viewer_model, dock, predictor, qtbot):
+    press(qtbot, dock)
+    until(qtbot, dock, 109)
+    predictor.fails_at = 1
+    clean_up(dock, smallest=20)
+    until(qtbot, dock, 0)
+
+
+def test_it_waits_for_tuning_and_goes_on_after_it(viewer_model, dock, tuner, qtbot):
+    layer = viewer_model.layers["mine"]
+    actions.go_to(dock.workspace, 4)
+    layer.fill((4, 35, 2), 2)
+    actions.go_to(dock.workspace, 1)
+    tuning = dock.workspace.active.tuning
+    tuner.gate.clear()
+    tuning.start()
+    assert not dock.preview.button.isEnabled()
+    tuning.stop()
+    tuner.gate.set()
+    qtbot.waitUntil(dock.preview.button.isEnabled, timeout=WAIT_MS)
