@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -36,6 +35,7 @@ from napari_seggpt.ui.widgets.room import RoomMaker
 from napari_seggpt.ui.widgets.settings_form import SettingsForm
 from napari_seggpt.ui.widgets.style import style_sheet, tones
 from napari_seggpt.ui.work import actions
+from napari_seggpt.ui.work.closing import Closing
 from napari_seggpt.ui.work.hints import message_to_show
 from napari_seggpt.ui.work.links import Links
 from napari_seggpt.ui.work.messages import Tone
@@ -123,7 +123,7 @@ class SegGPTWidget(QWidget):
         self._hint_timer.timeout.connect(self._show_hint)
         self._labels_keys: KeyBindings | None = None
         self._is_docked = False
-        self._cleanup = _Cleanup()
+        self._closing = Closing()
         self._lay_out()
         self._connect()
         self._restore_folds()
@@ -143,7 +143,7 @@ class SegGPTWidget(QWidget):
     def of(cls, viewer: Viewer) -> SegGPTWidget | None:
         """Return the dock that is open in a viewer, if there is one."""
         wanted = unwrapped(viewer)
-        docks = (dock for dock in cls._open if not dock._cleanup.is_done)
+        docks = (dock for dock in cls._open if not dock._closing.is_done)
         return next((d for d in docks if unwrapped(d.viewer) is wanted), None)
 
     # -- building ------------------------------------------------------------------
@@ -214,18 +214,18 @@ class SegGPTWidget(QWidget):
             (self.viewer.events.theme, self._on_theme),
         ):
             event.connect(slot)
-            self._cleanup.add(partial(event.disconnect, slot))
-        self._cleanup.add(self._hint_timer.stop)
+            self._closing.add(partial(event.disconnect, slot))
+        self._closing.add(self._hint_timer.stop)
         for panel in self._panels:
-            self._cleanup.add(panel.release)
-        self._cleanup.add(self.preview.close)
-        self._cleanup.add(self.preloading.close)
-        self._cleanup.add(self.sliders.close)
-        self._cleanup.add(self.corner_menu.exporting.close)
-        self._cleanup.add(self.corner_menu.merging.close)
-        self._cleanup.add(self.saved_sessions.close)
-        self._cleanup.add(workspace.close)
-        self.destroyed.connect(self._cleanup)  # the viewer was closed
+            self._closing.add(panel.release)
+        self._closing.add(self.preview.close)
+        self._closing.add(self.preloading.close)
+        self._closing.add(self.sliders.close)
+        self._closing.add(self.corner_menu.exporting.close)
+        self._closing.add(self.corner_menu.merging.close)
+        self._closing.add(self.saved_sessions.close)
+        self._closing.add(workspace.close)
+        self.destroyed.connect(self._closing)  # the viewer was closed
 
     def _connections(self, active: LayerSession) -> Connections:
         yield active.session.frames.statuses_changed, self._hint_later
@@ -273,8 +273,8 @@ class SegGPTWidget(QWidget):
 
     def _bind_keys(self) -> None:
         keys = KeyBindings(unwrapped(self.viewer), self.actions_by_key)
-        self._cleanup.add(keys.release)
-        self._cleanup.add(self._release_labels_keys)
+        self._closing.add(keys.release)
+        self._closing.add(self._release_labels_keys)
         for name, action in self.actions_by_key.items():
             shortcut = QShortcut(QKeySequence(KEYS[name]), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -381,26 +381,4 @@ class SegGPTWidget(QWidget):
 
     def release(self) -> None:
         """End what is on, and let go of viewer, layers and keys; labels stay."""
-        self._cleanup()
-
-
-class _Cleanup:
-    """What is done once when the dock is closed, in whichever way that happens."""
-
-    def __init__(self) -> None:
-        self.is_done = False
-        self._acts: list[Callable[[], object]] = []
-
-    def add(self, act: Callable[[], object]) -> None:
-        """Have something else done at the end, after what was added before."""
-        self._acts.append(act)
-
-    def __call__(self, _: object = None) -> None:
-        """Do all of it, unless it was done."""
-        # Where dock and viewer are collected together, Python may have emptied this
-        # object before Qt says that the dock is destroyed: nothing is left to do then.
-        acts, self._acts = getattr(self, "_acts", []), []
-        self.is_done = True
-        for act in acts:
-            with suppress(RuntimeError):  # Qt has deleted the widget before
-                act()
+        self._closing()

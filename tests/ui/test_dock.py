@@ -11,7 +11,7 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import Qt, QTimer
 
 from napari_seggpt.session import FrameStatus
-from napari_seggpt.ui.dock import SegGPTWidget, _Cleanup
+from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.work import actions
 from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.saved_sessions import SavedSessions
@@ -1008,10 +1008,3 @@ def test_layers_of_the_wrong_kind_are_left_alone(viewer, open_dock, qtbot):
     click(qtbot, dock.data_panel.new_button)
     assert isinstance(dock.workspace.choice.labels, Labels)
     assert len(dock.workspace.session) == 1
-
-
-def test_a_dock_that_python_has_emptied_has_nothing_left_to_do():
-    cleanup = _Cleanup()
-    cleanup.add(lambda: 1 / 0)
-    vars(cleanup).clear()  # as the collector does to what only holds itself
-    cleanup()
