@@ -181,7 +181,7 @@ class AskedPredictor:
         return prompt
 
     def _answer(self, found: Prediction, shape: tuple[int, int]) -> Prediction:
-        """Return what was found in a frame (H, W) with the labels that are asked for."""
+        """Return what was found in a frame (H, W), with the labels asked for."""
         raise NotImplementedError
 
 
