@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import struct
 import zlib
 from dataclasses import dataclass, replace
@@ -163,3 +164,17 @@ def evenly(items: Sequence[T], count: int) -> list[T]:
         return list(items[: max(0, count)])
     last = len(items) - 1
     return [items[place * last // (count - 1)] for place in range(count)]
+
+
+def frame_index(index: int, length: int) -> int:
+    """Return `index` counted from the start.
+
+    Raises
+    ------
+    IndexError
+        If it lies outside of `length`.
+    """
+    number = operator.index(index)
+    if not -length <= number < length:
+        raise IndexError(f"Expected a frame from 0 to {length - 1}, got {number}.")
+    return number % length

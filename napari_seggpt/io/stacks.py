@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import operator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from napari_seggpt.frames import DAMAGE, FrameGrid
+from napari_seggpt.frames import DAMAGE, FrameGrid, frame_index
 from napari_seggpt.io.axes import guess_axes, select_frames
 from napari_seggpt.io.label_values import as_labels, labels_dtype
 from napari_seggpt.io.layout import (
@@ -387,17 +386,3 @@ def checked_steps(
         for name, (_, unknown) in zip(names, UNKNOWN_STEPS, strict=True)
     )
     return (sizes[0], sizes[1], sizes[2]), (frame, row, column)
-
-
-def frame_index(index: int, length: int) -> int:
-    """Return `index` counted from the start.
-
-    Raises
-    ------
-    IndexError
-        If it lies outside of `length`.
-    """
-    number = operator.index(index)
-    if not -length <= number < length:
-        raise IndexError(f"Expected a frame from 0 to {length - 1}, got {number}.")
-    return number % length

@@ -51,7 +51,7 @@ CLOCKED: tuple[tuple[Any, str, str], ...] = (
     (readout_module, "carry_along", "network: motion read"),
     (Mixer, "forward", "network: mixer"),
     (predictor_module, "read_prediction", "labels and confidence"),
-    (ClassPredictor, "_read", "clean-up"),
+    (ClassPredictor, "_answer", "clean-up"),
 )
 SAMPLE = "organs"
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_seggpt.frames import frame_index
 from napari_seggpt.io.layout import StackError, one_line
-from napari_seggpt.io.stacks import frame_index
 from napari_seggpt.ui.layers.frame_axes import FrameAxes, checked_axis
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 
+from napari_seggpt.frames import frame_index
 from napari_seggpt.io.layout import StackError, one_line
-from napari_seggpt.io.stacks import frame_index
 from napari_seggpt.ui.layers.frame_axes import FrameAxes
 from napari_seggpt.ui.layers.image_stack import ImageStack, level_data, to_numpy
 from napari_seggpt.ui.layers.labels_watcher import (
