@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_seggpt.frames import frame_index
 from napari_seggpt.io.layout import StackError
-from napari_seggpt.io.stacks import frame_index
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 
+from napari_seggpt.frames import frame_index
 from napari_seggpt.io.chunk_locks import LockedChunksError, lock_chunks
 from napari_seggpt.io.labels import UNKNOWN_UNITS, LabelsGeometry, LabelsWriter
 from napari_seggpt.io.layout import StackError, is_zarr
 from napari_seggpt.io.ome_zarr import FileStore, find_image
-from napari_seggpt.io.stacks import frame_index
 
 if TYPE_CHECKING:
     from pathlib import Path
