@@ -264,10 +264,10 @@ def draw_scale(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
             )
             axes.set_xscale("log", base=2)
             axes.xaxis.set_major_formatter("{x:g}")
-            axes.set_ylim(bottom=0)
             axes.spines[["top", "right"]].set_visible(False)
             axes.grid(**GRID)
         row_of_axes[0].set_ylabel(measures[measure])
+        row_of_axes[0].set_ylim(bottom=0)  # once all is drawn, which sets the top
     for name, axes in zip(varied, grid[-1], strict=True):
         axes.set_xlabel("side of frames (px)" if name == "side" else name)
     figure.savefig(path)
