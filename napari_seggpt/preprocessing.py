@@ -235,6 +235,13 @@ def resize_colors(
     return np.stack([np.asarray(channel) for channel in channels], axis=-1)
 
 
+def resize_values(
+    values: NDArray[np.float32], size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Resize values (h, w) smoothly to the grid (H, W) of a frame (bilinear)."""
+    return resize_colors(values[..., None], size)[..., 0]
+
+
 def normalise(picture: NDArray[Any]) -> NDArray[np.float32]:
     """Normalise a picture (..., H, W, 3), 8-bit or floats from 0 to 1, for a model.
 

@@ -15,7 +15,7 @@ from napari_seggpt.objects.kinds import CLASS_BLOCK, object_classes, task_of
 from napari_seggpt.objects.new_ids import NewIds
 from napari_seggpt.objects.regions import with_names
 from napari_seggpt.objects.scores import class_scores, weigh_background
-from napari_seggpt.preprocessing import resize_colors
+from napari_seggpt.preprocessing import resize_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -268,7 +268,9 @@ class ObjectPredictor(AskedPredictor):
             colors=found.colors,
             palettes=self.network.palettes,
         )
-        sure = 1 - scores[0]
+        sure = None
+        if any(self.cleanup.thresholds):
+            sure = resize_values(1 - scores[0], shape)
         if self.can_doubt:
             scores = weigh_background(scores, BACKGROUND)
         objects = find_objects(scores, self.encoding, self.rule, shape=shape)
@@ -277,7 +279,7 @@ class ObjectPredictor(AskedPredictor):
             objects.labels,
             self.cleanup,
             self._usual,
-            scores=_resized(sure, shape),
+            scores=sure,
             classes=kinds,
         )
         labels = np.asarray(cleaned, dtype=np.int64)
@@ -285,12 +287,5 @@ class ObjectPredictor(AskedPredictor):
             new_ids = NewIds(1, kinds=self.kinds)
             names = {i: new_ids.take(kind * CLASS_BLOCK) for i, kind in kinds.items()}
             labels = with_names(labels, names)
-        confidence = _resized(found.confidence, shape)
+        confidence = resize_values(found.confidence, shape)
         return replace(found, labels=labels, confidence=confidence)
-
-
-def _resized(
-    values: NDArray[np.float32], shape: tuple[int, int]
-) -> NDArray[np.float32]:
-    """Resize values (h, w) smoothly to the size of a frame."""
-    return resize_colors(values[..., None], shape)[..., 0]

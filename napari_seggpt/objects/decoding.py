@@ -13,7 +13,7 @@ from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
 
 from napari_seggpt.objects.shapes import largest_values, separate
-from napari_seggpt.preprocessing import resize_colors, resize_labels
+from napari_seggpt.preprocessing import resize_labels, resize_values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,7 +140,7 @@ def find_objects(
     found = _find_on_grid(scores, encoding, rule.scaled(scale))
     labels = resize_labels(found.labels, shape)
     if not encoding.fills_frame:
-        background = resize_colors(scores[0][..., None], shape)[..., 0]
+        background = resize_values(scores[0], shape)
         labels = _outlined(labels, background < 0.5, math.ceil(1 / scale))
     return replace(found, labels=labels.astype(np.int64))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from napari.layers import Layer
     from numpy.typing import NDArray
 
     from napari_seggpt.ui.layers.labels_layer import LabelsLayer
@@ -34,6 +35,15 @@ class FramePlace:
         place = self._labels.axes.index(0)
         shape = [next(sides) if isinstance(x, slice) else 1 for x in place]
         return values.reshape(shape)
+
+    def show(self, layer: Layer, frame: int, values: NDArray[Any] | None) -> None:
+        """Show a picture (h, w) of a frame in a layer; nothing if there is none."""
+        if values is not None:
+            layer.data = self.with_axes(values)
+            layer.translate = self.translation(frame)
+        elif layer.data.any():
+            layer.data = np.zeros_like(layer.data)
+        layer.editable = False  # napari switches it on with new data
 
     def options(self, frame: int) -> dict[str, Any]:
         """Return what a layer is made with that lies on a frame."""

@@ -56,9 +56,4 @@ class PreviewLayer:
 
     def show(self, frame: int, labels: NDArray[np.integer[Any]] | None) -> None:
         """Show labels (H, W) of a frame; nothing if there are none."""
-        if labels is not None:
-            self.layer.data = self._place.with_axes(labels)
-            self.layer.translate = self._place.translation(frame)
-        elif self.layer.data.any():
-            self.layer.data = np.zeros_like(self.layer.data)
-        self.layer.editable = False  # napari switches it on with new data
+        self._place.show(self.layer, frame, labels)

@@ -55,9 +55,5 @@ class UncertaintyLayer:
 
     def show(self, frame: int, confidence: NDArray[np.uint8] | None) -> None:
         """Show how sure the model is of a frame (h, w); nothing where it is unknown."""
-        if confidence is not None:
-            self.layer.data = self._place.with_axes(255 - confidence)
-            self.layer.translate = self._place.translation(frame)
-        elif self.layer.data.any():
-            self.layer.data = np.zeros_like(self.layer.data)
-        self.layer.editable = False  # napari switches it on with new data
+        unsure = None if confidence is None else 255 - confidence
+        self._place.show(self.layer, frame, unsure)
