@@ -10,7 +10,7 @@ import os
 import runpy
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from napari_seggpt import open_stack
+from napari_seggpt import Predictor, open_stack
 from napari_seggpt.overlay import draw_sheet
 from napari_seggpt.preprocessing import measure_limits, to_rgb
 from napari_seggpt.sample_data import SAMPLES
@@ -34,8 +34,16 @@ def main() -> None:
         run("label_stack")
         with open_stack("cells_labels.ome.tif", labels=True) as labels:
             save("label_stack", sheet("cells", {i: labels[i] for i in (0, 4, 8, 11)}))
+        run("command_line")
+        save("command_line", Image.open("cells.png"))
+        predictor = run("tune_and_share")["predictor"]
+        save("tune_and_share", predicted_sheet("organs", predictor, (3, 9, 15, 20)))
+        run("evaluate_own_data")
+        save("evaluate_own_data", Image.open("figures/distance.png"))
         array = run("session")["labels"].array
         save("session", sheet("organs", {i: array[i] for i in (4, 9, 12, 17)}))
+        frames = run_notebook("label_a_stack")["predicted"]
+        save("label_a_stack", sheet("cells", {i: frames[i] for i in (1, 4, 7)}))
         array = run_notebook("objects_and_tracks")["labels"].array
         save("objects_and_tracks", sheet("cells", {i: array[i] for i in (0, 2, 5, 7)}))
         save("custom_layer", window())
@@ -67,6 +75,14 @@ def sheet(name: str, labels: Mapping[int, NDArray[Any]]) -> Image.Image:
                 for index, frame in labels.items()
             ]
         )
+
+
+def predicted_sheet(
+    name: str, predictor: Predictor, indices: Iterable[int]
+) -> Image.Image:
+    """Draw frames of a sample with what is predicted of them below."""
+    with open_stack(SAMPLES[name].path) as stack:
+        return sheet(name, {i: predictor.predict(stack[i]).labels for i in indices})
 
 
 def window() -> Image.Image:
