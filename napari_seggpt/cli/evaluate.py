@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.cli import arguments
 from napari_seggpt.cli.arguments import parsed, with_flags
-from napari_seggpt.cli.console import say
+from napari_seggpt.cli.dice_scores import run_dice
 from napari_seggpt.cli.effort import run_annotator
 from napari_seggpt.cli.object_scores import run_objects
-from napari_seggpt.cli.tables import collect, table
+from napari_seggpt.cli.ranking_scores import run_ranking
 from napari_seggpt.settings import SessionSettings, TuningSettings
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from napari_seggpt.cli.tables import Row
     from napari_seggpt.evaluation.annotator import Order
     from napari_seggpt.evaluation.datasets import LabelledSequence
     from napari_seggpt.evaluation.peers import MakeSegmenter
-    from napari_seggpt.evaluation.protocol import DataSetScore, FrameScore
-    from napari_seggpt.evaluation.ranking import RankedFrame
     from napari_seggpt.evaluation.tuned_methods import TunedMethods
     from napari_seggpt.model.seggpt import SegGPT
 
@@ -153,31 +149,7 @@ def add_parser(commands: Any) -> None:
         help="also tune a prompt on the references of every sequence, and use it alone "
         "and beside them",
     )
-    more = parser.add_mutually_exclusive_group()
-    more.add_argument(
-        "--measures",
-        action="store_true",
-        help="also IoU, J&F of DAVIS, and F1, AP50 and PQ of objects",
-    )
-    more.add_argument(
-        "--objects",
-        action="store_true",
-        help="instead give the ids of objects, and measure how well objects are told "
-        "apart and keep their ids; beside it the connected regions of predicted "
-        "classes and, with --peers pixels, a watershed of these",
-    )
-    more.add_argument(
-        "--ranking",
-        action="store_true",
-        help="instead measure how well frames are ranked by their true error, by the "
-        "confidence that is shown and by other signals",
-    )
-    more.add_argument(
-        "--annotator",
-        action="store_true",
-        help="instead label one more frame, again and again, until the mean Dice is "
-        "0.90, and count the frames",
-    )
+    _add_measured(parser.add_mutually_exclusive_group())
     parser.add_argument(
         "--orders",
         nargs="+",
@@ -197,6 +169,34 @@ def add_parser(commands: Any) -> None:
     arguments.add_prediction(parser)
     arguments.add_model(parser)
     parser.set_defaults(run=run)
+
+
+def _add_measured(group: argparse._MutuallyExclusiveGroup) -> None:
+    """Add what can be measured."""
+    group.add_argument(
+        "--measures",
+        action="store_true",
+        help="also IoU, J&F of DAVIS, and F1, AP50 and PQ of objects",
+    )
+    group.add_argument(
+        "--objects",
+        action="store_true",
+        help="instead give the ids of objects, and measure how well objects are told "
+        "apart and keep their ids; beside it the connected regions of predicted "
+        "classes and, with --peers pixels, a watershed of these",
+    )
+    group.add_argument(
+        "--ranking",
+        action="store_true",
+        help="instead measure how well frames are ranked by their true error, by the "
+        "confidence that is shown and by other signals",
+    )
+    group.add_argument(
+        "--annotator",
+        action="store_true",
+        help="instead label one more frame, again and again, until the mean Dice is "
+        "0.90, and count the frames",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -239,12 +239,12 @@ def _evaluate(request: EvaluateRequest) -> int:
     if tuning is not None:
         peers |= tuning.peers()
     if request.ranking:
-        return _run_ranking(request, sequences, model)
+        return run_ranking(request, sequences, model)
     if request.annotator:
         return run_annotator(request, sequences, model, peers)
     if request.objects:
         return run_objects(request, sequences, model, peers)
-    return _run_protocol(request, sequences, model, peers, tuning)
+    return run_dice(request, sequences, model, peers, tuning)
 
 
 def _tuning(request: EvaluateRequest, model: SegGPT) -> TunedMethods:
@@ -278,123 +278,3 @@ def _peers(flags: Sequence[str]) -> dict[str, MakeSegmenter]:
     if "pixels" in flags:
         check_scikit_learn()
     return dict(MAKERS[flag] for flag in flags)
-
-
-# -- some references, all other frames ---------------------------------------------
-
-
-def _run_protocol(
-    request: EvaluateRequest,
-    sequences: Sequence[LabelledSequence],
-    model: SegGPT,
-    peers: Mapping[str, MakeSegmenter],
-    tuning: TunedMethods | None,
-) -> int:
-    from napari_seggpt.evaluation.figures import draw_dice, draw_distance
-    from napari_seggpt.evaluation.measures import Measures
-    from napari_seggpt.evaluation.protocol import evaluate_sequence, summarise
-
-    measures = Measures() if request.measures else None
-    steps = (
-        score
-        for sequence in sequences
-        for score in evaluate_sequence(
-            sequence,
-            model,
-            references=request.references,
-            peers=peers,
-            measures=measures,
-            **request.how,
-        )
-    )
-    total = sum(max(0, len(one) - request.references) for one in sequences)
-    scores: list[FrameScore] = []
-    code = collect(steps, scores, total=total, unit="frame")
-    if not scores and code == 0:
-        raise ValueError("Expected more labelled frames than references, got none.")
-    if not scores:
-        return code
-    results = summarise(scores, measures)
-    if request.figures is not None:
-        draw_dice(results, request.figures / "dice.png")
-        draw_distance(scores, request.figures / "distance.png")
-    text = (
-        _as_json(request, results, scores, tuning)
-        if request.json
-        else _as_table(results)
-    )
-    say(text)
-    return code
-
-
-def _as_json(
-    request: EvaluateRequest,
-    results: Sequence[DataSetScore],
-    scores: Sequence[FrameScore],
-    tuning: TunedMethods | None,
-) -> str:
-    report = {
-        **request.facts,
-        "datasets": [asdict(result) for result in results],
-        "mean": _means(results),
-        "frames": [asdict(score) for score in scores],
-    }
-    if tuning is not None:
-        report["tuning"] = {
-            "settings": asdict(request.tuning),
-            "prompts": tuning.figures,
-        }
-    return json.dumps(report, indent=2)
-
-
-def _means(results: Sequence[DataSetScore]) -> dict[str, dict[str, float]]:
-    from napari_seggpt.evaluation.protocol import means
-
-    return {
-        "dice": means([result.dice for result in results]),
-        "measures": means([result.measures for result in results]),
-    }
-
-
-def _as_table(results: Sequence[DataSetScore]) -> str:
-    rows: list[Row] = [
-        (one.dataset, {"frames": one.frames, **one.dice, **one.measures})
-        for one in results
-    ]
-    mean = _means(results)
-    rows.append(("mean", {**mean["dice"], **mean["measures"]}))
-    return table(rows)
-
-
-# -- ranking -----------------------------------------------------------------------
-
-
-def _run_ranking(
-    request: EvaluateRequest,
-    sequences: Sequence[LabelledSequence],
-    model: SegGPT,
-) -> int:
-    from napari_seggpt.evaluation.ranking import rank_sequence, score_signals
-
-    steps = (
-        frame
-        for sequence in sequences
-        for frame in rank_sequence(
-            sequence, model, references=request.references, **request.how
-        )
-    )
-    total = sum(max(0, len(one) - request.references) for one in sequences)
-    frames: list[RankedFrame] = []
-    code = collect(steps, frames, total=total, unit="frame")
-    scores = {name: asdict(x) for name, x in score_signals(frames).items()}
-    if not scores and code == 0:
-        raise ValueError(
-            "Expected frames that can be ranked, of 5 or more in a sequence, got none."
-        )
-    if request.json and frames:
-        found = {"signals": scores, "frames": [asdict(frame) for frame in frames]}
-        say(json.dumps(request.facts | found, indent=2))
-    elif scores:
-        say("How well signals rank frames by their true Dice:")
-        say(table(list(scores.items()), head="signal"))
-    return code
