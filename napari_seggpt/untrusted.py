@@ -144,7 +144,7 @@ def read_entry(archive: zipfile.ZipFile, name: str) -> bytes:
     check_fits_memory(entry.file_size, name)
     try:
         return archive.read(entry)
-    except (zlib.error, NotImplementedError, EOFError) as error:
+    except (zlib.error, NotImplementedError, EOFError, OSError) as error:
         raise ValueError(f"Expected {name} whole, got: {error}") from error
 
 

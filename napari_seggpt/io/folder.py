@@ -21,7 +21,7 @@ from napari_seggpt.io.stacks import Stack
 from napari_seggpt.io.tiff import TiffSource
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -31,13 +31,18 @@ if TYPE_CHECKING:
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 
-# What programs write beside an image, named as the image and one of these.
-_MASK_WORDS = r"(cp_)?masks?|labels?|seg|(simple )?segmentation|instances?|gt"
-_MASK_NAME = re.compile(rf"(.+?)[_ -]({_MASK_WORDS})", re.IGNORECASE)
-_BESIDE_NAME = re.compile(
-    rf"(.+?)[_ -]({_MASK_WORDS}|(cp_)?outlines|flows|probabilities|overlay)",
-    re.IGNORECASE,
+# What programs write beside an image: its name with one of these, mostly at the end,
+# perhaps with more words between them, as f0_cp_masks, f0.labels or mask_f0.
+_MASK_WORDS = (
+    r"masks?|labels?|seg|segmentations?|instances?|gt|annotations?|annotated"
+    r"|identities|predictions?|predicted"
 )
+_OTHER_WORDS = r"outlines?|flows?|probabilities|uncertainty|features|overlay"
+_MASK_PART = re.compile(rf"[_ .-]?(.*[_ .-])?({_MASK_WORDS})", re.IGNORECASE)
+_BESIDE_PART = re.compile(
+    rf"[_ .-]?(.*[_ .-])?({_MASK_WORDS}|{_OTHER_WORDS})", re.IGNORECASE
+)
+_MASK_START = re.compile(rf"({_MASK_WORDS})[_ .-]", re.IGNORECASE)
 
 # How Pillow's modes are read: the mode converted to, dtype and number of samples. Of
 # these formats only 16-bit PNG has mode "I", in older Pillow. Alpha says how to display
@@ -238,12 +243,12 @@ def frame_files(folder: Path, *, labels: bool) -> tuple[list[Path], tuple[str, .
         If there is none, or an image has no mask beside it though others have.
     """
     files = image_files(folder)
-    stems = {file.stem for file in files}
-    beside = _beside(files, stems, _BESIDE_NAME)
+    stems = {file.stem.lower(): file.stem for file in files}
+    beside = _beside(files, stems, _BESIDE_PART)
     if not beside:
         return files, ()
     images = [file for file in files if file not in beside]
-    masks = _beside(files, stems, _MASK_NAME)
+    masks = _beside(files, stems, _MASK_PART)
     if not (labels and masks):
         others = [file for file in files if file in beside]
         return images, (_left_out(others, "masks and the like beside the images"),)
@@ -258,11 +263,32 @@ def frame_files(folder: Path, *, labels: bool) -> tuple[list[Path], tuple[str, .
 
 
 def _beside(
-    files: Sequence[Path], stems: set[str], name: re.Pattern[str]
+    files: Sequence[Path], stems: Mapping[str, str], part: re.Pattern[str]
 ) -> dict[Path, str]:
-    """Return the files that are named after an image, with the stem of that."""
-    matches = ((file, name.fullmatch(file.stem)) for file in files)
-    return {file: match[1] for file, match in matches if match and match[1] in stems}
+    """Return the files that are named after an image, with the stem of that.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        All files.
+    stems : mapping of str to str
+        Their names without ending, by the same in small letters.
+    part : re.Pattern
+        What follows on the name of the image.
+    """
+    found = ((file, _image_beside(file.stem.lower(), stems, part)) for file in files)
+    return {file: stem for file, stem in found if stem is not None}
+
+
+def _image_beside(
+    name: str, stems: Mapping[str, str], part: re.Pattern[str]
+) -> str | None:
+    """Return the longest name of an image that a name, all in small letters, has."""
+    for end in range(len(name) - 1, 0, -1):
+        if name[:end] in stems and part.fullmatch(name, end):
+            return stems[name[:end]]
+    start = _MASK_START.match(name)
+    return None if start is None else stems.get(name[start.end() :])
 
 
 def _left_out(files: Sequence[Path], what: str) -> str:

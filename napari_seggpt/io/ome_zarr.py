@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,9 @@ from zarr.storage import LocalStore
 
 from napari_seggpt.frames import DAMAGE
 from napari_seggpt.io.axes import guess_axes
-from napari_seggpt.io.chunk_locks import LOCK_NAME
 from napari_seggpt.io.layout import (
     FRAME_AXES,
-    ZARR_FILES,
+    UNNAMED,
     StackError,
     axis_name,
     choose,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from napari_seggpt.io.layout import Calibration, Index
 
-METADATA_FILES = (*ZARR_FILES, ".zattrs", ".zmetadata")
+CHUNK_NAME = re.compile(r"(c\.)?\d+(\.\d+)*")  # as 0, 0.3.1 or c.0.3.1
 MOST_CHUNKS = 100_000  # in a frame
 OLD_AXES = ("t", "c", "z", "y", "x")  # NGFF before 0.3 named no axes
 AXIS_TYPES = {"time": "t", "channel": "c"}
@@ -149,8 +149,7 @@ def open_zarr(
 
 def _has_chunks(folder: Path) -> bool:
     names = (name for *_, files in os.walk(folder) for name in files)
-    others = (*METADATA_FILES, LOCK_NAME)
-    return any(name not in others for name in names)
+    return any(CHUNK_NAME.fullmatch(name) for name in names)
 
 
 def find_image(
@@ -170,7 +169,7 @@ def find_image(
     """
     try:
         image = _find_image(path, level, series, mode, labels=labels)
-        _check_chunks(image)
+        _check_chunks(image.array, image.axes)
     except StackError as error:
         raise StackError(f"{path.name}: {error}") from None
     except DAMAGE as error:
@@ -181,15 +180,42 @@ def find_image(
     return image
 
 
-def _check_chunks(image: ZarrImage) -> None:
+def open_array(path: Path, *, mode: Literal["r", "r+"] = "r") -> zarr.Array[Any]:
+    """Open an array of which a session tells where it lies.
+
+    Parameters
+    ----------
+    path : Path
+        The folder of the array.
+    mode : {"r", "r+"}
+        Whether it is to be written, too.
+
+    Raises
+    ------
+    StackError
+        If there is no array, or reading a frame of it would not end.
+    """
+    try:
+        array = zarr.open_array(FileStore(path, read_only=mode == "r"), mode=mode)
+        leading = [UNNAMED] * (array.ndim - len(FRAME_AXES))
+        _check_chunks(array, [*leading, *FRAME_AXES])
+    except StackError as error:
+        raise StackError(f"{path.name}: {error}") from None
+    except DAMAGE as error:
+        raise StackError(
+            f"Expected a zarr array, got {path.name}: {one_line(error)}"
+        ) from error
+    return array
+
+
+def _check_chunks(array: zarr.Array[Any], axes: Sequence[str]) -> None:
     """Refuse chunks so large, or so many in a frame, that reading one would not end."""
-    array = image.array
     parts = getattr(array, "shards", None) or array.chunks
     num_bytes = math.prod(parts) * array.dtype.itemsize
     check_fits_memory(num_bytes, f"a chunk {parts}")
     in_frame = [
         math.ceil(length / part)
-        for axis, length, part in zip(image.axes, array.shape, parts, strict=True)
+        for axis, length, part in zip(axes, array.shape, parts, strict=True)
         if axis in FRAME_AXES
     ]
     if math.prod(in_frame) > MOST_CHUNKS:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_seggpt.frames import DAMAGE
 from napari_seggpt.io.layout import FRAME_AXES, Layout, StackError
 
 if TYPE_CHECKING:
@@ -292,7 +293,7 @@ class PaintedSource:
         for index in itertools.product(*ranges):
             try:
                 pictures = self._pictures(index)
-            except (OSError, RuntimeError, SyntaxError):
+            except DAMAGE:
                 continue  # it is said when the frame is read
             reading = read_picture(pictures)
             yield reading.colors, reading.tolerance, reading.num_edge_pixels

@@ -202,6 +202,19 @@ def test_grey_levels_of_a_png_are_ids(tmp_path: Path) -> None:
         assert stack.notes == ()
 
 
+def test_a_frame_that_cannot_be_read_keeps_no_other(tmp_path: Path) -> None:
+    labels = [blobs(seed) for seed in range(3)]
+    for number, frame in enumerate(labels):
+        Image.fromarray(COLORS[frame]).save(tmp_path / f"{number}.png")
+    file = tmp_path / "1.png"
+    file.write_bytes(file.read_bytes()[:-200])
+    with open_stack(tmp_path, labels=True) as stack:
+        for index in (0, 2):
+            np.testing.assert_array_equal(stack[index], labels[index])
+        with pytest.raises(StackError, match=r"frame 1 of .* to be readable"):
+            stack[1]
+
+
 def test_a_noisy_file_is_named(tmp_path: Path) -> None:
     Image.fromarray(textured()).save(tmp_path / "a.png")
     with pytest.raises(StackError, match=r"a\.png: Expected labels painted in some"):
