@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import zarr
 from zarr.storage import LocalStore
 
@@ -266,7 +267,9 @@ def _plain_image(
     array = choose(arrays, series, "a series")
     axes = _dimension_names(array)
     if not {"y", "x"} <= set(axes):
-        axes = guess_axes(array.shape, labels=labels)
+        # Labels of 8 bits may be painted in colours; no frame is 3 or 4 pixels wide.
+        is_ids = labels and array.dtype != np.uint8
+        axes = guess_axes(array.shape, labels=is_ids)
     return ZarrImage(array=array, axes=axes, calibration={}, num_levels=1)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from napari_seggpt.io import ColorIds, StackError, open_stack, read_frame
@@ -99,7 +100,17 @@ def test_grey_levels_that_jpeg_blurred(quality: int) -> None:
     np.testing.assert_array_equal(reading.places, labels // 100)
 
 
-@pytest.mark.parametrize("size", [200, 400])
+def test_a_label_that_jpeg_has_lost_is_not_given_to_another() -> None:
+    rows, columns = np.mgrid[:64, :64]
+    labels = np.zeros((64, 64), np.uint8)
+    labels[9:29, 9:29], labels[35:55, 35:55] = 60, 120
+    labels[(rows - 40) ** 2 + (columns - 12) ** 2 < 64] = 240
+    assert len(read_picture(np.stack([labels] * 3, axis=-1)).colors) == 3
+    with pytest.raises(StackError, match="flat colours"):
+        read_picture(as_jpeg(labels))
+
+
+@pytest.mark.parametrize("size", [200, 400, 900])
 def test_colours_with_soft_edges(size: int) -> None:
     reading = read_picture(resized(COLORS[blobs()], size))
     assert sorted(reading.colors) == list(map(tuple, COLORS[1:].tolist()))
@@ -192,6 +203,15 @@ def test_jpeg_files_and_tiffs(tmp_path: Path) -> None:
         with open_stack(tmp_path / name, labels=True) as stack:
             assert np.unique(stack[0]).tolist() == [0, 1, 2]
             assert "1 = #646464, 2 = #c8c8c8" in stack.notes[0]
+
+
+def test_a_zarr(tmp_path: Path) -> None:
+    labels = np.stack([blobs(), blobs(1)])
+    for name, found in (("one.zarr", labels[0]), ("two.zarr", labels)):
+        zarr.create_array(str(tmp_path / name), data=COLORS[found])
+        with open_stack(tmp_path / name, labels=True) as stack:
+            np.testing.assert_array_equal(np.squeeze(list(stack)), found)
+            assert "1 = #0000ff" in stack.notes[0]
 
 
 def test_grey_levels_of_a_png_are_ids(tmp_path: Path) -> None:
