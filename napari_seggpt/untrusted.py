@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 MAX_JSON_BYTES = 64 * 2**20  # config files and headers have some kilobytes
 MAX_ENTRY_RATIO = 20  # packed text shrinks ten times; a zip bomb, a thousand times
+MAX_MESSAGE_LENGTH = 1000  # letters; the path of a file may take some hundreds
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -158,6 +159,14 @@ def printable(text: str) -> str:
         char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1]
         for char in text
     )
+
+
+def shortened(text: str) -> str:
+    """Return a message without its middle if a file has put a whole book into it."""
+    if len(text) <= MAX_MESSAGE_LENGTH:
+        return text
+    half = MAX_MESSAGE_LENGTH // 2
+    return f"{text[:half]} ... {text[-half:]}"
 
 
 def safe_cell(value: Any) -> Any:

@@ -18,6 +18,7 @@ from napari_seggpt.untrusted import (
     read_entry,
     read_json,
     safe_cell,
+    shortened,
 )
 
 
@@ -112,6 +113,15 @@ def test_nothing_that_a_terminal_obeys() -> None:
         "a\\x1b[31mb\\x07\\x9b\\udcff\\u202e"
     )
     assert printable("µm\n\tkühn 細胞") == "µm\n\tkühn 細胞"
+
+
+def test_a_message_stays_short() -> None:
+    text = f"Expected a number, got {'x' * 10**6} in a.json."
+    found = shortened(text)
+    assert len(found) < 1100
+    assert found.startswith("Expected a number, got xxx")
+    assert found.endswith("xxx in a.json.")
+    assert shortened("short") == "short"
 
 
 @pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1", "-1+2", "@SUM(A1)"])

@@ -328,7 +328,7 @@ class Workspace:
 
     def show_message(self, text: str, tone: Tone = Tone.HINT) -> None:
         """Show a message until something else is done; without text show the hint."""
-        self.message = Message(text=escape(text), tone=tone) if text else None
+        self.message = Message.plain(text, tone) if text else None
         self.message_changed.emit()
 
     def show_question(self, text: str) -> None:
