@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
