@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from napari_seggpt.frames import DAMAGE
 from napari_seggpt.io.layout import (
     FRAME_AXES,
     MAYBE_COLORS,
@@ -105,7 +106,7 @@ class PictureSource:
     def _open(self) -> Image.Image:
         try:
             return Image.open(self._path)
-        except (OSError, Image.DecompressionBombError) as error:
+        except (*DAMAGE, Image.DecompressionBombError) as error:
             raise StackError(
                 f"Expected an image, got {self._path.name}: {one_line(error)}"
             ) from error
@@ -118,8 +119,14 @@ class PictureSource:
         return _MODES.get(image.mode, _COLOR)
 
 
+class BrokenFileError(StackError):
+    """A file that holds no image, or whose beginning is lost."""
+
+
 class FolderSource:
     """Image files of one shape and dtype, one a frame.
+
+    A file that cannot be read is a frame that cannot be read; the others can.
 
     Parameters
     ----------
@@ -133,7 +140,8 @@ class FolderSource:
     Raises
     ------
     StackError
-        If a file is no image of one frame, or differs from the first.
+        If no file can be read, or a file holds several frames or differs from the
+        first.
     """
 
     def __init__(
@@ -145,26 +153,45 @@ class FolderSource:
     ) -> None:
         self._paths = tuple(paths)
         self._labels = labels
-        with self._open(0) as first:
-            kind = first.shape[1:], first.dtype
-            sizes = zip(("y", "x"), first.pixel_size[1:], first.units[1:], strict=True)
-            self.layout = Layout(
-                axes=(UNNAMED, *FRAME_AXES, "s"),
-                shape=(len(paths), *first.frame_shape, first.num_channels),
-                dtype=first.dtype,
-                calibration={axis: (size, unit) for axis, size, unit in sizes},
-                notes=notes,
-                is_lossy=first.is_lossy,
-            )
-        for number in range(1, len(paths)):
-            with self._open(number) as other:
-                if (other.shape[1:], other.dtype) != kind:
-                    raise StackError(
-                        f"Expected frames of one shape and dtype, {_kind(first)} as in "
-                        f"{paths[0].name}, got {_kind(other)} in {paths[number].name}."
-                    )
-                if other.is_lossy:
-                    self.layout = replace(self.layout, is_lossy=True)
+        first, broken = self._look()
+        sizes = zip(("y", "x"), first.pixel_size[1:], first.units[1:], strict=True)
+        if broken:
+            notes = (*notes, f"{len(broken)} files cannot be read, first {broken[0]}")
+        self.layout = Layout(
+            axes=(UNNAMED, *FRAME_AXES, "s"),
+            shape=(len(paths), *first.frame_shape, first.num_channels),
+            dtype=first.dtype,
+            calibration={axis: (size, unit) for axis, size, unit in sizes},
+            notes=notes,
+            is_lossy=self._is_lossy,
+        )
+
+    def _look(self) -> tuple[Stack, list[str]]:
+        """Return the first file that can be read, and the names of those that cannot.
+
+        All others are compared with it.
+        """
+        first, problem, broken = None, None, []
+        self._is_lossy = False
+        for number, path in enumerate(self._paths):
+            try:
+                frame = self._open(number)
+            except BrokenFileError as error:
+                broken.append(path.name)
+                problem = problem or error
+                continue
+            frame.close()
+            self._is_lossy |= frame.is_lossy
+            first = first or frame
+            if (frame.shape[1:], frame.dtype) != (first.shape[1:], first.dtype):
+                raise StackError(
+                    f"Expected frames of one shape and dtype, {_kind(first)} as in "
+                    f"{first.name}, got {_kind(frame)} in {path.name}."
+                )
+        if first is None:
+            assert problem is not None
+            raise problem
+        return first, broken
 
     def read(self, index: Index) -> npt.NDArray[Any]:
         """Return the block at one integer or full slice per axis."""
@@ -184,11 +211,12 @@ class FolderSource:
     def _open(self, number: int) -> Stack:
         """Open one file, a stack of one frame."""
         path = self._paths[number]
-        source: Source
-        if path.suffix.lower() in TIFF_SUFFIXES:
-            source = TiffSource(path, labels=self._labels)
-        else:
-            source = PictureSource(path, labels=self._labels)
+        is_tiff = path.suffix.lower() in TIFF_SUFFIXES
+        kind = TiffSource if is_tiff else PictureSource
+        try:
+            source: Source = kind(path, labels=self._labels)
+        except StackError as error:
+            raise BrokenFileError(str(error)) from error
         # There is one frame a file, so that its planes can be no frames.
         has_planes = MAYBE_COLORS in source.layout.axes
         stack = Stack(source, channels=True if has_planes else None, name=path.name)

@@ -18,6 +18,7 @@ from napari_seggpt.io.axes import guess_axes
 from napari_seggpt.io.layout import (
     FRAME_AXES,
     UNNAMED,
+    ZARR_FILES,
     StackError,
     axis_name,
     choose,
@@ -26,7 +27,12 @@ from napari_seggpt.io.layout import (
     positive,
 )
 from napari_seggpt.io.stacks import ArraySource
-from napari_seggpt.untrusted import as_type, check_fits_memory, check_regular
+from napari_seggpt.untrusted import (
+    MAX_JSON_BYTES,
+    as_type,
+    check_fits_memory,
+    check_regular,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
 
     from napari_seggpt.io.layout import Calibration, Index
 
+METADATA_FILES = (*ZARR_FILES, ".zattrs", ".zmetadata")
 CHUNK_NAME = re.compile(r"(c\.)?\d+(\.\d+)*")  # as 0, 0.3.1 or c.0.3.1
 MOST_CHUNKS = 100_000  # in a frame
 OLD_AXES = ("t", "c", "z", "y", "x")  # NGFF before 0.3 named no axes
@@ -48,8 +55,16 @@ class FileStore(LocalStore):
     """
 
     async def get(self, key: str, *args: Any, **kwargs: Any) -> Any:
-        """Read a file; reading a pipe may never end."""
-        check_regular(self.root / key)
+        """Read a file; reading a pipe may never end, and huge metadata takes minutes."""
+        file = self.root / key
+        check_regular(file)
+        if file.name in METADATA_FILES and file.is_file():
+            num_bytes = file.stat().st_size
+            if num_bytes > MAX_JSON_BYTES:
+                raise ValueError(
+                    f"Expected at most {MAX_JSON_BYTES} bytes in {file.name}, got "
+                    f"{num_bytes}."
+                )
         return await super().get(key, *args, **kwargs)
 
 

@@ -13,6 +13,7 @@ import pytest
 import tifffile
 import zarr
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from napari_seggpt.io import (
     Stack,
@@ -788,6 +789,32 @@ def test_a_frame_is_named_by_its_number_in_the_stack(tmp_path: Path) -> None:
         message = r"Expected frame 2 of .* to be readable, got: f2\.png: .*truncated"
         with pytest.raises(StackError, match=message):
             stack[2]
+
+
+def test_a_picture_with_a_text_without_end(tmp_path: Path) -> None:
+    text = PngInfo()
+    text.add_text("a", "x" * 50_000_000, zip=True)
+    Image.new("L", (8, 9)).save(tmp_path / "a.png", pnginfo=text)
+    with pytest.raises(StackError, match=r"Expected an image, got a\.png: .* too large"):
+        open_stack(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("name", ["f{}.png", "f{}.tif", "f{}.jpg"])
+def test_a_file_without_an_image_keeps_no_other(tmp_path: Path, name: str) -> None:
+    for number in range(3):
+        path = tmp_path / name.format(number)
+        Image.fromarray(np.full((8, 9), 50 * number, np.uint8)).save(path)
+    for data in (b"", b"no image", path.read_bytes()[:20]):
+        (tmp_path / name.format(0)).write_bytes(data)
+        with open_stack(tmp_path) as stack:
+            assert [int(stack[i][0, 0]) for i in (1, 2)] == [50, 100]
+            assert f"1 files cannot be read, first {name.format(0)}" in stack.notes
+            with pytest.raises(StackError, match=r"Expected frame 0 of .* readable"):
+                stack[0]
+    for number in (1, 2):
+        (tmp_path / name.format(number)).write_bytes(b"")
+    with pytest.raises(StackError, match=rf"Expected .*{name.format(0)}"):
+        open_stack(tmp_path)
 
 
 def test_picture_cut_short(tmp_path: Path) -> None:
