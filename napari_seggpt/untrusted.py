@@ -17,7 +17,9 @@ T = TypeVar("T")
 MAX_JSON_BYTES = 64 * 2**20  # config files and headers have some kilobytes
 MAX_ENTRY_RATIO = 20  # packed text shrinks ten times; a zip bomb, a thousand times
 MAX_MESSAGE_LENGTH = 1000  # letters; the path of a file may take some hundreds
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# Some spreadsheets read full-width signs as the usual ones, and skip white space.
+FORMULA_STARTS = tuple("=+-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}"
+                       "\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}")  # fmt: skip
 
 
 def check_regular(path: Path) -> None:
@@ -171,6 +173,7 @@ def shortened(text: str) -> str:
 
 def safe_cell(value: Any) -> Any:
     """Return the cell of a table so that no spreadsheet takes a text for a formula."""
-    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
-        return f"'{value}"
-    return value
+    if not isinstance(value, str):
+        return value
+    is_formula = value.lstrip().startswith(FORMULA_STARTS)
+    return f"'{value}" if is_formula or value[:1] in ("\t", "\r", "\n") else value

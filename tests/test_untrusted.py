@@ -124,7 +124,10 @@ def test_a_message_stays_short() -> None:
     assert shortened("short") == "short"
 
 
-@pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1", "-1+2", "@SUM(A1)"])
+@pytest.mark.parametrize(
+    "text",
+    ["=cmd|' /C calc'!A0", "+1", "-1+2", "@SUM(A1)", "\n=1", " =1", "\tx", "\uff1d1"],
+)
 def test_no_cell_is_a_formula(text: str) -> None:
     assert safe_cell(text) == f"'{text}"
     assert safe_cell("nucleus = cell") == "nucleus = cell"

@@ -151,7 +151,9 @@ def _only_weights(content: dict[Any, Any]) -> dict[Any, Any]:
     found = [
         value
         for value in content.values()
-        if isinstance(value, dict) and value and all(_is_tensor(*each) for each in value.items())
+        if isinstance(value, dict)
+        and value
+        and all(_is_tensor(*each) for each in value.items())
     ]
     return found[0] if len(found) == 1 else content
 

@@ -378,7 +378,9 @@ def test_other_folders_are_never_replaced(tmp_path: Path, name: str) -> None:
     assert (path / "thesis.txt").read_text() == "years of work"
 
 
-@pytest.mark.parametrize("name", ["labels_2024.05.01", "run.2-b", "exp.A_B", "run.v2", "mouse.b", "x.old"])
+@pytest.mark.parametrize(
+    "name", ["labels_2024.05.01", "run.2-b", "exp.A_B", "run.v2", "mouse.b", "x.old"]
+)
 def test_folders_may_have_dots(tmp_path: Path, name: str) -> None:
     for overwrite in (False, True):
         with create_labels(

@@ -795,7 +795,9 @@ def test_a_picture_with_a_text_without_end(tmp_path: Path) -> None:
     text = PngInfo()
     text.add_text("a", "x" * 50_000_000, zip=True)
     Image.new("L", (8, 9)).save(tmp_path / "a.png", pnginfo=text)
-    with pytest.raises(StackError, match=r"Expected an image, got a\.png: .* too large"):
+    with pytest.raises(
+        StackError, match=r"Expected an image, got a\.png: .* too large"
+    ):
         open_stack(tmp_path / "a.png")
 
 
