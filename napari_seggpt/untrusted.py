@@ -18,8 +18,7 @@ MAX_JSON_BYTES = 64 * 2**20  # config files and headers have some kilobytes
 MAX_ENTRY_RATIO = 20  # packed text shrinks ten times; a zip bomb, a thousand times
 MAX_MESSAGE_LENGTH = 1000  # letters; the path of a file may take some hundreds
 # Some spreadsheets read full-width signs as the usual ones, and skip white space.
-FORMULA_STARTS = tuple("=+-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}"
-                       "\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}")  # fmt: skip
+FORMULA_STARTS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 
 
 def check_regular(path: Path) -> None:

@@ -55,7 +55,7 @@ class FileStore(LocalStore):
     """
 
     async def get(self, key: str, *args: Any, **kwargs: Any) -> Any:
-        """Read a file; reading a pipe may never end, and huge metadata takes minutes."""
+        """Read a file; reading a pipe or huge metadata may never end."""
         file = self.root / key
         check_regular(file)
         if file.name in METADATA_FILES and file.is_file():
