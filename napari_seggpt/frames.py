@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # What libraries raise, besides their own errors, where a file holds nonsense. Pillow
-# tells of a damaged PNG by a SyntaxError.
+# tells of a damaged PNG by a SyntaxError, and a codec of a negative length by a
+# SystemError.
 DAMAGE = (
     ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError,
-    OSError, RuntimeError, SyntaxError, TypeError, ValueError, struct.error, zlib.error,
+    OSError, RuntimeError, SyntaxError, SystemError, TypeError, ValueError,
+    struct.error, zlib.error,
 )  # fmt: skip
 NUM_CONTRAST_FRAMES = 9  # frames that the contrast of a stack is measured on
 

@@ -16,7 +16,9 @@ T = TypeVar("T")
 
 MAX_JSON_BYTES = 64 * 2**20  # config files and headers have some kilobytes
 MAX_ENTRY_RATIO = 20  # packed text shrinks ten times; a zip bomb, a thousand times
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+MAX_MESSAGE_LENGTH = 1000  # letters; the path of a file may take some hundreds
+# Some spreadsheets read full-width signs as the usual ones, and skip white space.
+FORMULA_STARTS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 
 
 def check_regular(path: Path) -> None:
@@ -144,7 +146,7 @@ def read_entry(archive: zipfile.ZipFile, name: str) -> bytes:
     check_fits_memory(entry.file_size, name)
     try:
         return archive.read(entry)
-    except (zlib.error, NotImplementedError, EOFError) as error:
+    except (zlib.error, NotImplementedError, EOFError, OSError) as error:
         raise ValueError(f"Expected {name} whole, got: {error}") from error
 
 
@@ -160,8 +162,17 @@ def printable(text: str) -> str:
     )
 
 
+def shortened(text: str) -> str:
+    """Return a message without its middle if a file has put a whole book into it."""
+    if len(text) <= MAX_MESSAGE_LENGTH:
+        return text
+    half = MAX_MESSAGE_LENGTH // 2
+    return f"{text[:half]} ... {text[-half:]}"
+
+
 def safe_cell(value: Any) -> Any:
     """Return the cell of a table so that no spreadsheet takes a text for a formula."""
-    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
-        return f"'{value}"
-    return value
+    if not isinstance(value, str):
+        return value
+    is_formula = value.lstrip().startswith(FORMULA_STARTS)
+    return f"'{value}" if is_formula or value[:1] in ("\t", "\r", "\n") else value

@@ -18,6 +18,7 @@ from napari_seggpt.untrusted import (
     read_entry,
     read_json,
     safe_cell,
+    shortened,
 )
 
 
@@ -114,7 +115,19 @@ def test_nothing_that_a_terminal_obeys() -> None:
     assert printable("µm\n\tkühn 細胞") == "µm\n\tkühn 細胞"
 
 
-@pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1", "-1+2", "@SUM(A1)"])
+def test_a_message_stays_short() -> None:
+    text = f"Expected a number, got {'x' * 10**6} in a.json."
+    found = shortened(text)
+    assert len(found) < 1100
+    assert found.startswith("Expected a number, got xxx")
+    assert found.endswith("xxx in a.json.")
+    assert shortened("short") == "short"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["=cmd|' /C calc'!A0", "+1", "-1+2", "@SUM(A1)", "\n=1", " =1", "\tx", "\uff1d1"],
+)
 def test_no_cell_is_a_formula(text: str) -> None:
     assert safe_cell(text) == f"'{text}"
     assert safe_cell("nucleus = cell") == "nucleus = cell"

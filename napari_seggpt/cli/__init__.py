@@ -21,7 +21,7 @@ from napari_seggpt.cli import (
 )
 from napari_seggpt.cli.console import warn
 from napari_seggpt.cli.interrupt import INTERRUPTED
-from napari_seggpt.untrusted import printable
+from napari_seggpt.untrusted import printable, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
-        text = printable(f"{self.prog}: {message} (--help tells more)")
+        text = printable(f"{self.prog}: {shortened(message)} (--help tells more)")
         self.exit(USER_ERROR, f"{text}\n")
 
 
@@ -103,8 +103,8 @@ def _handler() -> logging.Handler:
 
 class _Printable(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record))
+        return printable(shortened(super().format(record)))
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return shortened(" ".join(str(error).split())) or type(error).__name__

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from napari_seggpt.prompts import Prompt
     from napari_seggpt.session.store.task_file import Task
 
-INCOMPLETE = 1  # the exit code if frames could not be read and the others are done
+INCOMPLETE = 1  # the exit code if a frame could not be read and the others are done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,7 +234,7 @@ def _label(
             if request.overlay:
                 shown = predicted | labelled_frames(output)
                 draw_result(request.overlay, stack, output, predictor, labelled, shown)
-    return code
+    return INCOMPLETE if code == 0 and labelled.num_unreadable else code
 
 
 def _make_predictor(

@@ -167,11 +167,16 @@ class LabelledFrames(Mapping[int, "NDArray[Any]"]):
         What reads the labels (H, W) of each frame.
     extremes : set of int
         The smallest and the largest label of each, for the choice of a file's type.
+    num_unreadable : int
+        How many frames were left out because they cannot be read.
     """
 
-    def __init__(self, readers: dict[int, ReadLabels], extremes: set[int]) -> None:
+    def __init__(
+        self, readers: dict[int, ReadLabels], extremes: set[int], num_unreadable: int
+    ) -> None:
         self._readers = dict(sorted(readers.items()))
         self.extremes = extremes
+        self.num_unreadable = num_unreadable
 
     def __getitem__(self, index: int) -> NDArray[Any]:
         return self._readers[index]()
@@ -229,7 +234,7 @@ def _looked_through(
     readers: dict[int, ReadLabels], named: set[int], stack: Stack
 ) -> LabelledFrames:
     """Keep the frames that are named or show a label."""
-    found, extremes = {}, set()
+    found, extremes, num_unreadable = {}, set(), 0
     for index, read in readers.items():
         if not 0 <= index < len(stack):
             raise ValueError(
@@ -239,6 +244,7 @@ def _looked_through(
             labels = read()
         except DAMAGE as error:
             warn(f"Label frame {index} is left out: {error}")
+            num_unreadable += 1
             continue
         if labels.shape != stack.frame_shape:
             raise ValueError(
@@ -248,7 +254,7 @@ def _looked_through(
         if index in named or labels.any():
             found[index] = read
             extremes |= {int(labels.min()), int(labels.max())}
-    return LabelledFrames(found, extremes)
+    return LabelledFrames(found, extremes, num_unreadable)
 
 
 def frame_prompts(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari_seggpt.training.trainer import TrainStep
 
 MOST_IN_GROUP = 8  # simulated images, in a sequence
+SAMPLE_BYTES = 24  # of a pixel of a sample: image and colours as float32
 PIXEL_BYTES = 2  # of an image and its labels, at least
 PACE_STEPS = 50  # over which the pace is measured
 STATE, WEIGHTS, RECIPE = "state.pt", "weights.safetensors", "recipe.json"
@@ -188,13 +189,24 @@ def _make_sampler(folders: Sequence[Path], recipe: Recipe) -> ExampleSampler:
     from napari_seggpt.training.dataset import simulated_datasets
     from napari_seggpt.training.sampler import ExampleSampler
 
-    real = [one for folder in tqdm(folders, desc="Reading") for one in _read(folder)]
     count = recipe.simulated_groups if recipe.simulated > 0 else 0
-    num_bytes = count * MOST_IN_GROUP * recipe.simulated_size**2 * PIXEL_BYTES
-    check_fits_memory(num_bytes, "the simulated images")
+    _check_memory(recipe, count)
+    real = [one for folder in tqdm(folders, desc="Reading") for one in _read(folder)]
     groups = simulated_datasets(recipe)
     simulated = tqdm(groups, total=count, unit="group", desc="Simulating")
     return ExampleSampler(real, simulated, recipe)
+
+
+def _check_memory(recipe: Recipe, num_groups: int) -> None:
+    """Refuse a recipe whose pictures no memory holds, before the first is made."""
+    num_bytes = num_groups * MOST_IN_GROUP * recipe.simulated_size**2 * PIXEL_BYTES
+    check_fits_memory(num_bytes, "the simulated images")
+    small, large = min(recipe.image_sizes), max(recipe.image_sizes)
+    # A batch has at least one sample, of a query and its prompts.
+    num_pixels = max(
+        recipe.batch_size * 2 * small**2, (1 + recipe.max_prompts) * large**2
+    )
+    check_fits_memory(num_pixels * SAMPLE_BYTES, "a batch")
 
 
 def _read(folder: Path) -> list[DataSet]:

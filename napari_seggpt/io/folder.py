@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from napari_seggpt.frames import DAMAGE
 from napari_seggpt.io.layout import (
     FRAME_AXES,
     MAYBE_COLORS,
@@ -21,7 +21,7 @@ from napari_seggpt.io.stacks import Stack
 from napari_seggpt.io.tiff import TiffSource
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -31,13 +31,18 @@ if TYPE_CHECKING:
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 
-# What programs write beside an image, named as the image and one of these.
-_MASK_WORDS = r"(cp_)?masks?|labels?|seg|(simple )?segmentation|instances?|gt"
-_MASK_NAME = re.compile(rf"(.+?)[_ -]({_MASK_WORDS})", re.IGNORECASE)
-_BESIDE_NAME = re.compile(
-    rf"(.+?)[_ -]({_MASK_WORDS}|(cp_)?outlines|flows|probabilities|overlay)",
-    re.IGNORECASE,
+# What programs write beside an image: its name with one of these, mostly at the end,
+# perhaps with more words between them, as f0_cp_masks, f0.labels or mask_f0.
+_MASK_WORDS = (
+    r"masks?|labels?|seg|segmentations?|instances?|gt|annotations?|annotated"
+    r"|identities|predictions?|predicted"
 )
+_OTHER_WORDS = r"outlines?|flows?|probabilities|uncertainty|features|overlay"
+_MASK_PART = re.compile(rf"[_ .-]?(.*[_ .-])?({_MASK_WORDS})", re.IGNORECASE)
+_BESIDE_PART = re.compile(
+    rf"[_ .-]?(.*[_ .-])?({_MASK_WORDS}|{_OTHER_WORDS})", re.IGNORECASE
+)
+_MASK_START = re.compile(rf"({_MASK_WORDS})[_ .-]", re.IGNORECASE)
 
 # How Pillow's modes are read: the mode converted to, dtype and number of samples. Of
 # these formats only 16-bit PNG has mode "I", in older Pillow. Alpha says how to display
@@ -100,7 +105,7 @@ class PictureSource:
     def _open(self) -> Image.Image:
         try:
             return Image.open(self._path)
-        except (OSError, Image.DecompressionBombError) as error:
+        except (*DAMAGE, Image.DecompressionBombError) as error:
             raise StackError(
                 f"Expected an image, got {self._path.name}: {one_line(error)}"
             ) from error
@@ -113,8 +118,14 @@ class PictureSource:
         return _MODES.get(image.mode, _COLOR)
 
 
+class BrokenFileError(StackError):
+    """A file that holds no image, or whose beginning is lost."""
+
+
 class FolderSource:
     """Image files of one shape and dtype, one a frame.
+
+    A file that cannot be read is a frame that cannot be read; the others can.
 
     Parameters
     ----------
@@ -128,7 +139,8 @@ class FolderSource:
     Raises
     ------
     StackError
-        If a file is no image of one frame, or differs from the first.
+        If no file can be read, or a file holds several frames or differs from the
+        first.
     """
 
     def __init__(
@@ -140,26 +152,45 @@ class FolderSource:
     ) -> None:
         self._paths = tuple(paths)
         self._labels = labels
-        with self._open(0) as first:
-            kind = first.shape[1:], first.dtype
-            sizes = zip(("y", "x"), first.pixel_size[1:], first.units[1:], strict=True)
-            self.layout = Layout(
-                axes=(UNNAMED, *FRAME_AXES, "s"),
-                shape=(len(paths), *first.frame_shape, first.num_channels),
-                dtype=first.dtype,
-                calibration={axis: (size, unit) for axis, size, unit in sizes},
-                notes=notes,
-                is_lossy=first.is_lossy,
-            )
-        for number in range(1, len(paths)):
-            with self._open(number) as other:
-                if (other.shape[1:], other.dtype) != kind:
-                    raise StackError(
-                        f"Expected frames of one shape and dtype, {_kind(first)} as in "
-                        f"{paths[0].name}, got {_kind(other)} in {paths[number].name}."
-                    )
-                if other.is_lossy:
-                    self.layout = replace(self.layout, is_lossy=True)
+        first, broken = self._look()
+        sizes = zip(("y", "x"), first.pixel_size[1:], first.units[1:], strict=True)
+        if broken:
+            notes = (*notes, f"{len(broken)} files cannot be read, first {broken[0]}")
+        self.layout = Layout(
+            axes=(UNNAMED, *FRAME_AXES, "s"),
+            shape=(len(paths), *first.frame_shape, first.num_channels),
+            dtype=first.dtype,
+            calibration={axis: (size, unit) for axis, size, unit in sizes},
+            notes=notes,
+            is_lossy=self._is_lossy,
+        )
+
+    def _look(self) -> tuple[Stack, list[str]]:
+        """Return the first file that can be read, and the names of those that cannot.
+
+        All others are compared with it.
+        """
+        first, problem, broken = None, None, []
+        self._is_lossy = False
+        for number, path in enumerate(self._paths):
+            try:
+                frame = self._open(number)
+            except BrokenFileError as error:
+                broken.append(path.name)
+                problem = problem or error
+                continue
+            frame.close()
+            self._is_lossy |= frame.is_lossy
+            first = first or frame
+            if (frame.shape[1:], frame.dtype) != (first.shape[1:], first.dtype):
+                raise StackError(
+                    f"Expected frames of one shape and dtype, {_kind(first)} as in "
+                    f"{first.name}, got {_kind(frame)} in {path.name}."
+                )
+        if first is None:
+            assert problem is not None
+            raise problem
+        return first, broken
 
     def read(self, index: Index) -> npt.NDArray[Any]:
         """Return the block at one integer or full slice per axis."""
@@ -179,11 +210,12 @@ class FolderSource:
     def _open(self, number: int) -> Stack:
         """Open one file, a stack of one frame."""
         path = self._paths[number]
-        source: Source
-        if path.suffix.lower() in TIFF_SUFFIXES:
-            source = TiffSource(path, labels=self._labels)
-        else:
-            source = PictureSource(path, labels=self._labels)
+        is_tiff = path.suffix.lower() in TIFF_SUFFIXES
+        kind = TiffSource if is_tiff else PictureSource
+        try:
+            source: Source = kind(path, labels=self._labels)
+        except StackError as error:
+            raise BrokenFileError(str(error)) from error
         # There is one frame a file, so that its planes can be no frames.
         has_planes = MAYBE_COLORS in source.layout.axes
         stack = Stack(source, channels=True if has_planes else None, name=path.name)
@@ -238,12 +270,12 @@ def frame_files(folder: Path, *, labels: bool) -> tuple[list[Path], tuple[str, .
         If there is none, or an image has no mask beside it though others have.
     """
     files = image_files(folder)
-    stems = {file.stem for file in files}
-    beside = _beside(files, stems, _BESIDE_NAME)
+    stems = {file.stem.lower(): file.stem for file in files}
+    beside = _beside(files, stems, _BESIDE_PART)
     if not beside:
         return files, ()
     images = [file for file in files if file not in beside]
-    masks = _beside(files, stems, _MASK_NAME)
+    masks = _beside(files, stems, _MASK_PART)
     if not (labels and masks):
         others = [file for file in files if file in beside]
         return images, (_left_out(others, "masks and the like beside the images"),)
@@ -258,11 +290,32 @@ def frame_files(folder: Path, *, labels: bool) -> tuple[list[Path], tuple[str, .
 
 
 def _beside(
-    files: Sequence[Path], stems: set[str], name: re.Pattern[str]
+    files: Sequence[Path], stems: Mapping[str, str], part: re.Pattern[str]
 ) -> dict[Path, str]:
-    """Return the files that are named after an image, with the stem of that."""
-    matches = ((file, name.fullmatch(file.stem)) for file in files)
-    return {file: match[1] for file, match in matches if match and match[1] in stems}
+    """Return the files that are named after an image, with the stem of that.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        All files.
+    stems : mapping of str to str
+        Their names without ending, by the same in small letters.
+    part : re.Pattern
+        What follows on the name of the image.
+    """
+    found = ((file, _image_beside(file.stem.lower(), stems, part)) for file in files)
+    return {file: stem for file, stem in found if stem is not None}
+
+
+def _image_beside(
+    name: str, stems: Mapping[str, str], part: re.Pattern[str]
+) -> str | None:
+    """Return the longest name of an image that a name, all in small letters, has."""
+    for end in range(len(name) - 1, 0, -1):
+        if name[:end] in stems and part.fullmatch(name, end):
+            return stems[name[:end]]
+    start = _MASK_START.match(name)
+    return None if start is None else stems.get(name[start.end() :])
 
 
 def _left_out(files: Sequence[Path], what: str) -> str:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import zarr
 from zarr.storage import LocalStore
 
 from napari_seggpt.frames import DAMAGE
 from napari_seggpt.io.axes import guess_axes
-from napari_seggpt.io.chunk_locks import LOCK_NAME
 from napari_seggpt.io.layout import (
     FRAME_AXES,
+    UNNAMED,
     ZARR_FILES,
     StackError,
     axis_name,
@@ -25,7 +27,12 @@ from napari_seggpt.io.layout import (
     positive,
 )
 from napari_seggpt.io.stacks import ArraySource
-from napari_seggpt.untrusted import as_type, check_fits_memory, check_regular
+from napari_seggpt.untrusted import (
+    MAX_JSON_BYTES,
+    as_type,
+    check_fits_memory,
+    check_regular,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +42,7 @@ if TYPE_CHECKING:
     from napari_seggpt.io.layout import Calibration, Index
 
 METADATA_FILES = (*ZARR_FILES, ".zattrs", ".zmetadata")
+CHUNK_NAME = re.compile(r"(c\.)?\d+(\.\d+)*")  # as 0, 0.3.1 or c.0.3.1
 MOST_CHUNKS = 100_000  # in a frame
 OLD_AXES = ("t", "c", "z", "y", "x")  # NGFF before 0.3 named no axes
 AXIS_TYPES = {"time": "t", "channel": "c"}
@@ -47,8 +55,16 @@ class FileStore(LocalStore):
     """
 
     async def get(self, key: str, *args: Any, **kwargs: Any) -> Any:
-        """Read a file; reading a pipe may never end."""
-        check_regular(self.root / key)
+        """Read a file; reading a pipe or huge metadata may never end."""
+        file = self.root / key
+        check_regular(file)
+        if file.name in METADATA_FILES and file.is_file():
+            num_bytes = file.stat().st_size
+            if num_bytes > MAX_JSON_BYTES:
+                raise ValueError(
+                    f"Expected at most {MAX_JSON_BYTES} bytes in {file.name}, got "
+                    f"{num_bytes}."
+                )
         return await super().get(key, *args, **kwargs)
 
 
@@ -149,8 +165,7 @@ def open_zarr(
 
 def _has_chunks(folder: Path) -> bool:
     names = (name for *_, files in os.walk(folder) for name in files)
-    others = (*METADATA_FILES, LOCK_NAME)
-    return any(name not in others for name in names)
+    return any(CHUNK_NAME.fullmatch(name) for name in names)
 
 
 def find_image(
@@ -170,7 +185,7 @@ def find_image(
     """
     try:
         image = _find_image(path, level, series, mode, labels=labels)
-        _check_chunks(image)
+        _check_chunks(image.array, image.axes)
     except StackError as error:
         raise StackError(f"{path.name}: {error}") from None
     except DAMAGE as error:
@@ -181,15 +196,42 @@ def find_image(
     return image
 
 
-def _check_chunks(image: ZarrImage) -> None:
+def open_array(path: Path, *, mode: Literal["r", "r+"] = "r") -> zarr.Array[Any]:
+    """Open an array of which a session tells where it lies.
+
+    Parameters
+    ----------
+    path : Path
+        The folder of the array.
+    mode : {"r", "r+"}
+        Whether it is to be written, too.
+
+    Raises
+    ------
+    StackError
+        If there is no array, or reading a frame of it would not end.
+    """
+    try:
+        array = zarr.open_array(FileStore(path, read_only=mode == "r"), mode=mode)
+        leading = [UNNAMED] * (array.ndim - len(FRAME_AXES))
+        _check_chunks(array, [*leading, *FRAME_AXES])
+    except StackError as error:
+        raise StackError(f"{path.name}: {error}") from None
+    except DAMAGE as error:
+        raise StackError(
+            f"Expected a zarr array, got {path.name}: {one_line(error)}"
+        ) from error
+    return array
+
+
+def _check_chunks(array: zarr.Array[Any], axes: Sequence[str]) -> None:
     """Refuse chunks so large, or so many in a frame, that reading one would not end."""
-    array = image.array
     parts = getattr(array, "shards", None) or array.chunks
     num_bytes = math.prod(parts) * array.dtype.itemsize
     check_fits_memory(num_bytes, f"a chunk {parts}")
     in_frame = [
         math.ceil(length / part)
-        for axis, length, part in zip(image.axes, array.shape, parts, strict=True)
+        for axis, length, part in zip(axes, array.shape, parts, strict=True)
         if axis in FRAME_AXES
     ]
     if math.prod(in_frame) > MOST_CHUNKS:
@@ -240,7 +282,9 @@ def _plain_image(
     array = choose(arrays, series, "a series")
     axes = _dimension_names(array)
     if not {"y", "x"} <= set(axes):
-        axes = guess_axes(array.shape, labels=labels)
+        # Labels of 8 bits may be painted in colours; no frame is 3 or 4 pixels wide.
+        is_ids = labels and array.dtype != np.uint8
+        axes = guess_axes(array.shape, labels=is_ids)
     return ZarrImage(array=array, axes=axes, calibration={}, num_levels=1)
 
 

@@ -20,7 +20,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.ndimage import maximum_filter, minimum_filter
 
+from napari_seggpt.frames import DAMAGE
 from napari_seggpt.io.layout import FRAME_AXES, Layout, StackError
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ CLEAR_OBJECTS = 0.7  # share of the pixels of objects that have a label's colour
 FEW_COLORS = 64  # so many are looked at one by one
 FEW_PIXELS = 16  # a colour of fewer is no label where others are blurred
 MANY_COLORS = 0.25  # with more colours a pixel a picture is noise
+AREA_SIDE = 5  # pixels; edges are narrower, or not of one colour
 SHOWN = 8  # colours that are named in a note
 BACKGROUND: Color = (0, 0, 0)
 WHITE: Color = (255, 255, 255)
@@ -110,7 +113,7 @@ def read_picture(picture: NDArray[np.uint8]) -> Reading:
     colors = np.stack([found >> 16, found >> 8 & 255, found & 255], axis=-1)
     if _are_all_labels(colors, flat * 2 < counts):
         return _exact(colors, places)
-    reading = _nearest(colors, places, counts, flat) or _as_mask(picture)
+    reading = _nearest(picture, colors, places, counts, flat) or _as_mask(picture)
     if reading is None:
         raise StackError(
             f"Expected labels painted in some flat colours, got {len(colors)} colours "
@@ -179,6 +182,7 @@ def _as_mask(picture: NDArray[np.uint8]) -> Reading | None:
 
 
 def _nearest(
+    picture: NDArray[np.uint8],
     colors: NDArray[np.integer[Any]],
     places: NDArray[np.intp],
     counts: NDArray[np.intp],
@@ -193,6 +197,8 @@ def _nearest(
     clear, objects = counts[is_object & is_clear].sum(), counts[is_object].sum()
     if clear < CLEAR_OBJECTS * objects or not objects:
         return None
+    if _has_areas(picture, ~is_clear[places]):
+        return None
     is_label = known.max(axis=1) > DARK
     labels = tuple(_color(color) for color in known[is_label])
     numbers = np.zeros(len(known), np.intp)
@@ -203,6 +209,22 @@ def _nearest(
         places=numbers[distances.argmin(axis=1)][places],
         num_edge_pixels=int(counts[~is_clear].sum()),
     )
+
+
+def _has_areas(picture: NDArray[np.uint8], is_unclear: NDArray[np.bool_]) -> bool:
+    """Tell whether pixels of no label's colour are more than edges: a label is lost.
+
+    Wide edges are no areas, as they lead from one colour to another.
+    """
+    window = (AREA_SIDE, AREA_SIDE)
+    inside = minimum_filter(is_unclear, window)
+    if not inside.any():
+        return False
+    range_of = [
+        maximum_filter(channel, window) - minimum_filter(channel, window)
+        for channel in np.moveaxis(picture, -1, 0)
+    ]
+    return bool((inside & (np.max(range_of, axis=0) <= 2 * ALIKE)).any())
 
 
 def _label_colors(
@@ -292,7 +314,7 @@ class PaintedSource:
         for index in itertools.product(*ranges):
             try:
                 pictures = self._pictures(index)
-            except (OSError, RuntimeError, SyntaxError):
+            except DAMAGE:
                 continue  # it is said when the frame is read
             reading = read_picture(pictures)
             yield reading.colors, reading.tolerance, reading.num_edge_pixels

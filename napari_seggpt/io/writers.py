@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from napari_seggpt.io.axes import TIME_AND_DEPTH
 from napari_seggpt.io.drafts import draft
@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-FILE_ENDING = re.compile(r"\.[a-z][a-z0-9]{0,4}", re.IGNORECASE)  # as .png, unlike .05
+# Of files that others write labels to; the name of a folder may end otherwise, as .v2.
+FILE_ENDINGS = {
+    ".csv", ".czi", ".gz", ".h5", ".hdf5", ".ims", ".json", ".klb", ".lif", ".mat",
+    ".mrc", ".n5", ".nd2", ".nii", ".npy", ".npz", ".nrrd", ".safetensors", ".svg",
+    ".txt", ".zip",
+}  # fmt: skip
 
 
 def create_labels(
@@ -122,7 +127,8 @@ def _kind(path: Path) -> type[TiffLabels] | type[ZarrLabels] | type[PngLabels]:
         return TiffLabels
     if suffix == ".zarr":
         return ZarrLabels
-    if FILE_ENDING.fullmatch(suffix) and not path.is_dir():
+    is_file = suffix in FILE_ENDINGS or suffix in Image.registered_extensions()
+    if is_file and not path.is_dir():
         raise StackError(
             f"Expected a path ending in .tif or .zarr, or a folder, got {path.name}."
         )

@@ -45,14 +45,11 @@ HUGGING_FACE_TAPS = (
 )
 
 
-# What programs put before every name: parallel and compiled modules, and trainers.
-WRAPPER_PREFIXES = ("module.", "_orig_mod.", "model.")
-
-
 def without_wrapper(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return tensors without the names of the modules that a program wrapped around.
 
-    The "model." of Hugging Face stands before some of the names only, and stays.
+    Parallel and compiled modules and trainers put such a name before all others, as
+    "module." or "net."; of the network itself no part has all tensors.
     """
     named = dict(tensors)
     while named and (prefix := _common_prefix(named)):
@@ -61,11 +58,13 @@ def without_wrapper(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _common_prefix(names: Iterable[str]) -> str | None:
-    known = list(names)
-    prefixes = (
-        p for p in WRAPPER_PREFIXES if all(name.startswith(p) for name in known)
-    )
-    return next(prefixes, None)
+    """Return the first part of the names, with its dot, if it is that of all.
+
+    A layer alone, as "conv.weight" and "conv.bias", has no such name.
+    """
+    parts = [name.split(".") for name in names]
+    is_common = len({part[0] for part in parts}) == 1
+    return f"{parts[0][0]}." if is_common and max(map(len, parts)) > 2 else None
 
 
 def is_hugging_face(names: Iterable[str]) -> bool:

@@ -139,10 +139,23 @@ def _read_torch(source: Path) -> dict[str, Tensor]:
             content = content[wrapper]
     if not isinstance(content, dict) or not content:
         raise ValueError(f"Expected named tensors, got {_kind(content)}.")
+    content = _only_weights(content)
     strange = [name for name, value in content.items() if not _is_tensor(name, value)]
     if strange:
         raise ValueError(f"Expected named tensors, got others too: {some_of(strange)}.")
     return dict(content)
+
+
+def _only_weights(content: dict[Any, Any]) -> dict[Any, Any]:
+    """Return the one entry that holds named tensors, whatever it is called."""
+    found = [
+        value
+        for value in content.values()
+        if isinstance(value, dict)
+        and value
+        and all(_is_tensor(*each) for each in value.items())
+    ]
+    return found[0] if len(found) == 1 else content
 
 
 def _check_zip(source: Path) -> None:

@@ -117,6 +117,17 @@ def test_nothing_that_a_terminal_obeys_is_printed(tmp_path, capsys, caplog):
     assert "\x07" not in printed
 
 
+def test_an_error_is_a_line_that_can_be_read(tmp_path, capsys):
+    (tmp_path / "a.zarr").mkdir()
+    plate = {"plate": {"wells": [{"path": "A" * 100_000}]}}
+    text = json.dumps({"zarr_format": 3, "node_type": "group", "attributes": plate})
+    (tmp_path / "a.zarr/zarr.json").write_text(text)
+    assert main(["info", str(tmp_path / "a.zarr")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "a plate with wells AAA" in line
+    assert len(line) < 1100
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
 @pytest.mark.parametrize(
     "command",

@@ -72,7 +72,7 @@ def test_broken_frames_of_labels_and_output_stop_no_other(run, stack, caplog):
     command = ["predict", stack / "stack.tif", "--labels", stack / "some"]
     command += ["--frames", 0, 3, "--output", stack / "out"]
     code, out, errors = run(*command)
-    assert code == 0
+    assert code == 1
     assert "Label frame 3 is left out" in errors
     assert "5 of 5 frames predicted from 1 references" in out
     os.truncate(stack / "out" / "frame_0004.png", 60)

@@ -322,6 +322,13 @@ def test_a_bomb_in_a_task_is_not_unpacked(tmp_path, task_zip):
         Task.load(tmp_path / "y.zip")
 
 
+def test_a_task_whose_places_are_wrong_is_refused(tmp_path, task_zip):
+    data = task_zip.read_bytes()
+    (tmp_path / "x.zip").write_bytes(data[:40] + data[50:])  # all later places are off
+    with pytest.raises(ValueError, match=r"Expected a task file, got x\.zip: Expected"):
+        Task.load(tmp_path / "x.zip")
+
+
 def test_a_head_nested_too_deep_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
         file.writestr("task.json", '{"format":' * 100_000)

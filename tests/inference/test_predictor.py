@@ -66,6 +66,18 @@ def test_frames_are_enlarged_for_what_would_not_be_seen(copying_model, frame, bl
     assert len(predictor.tiles) == 1
 
 
+def test_a_small_frame_is_remembered_on_the_grid_of_the_model(
+    copying_model, frame, blocks
+):
+    """On the grid of the frame, small objects would lose detail with each frame."""
+    shape = (12, 14)
+    example = Prompt(image=frame(shape), labels=blocks(shape, [1, 2]))
+    predictor = Predictor(copying_model, [example], settings=cpu())
+    (found,) = predictor.predict_batch([example.image], memory=Memory(1))
+    assert found.labels.shape == shape
+    assert found.seen.shape == copying_model.config.image_size
+
+
 def test_large_frames_may_stay_as_the_model_saw_them(copying_model, frame, blocks):
     shape, tiling = (64, 80), TilingSettings(enabled=True, scale=1.0)
     example = Prompt(image=frame(shape), labels=blocks(shape, [1, 2, 5]))

@@ -378,7 +378,9 @@ def test_other_folders_are_never_replaced(tmp_path: Path, name: str) -> None:
     assert (path / "thesis.txt").read_text() == "years of work"
 
 
-@pytest.mark.parametrize("name", ["labels_2024.05.01", "run.2-b", "exp.A_B"])
+@pytest.mark.parametrize(
+    "name", ["labels_2024.05.01", "run.2-b", "exp.A_B", "run.v2", "mouse.b", "x.old"]
+)
 def test_folders_may_have_dots(tmp_path: Path, name: str) -> None:
     for overwrite in (False, True):
         with create_labels(
@@ -389,11 +391,11 @@ def test_folders_may_have_dots(tmp_path: Path, name: str) -> None:
 
 
 def test_a_folder_that_is_there_may_end_as_a_file(tmp_path: Path) -> None:
-    (tmp_path / "labels.v2").mkdir()
+    (tmp_path / "labels.png").mkdir()
     create_labels(
-        tmp_path / "labels.v2", length=2, frame_shape=(20, 30), overwrite=True
+        tmp_path / "labels.png", length=2, frame_shape=(20, 30), overwrite=True
     ).close()
-    assert len(list((tmp_path / "labels.v2").iterdir())) == 2
+    assert len(list((tmp_path / "labels.png").iterdir())) == 2
 
 
 @pytest.mark.parametrize("name", ["labels.zarr", "labels"])

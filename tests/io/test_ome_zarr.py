@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import zarr
 
-from napari_seggpt.io import StackError, open_stack
+from napari_seggpt.io import StackError, ome_zarr, open_stack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,6 +123,12 @@ def test_chunks_of_one_pixel(path: Path) -> None:
 def test_metadata_that_is_no_object(path: Path, file: str, text: str) -> None:
     (path / file).write_text(text)
     refuse(path)
+
+
+def test_metadata_without_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = (path / "0" / "zarr.json").stat().st_size
+    monkeypatch.setattr(ome_zarr, "MAX_JSON_BYTES", size - 1)
+    refuse(path, f"at most {size - 1} bytes in zarr.json, got")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from napari_seggpt.io import ColorIds, StackError, open_stack, read_frame
@@ -99,7 +100,17 @@ def test_grey_levels_that_jpeg_blurred(quality: int) -> None:
     np.testing.assert_array_equal(reading.places, labels // 100)
 
 
-@pytest.mark.parametrize("size", [200, 400])
+def test_a_label_that_jpeg_has_lost_is_not_given_to_another() -> None:
+    rows, columns = np.mgrid[:64, :64]
+    labels = np.zeros((64, 64), np.uint8)
+    labels[9:29, 9:29], labels[35:55, 35:55] = 60, 120
+    labels[(rows - 40) ** 2 + (columns - 12) ** 2 < 64] = 240
+    assert len(read_picture(np.stack([labels] * 3, axis=-1)).colors) == 3
+    with pytest.raises(StackError, match="flat colours"):
+        read_picture(as_jpeg(labels))
+
+
+@pytest.mark.parametrize("size", [200, 400, 900])
 def test_colours_with_soft_edges(size: int) -> None:
     reading = read_picture(resized(COLORS[blobs()], size))
     assert sorted(reading.colors) == list(map(tuple, COLORS[1:].tolist()))
@@ -194,12 +205,34 @@ def test_jpeg_files_and_tiffs(tmp_path: Path) -> None:
             assert "1 = #646464, 2 = #c8c8c8" in stack.notes[0]
 
 
+def test_a_zarr(tmp_path: Path) -> None:
+    labels = np.stack([blobs(), blobs(1)])
+    for name, found in (("one.zarr", labels[0]), ("two.zarr", labels)):
+        zarr.create_array(str(tmp_path / name), data=COLORS[found])
+        with open_stack(tmp_path / name, labels=True) as stack:
+            np.testing.assert_array_equal(np.squeeze(list(stack)), found)
+            assert "1 = #0000ff" in stack.notes[0]
+
+
 def test_grey_levels_of_a_png_are_ids(tmp_path: Path) -> None:
     labels = (blobs(count=2) * 100).astype(np.uint8)
     Image.fromarray(labels).save(tmp_path / "a.png")
     with open_stack(tmp_path / "a.png", labels=True) as stack:
         np.testing.assert_array_equal(stack[0], labels)
         assert stack.notes == ()
+
+
+def test_a_frame_that_cannot_be_read_keeps_no_other(tmp_path: Path) -> None:
+    labels = [blobs(seed) for seed in range(3)]
+    for number, frame in enumerate(labels):
+        Image.fromarray(COLORS[frame]).save(tmp_path / f"{number}.png")
+    file = tmp_path / "1.png"
+    file.write_bytes(file.read_bytes()[:-200])
+    with open_stack(tmp_path, labels=True) as stack:
+        for index in (0, 2):
+            np.testing.assert_array_equal(stack[index], labels[index])
+        with pytest.raises(StackError, match=r"frame 1 of .* to be readable"):
+            stack[1]
 
 
 def test_a_noisy_file_is_named(tmp_path: Path) -> None:

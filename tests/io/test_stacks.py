@@ -13,6 +13,7 @@ import pytest
 import tifffile
 import zarr
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from napari_seggpt.io import (
     Stack,
@@ -535,6 +536,34 @@ def test_a_zarr_without_chunks_is_no_image(tmp_path: Path, zyx: np.ndarray) -> N
         assert not stack[0].any()
 
 
+def test_what_a_file_manager_leaves_is_no_chunk(tmp_path: Path) -> None:
+    path = tmp_path / "a.zarr"
+    zarr.create_array(str(path), shape=(2, 8, 9), chunks=(1, 8, 9), dtype="u1")
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._zarr.json"):
+        (path / name).touch()
+    with pytest.raises(StackError, match=r"Expected pixels in a\.zarr, got none"):
+        open_stack(path)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"zarr_format": 2},
+        {"zarr_format": 2, "chunk_key_encoding": {"name": "v2", "separator": "/"}},
+        {"chunk_key_encoding": {"name": "default", "separator": "."}},
+        {"shards": (2, 8, 9)},
+    ],
+    ids=str,
+)
+def test_one_chunk_is_enough(tmp_path: Path, kind: dict[str, Any]) -> None:
+    array = zarr.create_array(
+        str(tmp_path / "a.zarr"), shape=(2, 8, 9), chunks=(1, 8, 9), dtype="u1", **kind
+    )
+    array[1] = 3
+    with open_stack(tmp_path / "a.zarr") as stack:
+        assert stack[1].all()
+
+
 def test_a_plate_says_how_to_open_its_images(tmp_path: Path, zyx: np.ndarray) -> None:
     group = zarr.create_group(str(tmp_path / "a.zarr"), zarr_format=2)
     group.attrs["plate"] = {"wells": [{"path": "A/1"}, {"path": "B/2"}]}
@@ -594,21 +623,27 @@ def test_folder_in_the_order_of_napari(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "ending", ["_masks", "_cp_masks", "-mask", "_Label", " seg", "_Simple Segmentation"]
-)
-def test_masks_beside_images_are_no_frames(tmp_path: Path, ending: str) -> None:
+    "name",
+    [
+        "f{}_masks", "f{}_cp_masks", "f{}-mask", "F{}_Label", "f{} seg",
+        "f{}_Simple Segmentation", "f{}_Object Identities", "f{}.labels", "f{}masks",
+        "f{}_annotation", "f{}_stardist_labels", "mask_f{}", "Labels-f{}",
+    ],
+)  # fmt: skip
+def test_masks_beside_images_are_no_frames(tmp_path: Path, name: str) -> None:
     for number in range(3):
         frame = np.full((4, 5), number, np.uint8)
         Image.fromarray(frame).save(tmp_path / f"f{number}.png")
-        tifffile.imwrite(tmp_path / f"f{number}{ending}.tif", frame.astype("u2") + 9)
+        mask = tmp_path / f"{name.format(number)}.tif"
+        tifffile.imwrite(mask, frame.astype("u2") + 9)
     with open_stack(tmp_path) as stack:
         assert [int(frame[0, 0]) for frame in stack] == [0, 1, 2]
         assert "3 masks and the like beside the images are left out" in stack.notes[0]
-        assert f"f0{ending}.tif" in stack.notes[0]
+        assert f"{name.format(0)}.tif" in stack.notes[0]
     with open_stack(tmp_path, labels=True) as stack:
         assert [int(frame[0, 0]) for frame in stack] == [9, 10, 11]
         assert "3 images beside the masks are left out" in stack.notes[0]
-    (tmp_path / f"f1{ending}.tif").unlink()
+    (tmp_path / f"{name.format(1)}.tif").unlink()
     with open_stack(tmp_path) as stack:
         assert len(stack) == 3
     with pytest.raises(StackError, match=r"one mask beside each .* none for f1\.png"):
@@ -616,11 +651,14 @@ def test_masks_beside_images_are_no_frames(tmp_path: Path, ending: str) -> None:
 
 
 def test_frames_that_are_named_as_masks_are_frames(tmp_path: Path) -> None:
-    for name in ("a_masks", "b_masks", "c_flows"):
+    names = ("a_masks", "b_masks", "c_flows", "a", "a_1", "ab", "mask_1", "awesome")
+    for name in names[:3]:
         Image.fromarray(np.ones((4, 5), np.uint8)).save(tmp_path / f"{name}.png")
+    for name in names[3:]:
+        Image.fromarray(np.ones((4, 5), np.uint8)).save(tmp_path / f"x{name}.png")
     for labels in (False, True):
         with open_stack(tmp_path, labels=labels) as stack:
-            assert len(stack) == 3
+            assert len(stack) == len(names)
             assert stack.notes == ()
 
 
@@ -751,6 +789,34 @@ def test_a_frame_is_named_by_its_number_in_the_stack(tmp_path: Path) -> None:
         message = r"Expected frame 2 of .* to be readable, got: f2\.png: .*truncated"
         with pytest.raises(StackError, match=message):
             stack[2]
+
+
+def test_a_picture_with_a_text_without_end(tmp_path: Path) -> None:
+    text = PngInfo()
+    text.add_text("a", "x" * 50_000_000, zip=True)
+    Image.new("L", (8, 9)).save(tmp_path / "a.png", pnginfo=text)
+    with pytest.raises(
+        StackError, match=r"Expected an image, got a\.png: .* too large"
+    ):
+        open_stack(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("name", ["f{}.png", "f{}.tif", "f{}.jpg"])
+def test_a_file_without_an_image_keeps_no_other(tmp_path: Path, name: str) -> None:
+    for number in range(3):
+        path = tmp_path / name.format(number)
+        Image.fromarray(np.full((8, 9), 50 * number, np.uint8)).save(path)
+    for data in (b"", b"no image", path.read_bytes()[:20]):
+        (tmp_path / name.format(0)).write_bytes(data)
+        with open_stack(tmp_path) as stack:
+            assert [int(stack[i][0, 0]) for i in (1, 2)] == [50, 100]
+            assert f"1 files cannot be read, first {name.format(0)}" in stack.notes
+            with pytest.raises(StackError, match=r"Expected frame 0 of .* readable"):
+                stack[0]
+    for number in (1, 2):
+        (tmp_path / name.format(number)).write_bytes(b"")
+    with pytest.raises(StackError, match=rf"Expected .*{name.format(0)}"):
+        open_stack(tmp_path)
 
 
 def test_picture_cut_short(tmp_path: Path) -> None:

@@ -183,7 +183,9 @@ def test_a_config_that_does_not_fit_is_refused(
         load_checkpoint(tmp_path)
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "module.model."])
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "model.", "module.model.", "net.", "seggpt."]
+)
 @pytest.mark.parametrize("named", ["official", "transformers"])
 def test_names_of_wrapped_modules(
     model: SegGPT, state: State, tmp_path: Path, prefix: str, named: str
@@ -193,7 +195,7 @@ def test_names_of_wrapped_modules(
     assert_same(load_checkpoint(tmp_path / "x.pth"), model)
 
 
-@pytest.mark.parametrize("wrapper", ["state_dict", "model_state_dict"])
+@pytest.mark.parametrize("wrapper", ["state_dict", "model_state_dict", "ema", "net"])
 def test_the_checkpoint_of_a_trainer(
     model: SegGPT, state: State, tmp_path: Path, wrapper: str
 ) -> None:

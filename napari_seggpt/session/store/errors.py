@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import struct
 import zipfile
-import zlib
 
 import tifffile
 
+from napari_seggpt.frames import DAMAGE
+
 # What reading a file raises where it holds nonsense.
-DAMAGED_FILE_ERRORS = (
-    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError,
-    RuntimeError, TypeError, ValueError, struct.error, zlib.error, zipfile.BadZipFile,
-    tifffile.TiffFileError,
-)  # fmt: skip
+DAMAGED_FILE_ERRORS = (*DAMAGE, zipfile.BadZipFile, tifffile.TiffFileError)
 
 
 class SessionError(ValueError):

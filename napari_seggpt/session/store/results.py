@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_seggpt.frames import DAMAGE
+from napari_seggpt.io.layout import StackError, one_line
 from napari_seggpt.io.stacks import checked_steps
 from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.store.errors import SessionError
@@ -85,12 +87,27 @@ class SessionLabels:
         return self.stored.signature.length
 
     def __getitem__(self, index: int) -> NDArray[np.integer[Any]]:
-        """Read the labels of a frame; one that cannot be read is empty."""
+        """Read the labels of a frame; a file that cannot be read is empty.
+
+        Raises
+        ------
+        SessionError
+            If labels in a zarr cannot be read.
+        """
         if self._array is not None:
-            place = _place_of(index, self._array, self._place)
-            return np.asarray(self._array[place])
+            return self._read(index)
         labels = self.frame(index).labels if index in self._files else None
         return np.zeros(self.frame_shape, np.uint8) if labels is None else labels
+
+    def _read(self, index: int) -> NDArray[np.integer[Any]]:
+        place = _place_of(index, self._array, self._place)
+        try:
+            return np.asarray(self._array[place])
+        except DAMAGE as error:
+            raise SessionError(
+                f"Expected the labels of frame {index} of {self.stored.path.name} to "
+                f"be readable, got: {one_line(error)}"
+            ) from error
 
     def frame(self, index: int) -> StoredFrame:
         """Read all that is stored of a frame that has a file."""
@@ -125,11 +142,11 @@ class SessionLabels:
 
 
 def _open_array(path: Path) -> Any:
-    import zarr
+    from napari_seggpt.io.ome_zarr import open_array  # zarr takes a while to load
 
     try:
-        return zarr.open_array(str(path), mode="r")
-    except (OSError, KeyError, ValueError) as error:
+        return open_array(path)
+    except StackError as error:
         raise SessionError(
             f"Expected the labels of the session in {path}, got: {error}"
         ) from error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_seggpt.frames import DAMAGE
 from napari_seggpt.session.store.contents import ImageContent
 from napari_seggpt.untrusted import as_type
 
@@ -21,11 +22,6 @@ NUM_HASHED_FRAMES = 5
 UNREADABLE = ""  # in place of a hash
 MIN_HASHED_SIDE = 256  # pixels: smaller pictures of different images may be alike
 MAX_BLOCK_BYTES = 1 << 24  # of a frame, that are read at once where that can be done
-
-UNREADABLE_FRAME_ERRORS = (
-    ArithmeticError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
-    TypeError, ValueError,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +216,7 @@ def _hash(stack: Frames, index: int) -> str:
         for block in _blocks(stack, index):
             native = np.ascontiguousarray(block, block.dtype.newbyteorder("="))
             digest.update(native.data)
-    except UNREADABLE_FRAME_ERRORS:
+    except DAMAGE:
         return UNREADABLE
     return digest.hexdigest()
 

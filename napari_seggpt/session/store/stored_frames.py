@@ -100,6 +100,7 @@ def read_frame(index: int, file: Path, largest: Sequence[int]) -> StoredFrame:
             page = tiff.pages.first
             _check_page(page, largest)
             labels = page.asarray()
+            _check_read(page, labels)
             record = parse_json(page.description, RecordContent).record()
     except DAMAGED_FILE_ERRORS:
         return damaged(index)
@@ -134,6 +135,12 @@ def _check_page(page: Any, largest: Sequence[int]) -> None:
     if shape[0] > largest[0] or shape[1] > largest[1]:
         raise ValueError(f"Expected labels of at most {largest[:2]}, got {shape}.")
     check_fits_memory(page.size * dtype.itemsize, "a frame")
+
+
+def _check_read(page: Any, labels: NDArray[Any]) -> None:
+    """Refuse pixels of another shape than the page declares."""
+    if labels.shape != page.shape:
+        raise ValueError(f"Expected labels {page.shape}, got {labels.shape}.")
 
 
 def fitting(record: FrameRecord, labels: NDArray[np.integer[Any]]) -> FrameRecord:

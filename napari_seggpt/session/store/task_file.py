@@ -144,9 +144,7 @@ class Task:
         Raises
         ------
         ValueError
-            If it is no task, or of another version.
-        OSError
-            If it cannot be read.
+            If it is no task, is of another version, or cannot be read.
         """
         check_regular(path)
         if not zipfile.is_zipfile(path):
@@ -156,8 +154,6 @@ class Task:
                 content = parse_json(read_entry(file, TASK_FILE), dict[str, Any])
                 _check_format(content)
                 return cls._read(file, as_type(content, TaskContent))
-        except OSError:
-            raise
         except DAMAGED_FILE_ERRORS as error:
             raise ValueError(
                 f"Expected a task file, got {path.name}: {error}"

@@ -146,7 +146,7 @@ class ModelRows(QWidget):
         self._search: Job[tuple[str, bool]] | None = None
         self._is_closed = False
         self.model_box, self.device_box = Combo(), Combo()
-        self.about_label = muted()
+        self.about_label = muted(is_rich=True)
         self.about_label.setOpenExternalLinks(True)
         self.fetch_button = button("Fetch", _FETCH, self._on_fetch)
         self.time_label = muted()

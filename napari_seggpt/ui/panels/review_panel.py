@@ -46,7 +46,7 @@ class ReviewPanel(Panel):
         self.region_review = RegionReview(workspace)
         self.strip = FrameStrip()
         self.strip.setToolTip("")
-        self.legend = muted()
+        self.legend = muted(is_rich=True)
         self.legend.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.legend.setFixedHeight(2 * self.fontMetrics().lineSpacing() + 5)
         self.previous_button = button(

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QIcon, QImage, QPainter, QPen, QPixmap, QPolygonF
-from qtpy.QtWidgets import QFileDialog, QLabel, QSizePolicy, QToolButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QSizePolicy, QToolButton, QWidget
 from superqt.utils import qthrottled
 
 from napari_seggpt.prompts import PromptFileError, TunedPrompt
 from napari_seggpt.ui.panels.panel import NO_SESSION, Panel
-from napari_seggpt.ui.widgets.controls import allow, button, muted, row_of
+from napari_seggpt.ui.widgets.controls import allow, button, muted, plain_label, row_of
 from napari_seggpt.ui.work.actions import go_to
 from napari_seggpt.ui.work.messages import Tone, count_of
 from napari_seggpt.ui.work.previews import overlaid
+from napari_seggpt.untrusted import printable, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,7 @@ class TunePanel(Panel):
     def __init__(self, workspace: Workspace) -> None:
         super().__init__("5  Tune", workspace)
         self.about_label = muted(_ABOUT)
-        self.state_label = QLabel()
+        self.state_label = plain_label()
         self.state_label.setWordWrap(True)
         self.curve = Curve()
         self.tune_button = button("Tune", _TUNE, self._on_tune)
@@ -141,7 +141,7 @@ class TunePanel(Panel):
             names = ", ".join(kept.class_names.values()) or f"{len(kept.palette.ids)}"
             text = (
                 f"A tuned prompt is used beside the references: labels "
-                f"{escape(names)}, learned from "
+                f"{shortened(printable(names))}, learned from "
                 f"{count_of(kept.figures.frames, 'frame')}."
             )
         self.state_label.setText(text)

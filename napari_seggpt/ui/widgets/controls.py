@@ -57,6 +57,7 @@ class FoldingSection(QWidget):
         self._header.setToolTip("Click to fold or unfold.")
         self._header.toggled.connect(self._on_toggled)
         self._summary = QElidingLabel()
+        self._summary.setTextFormat(Qt.TextFormat.PlainText)
         self._summary.setProperty("role", "muted")
         self._summary.setAlignment(
             Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -85,7 +86,7 @@ class FoldingSection(QWidget):
     def set_summary(self, text: str) -> None:
         """Say in the header what is in the section."""
         self._summary.setText(text)
-        self._summary.setToolTip(text)
+        self._summary.setToolTip(as_tooltip(text))
 
     @property
     def is_open(self) -> bool:
@@ -115,8 +116,7 @@ class FormRows(QGridLayout):
 
     def add(self, text: str, field: QWidget, tooltip: str) -> FormRow:
         """Add a row at the end."""
-        label = QLabel(text)
-        label.setTextFormat(Qt.TextFormat.PlainText)  # it may be named in a file
+        label = plain_label(text)  # it may be named in a file
         label.setProperty("role", "field")
         label.setBuddy(field)
         label.setMinimumWidth(LABEL_WIDTH)
@@ -303,9 +303,17 @@ def rule() -> QFrame:
     return line
 
 
-def muted(text: str = "") -> QLabel:
-    """Make a label in a muted colour."""
-    label = QLabel(text)
+def plain_label(text: str = "") -> QLabel:
+    """Make a label that shows a text as it is: Qt would obey tags in it."""
+    label = QLabel()
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setText(text)
+    return label
+
+
+def muted(text: str = "", *, is_rich: bool = False) -> QLabel:
+    """Make a label in a muted colour; only of rich text are tags obeyed."""
+    label = QLabel(text) if is_rich else plain_label(text)
     label.setProperty("role", "muted")
     label.setWordWrap(True)
     return label

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from napari.utils import cancelable_progress
 from napari.utils.notifications import notification_manager, show_error
 
+from napari_seggpt.untrusted import printable, shortened
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -28,6 +30,6 @@ def notify(error: Exception) -> None:
     """Show an error; our own and what is expected of users' data need no traceback."""
     is_own = type(error).__module__.startswith("napari_seggpt.")
     if is_own or isinstance(error, (ValueError, OSError)):
-        show_error(str(error))
+        show_error(printable(shortened(str(error))))
     else:
         notification_manager.receive_error(type(error), error, error.__traceback__)

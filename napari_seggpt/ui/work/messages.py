@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from html import escape
+from typing import TYPE_CHECKING
+
+from napari_seggpt.untrusted import printable, shortened
+
+if TYPE_CHECKING:
+    from typing import Self
 
 
 def count_of(number: int, thing: str) -> str:
@@ -26,3 +33,11 @@ class Message:
 
     text: str
     tone: Tone = Tone.HINT
+
+    @classmethod
+    def plain(cls, text: str, tone: Tone = Tone.HINT) -> Self:
+        """Return a message that shows a text as it is, whatever a file has put in it.
+
+        It has a bounded length.
+        """
+        return cls(text=escape(printable(shortened(text))), tone=tone)

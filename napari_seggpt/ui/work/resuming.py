@@ -167,11 +167,11 @@ class SessionResume:
         for layer in map(unwrapped, self._workspace.viewer.layers):
             if isinstance(layer, Labels) and zarr_path(layer.data) == place:
                 return layer
-        import zarr  # takes a while, and few sessions need it
+        from napari_seggpt.io.ome_zarr import open_array  # few sessions need zarr
 
         try:
-            labels = choice.new_labels(zarr.open_array(str(place), mode="r+"))
-        except (OSError, KeyError) as error:
+            labels = choice.new_labels(open_array(place, mode="r+"))
+        except (StackError, OSError) as error:
             raise ValueError(
                 f"Expected the labels of the session in {place}, got: {error}"
             ) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
@@ -328,7 +327,7 @@ class Workspace:
 
     def show_message(self, text: str, tone: Tone = Tone.HINT) -> None:
         """Show a message until something else is done; without text show the hint."""
-        self.message = Message(text=escape(text), tone=tone) if text else None
+        self.message = Message.plain(text, tone) if text else None
         self.message_changed.emit()
 
     def show_question(self, text: str) -> None:

@@ -24,8 +24,10 @@ from napari_seggpt.session.runs.region import Region
 from napari_seggpt.session.store.contents import About
 from napari_seggpt.session.store.errors import SessionError
 from napari_seggpt.session.store.folder import SessionStore
+from napari_seggpt.session.store.results import SessionLabels
 from napari_seggpt.session.store.signature import ImageSignature
 from napari_seggpt.session.store.state import SessionState
+from napari_seggpt.session.store.stored_frames import frame_bytes
 from napari_seggpt.session.store.stored_session import StoredSession
 from napari_seggpt.settings import PredictionSettings, SessionSettings
 
@@ -520,6 +522,19 @@ def test_a_frame_that_declares_more_than_the_memory_is_damaged(tmp_path):
     (frame,) = StoredSession.read(tmp_path).frames()
     assert frame.is_damaged
     assert frame.records[0].is_protected
+
+
+def test_a_frame_without_a_width_is_damaged(tmp_path):
+    file = tmp_path / "frames" / "000001.tif"
+    file.parent.mkdir()
+    write_content(tmp_path)
+    record = FrameRecord(checksum=b"x", is_corrected=True)
+    file.write_bytes(frame_bytes(np.ones((8, 8), np.uint8), record))
+    with tifffile.TiffFile(file, mode="r+b") as tiff:
+        tiff.pages.first.tags["ImageWidth"].overwrite(0)
+    (frame,) = StoredSession.read(tmp_path).frames()
+    assert frame.is_damaged
+    assert not SessionLabels(tmp_path)[1].any()
 
 
 def test_frames_beyond_the_stack_are_no_frames(tmp_path):

@@ -3,9 +3,15 @@
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QLabel, QWidget
 
-from napari_seggpt.ui.widgets.controls import Combo, FormRows, as_tooltip
+from napari_seggpt.ui.widgets.controls import (
+    Combo,
+    FoldingSection,
+    FormRows,
+    as_tooltip,
+    muted,
+)
 from napari_seggpt.ui.widgets.style import tones
 from napari_seggpt.ui.widgets.thumbnails import SCORE_HEIGHT, Thumbnails
 
@@ -32,6 +38,16 @@ def test_labels_of_rows_are_plain_text() -> None:
     row = FormRows().add(NAME, QWidget(), "")
     assert row.label.textFormat() == Qt.TextFormat.PlainText
     assert row.label.text() == NAME
+
+
+def test_muted_labels_and_summaries_are_plain_text(qtbot) -> None:
+    assert muted(NAME).textFormat() == Qt.TextFormat.PlainText
+    assert muted(is_rich=True).textFormat() != Qt.TextFormat.PlainText
+    section = FoldingSection("Model")
+    qtbot.addWidget(section)
+    section.set_summary(NAME)
+    (summary,) = (x for x in section.findChildren(QLabel) if x.toolTip() == SHOWN)
+    assert summary.textFormat() == Qt.TextFormat.PlainText
 
 
 def test_tooltips_of_references() -> None:

@@ -249,14 +249,20 @@ def test_a_damaged_frame_of_labels_on_disk_keeps_no_other(
     assert damaged.read_bytes() == b"no chunk"
 
 
-def test_labels_that_are_gone_are_told(image_file, open_dock, qtbot, monkeypatch):
+@pytest.mark.parametrize("damage", [None, "null", '{"zarr_format": 3, "shape": 7}'])
+def test_labels_that_cannot_be_opened_are_told(
+    image_file, open_dock, qtbot, monkeypatch, damage
+):
     monkeypatch.setattr(new_labels, "MEMORY_SHARE", 0)
     dock = open_dock(image_file)
     work(qtbot, dock)
     saved(qtbot, dock)
     path = dock.workspace.active.labels.layer.data.store.root
     dock = open_dock(image_file)
-    path.rename(path.with_name("away.zarr"))
+    if damage is None:
+        path.rename(path.with_name("away.zarr"))
+    else:
+        (path / "0" / "zarr.json").write_text(damage)
     resume_job = dock.saved_sessions
     qtbot.waitUntil(lambda: resume_job.offer is not None, timeout=WAIT_MS)
     dock.hint_line.link_clicked.emit("resume")

@@ -132,6 +132,13 @@ def test_a_message_goes_when_a_person_goes_on(workspace, qtbot):
     assert workspace.message is None
 
 
+def test_a_message_is_of_bounded_length_and_obeys_no_file(workspace):
+    workspace.show_message(f"Expected ids, got \x1b[31m{'<b>' * 40_000}.", Tone.ERROR)
+    text = workspace.message.text
+    assert text.startswith("Expected ids, got \\x1b[31m&lt;b&gt;")
+    assert len(text) < 5000
+
+
 def test_the_settings_reach_the_session_and_are_remembered(workspace, qtbot):
     active = choose(workspace, "mine", qtbot)
     changed = replace(workspace.settings, corrections_become_references=False)
