@@ -554,6 +554,21 @@ def test_a_folder_that_is_removed_is_noticed(
         assert "was removed" in saver.error
 
 
+def test_a_folder_that_is_removed_is_noticed_by_a_write_and_when_asked(
+    make_session, label, blob, begin, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(autosave, "CHECK_SECONDS", 100.0)
+    session = make_session()
+    for number, act in enumerate(("flush", "look_for_folder")):
+        begin(session).close()
+        saver = begin(session)  # one that is resumed: nothing was written yet
+        shutil.rmtree(tmp_path / "s")
+        label(session, 1, blob(number + 1))
+        getattr(saver, act)()
+        assert saver.is_gone
+        saver.abandon()
+
+
 def test_what_is_there_already_is_not_noted_again(make_session, blob, begin, tmp_path):
     session = make_session()
     session.frames.labels.data[:] = blob()

@@ -538,6 +538,19 @@ def test_a_session_that_is_deleted_is_begun_anew(
     assert dock.workspace.session.frames.statuses == statuses
 
 
+def test_a_session_that_is_deleted_right_before_the_end_is_saved_again(
+    image_file, open_dock, qtbot
+):
+    dock = open_dock(image_file)
+    work(qtbot, dock)
+    statuses = dock.workspace.session.frames.statuses
+    shutil.rmtree(saved(qtbot, dock))
+    dock.release()
+    dock = open_dock(image_file)
+    resume(qtbot, dock)
+    assert dock.workspace.session.frames.statuses == statuses
+
+
 @pytest.mark.parametrize("on_disk", [False, True])
 @pytest.mark.parametrize("how", ["dock", "layer"])
 def test_frames_predicted_last_are_saved_when_all_is_closed(
