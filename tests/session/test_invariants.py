@@ -97,19 +97,19 @@ class Facts:
     def is_unknown(self) -> bool:
         return self == Facts()
 
-    def look(self, corrections_become_references: bool) -> None:
+    def look(self, content: Content, corrections_become_references: bool) -> None:
         """Take what is there, if it is new, for the work of a person."""
-        if self.now == self.seen:
+        if content == self.seen:
             return
-        self.seen = self.now
-        if self.predicted is not None and self.now == self.predicted:
+        self.seen = content
+        if self.predicted is not None and content == self.predicted:
             self.corrected = False
             self.reference = self.reference and self.asked
         elif self.predicted is not None and not self.corrected:
             self.corrected = True
             self.reference = self.reference or corrections_become_references
         elif self.predicted is None and not self.corrected:
-            self.reference = self.now != BLANK or self.asked
+            self.reference = content != BLANK or self.asked
             if not self.reference:
                 self.enabled, self.hint = True, False
 
@@ -152,9 +152,12 @@ class Model:
     steps: deque[Step] = field(default_factory=lambda: deque(maxlen=UNDO_RUNS))
     undone: deque[Step] = field(default_factory=lambda: deque(maxlen=UNDO_RUNS))
 
-    def look(self, frame: int) -> Facts:
-        self.frames[frame].look(self.settings.corrections_become_references)
-        return self.frames[frame]
+    def look(self, frame: int, content: Content | None = None) -> Facts:
+        """Look at what is there in a frame, or at what was there before."""
+        facts = self.frames[frame]
+        new = facts.now if content is None else content
+        facts.look(new, self.settings.corrections_become_references)
+        return facts
 
     @property
     def used(self) -> list[int]:
@@ -459,16 +462,18 @@ class Work(RuleBasedStateMachine):
         for frame in range(LENGTH):
             self.model.look(frame)
 
-    @rule(frame=frames, picture=pictures)
-    def scan_while_somebody_paints(self, frame: int, picture: np.ndarray) -> None:
+    @rule(frame=frames, picture=pictures, told=st.booleans())
+    def scan_while_somebody_paints(
+        self, frame: int, picture: np.ndarray, told: bool
+    ) -> None:
         found = list(self.session.frames.scan())
         scanned = [facts.now for facts in self.model.frames]
         self.data[frame] = picture
-        self.take_data()
+        self.others_wrote(frame, told)
         self.session.frames.take_scan(*found)
         for index, content in enumerate(scanned):
-            if content != self.model.frames[index].seen:
-                self.model.look(index)
+            is_old = index == frame and told  # it was looked at since
+            self.model.look(index, None if is_old else content)
 
     # -- what a person says --------------------------------------------------------
 
