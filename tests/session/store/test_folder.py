@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from numpy.testing import assert_array_equal
 
 from napari_seggpt.prompts import Prompt
@@ -597,3 +598,19 @@ def test_a_session_of_another_person_decides_not_where_is_computed(tmp_path, ses
     theirs = replace(state, settings=replace(own, scheduler="tcp://theirs:8786"))
     session.restore_state(theirs)
     assert session.settings == own
+
+
+def test_a_copy_of_a_folder_above_the_session_has_its_own_labels(
+    make_session, begin, tmp_path
+):
+    labels = tmp_path / "one/labels/all.zarr"
+    zarr.create_array(labels, shape=(6, 8, 8), dtype="uint8")
+    (tmp_path / "one/images").mkdir()
+    begin(make_session(), "one/images/s", str(labels)).close()
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    for name in ("one", "two"):
+        stored = StoredSession.read(tmp_path / name / "images/s")
+        assert stored.labels == tmp_path / name / "labels/all.zarr"
+    (tmp_path / "three/images").mkdir(parents=True)
+    shutil.copytree(tmp_path / "one/images/s", tmp_path / "three/images/s")
+    assert StoredSession.read(tmp_path / "three/images/s").labels == labels
