@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
+from napari_seggpt.io.drafts import DRAFT_END, DRAFT_START
 from napari_seggpt.io.labels import UNKNOWN_UNITS, LabelsGeometry, LabelsWriter
 from napari_seggpt.io.layout import StackError
 from napari_seggpt.io.tiff import TiffSource
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import numpy.typing as npt
@@ -56,6 +58,7 @@ class TiffLabels(LabelsWriter):
         self._lock = threading.Lock()  # seek and write belong together
         # Without a buffer, of which a part might be written when the file is closed.
         self._file = path.open("r+b", buffering=0)
+        self._note = path.with_name(f"{DRAFT_START}{path.name}{DRAFT_END}")
 
     @staticmethod
     def check_dtype(dtype: np.dtype[Any], path: Path) -> None:
@@ -105,7 +108,9 @@ class TiffLabels(LabelsWriter):
                 "Expected an uncompressed TIFF of one stack in one piece, "
                 f"got {path.name} of shape {shape}."
             )
-        return cls(path, geometry, offset, source.stored_dtype)
+        labels = cls(path, geometry, offset, source.stored_dtype)
+        labels._clear_unfinished()
+        return labels
 
     def close(self) -> None:
         """Close the file."""
@@ -116,7 +121,7 @@ class TiffLabels(LabelsWriter):
     def _write(self, frame: int, labels: npt.NDArray[Any]) -> None:
         data = labels.astype(self._stored_dtype).tobytes()
         start = self._offset + frame * len(data)
-        with self._lock:
+        with self._lock, self._noted(frame):
             before = self._get(start, len(data))
             try:
                 self._put(start, data)
@@ -127,6 +132,31 @@ class TiffLabels(LabelsWriter):
                 with contextlib.suppress(OSError):
                     self._put(start, written)
                 raise
+
+    @contextlib.contextmanager
+    def _noted(self, frame: int) -> Iterator[None]:
+        """Keep a note of a frame while it is written.
+
+        A program that is killed meanwhile leaves half of it, and the note.
+        """
+        try:
+            with contextlib.suppress(OSError):
+                self._note.write_text(str(frame))
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                self._note.unlink()
+
+    def _clear_unfinished(self) -> None:
+        """Empty the frame that a killed program was writing, if one was."""
+        if not self._note.is_file():
+            return
+        num_bytes = math.prod(self.geometry.frame_shape) * self._stored_dtype.itemsize
+        with contextlib.suppress(ValueError):
+            frame = int(self._note.read_text(errors="replace")[:20])
+            if 0 <= frame < len(self):
+                self._put(self._offset + frame * num_bytes, bytes(num_bytes))
+        self._note.unlink()
 
     def _put(self, start: int, data: bytes) -> None:
         self._file.seek(start)

@@ -87,6 +87,11 @@ class Autosave:
         """Whether somebody has removed what was saved: begin somewhere else."""
         return self._is_gone or (self._writer is not None and self._writer.is_gone)
 
+    def look_for_folder(self) -> None:
+        """Find out now, rather than within seconds, whether it `is_gone`."""
+        if self._writer is not None:
+            self._writer.look_for_folder()
+
     def begin(
         self, store: SessionStore, stored: Mapping[int, FrameRecord] | None = None
     ) -> None:
@@ -282,7 +287,7 @@ class _Writer:
         self._unheard: list[int] = []
         self._is_writing = False
         self._has_ended = False
-        self._has_written_state = False
+        self._was_there = store.is_there  # a new one is not, until its state is written
         self.is_gone = False
         self._condition = threading.Condition()
         self._thread = threading.Thread(
@@ -350,13 +355,18 @@ class _Writer:
             frame, write = task
             try:
                 write()
-                self._has_written_state = self._has_written_state or frame is None
+                self._was_there = self._was_there or frame is None
             except Exception as error:  # noqa: BLE001 (told on the other thread)
                 self._failures.append((frame, str(error) or type(error).__name__))
+                self.look_for_folder()
             finally:
                 with self._condition:
                     self._is_writing = False
                     self._condition.notify_all()
+
+    def look_for_folder(self) -> None:
+        """Notice that somebody has removed the folder."""
+        self.is_gone = self._was_there and not self._store.is_there
 
     def _wait_for_work(self) -> bool:
         """Wait a while; return whether there is something to write, or the end."""
@@ -371,7 +381,7 @@ class _Writer:
     def _next(self) -> tuple[int | None, Callable[[], None]] | None:
         """Wait for something to write; None at the end."""
         while not self._wait_for_work():
-            self.is_gone = self._has_written_state and not self._store.is_there
+            self.look_for_folder()
         with self._condition:
             if self._has_ended:
                 return None

@@ -317,6 +317,33 @@ def test_what_stops_a_write_leaves_no_half_frame(
     labels.close()
 
 
+def test_a_killed_program_leaves_no_half_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A note tells which frame was being written: it is empty again."""
+    note = tmp_path / ".a.tif.part"
+    with create_labels(tmp_path / "a.tif", length=3, frame_shape=(20, 30)) as labels:
+        labels[0] = labels[1] = FRAME
+        notes, put = [], labels._put
+
+        def put_and_look(start: int, data: bytes) -> None:
+            notes.append(note.read_text())
+            put(start, data)
+
+        monkeypatch.setattr(labels, "_put", put_and_look)
+        labels[2] = FRAME
+        assert notes == ["2"]
+        assert not note.exists()
+    note.write_text("1")
+    with reopen_labels(tmp_path / "a.tif") as labels:
+        assert [bool(labels[index].any()) for index in range(3)] == [True, False, True]
+    for nonsense in ("", "9", "one", "1" * 5000):
+        note.write_text(nonsense)
+        with reopen_labels(tmp_path / "a.tif") as labels:
+            np.testing.assert_array_equal(labels[0], FRAME)
+        assert [file.name for file in tmp_path.iterdir()] == ["a.tif"]
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_full_disk_at_the_beginning_leaves_nothing(tmp_path: Path, name: str) -> None:
     path = tmp_path / name

@@ -35,13 +35,14 @@ from napari_seggpt.session import (
     FrameResult,
     FrameStatus,
     RenamedResult,
-    Run,
     Session,
 )
 from napari_seggpt.session.autosave import Autosave
 from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.frames.status import FrameRecord
 from napari_seggpt.session.frames.undo import UNDO_RUNS
+from napari_seggpt.session.runs.base_run import BaseRun
+from napari_seggpt.session.runs.region import Region
 from napari_seggpt.session.store.contents import About
 from napari_seggpt.session.store.folder import SessionStore
 from napari_seggpt.session.store.signature import ImageSignature
@@ -54,7 +55,9 @@ from napari_seggpt.settings import (
 
 LENGTH, SIDE = 6, 8
 BLANK = bytes(SIDE * SIDE)
-SCOPES = ("frame", "range", "forward", "backward", "all", "stale")
+SCOPES = (
+    "frame", "range", "forward", "backward", "all", "row", "column", "stale", "between"
+)  # fmt: skip
 
 Content = bytes  # of a frame: its pixels
 Basis = Any  # all that a prediction depends on
@@ -74,6 +77,8 @@ class Facts:
     reference: bool = False
     asked: bool = False
     enabled: bool = True
+    hint: bool = False
+    part: bool = False  # only a region of it was predicted
 
     @property
     def left(self) -> Content:
@@ -92,24 +97,25 @@ class Facts:
     def is_unknown(self) -> bool:
         return self == Facts()
 
-    def look(self, corrections_become_references: bool) -> None:
+    def look(self, content: Content, corrections_become_references: bool) -> None:
         """Take what is there, if it is new, for the work of a person."""
-        if self.now == self.seen:
+        if content == self.seen:
             return
-        self.seen = self.now
-        if self.predicted is not None and self.now == self.predicted:
+        self.seen = content
+        if self.predicted is not None and content == self.predicted:
             self.corrected = False
             self.reference = self.reference and self.asked
         elif self.predicted is not None and not self.corrected:
             self.corrected = True
             self.reference = self.reference or corrections_become_references
         elif self.predicted is None and not self.corrected:
-            self.reference = self.now != BLANK or self.asked
+            self.reference = content != BLANK or self.asked
             if not self.reference:
-                self.enabled = True
+                self.enabled, self.hint = True, False
 
     def forget_reference(self) -> None:
-        self.reference, self.asked, self.enabled = False, False, True
+        self.reference, self.asked = False, False
+        self.enabled, self.hint = True, False
 
     def keep_own(self) -> None:
         """Vouch for what is no run's, now that nothing else protects it."""
@@ -120,6 +126,9 @@ class Facts:
         """Become what a run has written."""
         new = Facts(now=content, seen=content, predicted=content, **facts)
         self.__dict__.update(new.__dict__)
+
+
+Step = dict[int, tuple[Facts, Content]]  # what was there, and what was written
 
 
 def merged(old: Content, new: Content, locked: set[int]) -> Content:
@@ -140,23 +149,35 @@ class Model:
     settings: SessionSettings = field(default_factory=SessionSettings)
     num_stacks: int = 1
     tuned: bytes | None = None
-    steps: deque[dict[int, tuple[Facts, Content]]] = field(
-        default_factory=lambda: deque(maxlen=UNDO_RUNS)
-    )
+    steps: deque[Step] = field(default_factory=lambda: deque(maxlen=UNDO_RUNS))
+    undone: deque[Step] = field(default_factory=lambda: deque(maxlen=UNDO_RUNS))
 
-    def look(self, frame: int) -> Facts:
-        self.frames[frame].look(self.settings.corrections_become_references)
-        return self.frames[frame]
+    def look(self, frame: int, content: Content | None = None) -> Facts:
+        """Look at what is there in a frame, or at what was there before."""
+        facts = self.frames[frame]
+        new = facts.now if content is None else content
+        facts.look(new, self.settings.corrections_become_references)
+        return facts
 
     @property
     def used(self) -> list[int]:
         return [f for f, x in enumerate(self.frames) if x.reference and x.enabled]
 
     @property
+    def whole(self) -> list[int]:
+        """The used references that have labels, of which all is labelled."""
+        facts = ((frame, self.frames[frame]) for frame in self.used)
+        return [frame for frame, x in facts if x.seen != BLANK and not x.hint]
+
+    @property
     def basis(self) -> Basis:
+        return self.basis_without(None)
+
+    def basis_without(self, left_out: int | None) -> Basis:
         memory = self.settings.propagation.memory
+        facts = ((f, self.frames[f]) for f in self.used if f != left_out)
         return (
-            frozenset((frame, self.frames[frame].seen) for frame in self.used),
+            frozenset((frame, each.seen, each.hint) for frame, each in facts),
             tuple(sorted(mark for mark, is_enabled in self.examples.values()
                          if is_enabled)),
             self.settings.prediction.max_prompts, self.num_stacks, self.tuned,
@@ -207,7 +228,10 @@ class Model:
             "forward": lambda: range(current, LENGTH),
             "backward": lambda: range(current + 1),
             "all": lambda: range(LENGTH),
+            "row": lambda: range(LENGTH),
+            "column": lambda: range(LENGTH),  # there is one row
             "stale": lambda: _places(self.statuses, FrameStatus.STALE),
+            "between": lambda: range(*_ends(self.whole)),
         }[scope]()
         frames = [frame for frame in meant if not self.frames[frame].is_protected]
         if scope in ("range", "all") and self.used:
@@ -216,6 +240,26 @@ class Model:
             if chosen.direction == "backward":
                 frames = [f for f in frames if max(self.used) > f]
         return frames
+
+    def left_of(self, frames: list[int]) -> list[int]:
+        """Return the frames that a run which goes on does not leave out."""
+        basis = self.basis
+        done = {
+            frame
+            for frame, facts in enumerate(self.frames)
+            if self.status(facts, basis) is FrameStatus.PREDICTED
+            and facts.confidence is not None
+            and not facts.part
+        }
+        return [frame for frame in frames if frame not in done] or frames
+
+    def linked(self, scope: str, current: int) -> list[int]:
+        """Return the frames that ids are carried on to."""
+        meant = {
+            "forward": range(current + 1, LENGTH), "backward": range(current)
+        }.get(scope, range(0))  # fmt: skip
+        to_review = _to_review(self.statuses)
+        return [frame for frame in meant if frame in to_review]
 
     def restore(
         self, saved: Facts, frame: int, stored: Content | None
@@ -235,18 +279,28 @@ class Model:
         facts.__dict__.update(others.__dict__)
         return None
 
-    def bring_back(self, step: dict[int, tuple[Facts, Content]], frame: int) -> bool:
+    def bring_back(self, step: Step, frame: int, inverse: Step) -> bool:
         """Bring back a frame that nobody has changed since; forget it."""
         before, written = step.pop(frame)
         facts = self.look(frame)
         if facts.is_protected or facts.seen != written:
             return False
         content = merged(facts.now, before.now, self.locked)
+        inverse[frame] = (replace(facts), content)
         if content == before.now:
             facts.__dict__.update(before.__dict__)
         else:
             facts.write(content)
         return True
+
+
+def _ends(references: list[int]) -> tuple[int, int]:
+    """Return where the frames between the outermost references begin and end."""
+    return (references[0] + 1, references[-1]) if references else (0, 0)
+
+
+def _to_review(statuses: list[FrameStatus]) -> list[int]:
+    return _places(statuses, FrameStatus.PREDICTED, FrameStatus.STALE)
 
 
 def _places(statuses: list[FrameStatus], *wanted: FrameStatus) -> list[int]:
@@ -302,11 +356,13 @@ class Work(RuleBasedStateMachine):
         self.labels: Any = self.session.frames.labels
         self.data = data
         self.take_data()
-        self.results: list[FrameResult] = []
-        self.run: Run | None = None
+        self.results: list[FrameResult | RenamedResult] = []
+        self.run: BaseRun | None = None
         self.run_basis: Basis = None
-        self.run_results: Iterator[FrameResult] = iter(())
-        self.step: dict[int, tuple[Facts, Content]] = {}  # of the run
+        self.run_results: Iterator[FrameResult | RenamedResult] = iter(())
+        self.region: np.ndarray | None = None  # that the run is limited to
+        self.begun: dict[int, Content] = {}  # that the run was asked to complete
+        self.step: Step = {}  # of the run
         self.current = 0
         self.listen()
         self.add_example("a", _picture(0, 3, 1, 2))
@@ -326,7 +382,7 @@ class Work(RuleBasedStateMachine):
         session = self.session
         self.shown = [self.view(frame) for frame in range(LENGTH)]
         self.shown_references = session.references.all
-        self.shown_undo = session.runs.can_undo
+        self.shown_undo = (session.runs.can_undo, session.runs.can_redo)
         self.shown_locks = session.frames.locks.labels
 
         def show(changed: tuple[int, ...]) -> None:
@@ -338,7 +394,9 @@ class Work(RuleBasedStateMachine):
             lambda: setattr(self, "shown_references", session.references.all)
         )
         session.runs.changed.connect(
-            lambda: setattr(self, "shown_undo", session.runs.can_undo)
+            lambda: setattr(
+                self, "shown_undo", (session.runs.can_undo, session.runs.can_redo)
+            )
         )
         session.frames.locks.changed.connect(
             lambda: setattr(self, "shown_locks", session.frames.locks.labels)
@@ -353,12 +411,17 @@ class Work(RuleBasedStateMachine):
             facts.now = labels.tobytes()
 
     @contextmanager
-    def session_writes(self) -> Iterator[None]:
-        """Check that what a person vouches for, and what is locked, stays."""
-        vouched, before = sorted(self.model.vouched), self.data.copy()
+    def session_writes(self, asked: int | None = None) -> Iterator[None]:
+        """Check that what a person vouches for, and what is locked, stays.
+
+        A person may have asked for one frame to be completed.
+        """
+        vouched, before = sorted(self.model.vouched - {asked}), self.data.copy()
         # Whatever was said of a frame: pixels that no run left are a person's.
         own = [
-            f for f, facts in enumerate(self.model.frames) if facts.now != facts.left
+            f
+            for f, facts in enumerate(self.model.frames)
+            if facts.now != facts.left and f != asked
         ]
         yield
         self.labels.written.clear()
@@ -399,16 +462,18 @@ class Work(RuleBasedStateMachine):
         for frame in range(LENGTH):
             self.model.look(frame)
 
-    @rule(frame=frames, picture=pictures)
-    def scan_while_somebody_paints(self, frame: int, picture: np.ndarray) -> None:
+    @rule(frame=frames, picture=pictures, told=st.booleans())
+    def scan_while_somebody_paints(
+        self, frame: int, picture: np.ndarray, told: bool
+    ) -> None:
         found = list(self.session.frames.scan())
         scanned = [facts.now for facts in self.model.frames]
         self.data[frame] = picture
-        self.take_data()
+        self.others_wrote(frame, told)
         self.session.frames.take_scan(*found)
         for index, content in enumerate(scanned):
-            if content != self.model.frames[index].seen:
-                self.model.look(index)
+            is_old = index == frame and told  # it was looked at since
+            self.model.look(index, None if is_old else content)
 
     # -- what a person says --------------------------------------------------------
 
@@ -437,6 +502,15 @@ class Work(RuleBasedStateMachine):
         else:
             with pytest.raises(ValueError, match="Expected a reference frame"):
                 self.session.references.set_enabled(frame, enabled)
+
+    @rule(frame=frames, is_hint=st.booleans())
+    def call_a_hint(self, frame: int, is_hint: bool) -> None:
+        if self.model.look(frame).reference:
+            self.session.references.set_hint(frame, is_hint)
+            self.model.frames[frame].hint = is_hint
+        else:
+            with pytest.raises(ValueError, match="Expected a reference frame"):
+                self.session.references.set_hint(frame, is_hint)
 
     @rule(frame=frames, approved=st.booleans())
     def approve(self, frame: int, approved: bool) -> None:
@@ -513,20 +587,29 @@ class Work(RuleBasedStateMachine):
         self.session.references.tuned = tuned
         self.model.tuned = None if tuned is None else tuned.digest
 
-    @rule(what=st.sampled_from(["check", "tune", "task", "suggest", "compare", "scan"]))
+    @rule(
+        what=st.sampled_from(
+            ["check", "tune", "task", "preview", "guess", "suggest", "doubt", "compare",
+             "scan"]
+        )
+    )  # fmt: skip
     def ask(self, what: str) -> None:
         """Ask for what changes nothing; it may read references."""
         session = self.session
-        if what in ("check", "tune", "task") and not (
+        if what in ("check", "tune", "preview", "task") and not (
             self.run is not None and what != "task"
         ):
             for frame in self.model.used:
                 self.model.look(frame)
+        whole = Region(mask=np.ones((SIDE, SIDE), bool))
         asked: dict[str, Callable[[], Any]] = {
-            "check": session.advice.check_references,
+            "check": lambda: list(session.advice.check_references()),
             "tune": session.start_tuning,
-            "task": session.make_task,
+            "task": lambda: list(session.make_task()),
+            "preview": lambda: list(session.advice.preview_frame(0).results()),
+            "guess": lambda: list(session.advice.task()),
             "suggest": lambda: list(session.advice.suggest_frame()),
+            "doubt": lambda: list(session.advice.least_certain_in(whole)),
             "compare": session.frames_to_compare,
             "scan": lambda: list(session.frames.scan()),
         }
@@ -605,6 +688,7 @@ class Work(RuleBasedStateMachine):
                 assert written in (None, self.data[index].tobytes())
         self.labels.written.clear()
         self.model.steps.clear()
+        self.model.undone.clear()
         self.results.clear()
         self.listen()
         self.begin_saving(same)
@@ -615,8 +699,19 @@ class Work(RuleBasedStateMachine):
 
     # -- runs ----------------------------------------------------------------------
 
-    @rule(scope=scopes, current=frames)
-    def start(self, scope: str, current: int) -> None:
+    @rule(
+        scope=scopes,
+        current=frames,
+        goes_on=st.booleans(),
+        region=st.none() | st.tuples(places, places),
+    )
+    def start(
+        self,
+        scope: str,
+        current: int,
+        goes_on: bool = False,
+        region: tuple[int, int] | None = None,
+    ) -> None:
         if self.run is not None:
             with pytest.raises(ValueError, match="one is on"):
                 self.session.start(scope, current)
@@ -624,18 +719,68 @@ class Work(RuleBasedStateMachine):
         for frame in self.model.used:
             self.model.look(frame)
         wanted = self.model.plan(scope, current)
-        prompts = [self.model.frames[frame].seen for frame in self.model.used]
-        prompts += [mark for mark, is_on in self.model.examples.values() if is_on]
-        is_blank = all(content == BLANK for content in prompts)
-        if not wanted or (is_blank and self.model.tuned is None):
+        mask = None
+        if region is not None:
+            mask = np.zeros((SIDE, SIDE), bool)
+            mask[region[0] :, region[1] :] = True
+        elif goes_on and scope != "between":
+            wanted = self.model.left_of(wanted)
+
+        def begin() -> BaseRun:
+            limit = None if mask is None else Region(mask=mask)
+            return self.session.start(scope, current, limit, goes_on=goes_on)
+
+        needs_a_prompt = scope != "between" and self.model.tuned is None
+        if not wanted or (needs_a_prompt and not self.has_prompts(self.model.used)):
             with pytest.raises(ValueError, match="Expected"):
-                self.session.start(scope, current)
+                begin()
             return
-        self.run = self.session.start(scope, current)
-        assert list(self.run.frames) == wanted
+        self.begin_run(begin(), wanted)
+        self.region = None if scope == "between" else mask
+
+    def has_prompts(self, frames: list[int]) -> bool:
+        """Whether any of these frames, or an example in use, has labels."""
+        prompts = [self.model.frames[frame].seen for frame in frames]
+        prompts += [mark for mark, is_on in self.model.examples.values() if is_on]
+        return any(content != BLANK for content in prompts)
+
+    def begin_run(self, run: BaseRun, wanted: list[int]) -> None:
+        self.run = run
+        assert list(run.frames) == wanted
         self.run_basis = self.model.basis
-        self.run_results = self.run.results()
-        self.step = {}
+        self.run_results = run.results()
+        self.step, self.region, self.begun = {}, None, {}
+        self.model.undone.clear()
+
+    @rule(frame=frames)
+    def complete(self, frame: int) -> None:
+        """Have predicted what a person has not labelled yet in a frame."""
+        if self.run is not None:
+            with pytest.raises(ValueError, match="Expected the run to have ended"):
+                self.session.complete(frame)
+            return
+        begun = self.model.look(frame).seen
+        if begun != BLANK:
+            for each in self.model.used:
+                self.model.look(each)
+        others = [each for each in self.model.whole if each != frame]
+        can = self.model.tuned is not None or self.has_prompts(others)
+        if begun == BLANK or not can:
+            with pytest.raises(ValueError, match="Expected"):
+                self.session.complete(frame)
+            return
+        self.begin_run(self.session.complete(frame), [frame])
+        self.run_basis = self.model.basis_without(frame)
+        self.begun = {frame: begun}
+
+    @rule(scope=st.sampled_from(["forward", "backward", "all"]), current=frames)
+    def carry_ids_on(self, scope: str, current: int) -> None:
+        wanted = self.model.linked(scope, current)
+        if self.run is not None or not wanted:
+            with pytest.raises(ValueError, match="Expected"):
+                self.session.start_linking(scope, current)
+            return
+        self.begin_run(self.session.start_linking(scope, current), wanted)
 
     @rule()
     @precondition(lambda self: self.run is not None)
@@ -646,6 +791,19 @@ class Work(RuleBasedStateMachine):
             assert self.run is not None
             assert result.index in self.run
             self.results.append(result)
+            self.stays_within_what_was_asked(result)
+
+    def stays_within_what_was_asked(self, result: FrameResult | RenamedResult) -> None:
+        """Check that only a region, or what a person has not labelled, is changed."""
+        if isinstance(result, RenamedResult):
+            return
+        if self.region is not None:
+            now = self.data[result.index]
+            assert_array_equal(result.labels[~self.region], now[~self.region])
+        if result.index in self.begun:
+            begun = np.frombuffer(self.begun[result.index], np.uint8)
+            begun = begun.reshape(SIDE, SIDE)
+            assert_array_equal(result.labels[begun != 0], begun[begun != 0])
 
     @rule(frame=frames, picture=pictures, number=st.integers(0, 2))
     @precondition(lambda self: self.run is not None)
@@ -671,9 +829,14 @@ class Work(RuleBasedStateMachine):
             and result.run == self.run.number
             and result.index in self.run.frames
         )
-        with self.session_writes():
-            facts = self.model.frames[result.index]
-            if not is_meant or self.model.look(result.index).is_protected:
+        facts = self.model.frames[result.index]
+        begun = self.begun.get(result.index)
+        is_asked = is_meant and begun == facts.now
+        is_free = is_asked and not isinstance(result, RenamedResult)
+        with self.session_writes(asked=result.index if is_free else None):
+            if not is_meant or (
+                self.model.look(result.index).is_protected and not is_free
+            ):
                 assert not self.session.runs.commit(result)
             elif fails:
                 self.labels.error = OSError("the disk is full")
@@ -683,10 +846,12 @@ class Work(RuleBasedStateMachine):
             else:
                 assert self.session.runs.commit(result)
                 basis, confidence = self.run_basis, None
+                part = self.region is not None
                 if isinstance(result, RenamedResult):
                     now = np.frombuffer(facts.now, np.uint8).reshape(SIDE, SIDE)
                     labels = with_names(now, result.names)
                     basis, confidence = facts.basis or basis, facts.confidence
+                    part = facts.part
                 else:
                     labels, confidence = result.labels, result.confidence
                 new = labels.astype(np.uint8).tobytes()
@@ -694,7 +859,7 @@ class Work(RuleBasedStateMachine):
                 first, _ = self.step.get(result.index, (replace(facts), b""))
                 self.step.pop(result.index, None)
                 self.step[result.index] = (first, new)
-                facts.write(new, basis=basis, confidence=confidence)
+                facts.write(new, basis=basis, confidence=confidence, part=part)
 
     @rule(is_cancelled=st.booleans())
     def finish(self, is_cancelled: bool) -> None:
@@ -708,16 +873,26 @@ class Work(RuleBasedStateMachine):
         self.run = None
 
     @rule(
-        scope=scopes,
+        how=st.sampled_from([*SCOPES, "complete", "carry on"]),
         current=frames,
+        goes_on=st.booleans(),
         between=st.lists(st.none() | interferences, min_size=1, max_size=LENGTH),
     )
     @precondition(lambda self: self.run is None)
     def run_through(
-        self, scope: str, current: int, between: list[tuple[Any, ...] | None]
+        self,
+        how: str,
+        current: int,
+        goes_on: bool,
+        between: list[tuple[Any, ...] | None],
     ) -> None:
         """Do a run, or a part of it, in which somebody acts before a result comes."""
-        self.start(scope, current)
+        if how == "complete":
+            self.complete(current)
+        elif how == "carry on":
+            self.carry_ids_on("forward", current)
+        else:
+            self.start(how, current, goes_on)
         if self.results:
             self.commit(0)  # the last one of the run before is late
         for act in between if self.run is not None else ():
@@ -737,6 +912,13 @@ class Work(RuleBasedStateMachine):
         self.interfere(*act, likely=next(iter(self.model.steps[-1])))
         self.undo_run(None)
 
+    @rule(act=interferences)
+    @precondition(lambda self: self.run is None and self.model.undone)
+    def act_and_redo_run(self, act: tuple[Any, ...]) -> None:
+        """Somebody has done something to a frame since the run was undone."""
+        self.interfere(*act, likely=next(iter(self.model.undone[-1])))
+        self.undo_run(None, is_redo=True)
+
     def interfere(self, act: str, frame: int | None, label: int, likely: int) -> None:
         """Do something to a frame, likely to one that is about to be written."""
         frame = likely if frame is None else frame
@@ -753,32 +935,37 @@ class Work(RuleBasedStateMachine):
             is_there = self.data[likely].max()
             self.lock(int(is_there) or 1, act == "lock")
 
-    @rule(count=st.none() | st.integers(1, 3))
-    def undo_run(self, count: int | None) -> None:
-        """Undo the last run, or only so many frames of it."""
+    @rule(is_redo=st.booleans(), count=st.none() | st.integers(1, 3))
+    def undo_run(self, count: int | None, is_redo: bool = False) -> None:
+        """Undo the last run, or do it again, or only so many frames of it."""
         if self.run is not None:
+            act = self.session.runs.redo_steps if is_redo else self.session.runs.undo
             with pytest.raises(ValueError, match="Expected the run to have ended"):
-                self.session.runs.undo()
+                list(act())
             return
+        source, target = self.model.steps, self.model.undone
+        if is_redo:
+            source, target = target, source
         expected: list[int] = []
-        if self.model.steps:
-            with self.session_writes():
-                step = self.model.steps[-1]
-                while step and len(expected) != count:
-                    frame = next(reversed(step))
-                    if self.model.bring_back(step, frame):
-                        expected.append(frame)
-                if not step:
-                    self.model.steps.pop()
-                self.undo(count, expected)
-        else:
-            self.undo(count, expected)
+        inverse: Step = {}
+        with self.session_writes():
+            step = source[-1] if source else {}
+            while step and len(expected) != count:
+                frame = next(reversed(step))
+                if self.model.bring_back(step, frame, inverse):
+                    expected.append(frame)
+            if source and not step:
+                source.pop()
+            if inverse:
+                target.append(inverse)
+            self.undo(count, expected, is_redo)
 
-    def undo(self, count: int | None, expected: list[int]) -> None:
-        if count is None:
-            assert self.session.runs.undo() == tuple(expected)
+    def undo(self, count: int | None, expected: list[int], is_redo: bool) -> None:
+        runs = self.session.runs
+        if count is None and not is_redo:
+            assert runs.undo() == tuple(expected)
             return
-        undoing = self.session.runs.undo_steps()
+        undoing = runs.redo_steps() if is_redo else runs.undo_steps()
         assert list(islice(undoing, count)) == expected
         undoing.close()
 
@@ -800,22 +987,26 @@ class Work(RuleBasedStateMachine):
         assert session.frames.locks.labels == self.shown_locks == model.locked
         self.references_are_as_expected()
         self.plans_are_as_expected()
-        is_undoable = self.run is None and bool(model.steps)
-        assert session.runs.can_undo == self.shown_undo == is_undoable
+        is_free = self.run is None
+        can = (is_free and bool(model.steps), is_free and bool(model.undone))
+        assert (session.runs.can_undo, session.runs.can_redo) == self.shown_undo == can
         assert session.runs.current is self.run
 
     def references_are_as_expected(self) -> None:
         expected: list[tuple[object, ...]] = [
-            (frame, facts.enabled, facts.seen != BLANK, None)
+            (frame, facts.enabled, facts.seen != BLANK, None, facts.hint)
             for frame, facts in enumerate(self.model.frames)
             if facts.reference
         ]
         expected += [
-            (None, is_enabled, True, name)
+            (None, is_enabled, True, name, False)
             for name, (_, is_enabled) in self.model.examples.items()
         ]
         for references in (self.session.references.all, self.shown_references):
-            shown = [(r.frame, r.enabled, r.is_labelled, r.name) for r in references]
+            shown = [
+                (r.frame, r.enabled, r.is_labelled, r.name, r.is_hint)
+                for r in references
+            ]
             assert shown == expected
 
     def plans_are_as_expected(self) -> None:
@@ -824,9 +1015,7 @@ class Work(RuleBasedStateMachine):
             plan = self.session.plan(scope, self.current)
             assert not set(plan) & self.model.protected
             assert list(plan) == self.model.plan(scope, self.current)
-        to_review = _places(
-            self.model.statuses, FrameStatus.PREDICTED, FrameStatus.STALE
-        )
+        to_review = _to_review(self.model.statuses)
         after = next((f for f in to_review if f > self.current), None)
         before = next((f for f in reversed(to_review) if f < self.current), None)
         assert self.session.frames.next_to_review(self.current) == after

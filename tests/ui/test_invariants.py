@@ -7,8 +7,10 @@ run left in each frame, and what a person has done there since.
 import contextlib
 import itertools
 import tempfile
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +30,11 @@ from hypothesis.stateful import (
 from napari.components import ViewerModel
 from numpy.testing import assert_array_equal
 
-from napari_seggpt.session import FrameResult, FrameStatus, ModelCache, Run, Session
+from napari_seggpt.session import FrameResult, FrameStatus, ModelCache, Session
 from napari_seggpt.session.autosave import Autosave
 from napari_seggpt.session.frames.status import FrameRecord
+from napari_seggpt.session.frames.undo import UNDO_RUNS
+from napari_seggpt.session.runs.base_run import BaseRun
 from napari_seggpt.session.store.contents import About
 from napari_seggpt.session.store.folder import SessionStore
 from napari_seggpt.session.store.signature import ImageSignature
@@ -46,7 +50,20 @@ pytestmark = pytest.mark.usefixtures("qapp")
 frames = st.integers(0, LENGTH - 1)
 places = st.tuples(frames, st.integers(0, SIDE - 1), st.integers(0, SIDE - 1))
 ids = st.integers(0, IDS - 1)
-scopes = st.sampled_from(["frame", "forward", "backward", "all", "stale"])
+scopes = st.sampled_from(["frame", "forward", "backward", "all", "stale", "between"])
+
+Step = dict[int, tuple["Past", bytes]]  # what was there, and what was written
+
+
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """What there was to know of a frame before it was written."""
+
+    content: bytes
+    predicted: bytes | None
+    basis: object
+    is_approved: bool
+    was_clicked: bool
 
 
 class Since:
@@ -95,8 +112,10 @@ class Work(RuleBasedStateMachine):
         self.predicted: dict[int, bytes] = {}  # what the last run left in a frame
         self.basis: dict[int, object] = {}  # and what that depended on
         self.locked: set[int] = set()
-        self.run: Run | None = None
-        self.steps: list[dict[int, tuple[Any, ...]]] = []  # before and after each run
+        self.run: BaseRun | None = None
+        self.asked: dict[int, bytes] = {}  # what the run was asked to complete
+        self.steps: deque[Step] = deque(maxlen=UNDO_RUNS)
+        self.undone: deque[Step] = deque(maxlen=UNDO_RUNS)
 
     def begin(self, data: Any) -> None:
         """Show labels in a new window, and work on them."""
@@ -131,7 +150,7 @@ class Work(RuleBasedStateMachine):
             if labels.tobytes() != self.left_by_a_run(frame)
         }
 
-    def present_basis(self) -> object:
+    def present_basis(self) -> Set[tuple[int, bytes]]:
         present = self.present()
         return {
             (frame, present[frame].tobytes())
@@ -169,7 +188,9 @@ class Work(RuleBasedStateMachine):
         assert protected - self.clicked == self.mine - self.clicked
         for scope in ("all", "stale"):
             assert not self.mine & {*self.session.plan(scope, 0)}
-        assert self.session.runs.can_undo == (self.run is None and bool(self.steps))
+        runs, is_free = self.session.runs, self.run is None
+        assert runs.can_undo == (is_free and bool(self.steps))
+        assert runs.can_redo == (is_free and bool(self.undone))
 
     def shown(self, status: FrameStatus) -> FrameStatus:
         """Return a status as far as it is known once references were clicked on."""
@@ -292,6 +313,12 @@ class Work(RuleBasedStateMachine):
             self.session.references.set_enabled(frame, enabled)
             self.was_clicked = True
 
+    @rule(frame=frames, is_hint=st.booleans())
+    def call_a_hint(self, frame: int, is_hint: bool) -> None:
+        with contextlib.suppress(ValueError):  # it is none
+            self.session.references.set_hint(frame, is_hint)
+            self.was_clicked = True
+
     @rule(name=st.sampled_from(["labels", "other"]))
     def rename(self, name: str) -> None:
         self.layer.name = name
@@ -331,6 +358,7 @@ class Work(RuleBasedStateMachine):
         assert self.session.frames.statuses == approved
         self.since = [Since(labels) for labels in before]
         self.steps.clear()
+        self.undone.clear()
         self.save_from_now_on(same)
 
     @rule(frame=frames)
@@ -355,9 +383,12 @@ class Work(RuleBasedStateMachine):
     # -- runs ----------------------------------------------------------------------
 
     @contextmanager
-    def the_session_writes(self) -> Iterator[None]:
-        """Check that frames of a person and locked labels are as before."""
-        mine, before = sorted(self.mine), self.present()
+    def the_session_writes(self, asked: int | None = None) -> Iterator[None]:
+        """Check that frames of a person and locked labels are as before.
+
+        A person may have asked for one frame to be completed.
+        """
+        mine, before = sorted(self.mine - {asked}), self.present()
         yield
         after = self.present()
         assert_array_equal(after[mine], before[mine])
@@ -373,8 +404,30 @@ class Work(RuleBasedStateMachine):
         except ValueError:
             return
         assert not self.mine & {*self.run.frames}
+        self.begun(basis)
+
+    def begun(self, basis: object, asked: dict[int, bytes] | None = None) -> None:
+        assert self.run is not None
         self.run_basis, self.results = basis, self.run.results()
+        self.asked = asked or {}
         self.steps.append({})
+        self.undone.clear()
+
+    @rule(frame=frames)
+    @precondition(lambda self: self.run is None)
+    def complete(self, frame: int) -> None:
+        """Have the rest of a frame predicted; what a person has painted stays."""
+        painted = self.present()[frame]
+        own = (frame, painted.tobytes())
+        basis = frozenset(each for each in self.present_basis() if each != own)
+        try:
+            self.run = self.session.complete(frame)
+        except ValueError:
+            return
+        self.begun(basis, {frame: painted.tobytes()})
+        result = next(self.results)
+        assert_array_equal(result.labels[painted != 0], painted[painted != 0])
+        self.commit(frame, result.labels)
 
     @rule(place=places, label=ids, new=ids, row=st.integers(0, SIDE - 1))
     @precondition(lambda self: self.run is not None)
@@ -399,13 +452,10 @@ class Work(RuleBasedStateMachine):
         result = FrameResult(
             run=self.run.number, index=frame, labels=labels, confidence=0.5
         )
-        is_meant = frame in self.run and frame not in self.mine
-        before = (
-            self.present()[frame].tobytes(),
-            self.predicted.get(frame),
-            self.basis.get(frame),
-        )
-        with self.the_session_writes():
+        before = self.past(frame)
+        is_asked = self.asked.get(frame) == before.content
+        is_meant = frame in self.run and (is_asked or frame not in self.mine)
+        with self.the_session_writes(asked=frame if is_asked else None):
             was_written = self.session.runs.commit(result)
         if frame not in self.clicked:
             assert was_written == is_meant
@@ -413,16 +463,26 @@ class Work(RuleBasedStateMachine):
         if was_written:
             self.written(frame, self.run_basis)
             step = self.steps[-1]
-            before = step.pop(frame, (before,))[0]
+            before = step.pop(frame, (before, b""))[0]
             step[frame] = (before, self.predicted[frame])
             if not self.locked:
                 assert_array_equal(self.present()[frame], labels)
+
+    def past(self, frame: int) -> Past:
+        return Past(
+            content=self.present()[frame].tobytes(),
+            predicted=self.predicted.get(frame),
+            basis=self.basis.get(frame),
+            is_approved=frame in self.approved,
+            was_clicked=frame in self.clicked,
+        )
 
     def written(self, frame: int, basis: object) -> None:
         """A run, or its undo, has written a frame."""
         labels = self.present()[frame]
         self.since[frame] = Since(labels)
         self.clicked.discard(frame)
+        self.approved.discard(frame)
         self.predicted[frame] = labels.tobytes()
         self.basis[frame] = basis
 
@@ -431,7 +491,7 @@ class Work(RuleBasedStateMachine):
         self.session.runs.finish()
         if self.run is not None and not self.steps[-1]:
             self.steps.pop()
-        self.run = None
+        self.run, self.asked = None, {}
 
     @rule(scope=scopes, current=frames)
     @precondition(lambda self: self.run is None)
@@ -442,29 +502,44 @@ class Work(RuleBasedStateMachine):
                 self.commit(result.index, result.labels)
         self.finish()
 
-    @rule()
+    @rule(is_redo=st.booleans())
     @precondition(lambda self: self.run is None)
-    def undo_run(self) -> None:
-        step = self.steps.pop() if self.steps else {}
-        untouched = [
+    def undo_run(self, is_redo: bool) -> None:
+        """Undo the last run, or do it again."""
+        runs, source, target = self.session.runs, self.steps, self.undone
+        if is_redo:
+            source, target = target, source
+        step = source.pop() if source else {}
+        now = {frame: self.past(frame) for frame in step}
+        untouched = {
             frame
             for frame, (_, written) in step.items()
-            if frame not in self.mine and self.present()[frame].tobytes() == written
-        ]
+            if frame not in self.mine and now[frame].content == written
+        }
         with self.the_session_writes():
-            undone = self.session.runs.undo()
-        assert {*undone} <= {*untouched}
-        assert {*untouched} - {*undone} <= self.clicked
+            undone = list(runs.redo_steps() if is_redo else runs.undo_steps())
+        assert {*undone} <= untouched
+        assert untouched - {*undone} <= self.clicked
         for frame in undone:
-            content, predicted, basis = step[frame][0]
-            if self.present()[frame].tobytes() == content:
-                self.written(frame, basis)
-                self.predicted.pop(frame)
-                if predicted is not None:
-                    self.predicted[frame] = predicted
-            else:
-                assert self.locked
-                self.written(frame, None)
+            self.brought_back(frame, step[frame][0])
+        if undone:
+            contents = {frame: self.present()[frame].tobytes() for frame in undone}
+            target.append({frame: (now[frame], contents[frame]) for frame in undone})
+
+    def brought_back(self, frame: int, past: Past) -> None:
+        """An undo has written a frame; all is as it was, but for locked labels."""
+        if self.present()[frame].tobytes() != past.content:
+            assert self.locked
+            self.written(frame, None)
+            return
+        self.written(frame, past.basis)
+        self.predicted.pop(frame)
+        if past.predicted is not None:
+            self.predicted[frame] = past.predicted
+        if past.is_approved:
+            self.approved.add(frame)
+        if past.was_clicked:
+            self.clicked.add(frame)
 
     def teardown(self) -> None:
         if hasattr(self, "steps"):

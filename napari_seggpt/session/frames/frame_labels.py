@@ -46,11 +46,24 @@ class FrameLabels(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScannedFrame:
-    """What a worker found in a frame: its checksum and its largest id."""
+    """What a worker found in a frame.
+
+    Attributes
+    ----------
+    index : int
+        The frame.
+    checksum : bytes
+        Of its labels.
+    largest : int
+        Its largest id.
+    began : int
+        `FrameWriter.num_looks` when the worker began to read the frame.
+    """
 
     index: int
     checksum: Checksum
     largest: int = 0
+    began: int = 0
 
 
 def compact(labels: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:

@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_seggpt.session.frames.frame_labels import Checksum, FrameLabels
+    from napari_seggpt.session.frames.frame_labels import (
+        Checksum,
+        FrameLabels,
+        ScannedFrame,
+    )
     from napari_seggpt.session.frames.locked_labels import LockedLabels
     from napari_seggpt.session.frames.records import FrameRecords
     from napari_seggpt.session.frames.undo import UndoStep
@@ -56,6 +60,8 @@ class FrameWriter:
         Whether a corrected frame serves as a reference.
     ids : ObjectIds
         Which ids are taken.
+    num_looks : int
+        How often frames were read, written or restored.
     before_write : callable or None
         Called with a frame and its record to be, right before the frame is written.
     """
@@ -66,6 +72,8 @@ class FrameWriter:
         self.corrections_become_references = True
         self.before_write: Callable[[int, FrameRecord], object] | None = None
         self.ids = ObjectIds()
+        self.num_looks = 0
+        self._looked_at: dict[int, int] = {}  # `num_looks` then, by frame
         self._labels = labels
         self._records = records
         self._locks = locks
@@ -84,11 +92,36 @@ class FrameWriter:
     ) -> None:
         self._latest = (frame, labels)
         self.ids.note(frame, labels)
+        self._note_checksum(frame, mark)
+        self._note_look(frame)
+
+    def _note_checksum(self, frame: int, mark: Checksum) -> None:
         self._records[frame] = seen(
             self._records[frame],
             mark,
             corrections_become_references=self.corrections_become_references,
         )
+
+    def _note_look(self, frame: int) -> None:
+        self.num_looks += 1
+        self._looked_at[frame] = self.num_looks
+
+    def take(self, found: ScannedFrame) -> None:
+        """Note what a worker found in a frame; read it if it is not known which is new.
+
+        That is so if the frame was looked at since the worker began to read it: a
+        person may have painted meanwhile.
+        """
+        frame = found.index
+        self.ids.note_largest(frame, found.largest)
+        if found.checksum == self._records[frame].checksum:
+            return
+        if self._looked_at.get(frame, 0) > found.began:
+            self.read(frame)
+            return
+        if self._latest is not None and self._latest[0] == frame:
+            self._latest = None
+        self._note_checksum(frame, found.checksum)
 
     def prepare(
         self, frame: int, labels: NDArray[np.integer[Any]]
@@ -258,6 +291,7 @@ class FrameWriter:
         if not is_found(present):
             return False
         self._records[frame] = known[-1]
+        self._note_look(frame)
         if self._latest is not None and self._latest[0] == frame:
             self._latest = None  # it may be of another content
         return True
@@ -299,4 +333,5 @@ class FrameWriter:
             self._writing = None
         self._latest = (frame, labels)
         self.ids.note(frame, labels)
+        self._note_look(frame)
         self._records[frame] = record

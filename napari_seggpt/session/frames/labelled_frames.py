@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -82,12 +82,25 @@ class LabelledFrames:
         self._statuses = [FrameStatus.EMPTY] * len(labels)  # at the last `publish`
         self._counts = Counter(self._statuses)
         self._frame_size: int | None = None  # pixels
+        self._is_held = False
 
     def __len__(self) -> int:
         return self.records.length
 
+    @contextmanager
+    def published_at_once(self) -> Iterator[None]:
+        """Emit what changes meanwhile at the end: many frames cost little more then."""
+        self._is_held = True
+        try:
+            yield
+        finally:
+            self._is_held = False
+            self.publish()
+
     def publish(self) -> None:
         """Emit what has changed since the last call."""
+        if self._is_held:
+            return
         changes = self.records.take_changes()
         for frame in changes.frames:
             status = self.records.status(frame)
@@ -167,26 +180,28 @@ class LabelledFrames:
         """
         for frame in range(len(self)):
             with suppress(StackError):
+                began = self.writer.num_looks
                 labels = self.labels.read(frame)
                 yield ScannedFrame(
                     index=frame,
                     checksum=checksum(labels),
                     largest=int(labels.max()) if labels.size else 0,
+                    began=began,
                 )
 
     def take_scan(self, *scanned: ScannedFrame) -> None:
         """Take note of what a scan found, in one frame or several.
 
-        Labels that nobody knew of are a person's. Where something new was found the
-        frame is read again: it may have been painted on while it was scanned.
+        Labels that nobody knew of are a person's. A frame is read again only if it was
+        looked at while it was scanned: it may have been painted on.
         """
-        for found in scanned:
-            self.writer.ids.note_largest(self._check(found.index), found.largest)
-        self._read_all(
-            found.index
-            for found in scanned
-            if found.checksum != self.records[found.index].checksum
-        )
+        try:
+            for found in scanned:
+                self._check(found.index)
+                with suppress(StackError):
+                    self.writer.take(found)
+        finally:
+            self.publish()
 
     def _is_small(self) -> bool:
         length = len(self)

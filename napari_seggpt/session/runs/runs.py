@@ -361,5 +361,5 @@ class Runs:
                     yield frame
         finally:
             target.add(inverse)
-            if step is not None and not len(step):
+            if step is not None:  # left off, too, it can be taken back now
                 self.changed.emit()

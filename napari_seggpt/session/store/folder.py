@@ -28,6 +28,9 @@ the entry is left out, so that no damage beside the frames makes these unreadabl
       they are in: from the folder that the session lies in if they are in that, so that
       a copy of all of it has its own labels, else the full path. Of a full path, as
       version 0.1 wrote it always, an array of that name beside the session comes first.
+    - ``way_to_labels``: the path of that array from the folder that the session lies
+      in, with ``..`` where it leads out of it, or null. If there is an array, it comes
+      before ``labels``: whoever copies a folder above both has copied the labels.
     - ``settings``: of `settings.SessionSettings`; unknown entries are ignored.
     - ``stacks``: how often other channels or another level were chosen, from 1.
     - ``locked``: label ids that no run changes.
@@ -73,7 +76,8 @@ the entry is left out, so that no damage beside the frames makes these unreadabl
 
 ``lock``
     Locked by the program that writes (flock, or its like); the lock ends with the
-    program. Where a file system knows no locks, the file itself is the lock.
+    program. Where a file system knows no locks, the file itself is the lock, or
+    ``lock.soft``, which names the program that holds it.
 
 Each file but ``frames.jsonl`` is written under another name, and then renamed: it is
 there as it was or as it is to be. A frame that cannot be read is protected.
@@ -111,6 +115,7 @@ from napari_seggpt.session.store.places import (
     LockedError,
     is_session,
     kept_path,
+    way_to,
 )
 from napari_seggpt.session.store.stored_frames import (
     frame_bytes,
@@ -247,6 +252,7 @@ class SessionStore:
             "package": metadata.version("napari-seggpt"),
             "image": self._signature.to_json(),
             "labels": None if labels is None else kept_path(labels, self.path),
+            "way_to_labels": None if labels is None else way_to(labels, self.path),
             "settings": asdict(replace(state.settings, scheduler=None)),
             "stacks": state.stacks,
             "locked": list(state.locked),

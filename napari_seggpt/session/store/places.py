@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
 import platformdirs
-from filelock import FileLock, Timeout
+from filelock import FileLock, SoftFileLock, Timeout
 
 from napari_seggpt.files import safe_name
 from napari_seggpt.io.layout import is_zarr
@@ -17,9 +18,13 @@ from napari_seggpt.untrusted import check_regular
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from filelock import BaseFileLock
+
 SUFFIX = ".seggpt"
 STATE_FILE = "session.json"
 LOCK_FILE = "lock"
+SOFT_LOCK_FILE = "lock.soft"  # where a file system knows no locks: NFS may not
+NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
 DATA_VARIABLE = "NAPARI_SEGGPT_DATA"  # names another data folder
 NAME_LETTERS = 40  # of an image, in the names of its sessions in the data folder
 MAX_SESSIONS_OF_IMAGE = 100_000  # that are looked for at one place
@@ -42,16 +47,14 @@ class FolderLock:
     LockedError
         If it is locked already.
     OSError
-        If nothing can be written there, or the file system knows no locks.
+        If nothing can be written there.
     """
 
     def __init__(self, folder: Path) -> None:
         file = folder / LOCK_FILE
         try:
             check_regular(file)
-            # It may be released in another thread than it was taken in.
-            self._lock = FileLock(file, timeout=0, thread_local=False)
-            self._lock.acquire()
+            self._lock = _locked(file)
         except Timeout:
             raise LockedError(f"{folder.name} is open in another window") from None
         except (NotImplementedError, ValueError) as error:
@@ -60,6 +63,21 @@ class FolderLock:
     def release(self) -> None:
         """Let others write it."""
         self._lock.release(force=True)
+
+
+def _locked(file: Path) -> BaseFileLock:
+    # They may be released in another thread than they were taken in.
+    lock: BaseFileLock = FileLock(file, timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        soft = file.with_name(SOFT_LOCK_FILE)
+        check_regular(soft)
+        lock = SoftFileLock(soft, timeout=0, thread_local=False)
+        lock.acquire()
+    return lock
 
 
 def is_locked(folder: Path) -> bool:
@@ -153,8 +171,20 @@ def kept_path(labels: str, session: Path) -> str:
         return labels
 
 
-def locate(kept: str, session: Path) -> Path:
-    """Return where labels on disk are; what lies beside the session comes first.
+def way_to(labels: str, session: Path) -> str | None:
+    """Return how labels on disk are reached from the folder that a session lies in.
+
+    It is None where no way leads there, such as to another drive.
+    """
+    try:
+        way = os.path.relpath(labels, session.parent)
+    except ValueError:
+        return None
+    return PurePath(way).as_posix()
+
+
+def locate(kept: str, session: Path, way: str | None = None) -> Path:
+    """Return where labels on disk are; what was copied with the session comes first.
 
     Parameters
     ----------
@@ -162,7 +192,11 @@ def locate(kept: str, session: Path) -> Path:
         Where they were, as it was written; version 0.1 wrote full paths.
     session : Path
         The folder of the session.
+    way : str, optional
+        How they were reached from the folder that it lies in, as of `way_to`.
     """
+    if way is not None and is_zarr(there := _plain(session.parent / way)):
+        return there
     path = PureWindowsPath(kept) if "\\" in kept else PurePosixPath(kept)
     if not path.is_absolute():
         return session.parent / path
@@ -171,6 +205,11 @@ def locate(kept: str, session: Path) -> Path:
         if len(path.parts) > count and is_zarr(beside):
             return beside
     return Path(kept)
+
+
+def _plain(path: Path) -> Path:
+    """Return a path without dots: it is compared with those of layers."""
+    return Path(os.path.normpath(path))
 
 
 def make_session_folder(base: Path) -> Path:

@@ -100,7 +100,10 @@ class StoredSession:
     @property
     def labels(self) -> Path | None:
         """Where the labels are, if they are not in the folder."""
-        return None if self.labels_path is None else locate(self.labels_path, self.path)
+        if self.labels_path is None:
+            return None
+        way = entry(self._content, "way_to_labels", LABELS_TYPE, None)
+        return locate(self.labels_path, self.path, way)
 
     @property
     def num_frames(self) -> int:

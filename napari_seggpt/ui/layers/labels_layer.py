@@ -195,7 +195,10 @@ class LabelsLayer:
         frame = frame_index(frame, len(self))
         data = self._present_data()
         self._watcher.check_history()
-        data[self.axes.index(frame)] = _checked(labels, self.frame_shape, self.dtype)
+        _check_fits(labels, self.frame_shape, self.dtype)
+        if not isinstance(data, np.ndarray):  # that converts while it is written
+            labels = labels.astype(self.dtype, copy=False)
+        data[self.axes.index(frame)] = labels
         if self._watcher.forget(frame) and not self._is_history_told:
             self._is_history_told = True
             self.history_shortened.emit()
@@ -253,16 +256,16 @@ def _size(
     return (*axes.lengths, *axes.frame_shape)
 
 
-def _checked(
+def _check_fits(
     labels: NDArray[np.integer[Any]], shape: tuple[int, int], dtype: np.dtype[Any]
-) -> NDArray[np.integer[Any]]:
-    """Return labels in the type of a layer; refuse what would not fit."""
+) -> None:
+    """Refuse labels that a layer of a type cannot hold."""
     if labels.shape != shape:
         raise ValueError(f"Expected labels of shape {shape}, got {labels.shape}.")
     if labels.dtype.kind not in "biu":
         raise ValueError(f"Expected integer labels, got {labels.dtype}.")
     if np.can_cast(labels.dtype, dtype):
-        return labels.astype(dtype)
+        return
     limits = np.iinfo(dtype)
     for label in (int(labels.max()), int(labels.min())):
         if not limits.min <= label <= limits.max:
@@ -271,4 +274,3 @@ def _checked(
                 f"{dtype} can hold, got {label}. Convert the layer's data type first: "
                 "right-click it, Convert data type."
             )
-    return labels.astype(dtype)

@@ -39,7 +39,7 @@ T = TypeVar("T")
 PREVIEW_DELAY_MS = 300  # after the last stroke, until previews are made anew
 THROTTLE_MS = 100  # references that change in quick succession
 GROUP_SECONDS = 0.1
-MAX_GROUP_SIZE = 200  # scanned frames, each of which the window may have to read again
+MAX_GROUP_SIZE = 200  # frames, each of which the window may have to read again
 
 
 class LayerSession:
@@ -329,8 +329,7 @@ class LayerSession:
     def _take_scan(self, group: list[ScannedFrame]) -> None:
         self.is_finding = not self._was_scanned
         try:
-            for scanned in group:
-                self.session.frames.take_scan(scanned)
+            self.session.frames.take_scan(*group)
         finally:
             self.is_finding = False
 

@@ -137,8 +137,9 @@ class SessionResume:
             finally:
                 self._is_prepared.set()
         elif self.layer_session is not None:
-            for frame in found:
-                self._restore(self.layer_session, frame)
+            with self.layer_session.session.frames.published_at_once():
+                for frame in found:
+                    self._restore(self.layer_session, frame)
 
     def _prepare(self, start: _Start) -> LayerSession:
         """Choose the labels layer, or make it, and bring back all but the frames."""

@@ -149,6 +149,7 @@ class SavedSessions:
             return
         layer_session.runs.close()
         self._again_at.pop(layer_session, None)
+        autosave.look_for_folder()
         self._keep_saving(layer_session, autosave)
         refused = self._refused.pop(layer_session, None)
         self._again_at.pop(layer_session, None)

@@ -171,12 +171,28 @@ def test_a_scan_that_is_out_of_date_does_no_harm(session: Session, blob: Any) ->
     session.frames.labels.data[2] = blob()
     found = list(session.frames.scan())
     session.frames.labels.data[2] = 0
+    session.frames.labels_changed([2])
     session.frames.take_scan(*found)
     assert session.frames.status(2) is EMPTY
     session.frames.labels.data[2] = blob(3)
     session.frames.labels_changed([2])
     session.frames.take_scan(*found)
     assert session.frames.status(2) is REFERENCE
+
+
+def test_what_a_worker_has_read_the_window_reads_no_more(
+    session: Session, blob: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.frames.labels.data[:] = blob()
+    session.frames.labels_changed([4])
+    found = list(session.frames.scan())
+    monkeypatch.setattr(session.frames.labels, "read", lambda _: pytest.fail("read"))
+    session.frames.take_scan(*found)
+    assert session.frames.statuses == (REFERENCE,) * 6
+    monkeypatch.undo()
+    session.frames.labels.data[2] = 0  # nobody tells of it
+    assert not session.frames.writer.read(2).any()
+    assert session.frames.status(2) is EMPTY
 
 
 def test_many_frames_are_left_to_a_worker(

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from numpy.testing import assert_array_equal
 
 from napari_seggpt.prompts import Prompt
@@ -569,6 +570,21 @@ def test_a_folder_that_is_removed_is_noticed(
         assert "was removed" in saver.error
 
 
+def test_a_folder_that_is_removed_is_noticed_by_a_write_and_when_asked(
+    make_session, label, blob, begin, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(autosave, "CHECK_SECONDS", 100.0)
+    session = make_session()
+    for number, act in enumerate(("flush", "look_for_folder")):
+        begin(session).close()
+        saver = begin(session)  # one that is resumed: nothing was written yet
+        shutil.rmtree(tmp_path / "s")
+        label(session, 1, blob(number + 1))
+        getattr(saver, act)()
+        assert saver.is_gone
+        saver.abandon()
+
+
 def test_what_is_there_already_is_not_noted_again(make_session, blob, begin, tmp_path):
     session = make_session()
     session.frames.labels.data[:] = blob()
@@ -597,3 +613,19 @@ def test_a_session_of_another_person_decides_not_where_is_computed(tmp_path, ses
     theirs = replace(state, settings=replace(own, scheduler="tcp://theirs:8786"))
     session.restore_state(theirs)
     assert session.settings == own
+
+
+def test_a_copy_of_a_folder_above_the_session_has_its_own_labels(
+    make_session, begin, tmp_path
+):
+    labels = tmp_path / "one/labels/all.zarr"
+    zarr.create_array(labels, shape=(6, 8, 8), dtype="uint8")
+    (tmp_path / "one/images").mkdir()
+    begin(make_session(), "one/images/s", str(labels)).close()
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    for name in ("one", "two"):
+        stored = StoredSession.read(tmp_path / name / "images/s")
+        assert stored.labels == tmp_path / name / "labels/all.zarr"
+    (tmp_path / "three/images").mkdir(parents=True)
+    shutil.copytree(tmp_path / "one/images/s", tmp_path / "three/images/s")
+    assert StoredSession.read(tmp_path / "three/images/s").labels == labels

@@ -1,7 +1,9 @@
 """Where sessions lie, who writes them, and where their labels are."""
 
+import errno
 import fcntl
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from napari_seggpt.session.store.places import (
     make_session_folder,
     session_bases,
     sessions_of,
+    way_to,
 )
 
 
@@ -55,6 +58,21 @@ def test_version_0_1_and_we_see_each_others_locks(tmp_path):
     with (tmp_path / "lock").open("ab") as file, pytest.raises(BlockingIOError):
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     lock.release()
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_locked_by_a_file(tmp_path, monkeypatch, code):
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    for _ in range(2):
+        lock = FolderLock(tmp_path)
+        with pytest.raises(LockedError, match="open in another window"):
+            FolderLock(tmp_path)
+        assert is_locked(tmp_path)
+        lock.release()
+        assert not is_locked(tmp_path)
 
 
 def test_a_folder_that_nobody_can_write_is_not_locked(tmp_path):
@@ -121,3 +139,16 @@ def test_labels_beside_a_session_are_told_from_there(tmp_path):
     assert locate("stack labels.zarr/0", session) == inside
     outside = os.sep + str(Path("elsewhere", "labels.zarr"))
     assert kept_path(outside, session) == outside
+
+
+def test_whoever_copies_a_folder_above_both_has_copied_the_labels(tmp_path):
+    original = tmp_path / "one/labels/deep/all.zarr"
+    zarr.create_array(original, data=np.zeros((2, 4, 4), "u1"))
+    session = tmp_path / "one/images/stack.tif.seggpt"
+    kept, way = kept_path(str(original), session), way_to(str(original), session)
+    assert (kept, way) == (str(original), "../labels/deep/all.zarr")
+    assert locate(kept, session, way) == original
+    copied = tmp_path / "two/images/stack.tif.seggpt"
+    assert locate(kept, copied, way) == original  # the labels were not copied
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    assert locate(kept, copied, way) == tmp_path / "two/labels/deep/all.zarr"

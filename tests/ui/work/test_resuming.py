@@ -12,12 +12,14 @@ import zarr
 from filelock import FileLock
 
 from napari_seggpt.session import FrameStatus, autosave
+from napari_seggpt.session.frames import labelled_frames
 from napari_seggpt.session.store import folder, journal
 from napari_seggpt.session.store.signature import LevelSignatures
 from napari_seggpt.session.store.stored_session import StoredSession
 from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.layers import image_stack, new_labels
 from napari_seggpt.ui.layers.class_names import class_names, name_class
+from napari_seggpt.ui.layers.labels_layer import LabelsLayer
 from napari_seggpt.ui.work import actions, saved_sessions
 
 LENGTH, SIDE = 8, 24
@@ -544,6 +546,19 @@ def test_a_session_that_is_deleted_is_begun_anew(
     assert dock.workspace.session.frames.statuses == statuses
 
 
+def test_a_session_that_is_deleted_right_before_the_end_is_saved_again(
+    image_file, open_dock, qtbot
+):
+    dock = open_dock(image_file)
+    work(qtbot, dock)
+    statuses = dock.workspace.session.frames.statuses
+    shutil.rmtree(saved(qtbot, dock))
+    dock.release()
+    dock = open_dock(image_file)
+    resume(qtbot, dock)
+    assert dock.workspace.session.frames.statuses == statuses
+
+
 @pytest.mark.parametrize("on_disk", [False, True])
 @pytest.mark.parametrize("how", ["dock", "layer"])
 def test_frames_predicted_last_are_saved_when_all_is_closed(
@@ -654,12 +669,22 @@ def test_a_long_journal_is_read_by_a_worker(image_file, open_dock, qtbot, monkey
         parsed.append(threading.get_ident())
         return decode(line)
 
+    looks, read = [], LabelsLayer.read
+
+    def looked_at(labels, frame):
+        looks.append(threading.get_ident())
+        return read(labels, frame)
+
     monkeypatch.setattr(journal, "_decoded", decoded)
+    monkeypatch.setattr(LabelsLayer, "read", looked_at)
+    monkeypatch.setattr(labelled_frames, "MAX_PIXELS_READ_AT_ONCE", 0)
     dock = open_dock(image_file)
     resume(qtbot, dock)
     assert dock.workspace.session.frames.statuses == statuses
     assert len(parsed) > 200 * len(lines)
     assert window not in parsed
+    assert len(looks) >= 2 * LENGTH  # to resume them, and to find what is there
+    assert looks.count(window) <= 1
 
 
 def test_the_signature_of_a_pyramid_reads_no_finest_level(
