@@ -244,7 +244,8 @@ class Session:
         """Begin a run that completes a frame which a person has begun to label.
 
         What is labelled in it stays, the rest is predicted from the other references.
-        It is predicted then, and no reference, until somebody corrects or approves it.
+        No later run writes it, since a person's labels are in it. It is no reference
+        then, as what is predicted may be wrong, until somebody corrects or adds it.
 
         Raises
         ------

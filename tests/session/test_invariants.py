@@ -8,7 +8,7 @@ import contextlib
 import copy
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -79,6 +79,7 @@ class Facts:
     enabled: bool = True
     hint: bool = False
     part: bool = False  # only a region of it was predicted
+    completed: bool = False  # what a run left includes what a person had begun
 
     @property
     def left(self) -> Content:
@@ -87,7 +88,12 @@ class Facts:
 
     @property
     def is_vouched_for(self) -> bool:
-        return self.approved or self.corrected or self.reference
+        return self.approved or self.corrected or self.reference or self.completed
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nothing but what a run left in it protects it."""
+        return not replace(self, completed=False).is_protected
 
     @property
     def is_protected(self) -> bool:
@@ -196,7 +202,7 @@ class Model:
             return FrameStatus.CORRECTED
         if facts.reference:
             return FrameStatus.REFERENCE
-        if facts.seen != facts.left:
+        if facts.seen != facts.left or facts.completed:
             return FrameStatus.CORRECTED
         if facts.predicted is None:
             return FrameStatus.EMPTY
@@ -283,14 +289,14 @@ class Model:
         """Bring back a frame that nobody has changed since; forget it."""
         before, written = step.pop(frame)
         facts = self.look(frame)
-        if facts.is_protected or facts.seen != written:
+        if not facts.is_untouched or facts.seen != written:
             return False
         content = merged(facts.now, before.now, self.locked)
         inverse[frame] = (replace(facts), content)
         if content == before.now:
             facts.__dict__.update(before.__dict__)
         else:
-            facts.write(content)
+            facts.write(content, completed=before.is_protected)
         return True
 
 
@@ -411,17 +417,17 @@ class Work(RuleBasedStateMachine):
             facts.now = labels.tobytes()
 
     @contextmanager
-    def session_writes(self, asked: int | None = None) -> Iterator[None]:
+    def session_writes(self, asked: Collection[int] = ()) -> Iterator[None]:
         """Check that what a person vouches for, and what is locked, stays.
 
-        A person may have asked for one frame to be completed.
+        A person may have asked for some frames to be completed, or that to be undone.
         """
-        vouched, before = sorted(self.model.vouched - {asked}), self.data.copy()
+        vouched, before = sorted(self.model.vouched - {*asked}), self.data.copy()
         # Whatever was said of a frame: pixels that no run left are a person's.
         own = [
             f
             for f, facts in enumerate(self.model.frames)
-            if facts.now != facts.left and f != asked
+            if facts.now != facts.left and f not in asked
         ]
         yield
         self.labels.written.clear()
@@ -832,8 +838,12 @@ class Work(RuleBasedStateMachine):
         facts = self.model.frames[result.index]
         begun = self.begun.get(result.index)
         is_asked = is_meant and begun == facts.now
-        is_free = is_asked and not isinstance(result, RenamedResult)
-        with self.session_writes(asked=result.index if is_free else None):
+        if isinstance(result, RenamedResult):
+            is_own = facts.completed and self.model.look(result.index).is_untouched
+            is_free = is_meant and begun is not None and is_own
+        else:
+            is_free = is_asked
+        with self.session_writes(asked=[result.index] if is_free else []):
             if not is_meant or (
                 self.model.look(result.index).is_protected and not is_free
             ):
@@ -846,7 +856,7 @@ class Work(RuleBasedStateMachine):
             else:
                 assert self.session.runs.commit(result)
                 basis, confidence = self.run_basis, None
-                part = self.region is not None
+                part, completed = self.region is not None, facts.is_protected
                 if isinstance(result, RenamedResult):
                     now = np.frombuffer(facts.now, np.uint8).reshape(SIDE, SIDE)
                     labels = with_names(now, result.names)
@@ -859,7 +869,13 @@ class Work(RuleBasedStateMachine):
                 first, _ = self.step.get(result.index, (replace(facts), b""))
                 self.step.pop(result.index, None)
                 self.step[result.index] = (first, new)
-                facts.write(new, basis=basis, confidence=confidence, part=part)
+                facts.write(
+                    new,
+                    basis=basis,
+                    confidence=confidence,
+                    part=part,
+                    completed=completed,
+                )
 
     @rule(is_cancelled=st.booleans())
     def finish(self, is_cancelled: bool) -> None:
@@ -948,8 +964,9 @@ class Work(RuleBasedStateMachine):
             source, target = target, source
         expected: list[int] = []
         inverse: Step = {}
-        with self.session_writes():
-            step = source[-1] if source else {}
+        step = source[-1] if source else {}
+        ours = [f for f in step if self.model.frames[f].completed]
+        with self.session_writes(asked=[] if is_redo else ours):
             while step and len(expected) != count:
                 frame = next(reversed(step))
                 if self.model.bring_back(step, frame, inverse):

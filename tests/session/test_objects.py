@@ -261,7 +261,7 @@ def test_a_begun_frame_is_completed_by_objects_with_its_own_ids(objects, label) 
     objects.references.set_hint(3, True)
     run_to_end(objects, objects.complete(3))
     np.testing.assert_array_equal(frame(objects, 3), row(33, 90, 7))
-    assert objects.frames.status(3) is FrameStatus.PREDICTED
+    assert objects.frames.status(3) is FrameStatus.CORRECTED
     assert objects.runs.undo() == (3,)
     np.testing.assert_array_equal(frame(objects, 3), begun)
 

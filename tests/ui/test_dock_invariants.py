@@ -31,7 +31,6 @@ from qtpy.QtCore import QSettings
 from qtpy.QtWidgets import QAbstractButton, QApplication
 
 from napari_seggpt.session import FrameStatus, ModelCache, autosave
-from napari_seggpt.session.frames.status import TO_REVIEW
 from napari_seggpt.session.store import folder
 from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.layers import new_labels
@@ -87,7 +86,8 @@ class Work(RuleBasedStateMachine):
     def forget(self) -> None:
         """Begin with labels that nobody has written into."""
         self.left: dict[int, bytes] = {}  # what the last run left in a frame
-        self.begun: dict[int, bytes] = {}  # what a person asked to be completed
+        # What a person asked to be completed, as often as it was.
+        self.begun: dict[int, list[np.ndarray]] = {}
         self.approved: set[int] = set()
 
     def open_dock(self) -> None:
@@ -150,8 +150,8 @@ class Work(RuleBasedStateMachine):
 
     @property
     def mine(self) -> set[int]:
-        """The frames that hold other pixels than a run has left there."""
-        return {
+        """The frames that hold other pixels than a run has left there, or more."""
+        return {*self.begun} | {
             frame
             for frame, labels in enumerate(self.present())
             if labels.tobytes() != self.left.get(frame, BLANK)
@@ -179,6 +179,12 @@ class Work(RuleBasedStateMachine):
         for frame, (old, new) in enumerate(zip(before, after, strict=True)):
             if frame == asked:
                 assert_array_equal(new[old != 0], old[old != 0])
+            elif frame in self.begun:  # its completing may be undone
+                begun = self.begun[frame][-1]
+                is_there = begun != 0
+                assert_array_equal(
+                    new[is_there], np.where(old == new, old, begun)[is_there]
+                )
             elif frame in mine:
                 assert_array_equal(new, old)
             for label in locked:
@@ -344,7 +350,10 @@ class Work(RuleBasedStateMachine):
             self.press(getattr(panel, name))
         if name == "undo_button":
             for frame, begun in list(self.begun.items()):
-                if self.left.get(frame) == begun:  # it is this person's again
+                if self.left.get(frame) != begun[-1].tobytes():
+                    continue
+                begun.pop()
+                if not begun:  # it is this person's again
                     del self.left[frame], self.begun[frame]
 
     @rule(frame=frames)
@@ -353,13 +362,11 @@ class Work(RuleBasedStateMachine):
         menu = self.dock.references_panel.menu_of(frame)
         if menu is None:
             return
-        begun = self.present()[frame].tobytes()
+        begun = self.present()[frame]
         with self.pressed(asked=frame):
             menu.actions()[1].trigger()
-        # What was painted there is a run's now, as this person has asked for.
-        if self.session.frames.status(frame) in TO_REVIEW:
-            self.left[frame] = self.present()[frame].tobytes()
-            self.begun[frame] = begun
+        if self.left.get(frame) == self.present()[frame].tobytes() != begun.tobytes():
+            self.begun.setdefault(frame, []).append(begun)
             self.approved.discard(frame)
 
     @rule(count=st.integers(0, 2), place=places, label=ids, end=st.sampled_from(ENDS))

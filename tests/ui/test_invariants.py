@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import tempfile
 from collections import deque
-from collections.abc import Iterator, Set
+from collections.abc import Collection, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +63,8 @@ class Past:
     predicted: bytes | None
     basis: object
     is_approved: bool
+    is_completed: bool
+    was_mine: bool
     was_clicked: bool
 
 
@@ -109,6 +111,7 @@ class Work(RuleBasedStateMachine):
         self.was_clicked = False
         self.since = [Since(labels) for labels in self.present()]
         self.approved: set[int] = set()
+        self.completed: set[int] = set()  # what a run left has a person's beginning
         self.predicted: dict[int, bytes] = {}  # what the last run left in a frame
         self.basis: dict[int, object] = {}  # and what that depended on
         self.locked: set[int] = set()
@@ -144,6 +147,11 @@ class Work(RuleBasedStateMachine):
     @property
     def mine(self) -> set[int]:
         """The frames that hold a person's work, or that a person has approved."""
+        return self.touched | self.completed
+
+    @property
+    def touched(self) -> set[int]:
+        """The frames to which a person has done something since a run wrote them."""
         return self.approved | {
             frame
             for frame, labels in enumerate(self.present())
@@ -154,7 +162,7 @@ class Work(RuleBasedStateMachine):
         present = self.present()
         return {
             (frame, present[frame].tobytes())
-            for frame in self.mine
+            for frame in self.touched
             if present[frame].tobytes() != self.left_by_a_run(frame)
         }
 
@@ -164,6 +172,8 @@ class Work(RuleBasedStateMachine):
         if labels.tobytes() == self.left_by_a_run(frame):
             if frame not in self.predicted:
                 return FrameStatus.EMPTY
+            if frame in self.completed:
+                return FrameStatus.CORRECTED
             is_new = self.basis[frame] == basis
             return FrameStatus.PREDICTED if is_new else FrameStatus.STALE
         if frame not in self.predicted:
@@ -383,12 +393,12 @@ class Work(RuleBasedStateMachine):
     # -- runs ----------------------------------------------------------------------
 
     @contextmanager
-    def the_session_writes(self, asked: int | None = None) -> Iterator[None]:
+    def the_session_writes(self, asked: Collection[int] = ()) -> Iterator[None]:
         """Check that frames of a person and locked labels are as before.
 
-        A person may have asked for one frame to be completed.
+        A person may have asked for some frames to be completed, or that to be undone.
         """
-        mine, before = sorted(self.mine - {asked}), self.present()
+        mine, before = sorted(self.mine - {*asked}), self.present()
         yield
         after = self.present()
         assert_array_equal(after[mine], before[mine])
@@ -455,13 +465,16 @@ class Work(RuleBasedStateMachine):
         before = self.past(frame)
         is_asked = self.asked.get(frame) == before.content
         is_meant = frame in self.run and (is_asked or frame not in self.mine)
-        with self.the_session_writes(asked=frame if is_asked else None):
+        is_mine = frame in self.mine
+        with self.the_session_writes(asked=[frame] if is_asked else []):
             was_written = self.session.runs.commit(result)
         if frame not in self.clicked:
             assert was_written == is_meant
         assert is_meant or not was_written
         if was_written:
             self.written(frame, self.run_basis)
+            if is_mine:
+                self.completed.add(frame)
             step = self.steps[-1]
             before = step.pop(frame, (before, b""))[0]
             step[frame] = (before, self.predicted[frame])
@@ -474,6 +487,8 @@ class Work(RuleBasedStateMachine):
             predicted=self.predicted.get(frame),
             basis=self.basis.get(frame),
             is_approved=frame in self.approved,
+            is_completed=frame in self.completed,
+            was_mine=frame in self.mine,
             was_clicked=frame in self.clicked,
         )
 
@@ -483,6 +498,7 @@ class Work(RuleBasedStateMachine):
         self.since[frame] = Since(labels)
         self.clicked.discard(frame)
         self.approved.discard(frame)
+        self.completed.discard(frame)
         self.predicted[frame] = labels.tobytes()
         self.basis[frame] = basis
 
@@ -514,9 +530,9 @@ class Work(RuleBasedStateMachine):
         untouched = {
             frame
             for frame, (_, written) in step.items()
-            if frame not in self.mine and now[frame].content == written
+            if frame not in self.touched and now[frame].content == written
         }
-        with self.the_session_writes():
+        with self.the_session_writes(asked=untouched & self.completed):
             undone = list(runs.redo_steps() if is_redo else runs.undo_steps())
         assert {*undone} <= untouched
         assert untouched - {*undone} <= self.clicked
@@ -531,6 +547,8 @@ class Work(RuleBasedStateMachine):
         if self.present()[frame].tobytes() != past.content:
             assert self.locked
             self.written(frame, None)
+            if past.was_mine:
+                self.completed.add(frame)
             return
         self.written(frame, past.basis)
         self.predicted.pop(frame)
@@ -538,6 +556,8 @@ class Work(RuleBasedStateMachine):
             self.predicted[frame] = past.predicted
         if past.is_approved:
             self.approved.add(frame)
+        if past.is_completed:
+            self.completed.add(frame)
         if past.was_clicked:
             self.clicked.add(frame)
 

@@ -181,7 +181,7 @@ class FrameWriter:
         asked : bytes, optional
             Checksum of a person's labels that this person has asked to be completed:
             while exactly these are there, the frame is written although it is
-            protected.
+            protected, and stays protected, since they are a part of it.
 
         Returns
         -------
@@ -193,7 +193,8 @@ class FrameWriter:
             prepared = None
         mark = checksum(old) if prepared is None else prepared.old_checksum
         self._note(frame, old, mark)
-        if self._records[frame].is_protected and asked != mark:
+        is_protected = self._records[frame].is_protected
+        if is_protected and asked != mark:
             return False
         if prepared is None:
             prepared = PreparedFrame.of(old, labels, locked, mark)
@@ -204,6 +205,7 @@ class FrameWriter:
             key=key,
             confidence=confidence,
             is_part=is_part,
+            is_completed=is_protected,
         )
         with (
             step.saving(frame, prepared.old_packed, self._records[frame], written),
@@ -237,14 +239,16 @@ class FrameWriter:
             step.forget(frame)
             return False
         replaced, present = step[frame], self._records[frame]
-        if present.is_protected or present.checksum != replaced.written:
+        if not present.is_untouched or present.checksum != replaced.written:
             step.forget(frame)
             return False
         old = keep_locked(now, step.load(frame), self._locks.labels)
         mark = checksum(old)
         record = replaced.record
         if mark != record.checksum:  # a label was locked after the run
-            record = FrameRecord(checksum=mark, predicted=mark)
+            record = FrameRecord(
+                checksum=mark, predicted=mark, is_completed=record.is_protected
+            )
         with (
             inverse.saving(frame, pack(compact(now)), present, mark),
             self._recording(frame, old, record),

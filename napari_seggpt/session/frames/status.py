@@ -24,7 +24,8 @@ class FrameStatus(StrEnum):
     PREDICTED, STALE
         A run has labelled it, with the present references and settings or with others.
     CORRECTED
-        A person has changed what a run had labelled, or vouches for it otherwise.
+        A person has changed what a run had labelled, has begun what a run completed,
+        or vouches for it otherwise.
     APPROVED
         A person has approved it as it is.
     """
@@ -59,6 +60,8 @@ class FrameRecord:
         Of what that run wrote.
     is_part : bool
         Whether that run wrote a region of the frame only.
+    is_completed : bool
+        Whether that run completed what a person had begun, which is still in it.
     is_approved, is_corrected, is_reference : bool
         What a person has said or done; any of these protects the frame. So do labels
         that are a person's, whatever was said and taken back since.
@@ -75,6 +78,7 @@ class FrameRecord:
     key: bytes | None = None
     confidence: float | None = None
     is_part: bool = False
+    is_completed: bool = False
     is_approved: bool = False
     is_corrected: bool = False
     is_reference: bool = False
@@ -90,7 +94,7 @@ class FrameRecord:
             return FrameStatus.CORRECTED
         if self.is_reference:
             return FrameStatus.REFERENCE
-        if self.is_a_persons:
+        if self.is_a_persons or self.is_completed:
             return FrameStatus.CORRECTED
         if self.predicted is None:
             return FrameStatus.EMPTY
@@ -104,12 +108,21 @@ class FrameRecord:
     @property
     def is_vouched_for(self) -> bool:
         """Whether a person has said or done something that protects the frame."""
-        return self.is_approved or self.is_corrected or self.is_reference
+        return self._is_marked or self.is_completed
 
     @property
     def is_protected(self) -> bool:
         """Whether no run may write the frame."""
         return self.is_vouched_for or self.is_a_persons
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nobody has done anything to the frame since a run wrote it."""
+        return not (self._is_marked or self.is_a_persons)
+
+    @property
+    def _is_marked(self) -> bool:
+        return self.is_approved or self.is_corrected or self.is_reference
 
     @property
     def is_used(self) -> bool:
@@ -183,10 +196,11 @@ def vouched_as(record: FrameRecord, other: FrameRecord) -> FrameRecord:
     have.
     """
     is_asked = other.is_reference and other.is_asked
+    is_corrected = other.is_corrected or other.is_completed
     return replace(
         record,
-        is_approved=other.is_approved or not (is_asked or other.is_corrected),
-        is_corrected=other.is_corrected,
+        is_approved=other.is_approved or not (is_asked or is_corrected),
+        is_corrected=is_corrected,
         is_reference=is_asked,
         is_asked=is_asked,
         is_enabled=other.is_enabled or not is_asked,

@@ -234,6 +234,7 @@ class Runs:
         writer, frame = self._frames.writer, result.index
         labels = writer.read(frame)
         record = self._frames.records[frame]
+        is_own = record.is_completed and record.is_untouched and frame in run.begun
         was_written = writer.write(
             frame,
             with_names(labels, result.names),
@@ -241,6 +242,7 @@ class Runs:
             key=record.key or run.key,
             confidence=record.confidence,
             is_part=record.is_part,
+            asked=record.checksum if is_own else None,
         )
         if was_written:
             written = self._frames.records[frame].checksum

@@ -39,6 +39,7 @@ class RecordContent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     is_enabled: bool
     is_hint: bool = False
     is_part: bool = False
+    is_completed: bool = False
 
     @classmethod
     def of(cls, record: FrameRecord) -> Self:
@@ -56,6 +57,7 @@ class RecordContent(Struct, frozen=True, kw_only=True, omit_defaults=True):
             is_enabled=record.is_enabled,
             is_hint=record.is_hint,
             is_part=record.is_part,
+            is_completed=record.is_completed,
         )
 
     def record(self) -> FrameRecord:
@@ -78,6 +80,7 @@ class RecordContent(Struct, frozen=True, kw_only=True, omit_defaults=True):
             is_enabled=self.is_enabled,
             is_hint=self.is_hint,
             is_part=self.is_part,
+            is_completed=self.is_completed,
         )
 
 

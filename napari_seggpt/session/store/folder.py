@@ -50,10 +50,11 @@ the entry is left out, so that no damage beside the frames makes these unreadabl
     and the pixels; "" without labels), ``predicted`` (that of what the last run wrote,
     or null), ``key`` (what it was predicted with), ``confidence``, and the flags
     ``is_approved``, ``is_corrected``, ``is_reference``, ``is_asked``, ``is_enabled``;
-    ``is_hint`` (what is unlabelled is unknown) and ``is_part`` (the last run wrote a
-    region of the frame only), which are left out if they are false.
-    Any of the first three flags protects the frame, and so do labels other than
-    ``predicted``. A frame without a file is empty.
+    ``is_hint`` (what is unlabelled is unknown), ``is_part`` (the last run wrote a
+    region of the frame only) and ``is_completed`` (it completed what a person had
+    begun), which are left out if they are false. Any of the first three flags and
+    ``is_completed`` protect the frame, and so do labels other than ``predicted``. A
+    frame without a file is empty.
 
 ``frames/000123.damaged``, ``frames/000123.kept``
     Files of frames that could not be brought back when the session was resumed: because

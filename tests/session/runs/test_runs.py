@@ -504,11 +504,34 @@ def test_a_frame_that_was_begun_is_completed(
     labelled.runs.finish()
     expected = np.where(blob(7, at=0, size=2), 7, blob())
     np.testing.assert_array_equal(labelled.frames.labels.data[4], expected)
-    assert labelled.frames.status(4) is PREDICTED
+    assert labelled.frames.status(4) is CORRECTED
     assert 4 not in labelled.references.used_frames
     assert labelled.runs.undo() == (4,)
     assert state(labelled) == before
     assert labelled.frames.status(4) is REFERENCE
+
+
+def test_what_a_person_began_outlives_all_later_runs(
+    labelled: Session, blob: Any, label: Any, predict: Any
+) -> None:
+    """Whatever is done to the frame and taken back; undo of an older run, too."""
+    label(labelled, 4, blob(7, at=0, size=2))
+    run = labelled.complete(4)
+    for result in run.results():
+        assert labelled.runs.commit(result)
+    labelled.runs.finish()
+    completed = labelled.frames.labels.data[4].copy()
+    label(labelled, 4, blob(5))
+    label(labelled, 4, completed)  # taken back
+    labelled.frames.approve(4)
+    labelled.frames.unapprove(4)
+    for scope in ("all", "stale", "frame"):
+        if labelled.plan(scope, 4):
+            predict(labelled, scope, 4)
+    np.testing.assert_array_equal(labelled.frames.labels.data[4], completed)
+    assert 4 in labelled.frames.protected
+    labelled.frames.release(4)  # as a person may ask
+    assert 4 not in labelled.frames.protected
 
 
 def test_what_is_painted_after_it_was_asked_is_left_alone(

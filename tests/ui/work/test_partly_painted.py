@@ -70,7 +70,7 @@ def test_it_can_be_completed_and_undone(dock, qtbot):
     assert dock.workspace.current == 3
     qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
     np.testing.assert_array_equal(layer.data[3] != 0, before[0] | before[3] != 0)
-    assert dock.workspace.session.frames.status(3) is FrameStatus.PREDICTED
+    assert dock.workspace.session.frames.status(3) is FrameStatus.CORRECTED
     actions.undo_run(dock.workspace)
     qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
     np.testing.assert_array_equal(layer.data, before)
