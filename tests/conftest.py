@@ -3,6 +3,7 @@
 import copy
 import gc
 import importlib.util
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,6 +38,9 @@ settings.register_profile(
     "thorough", settings.get_profile("patient"), max_examples=1000
 )
 settings.load_profile("patient")
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)  # the other cores have workers of their own
 
 WAIT_SECONDS = 20.0
 MakeModel = Callable[..., SegGPT]

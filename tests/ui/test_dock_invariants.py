@@ -89,6 +89,7 @@ class Work(RuleBasedStateMachine):
         # What a person asked to be completed, as often as it was.
         self.begun: dict[int, list[np.ndarray]] = {}
         self.approved: set[int] = set()
+        self.has_switched = False  # two sessions may have predicted into the labels
 
     def open_dock(self) -> None:
         """Open the images and the dock, as in a napari that was just started."""
@@ -413,13 +414,14 @@ class Work(RuleBasedStateMachine):
     def choose_another_image(self) -> None:
         box = self.dock.data_panel.image_box
         box.setCurrentIndex(1 - box.currentIndex())
+        self.has_switched = True
 
     @rule()
     @precondition(lambda self: self.is_ready)
     def delete_what_was_saved(self) -> None:
         store = self.dock.saved_sessions.autosave.store
         if store is not None:
-            shutil.rmtree(store.path)
+            self.wait_until(lambda: _is_removed(store.path))
             self.wait_until(lambda: self.dock.saved_sessions.autosave.store != store)
 
     @rule(place=places, label=ids)
@@ -440,8 +442,6 @@ class Work(RuleBasedStateMachine):
     @precondition(lambda self: self.is_ready)
     def come_back(self, way: str) -> None:
         """Lose the labels or close the dock, then go on with what was saved."""
-        if self.dock.saved_sessions.autosave.store is None:  # nobody did anything here
-            self.work_on_another_image()
         layer, number = self.layer, self.dock.data_panel.image_box.currentIndex()
         protected = self.session.frames.protected | self.mine | self.approved
         with self.the_dock_acts():
@@ -456,6 +456,10 @@ class Work(RuleBasedStateMachine):
             self.open_dock()
         self.dock.data_panel.image_box.setCurrentIndex(number)
         self.settle()
+        is_other = not self.dock.saved_sessions.sessions and self.has_switched
+        if is_other:  # nobody did anything with this image
+            self.choose_another_image()
+            self.settle()
         saved = self.dock.saved_sessions.sessions
         assert saved or not (before.any() or self.approved)
         if saved:
@@ -464,8 +468,11 @@ class Work(RuleBasedStateMachine):
         elif not self.is_ready:
             self.press(self.dock.data_panel.new_button)
             self.settle()
-        assert_array_equal(self.present(), before)
-        assert self.session.frames.protected == protected
+        # Where two sessions predicted, each has saved what it predicted itself.
+        compared = sorted(protected) if self.has_switched else slice(None)
+        assert_array_equal(self.present()[compared], before[compared])
+        assert protected <= self.session.frames.protected
+        assert is_other or protected == self.session.frames.protected
 
     def wait_until(self, is_so: Callable[[], object]) -> None:
         until = time.monotonic() + WAIT_SECONDS
@@ -481,6 +488,12 @@ class Work(RuleBasedStateMachine):
             self.viewer.layers.clear()
         if hasattr(self, "patch"):
             self.patch.undo()
+
+
+def _is_removed(place: Path) -> bool:
+    """Remove a folder, and say whether nothing was written there meanwhile."""
+    shutil.rmtree(place, ignore_errors=True)
+    return not place.exists()
 
 
 # A share of the examples finds what is badly broken; the slow tests run all of them.
