@@ -69,6 +69,7 @@ def test_the_folder_is_small() -> None:
     assert sum(path.stat().st_size for path in folder.iterdir()) < 6 * 10**6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["membranes", "organs"])
 def test_the_seed_makes_the_files_again(name: str) -> None:
     stack = STACKS[name]()
@@ -79,6 +80,7 @@ def test_the_seed_makes_the_files_again(name: str) -> None:
     assert (stack.labels != labels).mean() < 1e-4
 
 
+@pytest.mark.slow
 def test_make_sample_data_writes_all_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
