@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,11 +77,27 @@ def replace_ended_workers(client: Client) -> None:
 
 
 def _connect(scheduler: str) -> Client:
-    from distributed import Client
-
     is_file = os.path.isfile(scheduler)
     place = {"scheduler_file": scheduler} if is_file else {"address": scheduler}
-    return Client(**place, set_as_default=False, timeout=WAIT_SECONDS)
+    return new_client(**place, timeout=WAIT_SECONDS)
+
+
+def new_client(**settings: Any) -> Client:
+    """Return a client of dask with such settings; one that fails to start is closed.
+
+    dask leaves that to the collection of garbage. If this comes while the next client
+    starts, which holds a lock that closing needs, the program stands still.
+    """
+    from distributed import Client
+
+    client = Client.__new__(Client)
+    try:
+        Client.__init__(client, set_as_default=False, **settings)
+    except BaseException:
+        with suppress(Exception):
+            client.close()
+        raise
+    return client
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from distributed import CancelledError, Client
+from distributed import CancelledError
 
+from napari_seggpt.cluster.clients import new_client
 from napari_seggpt.cluster.painter import Painted, Painter, PaintRequest, Supplies
 from napari_seggpt.io.label_values import smallest_dtype
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
-    from distributed import Future
+    from distributed import Client, Future
     from distributed.actor import Actor, ActorFuture
     from numpy.typing import NDArray
 
@@ -109,9 +110,8 @@ class RemoteModel:
 
     def _open(self) -> Client:
         try:
-            return Client(
-                self.address,
-                set_as_default=False,
+            return new_client(
+                address=self.address,
                 direct_to_workers=False,  # they may be out of reach
                 timeout=CONNECT_SECONDS,
             )

@@ -1,3 +1,4 @@
+import gc
 import logging
 import os
 import time
@@ -5,9 +6,13 @@ import time
 import psutil
 import pytest
 import torch
-from distributed import Status
+from distributed import Client, Status
 
-from napari_seggpt.cluster.clients import open_client, replace_ended_workers
+from napari_seggpt.cluster.clients import (
+    new_client,
+    open_client,
+    replace_ended_workers,
+)
 
 WAIT_SECONDS = 120
 
@@ -64,3 +69,13 @@ def test_a_worker_that_ended_for_good_is_replaced_and_no_other():
     assert after[stays] == before[stays]
     assert len(after) == 2
     assert before[ends] not in after.values()
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "tls"])
+def test_a_client_that_finds_nobody_is_closed(scheme):
+    """Else its collection may wait for a lock that the next client holds, for ever."""
+    with pytest.raises((OSError, TypeError)) as caught:  # which keeps the client
+        new_client(address=f"{scheme}://127.0.0.1:1", timeout=0.2)
+    ours = [x for x in gc.get_objects() if isinstance(x, Client)]
+    assert {x.status for x in ours} <= {"closed"}
+    del caught
