@@ -375,6 +375,7 @@ class Work(RuleBasedStateMachine):
     def release(self, frame: int) -> None:
         self.session.frames.release(frame)
         self.approved.discard(frame)
+        self.completed.discard(frame)
         self.clicked.discard(frame)
         content = self.present()[frame].tobytes()
         self.predicted.pop(frame, None)

@@ -578,11 +578,17 @@ def test_a_folder_that_is_removed_is_noticed_by_a_write_and_when_asked(
     for number, act in enumerate(("flush", "look_for_folder")):
         begin(session).close()
         saver = begin(session)  # one that is resumed: nothing was written yet
-        shutil.rmtree(tmp_path / "s")
+        remove(tmp_path / "s")
         label(session, 1, blob(number + 1))
         getattr(saver, act)()
         assert saver.is_gone
         saver.abandon()
+
+
+def remove(folder):
+    """Remove a folder into which something may be written meanwhile."""
+    while folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_what_is_there_already_is_not_noted_again(make_session, blob, begin, tmp_path):
