@@ -120,11 +120,12 @@ class LabelsWatcher:
     def forget(self, frame: int) -> bool:
         """Take a frame out of napari's history; see `NapariUndoHistory.forget`.
 
-        A stroke of which nothing is left has no event at its end.
+        A stroke of which nothing is left has no event at its end. If it goes on in the
+        frame, that is told again.
         """
         is_changed = self.history.forget(frame)
-        if not self.history.is_stroke:
-            self._stroke = frozenset()
+        is_on = self.history.is_stroke
+        self._stroke = self._stroke - {frame} if is_on else frozenset()
         return is_changed
 
     def _emit(self, frames: frozenset[int]) -> None:

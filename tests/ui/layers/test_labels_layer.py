@@ -865,6 +865,20 @@ def test_it_goes_when_it_is_closed() -> None:
     assert gone() is None
 
 
+def test_a_stroke_that_goes_on_where_a_run_wrote_is_told_again() -> None:
+    """Its first dab changed nothing, so that the run was free to write."""
+    work = Work()
+    work.open(on_disk=False, axis=0)
+    work.run(frame=0, label=2, row=0, anyway=False)
+    work.press(place=(0, 0, 0), label=2, size=3, depth=False)
+    work.run(frame=0, label=0, row=0, anyway=False)
+    work.move(place=(0, 0, 0))
+    work.run(frame=0, label=0, row=0, anyway=False)
+    assert work.theirs == {0}
+    assert work.present()[0, 0, 0] == 2
+    work.teardown()
+
+
 def test_a_removed_or_renamed_layer_stays_of_use(bench: Bench) -> None:
     bench.layer.name = "renamed"
     bench.viewer.layers.clear()
