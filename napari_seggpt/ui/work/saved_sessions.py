@@ -122,6 +122,7 @@ class SavedSessions:
         if layer_session is not None and layer_session not in self._autosaves:
             self._watch(layer_session)
         self._search.look(self._workspace.choice)
+        self.changed.emit()  # what was found of another image is not looked for again
 
     def _on_found(self, choice: LayerChoice) -> None:
         found = self._found(choice)
