@@ -119,9 +119,13 @@ class FrameWriter:
         if self._looked_at.get(frame, 0) > found.began:
             self.read(frame)
             return
+        self._drop_latest(frame)
+        self._note_checksum(frame, found.checksum)
+
+    def _drop_latest(self, frame: int) -> None:
+        """Forget labels that may be of another content than the record is about."""
         if self._latest is not None and self._latest[0] == frame:
             self._latest = None
-        self._note_checksum(frame, found.checksum)
 
     def prepare(
         self, frame: int, labels: NDArray[np.integer[Any]]
@@ -296,8 +300,7 @@ class FrameWriter:
             return False
         self._records[frame] = known[-1]
         self._note_look(frame)
-        if self._latest is not None and self._latest[0] == frame:
-            self._latest = None  # it may be of another content
+        self._drop_latest(frame)
         return True
 
     def _restore_read(
