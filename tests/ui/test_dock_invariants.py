@@ -321,13 +321,69 @@ class Work(RuleBasedStateMachine):
                 )
             )
 
-    @rule(what=st.sampled_from(["labels", "save task", "open task", "examples"]))
+    @rule(
+        model=st.integers(0, 1),
+        device=st.integers(0, 1),
+        is_mixed=st.booleans(),
+    )
+    @precondition(lambda self: self.is_ready)
+    def choose_model_and_picture(self, model: int, device: int, is_mixed: bool) -> None:
+        """Choose another model, another device, or a further layer as a channel."""
+        rows, panel = self.dock.run_panel.model_rows, self.dock.data_panel
+        with self.pressed():
+            rows.model_box.setCurrentIndex(model)
+            rows.device_box.setCurrentIndex(device)
+            (other,) = panel.mix_button.menu().actions()
+            if other.isChecked() != is_mixed:
+                other.trigger()
+
+    @rule(axis=st.integers(1, 2), place=places, label=ids)
+    @precondition(lambda self: self.is_ready)
+    def cut_another_way(self, axis: int, place: tuple[int, ...], label: int) -> None:
+        """Choose other slices, which are refused once some are labelled; come back."""
+        box, layer = self.dock.data_panel.axis_box, self.layer
+        with self.pressed():
+            box.setCurrentIndex(axis)
+        if not self.is_ready:  # nobody watches what is painted now
+            layer.paint(place, label)
+        before = np.array(layer.data)
+        box.setCurrentIndex(0)
+        self.settle()
+        assert self.layer is layer
+        assert_array_equal(layer.data, before)
+
+    @rule(what=st.sampled_from(["choose", "merge"]))
+    @precondition(lambda self: self.is_ready)
+    def use_other_labels(self, what: str) -> None:
+        """Choose other labels and come back, or merge them with these."""
+        panel, first = self.dock.data_panel, self.layer
+        there = {*self.viewer.layers}
+        with self.pressed():
+            other = self.viewer.add_labels(np.zeros_like(self.present()), name="other")
+            self.settle()
+            if what == "choose":
+                for layer in (other, first):
+                    panel.labels_box.setCurrentText(layer.name)
+                    self.settle()
+                    assert self.layer is layer
+            else:
+                self.dock.corner_menu.merging.merge()
+                self.settle()
+            for layer in {*self.viewer.layers} - there:
+                self.viewer.layers.remove(layer)
+        assert self.layer is first
+
+    @rule(
+        what=st.sampled_from(["labels", "table", "save task", "open task", "examples"])
+    )
     @precondition(lambda self: self.is_ready)
     def use_files(self, what: str) -> None:
         menu, examples = self.dock.corner_menu, self.dock.references_panel.examples
         with self.pressed():
             if what == "labels":
                 menu.exporting.export(self.exported)
+            elif what == "table":
+                menu.exporting.export(self.exported.with_name("objects.csv"))
             elif what == "save task":
                 examples.task_files.save(self.task)
             elif what == "open task" and self.task.exists():
@@ -500,8 +556,8 @@ def _is_removed(place: Path) -> bool:
     return not place.exists()
 
 
-# A small share of the examples: each takes half a second. More of them are run by hand.
-@pytest.mark.parametrize("share", [0.05])
+# A share of the examples finds what is badly broken; the slow tests run all of them.
+@pytest.mark.parametrize("share", [0.05, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.usefixtures("qapp")
 def test_a_persons_work_is_safe_whatever_is_pressed(
     models: ModelCache, predictor: type, tuner: object, tmp_path: Path, share: float
