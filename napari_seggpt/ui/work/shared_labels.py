@@ -15,11 +15,10 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.work.layer_session import LayerSession
 
 
-def check_cut(choice: LayerChoice, others: Iterable[LayerSession]) -> None:
-    """Refuse labels that are worked on in slices which cross those of a choice.
-
-    A run writes whole slices, and each crosses all that a person has labelled another
-    way: nobody could say then which pixels are this person's.
+def crossing(
+    choice: LayerChoice, others: Iterable[LayerSession]
+) -> list[LayerSession]:
+    """Return the sessions on the same labels whose slices cross those of a choice.
 
     Parameters
     ----------
@@ -31,20 +30,26 @@ def check_cut(choice: LayerChoice, others: Iterable[LayerSession]) -> None:
     Raises
     ------
     ValueError
-        If a session has begun to label such slices, or the layers do not fit.
+        If somebody has begun to label such slices, or the layers do not fit. A run
+        writes whole slices, and each crosses all that was labelled another way: nobody
+        could say then which pixels are a person's.
     """
     assert choice.labels is not None
     found = LabelsLayer.of_stack(choice.stack(), choice.labels)
     found.close()
-    for other in others:
-        is_same = other.labels.layer is choice.labels
-        crosses = other.labels.axes.spanned != found.axes.spanned
-        if is_same and crosses and other.is_touched:
-            raise ValueError(
-                f"Expected labels for slices cut this way, got {found.name}, which "
-                "you label in slices cut another way: press New, and let the results "
-                "vote."
-            )
+    crossed = [
+        other
+        for other in others
+        if other.labels.layer is choice.labels
+        and other.labels.axes.spanned != found.axes.spanned
+    ]
+    if any(other.is_touched for other in crossed):
+        raise ValueError(
+            f"Expected labels for slices cut this way, got {found.name}, which "
+            "you label in slices cut another way: press New, and let the results "
+            "vote."
+        )
+    return crossed
 
 
 def take_over(own: LayerSession, others: Iterable[LayerSession]) -> None:

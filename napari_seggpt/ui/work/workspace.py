@@ -25,7 +25,7 @@ from napari_seggpt.ui.work.frame_times import (
 )
 from napari_seggpt.ui.work.layer_session import LayerSession
 from napari_seggpt.ui.work.messages import Message, Tone
-from napari_seggpt.ui.work.shared_labels import check_cut, take_over
+from napari_seggpt.ui.work.shared_labels import crossing, take_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -249,8 +249,9 @@ class Workspace:
 
     def _session_on(self, choice: LayerChoice) -> LayerSession:
         known = self._layer_sessions.get(choice.place)
-        others = [x for x in self._layer_sessions.values() if x is not known]
-        check_cut(choice, others)
+        # Nobody labelled there: strokes of this session must not count as such.
+        for each in crossing(choice, self._others(known)):
+            self.close_session(each)
         if known is None:
             known = LayerSession(self.viewer, choice, self._settings, self.models)
             self._layer_sessions[choice.place] = known
@@ -259,8 +260,11 @@ class Workspace:
                 known.show_pictures(choice)
             # Another session may have written the same labels on frames not shown.
             known.session.frames.labels_changed(None)
-        take_over(known, others)
+        take_over(known, self._others(known))
         return known
+
+    def _others(self, known: LayerSession | None) -> list[LayerSession]:
+        return [x for x in self._layer_sessions.values() if x is not known]
 
     def _enter(self, active: LayerSession) -> None:
         self.active = active

@@ -257,3 +257,17 @@ def test_labels_that_are_cut_one_way_are_not_cut_another_way(workspace, qtbot):
     assert len(workspace.session) == SIDE
     workspace.choose(first.choice)
     assert workspace.active is first
+
+
+def test_slices_that_were_only_looked_at_do_not_bar_other_ways_to_cut(workspace, qtbot):
+    first = choose(workspace, "mine", qtbot)
+    across = workspace.choice.with_axis(1)
+    workspace.choose(across)
+    workspace.choose(first.choice)
+    mine = workspace.active
+    mine.labels.layer.paint((1, 4, 4), 1)
+    qtbot.wait(50)  # whoever watches the layer hears of it
+    workspace.choose(replace(mine.choice, labels=workspace.viewer.layers["others"]))
+    workspace.choose(mine.choice)
+    assert workspace.active is mine
+    assert workspace.problem is None
