@@ -248,9 +248,9 @@ def _make_predictor(
     """Read what is shown to the model, and load it; nothing is written yet."""
     from napari_seggpt.frames import sample_frames
     from napari_seggpt.inference.asked import asked
+    from napari_seggpt.inference.chains import plan
     from napari_seggpt.inference.labelling import frames_in_range
     from napari_seggpt.inference.predictor import Predictor
-    from napari_seggpt.inference.propagation import plan
     from napari_seggpt.inference.references import read_references
     from napari_seggpt.preprocessing import measure_limits
 

@@ -10,13 +10,14 @@ import numpy as np
 
 from napari_seggpt.frames import DAMAGE, FrameGrid, Frames, sample_frames
 from napari_seggpt.inference.asked import AskedPredictor, asked
+from napari_seggpt.inference.chains import plan
 from napari_seggpt.inference.linking import (
     RenamedFrame,
     StackLinker,
     frames_lie_along,
 )
 from napari_seggpt.inference.predictor import Predictor
-from napari_seggpt.inference.propagation import plan, predict_stack
+from napari_seggpt.inference.propagation import predict_stack
 from napari_seggpt.inference.references import read_references
 from napari_seggpt.inference.watching import UnreadableFrame
 from napari_seggpt.objects.new_ids import NewIds
