@@ -121,20 +121,56 @@ def predict_stack(
         If the predictor has no prompt with labels.
     """
     settings = settings or PropagationSettings()
-    taught = known is not None and settings.memory > 0
+    is_taught = known is not None and settings.memory > 0
     chains = plan(
         len(stack),
         predictor.references,
         settings,
-        protected=() if taught else protected,
+        protected=() if is_taught else protected,  # a run of few frames is planned soon
         grid=grid,
     )
-    if settings.memory == 0:
+    yield from predict_chains(
+        stack,
+        predictor,
+        chains,
+        memory=settings.memory,
+        protected=protected,
+        known=known,
+        skip_unreadable=skip_unreadable,
+    )
+
+
+def predict_chains(
+    stack: Frames,
+    predictor: Predictor | AskedPredictor,
+    chains: Sequence[Sequence[int]],
+    *,
+    memory: int,
+    protected: Collection[int] = (),
+    known: Known | None = None,
+    skip_unreadable: bool = False,
+) -> Iterator[FramePrediction | UnreadableFrame]:
+    """Predict frames whose order is planned; see `predict_stack`.
+
+    Parameters
+    ----------
+    stack, predictor, known, skip_unreadable
+        As of `predict_stack`.
+    chains : sequence of sequence of int
+        What `plan` returned, without or with protected frames.
+    memory : int
+        How many frames before are remembered in a chain.
+    protected : collection of int
+        Frames that are left as they are.
+    """
+    if memory == 0 or known is None:  # nothing is learned from protected frames
+        kept = {*protected}
+        chains = [[i for i in chain if i not in kept] for chain in chains]
+    if memory == 0:
         steps = _predict_independent(stack, predictor, chains)
     else:
-        kept = protected if taught else ()
         steps = itertools.chain.from_iterable(
-            predict_chain(stack, predictor, chain, Memory(settings.memory), kept, known)
+            predict_chain(stack, predictor, chain, Memory(memory), protected, known)
             for chain in chains
         )
     for step in steps:
@@ -156,7 +192,9 @@ class _Stopwatch:
 
 
 def _predict_independent(
-    stack: Frames, predictor: Predictor | AskedPredictor, chains: list[list[int]]
+    stack: Frames,
+    predictor: Predictor | AskedPredictor,
+    chains: Sequence[Sequence[int]],
 ) -> Iterator[FramePrediction | UnreadableFrame]:
     indices = [index for chain in chains for index in chain]
     size = predictor.frames_at_once

@@ -11,7 +11,7 @@ from napari_seggpt.inference import passes as passes_module
 from napari_seggpt.inference import propagation
 from napari_seggpt.inference.chains import plan
 from napari_seggpt.inference.predictor import Predictor
-from napari_seggpt.inference.propagation import predict_stack
+from napari_seggpt.inference.propagation import predict_chains, predict_stack
 from napari_seggpt.inference.watching import UnreadableFrame
 from napari_seggpt.preprocessing import FrameError, Limits
 from napari_seggpt.prompts import Prompt
@@ -92,6 +92,25 @@ def test_frames_are_predicted_in_the_order_of_the_plan(
     for step in steps:
         assert step.prediction.labels.shape == (32, 32)
         assert set(np.unique(step.prediction.labels)) <= {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("memory", [0, 1])
+@pytest.mark.parametrize("known", [None, lambda index: np.ones((32, 32), np.uint8)])
+def test_protected_frames_of_chains_are_not_predicted(
+    memory: int, known: Any, stack: Stack, make_predictor: Callable
+) -> None:
+    chains = [[3, 2, 1, 0], [5, 6]]
+    steps = predict_chains(
+        stack,
+        make_predictor([4]),
+        chains,
+        memory=memory,
+        protected=[3, 0, 6],
+        known=known,
+    )
+    assert [step.index for step in steps] == [2, 1, 5]
+    is_taught = known is not None and memory > 0
+    assert stack.reads == ([3] if is_taught else []) + [2, 1, 5]
 
 
 @pytest.mark.usefixtures("together")
