@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from napari_seggpt.cli.arguments import parsed
+from napari_seggpt.cli.arguments import numbered, parsed
 from napari_seggpt.cli.console import say, warn
 from napari_seggpt.cli.paths import check_apart, check_new
 from napari_seggpt.cli.reading import Reading, add_reading, open_images
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Mapping
 
     from napari_seggpt.io import Stack
@@ -84,7 +85,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--names",
-        type=_name,
+        type=partial(numbered, form="LABEL=NAME"),
         nargs="+",
         default=[],
         metavar="LABEL=NAME",
@@ -93,13 +94,6 @@ def add_parser(commands: Any) -> None:
     add_reading(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace the output")
     parser.set_defaults(run=run)
-
-
-def _name(text: str) -> tuple[int, str]:
-    label, _, name = text.partition("=")
-    if not label.isdigit() or not name:
-        raise argparse.ArgumentTypeError(f"expected LABEL=NAME, got {text!r}")
-    return int(label), name
 
 
 def run(args: argparse.Namespace) -> int:
