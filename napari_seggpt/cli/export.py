@@ -13,7 +13,7 @@ from tqdm import tqdm
 from napari_seggpt.cli.arguments import numbered, parsed
 from napari_seggpt.cli.console import say, warn
 from napari_seggpt.cli.paths import check_apart, check_new
-from napari_seggpt.cli.reading import Reading, add_reading, open_images
+from napari_seggpt.cli.reading import Reading, add_reading, open_images, opened_result
 
 if TYPE_CHECKING:
     import argparse
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
 def _export(args: ExportRequest) -> int:
     _check_paths(args)
     with ExitStack() as opened:
-        labels = _open(args, opened)
+        labels = opened.enter_context(opened_result(args.reading, args.source))
         if args.output is not None:
             _write_labels(args, labels)
         if args.table is not None:
@@ -125,14 +125,6 @@ def _check_paths(args: ExportRequest) -> None:
         check_new(path, overwrite=args.overwrite)
     if args.table is not None and args.table.suffix.lower() != ".csv":
         raise ValueError(f"Expected a table ending in .csv, got {args.table.name}.")
-
-
-def _open(args: ExportRequest, opened: ExitStack) -> Stack | SessionLabels:
-    from napari_seggpt.session.store.results import SessionLabels, is_session
-
-    if is_session(args.source):
-        return SessionLabels(args.source)
-    return opened.enter_context(open_images(args.reading, args.source, labels=True))
 
 
 def _write_labels(args: ExportRequest, labels: Stack | SessionLabels) -> None:

@@ -14,7 +14,7 @@ from napari_seggpt.cli import arguments
 from napari_seggpt.cli.arguments import parsed, with_flags
 from napari_seggpt.cli.console import say
 from napari_seggpt.cli.paths import check_apart, check_new
-from napari_seggpt.cli.reading import Reading, add_reading, open_images
+from napari_seggpt.cli.reading import Reading, add_reading, opened_result
 from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _track(request: TrackRequest) -> int:
 
     _check_paths(request)
     with ExitStack() as opened:
-        given = _open(request, opened)
+        given = opened.enter_context(opened_result(request.reading, request.labels))
         labels: Stack | SessionLabels | LabelsWriter = given
         linking = request.settings.objects.linking
         axis = frames_lie_along(given.axis, linking.along)
@@ -120,16 +120,6 @@ def _check_paths(request: TrackRequest) -> None:
         check_new(request.output, overwrite=request.overwrite)
     if request.tracks is not None:
         check_tracks(request.tracks, overwrite=request.overwrite)
-
-
-def _open(request: TrackRequest, opened: ExitStack) -> Stack | SessionLabels:
-    from napari_seggpt.session.store.results import SessionLabels, is_session
-
-    if is_session(request.labels):
-        return SessionLabels(request.labels)
-    return opened.enter_context(
-        open_images(request.reading, request.labels, labels=True)
-    )
 
 
 def _create(
