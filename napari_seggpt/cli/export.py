@@ -129,6 +129,7 @@ def _check_paths(args: ExportRequest) -> None:
 
 def _write_labels(args: ExportRequest, labels: Stack | SessionLabels) -> None:
     from napari_seggpt.io import check_output, create_labels, draft, smallest_dtype
+    from napari_seggpt.io.labels import labels_axis
 
     assert args.output is not None
     check_output(args.output, overwrite=args.overwrite)
@@ -143,7 +144,7 @@ def _write_labels(args: ExportRequest, labels: Stack | SessionLabels) -> None:
             dtype=smallest_dtype(limits),
             pixel_size=labels.pixel_size,
             units=labels.units,
-            axis=labels.axis if labels.axis in ("z", "t") else "z",
+            axis=labels_axis(labels.axis),
             times=getattr(labels, "times", None),
         ) as writer,
     ):

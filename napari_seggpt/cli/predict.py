@@ -313,6 +313,7 @@ def _open_output(
         reopen_labels,
         smallest_dtype,
     )
+    from napari_seggpt.io.labels import labels_axis
 
     if request.resume and request.output.exists():
         writer = reopen_labels(request.output)
@@ -333,7 +334,7 @@ def _open_output(
         dtype=dtype,
         pixel_size=stack.pixel_size,
         units=stack.units,
-        axis=stack.axis if stack.axis in ("z", "t") else "z",
+        axis=labels_axis(stack.axis),
         times=stack.grid.shape[0] if stack.grid.has_two_axes else None,
         overwrite=request.overwrite,
     )

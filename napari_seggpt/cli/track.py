@@ -126,6 +126,7 @@ def _create(
     request: TrackRequest, labels: Stack | SessionLabels, path: Path
 ) -> LabelsWriter:
     from napari_seggpt.io import create_labels, object_dtype
+    from napari_seggpt.io.labels import labels_axis
 
     return create_labels(
         path,
@@ -134,7 +135,7 @@ def _create(
         dtype=object_dtype(path),
         pixel_size=labels.pixel_size,
         units=labels.units,
-        axis=labels.axis if labels.axis in ("z", "t") else "z",
+        axis=labels_axis(labels.axis),
         overwrite=request.overwrite,
     )
 
