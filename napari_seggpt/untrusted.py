@@ -170,6 +170,15 @@ def shortened(text: str) -> str:
     return f"{text[:half]} ... {text[-half:]}"
 
 
+def safe_message(text: str) -> str:
+    """Return a message that may quote a file as it can be shown: short and printable.
+
+    Errors name what they have found, so that a file from elsewhere decides what a
+    terminal or a window would show, and how much of it.
+    """
+    return printable(shortened(text))
+
+
 def safe_cell(value: Any) -> Any:
     """Return the cell of a table so that no spreadsheet takes a text for a formula."""
     if not isinstance(value, str):

@@ -19,12 +19,12 @@ def blocks(language):
 
 def test_the_python_example_runs(monkeypatch, capsys, tmp_path):
     (example,) = blocks("python")
-    original = labelling.predict_stack
+    original = labelling.predict_chains
 
     def first_two_frames(*args, **settings):
         return itertools.islice(original(*args, **settings), 2)
 
-    monkeypatch.setattr(labelling, "predict_stack", first_two_frames)
+    monkeypatch.setattr(labelling, "predict_chains", first_two_frames)
     (tmp_path / "sample_data").symlink_to(ROOT / "sample_data")
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "README.md", "exec"), {})

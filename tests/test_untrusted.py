@@ -18,6 +18,7 @@ from napari_seggpt.untrusted import (
     read_entry,
     read_json,
     safe_cell,
+    safe_message,
     shortened,
 )
 
@@ -122,6 +123,17 @@ def test_a_message_stays_short() -> None:
     assert found.startswith("Expected a number, got xxx")
     assert found.endswith("xxx in a.json.")
     assert shortened("short") == "short"
+
+
+def test_a_message_that_quotes_a_file_is_short_and_obeyed_by_nothing() -> None:
+    text = f"Expected a name, got \x1b[2J{'x' * 10**6}\u202e."
+    found = safe_message(text)
+    assert found.startswith("Expected a name, got \\x1b[2Jxxx")
+    assert found.endswith("xxx\\u202e.")
+    assert len(found) < 1100
+    assert safe_message("Frame 3 of 細胞.tif is damaged.\n") == (
+        "Frame 3 of 細胞.tif is damaged.\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from napari_seggpt.cli import (
 )
 from napari_seggpt.cli.console import warn
 from napari_seggpt.cli.interrupt import INTERRUPTED
-from napari_seggpt.untrusted import printable, shortened
+from napari_seggpt.untrusted import safe_message, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,8 +47,8 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
-        text = printable(f"{self.prog}: {shortened(message)} (--help tells more)")
-        self.exit(USER_ERROR, f"{text}\n")
+        text = f"{self.prog}: {safe_message(message)} (--help tells more)\n"
+        self.exit(USER_ERROR, text)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -103,7 +103,7 @@ def _handler() -> logging.Handler:
 
 class _Printable(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return printable(shortened(super().format(record)))
+        return safe_message(super().format(record))
 
 
 def _one_line(error: Exception) -> str:

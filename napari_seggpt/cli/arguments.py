@@ -188,6 +188,27 @@ def _reader(field: Field) -> Callable[[str], object]:
     return read
 
 
+def numbered(text: str, form: str) -> tuple[int, str]:
+    """Split what is given for a number, such as ``3=nucleus``.
+
+    Parameters
+    ----------
+    text : str
+        What was given.
+    form : str
+        How that is told to people, such as ``LABEL=NAME``.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it has no whole number before the first ``=``, or nothing behind it.
+    """
+    number, _, value = text.partition("=")
+    if not number.isdigit() or not value:
+        raise argparse.ArgumentTypeError(f"expected {form}, got {text!r}")
+    return int(number), value
+
+
 def _help(field: Field) -> str:
     """Return what the flag does, which values it takes, and its default."""
     default = "none" if field.default is None else field.default

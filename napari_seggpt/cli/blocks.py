@@ -136,7 +136,7 @@ def _open_output(
 
     from napari_seggpt.io import check_output, smallest_dtype
     from napari_seggpt.io.block_labels import BlockLabels
-    from napari_seggpt.io.labels import LabelsGeometry
+    from napari_seggpt.io.labels import LabelsGeometry, labels_axis
 
     if request.resume and request.output.exists():
         return BlockLabels(request.output)
@@ -146,7 +146,7 @@ def _open_output(
         length=len(stack),
         frame_shape=stack.frame_shape,
         dtype=np.dtype(smallest_dtype(known)),
-        axis=stack.axis if stack.axis in ("z", "t") else "z",
+        axis=labels_axis(stack.axis),
         pixel_size=stack.pixel_size,
         units=stack.units,
     )

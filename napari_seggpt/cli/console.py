@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from napari_seggpt.untrusted import printable, shortened
+from napari_seggpt.untrusted import printable, safe_message
 
 
 def say(text: str) -> None:
@@ -14,4 +14,4 @@ def say(text: str) -> None:
 
 def warn(text: str) -> None:
     """Print a message on the standard error stream."""
-    print(printable(shortened(text)), file=sys.stderr)
+    print(safe_message(text), file=sys.stderr)

@@ -46,7 +46,7 @@ def run_dice(
             **request.how,
         )
     )
-    total = sum(max(0, len(one) - request.references) for one in sequences)
+    total = request.num_predicted(sequences)
     scores: list[FrameScore] = []
     code = collect(steps, scores, total=total, unit="frame")
     if not scores and code == 0:

@@ -16,7 +16,7 @@ from napari_seggpt.settings import SessionSettings, TuningSettings
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from napari_seggpt.evaluation.annotator import Order
     from napari_seggpt.evaluation.datasets import LabelledSequence
@@ -102,6 +102,10 @@ class EvaluateRequest:
             "tiles": "auto" if self.auto_tiles else tiles,
             "max_frames": self.frames,
         }
+
+    def num_predicted(self, sequences: Iterable[LabelledSequence]) -> int:
+        """Return how many frames are predicted: all of a sequence but references."""
+        return sum(max(0, len(one) - self.references) for one in sequences)
 
 
 def add_parser(commands: Any) -> None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from napari_seggpt.cli.arguments import parsed
+from napari_seggpt.cli.arguments import numbered, parsed
 from napari_seggpt.cli.console import say, warn
 from napari_seggpt.cli.paths import check_apart, check_new
-from napari_seggpt.cli.reading import Reading, add_reading, open_images
+from napari_seggpt.cli.reading import Reading, add_reading, open_images, opened_result
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Mapping
 
     from napari_seggpt.io import Stack
@@ -84,7 +85,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--names",
-        type=_name,
+        type=partial(numbered, form="LABEL=NAME"),
         nargs="+",
         default=[],
         metavar="LABEL=NAME",
@@ -95,13 +96,6 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def _name(text: str) -> tuple[int, str]:
-    label, _, name = text.partition("=")
-    if not label.isdigit() or not name:
-        raise argparse.ArgumentTypeError(f"expected LABEL=NAME, got {text!r}")
-    return int(label), name
-
-
 def run(args: argparse.Namespace) -> int:
     """Write what was asked for; returns the exit code."""
     return _export(parsed(ExportRequest, args, reading=parsed(Reading, args)))
@@ -110,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
 def _export(args: ExportRequest) -> int:
     _check_paths(args)
     with ExitStack() as opened:
-        labels = _open(args, opened)
+        labels = opened.enter_context(opened_result(args.reading, args.source))
         if args.output is not None:
             _write_labels(args, labels)
         if args.table is not None:
@@ -133,16 +127,9 @@ def _check_paths(args: ExportRequest) -> None:
         raise ValueError(f"Expected a table ending in .csv, got {args.table.name}.")
 
 
-def _open(args: ExportRequest, opened: ExitStack) -> Stack | SessionLabels:
-    from napari_seggpt.session.store.results import SessionLabels, is_session
-
-    if is_session(args.source):
-        return SessionLabels(args.source)
-    return opened.enter_context(open_images(args.reading, args.source, labels=True))
-
-
 def _write_labels(args: ExportRequest, labels: Stack | SessionLabels) -> None:
     from napari_seggpt.io import check_output, create_labels, draft, smallest_dtype
+    from napari_seggpt.io.labels import labels_axis
 
     assert args.output is not None
     check_output(args.output, overwrite=args.overwrite)
@@ -157,7 +144,7 @@ def _write_labels(args: ExportRequest, labels: Stack | SessionLabels) -> None:
             dtype=smallest_dtype(limits),
             pixel_size=labels.pixel_size,
             units=labels.units,
-            axis=labels.axis if labels.axis in ("z", "t") else "z",
+            axis=labels_axis(labels.axis),
             times=getattr(labels, "times", None),
         ) as writer,
     ):

@@ -54,7 +54,7 @@ def run_objects(
             peers={name: make for name, make in peers.items() if name == pixels},
         )
     )
-    total = sum(max(0, len(one) - request.references) for one in chosen)
+    total = request.num_predicted(chosen)
     scores: list[ObjectScore] = []
     code = collect(steps, scores, total=total, unit="frame")
     if not scores:

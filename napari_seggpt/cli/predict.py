@@ -248,9 +248,9 @@ def _make_predictor(
     """Read what is shown to the model, and load it; nothing is written yet."""
     from napari_seggpt.frames import sample_frames
     from napari_seggpt.inference.asked import asked
+    from napari_seggpt.inference.chains import plan
     from napari_seggpt.inference.labelling import frames_in_range
     from napari_seggpt.inference.predictor import Predictor
-    from napari_seggpt.inference.propagation import plan
     from napari_seggpt.inference.references import read_references
     from napari_seggpt.preprocessing import measure_limits
 
@@ -313,6 +313,7 @@ def _open_output(
         reopen_labels,
         smallest_dtype,
     )
+    from napari_seggpt.io.labels import labels_axis
 
     if request.resume and request.output.exists():
         writer = reopen_labels(request.output)
@@ -333,7 +334,7 @@ def _open_output(
         dtype=dtype,
         pixel_size=stack.pixel_size,
         units=stack.units,
-        axis=stack.axis if stack.axis in ("z", "t") else "z",
+        axis=labels_axis(stack.axis),
         times=stack.grid.shape[0] if stack.grid.has_two_axes else None,
         overwrite=request.overwrite,
     )

@@ -33,7 +33,7 @@ def run_ranking(
             sequence, model, references=request.references, **request.how
         )
     )
-    total = sum(max(0, len(one) - request.references) for one in sequences)
+    total = request.num_predicted(sequences)
     frames: list[RankedFrame] = []
     code = collect(steps, frames, total=total, unit="frame")
     scores = {name: asdict(x) for name, x in score_signals(frames).items()}

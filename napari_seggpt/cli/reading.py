@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from napari_seggpt.cli.console import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
     from napari_seggpt.io import ColorIds, Stack
+    from napari_seggpt.session.store.results import SessionLabels
 
 CHANNELS = {"yes": True, "no": False}
 MOST_CHANNELS = 3  # the model sees no more
@@ -150,6 +152,18 @@ def open_labels(reading: Reading, path: Path, colors: ColorIds) -> Stack:
         )
     _tell_notes(stack)
     return stack
+
+
+@contextmanager
+def opened_result(reading: Reading, path: Path) -> Iterator[Stack | SessionLabels]:
+    """Open labels of all frames: a file, or a session that the dock has saved."""
+    from napari_seggpt.session.store.results import SessionLabels, is_session
+
+    if is_session(path):
+        yield SessionLabels(path)
+        return
+    with open_images(reading, path, labels=True) as stack:
+        yield stack
 
 
 def read_labels(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -10,11 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_seggpt.cli.arguments import numbered
 from napari_seggpt.cli.console import warn
 from napari_seggpt.cli.reading import Reading, add_reading, open_labels, read_labels
 from napari_seggpt.frames import DAMAGE
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
@@ -113,10 +114,8 @@ def add_references(parser: argparse.ArgumentParser) -> None:
 
 
 def _reference(text: str) -> tuple[int, Path]:
-    frame, _, file = text.partition("=")
-    if not frame.isdigit() or not file:
-        raise argparse.ArgumentTypeError(f"expected FRAME=FILE, got {text!r}")
-    return int(frame), Path(file)
+    frame, file = numbered(text, "FRAME=FILE")
+    return frame, Path(file)
 
 
 def read_tuned(files: ReferenceFiles) -> list[TunedPrompt]:

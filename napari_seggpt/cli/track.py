@@ -14,7 +14,7 @@ from napari_seggpt.cli import arguments
 from napari_seggpt.cli.arguments import parsed, with_flags
 from napari_seggpt.cli.console import say
 from napari_seggpt.cli.paths import check_apart, check_new
-from napari_seggpt.cli.reading import Reading, add_reading, open_images
+from napari_seggpt.cli.reading import Reading, add_reading, opened_result
 from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _track(request: TrackRequest) -> int:
 
     _check_paths(request)
     with ExitStack() as opened:
-        given = _open(request, opened)
+        given = opened.enter_context(opened_result(request.reading, request.labels))
         labels: Stack | SessionLabels | LabelsWriter = given
         linking = request.settings.objects.linking
         axis = frames_lie_along(given.axis, linking.along)
@@ -122,20 +122,11 @@ def _check_paths(request: TrackRequest) -> None:
         check_tracks(request.tracks, overwrite=request.overwrite)
 
 
-def _open(request: TrackRequest, opened: ExitStack) -> Stack | SessionLabels:
-    from napari_seggpt.session.store.results import SessionLabels, is_session
-
-    if is_session(request.labels):
-        return SessionLabels(request.labels)
-    return opened.enter_context(
-        open_images(request.reading, request.labels, labels=True)
-    )
-
-
 def _create(
     request: TrackRequest, labels: Stack | SessionLabels, path: Path
 ) -> LabelsWriter:
     from napari_seggpt.io import create_labels, object_dtype
+    from napari_seggpt.io.labels import labels_axis
 
     return create_labels(
         path,
@@ -144,7 +135,7 @@ def _create(
         dtype=object_dtype(path),
         pixel_size=labels.pixel_size,
         units=labels.units,
-        axis=labels.axis if labels.axis in ("z", "t") else "z",
+        axis=labels_axis(labels.axis),
         overwrite=request.overwrite,
     )
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.cli import arguments, references, tune_dataset
-from napari_seggpt.cli.arguments import parsed, with_flags
+from napari_seggpt.cli.arguments import numbered, parsed, with_flags
 from napari_seggpt.cli.console import say, warn
 from napari_seggpt.cli.interrupt import INTERRUPTED, StopAtNextStep
 from napari_seggpt.cli.paths import check_apart, check_new
@@ -17,6 +17,7 @@ from napari_seggpt.cli.tune_dataset import DataSetFlags, follow
 from napari_seggpt.settings import SessionSettings, TuningSettings
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Generator
 
     from napari_seggpt.io import Stack
@@ -88,7 +89,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace the output")
     parser.add_argument(
         "--names",
-        type=_name,
+        type=partial(numbered, form="ID=NAME"),
         nargs="+",
         default=[],
         metavar="ID=NAME",
@@ -105,13 +106,6 @@ def add_parser(commands: Any) -> None:
     arguments.add_prediction(parser)
     arguments.add_model(parser)
     parser.set_defaults(run=run)
-
-
-def _name(text: str) -> tuple[int, str]:
-    number, _, name = text.partition("=")
-    if not number.isdigit() or not name:
-        raise argparse.ArgumentTypeError(f"expected ID=NAME, got {text!r}")
-    return int(number), name
 
 
 def run(args: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ from distributed import CancelledError, KilledWorker
 
 from napari_seggpt.cluster.clients import replace_ended_workers
 from napari_seggpt.cluster.worker import BEGUN, FramesReport, JobPlugin, label_frames
-from napari_seggpt.inference.propagation import plan
+from napari_seggpt.inference.chains import plan
 from napari_seggpt.inference.watching import UnreadableFrame
 
 if TYPE_CHECKING:

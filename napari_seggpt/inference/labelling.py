@@ -10,13 +10,14 @@ import numpy as np
 
 from napari_seggpt.frames import DAMAGE, FrameGrid, Frames, sample_frames
 from napari_seggpt.inference.asked import AskedPredictor, asked
+from napari_seggpt.inference.chains import plan
 from napari_seggpt.inference.linking import (
     RenamedFrame,
     StackLinker,
     frames_lie_along,
 )
 from napari_seggpt.inference.predictor import Predictor
-from napari_seggpt.inference.propagation import plan, predict_stack
+from napari_seggpt.inference.propagation import predict_chains
 from napari_seggpt.inference.references import read_references
 from napari_seggpt.inference.watching import UnreadableFrame
 from napari_seggpt.objects.new_ids import NewIds
@@ -143,24 +144,24 @@ def label_stack(
     given = references.keys() | shown.keys()
     finished = labelled_frames(output) if resume else set()
     kept = given | finished
-    chains = plan(len(stack), shown, settings.propagation, protected=kept, grid=lines)
-    total = sum(map(len, chains))
+    chains = plan(len(stack), shown, settings.propagation, grid=lines)
+    frames = [frame for chain in chains for frame in chain if frame not in kept]
+    total = len(frames)
     for index in sorted(given - finished):
         labels = references[index] if index in references else shown[index]
         output.write(index, labels)
         yield LabelledFrame(index=index, prediction=None, done=0, total=total)
     steps: Iterator[FramePrediction | UnreadableFrame | RenamedFrame]
-    steps = predicted = predict_stack(
+    steps = predicted = predict_chains(
         stack,
         predictor,
-        settings=settings.propagation,
+        chains,
+        memory=settings.propagation.memory,
         protected=kept,
-        grid=lines,
         known=lambda index: _read(output, index),
         skip_unreadable=skip_unreadable,
     )
     if predictor.are_objects and settings.objects.linking.enabled:
-        frames = [frame for chain in chains for frame in chain]
         kinds = predictor.kinds
         linker = _make_linker(
             stack, output, settings, shown, frames, kept, kinds, lines

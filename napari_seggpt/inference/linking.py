@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_seggpt.frames import FrameGrid
-from napari_seggpt.inference.propagation import Chain, FramePrediction, chain_of
+from napari_seggpt.inference.chains import Chain, chain_of
+from napari_seggpt.inference.propagation import FramePrediction
 from napari_seggpt.objects.linking import Linker
 from napari_seggpt.objects.regions import with_names
 from napari_seggpt.objects.shapes import separate

@@ -1,4 +1,4 @@
-"""predict_stack(): a generator over the frames of a stack, outward from references."""
+"""predict_stack(): a generator over the frames of a stack, in the order of `chains`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import itertools
 from collections import deque
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple, overload
+from typing import TYPE_CHECKING, overload
 
-from napari_seggpt.frames import FrameGrid
+from napari_seggpt.inference.chains import plan
 from napari_seggpt.inference.memory import Memory, remember
 from napari_seggpt.inference.watching import UnreadableFrame, read_frame
 from napari_seggpt.settings import PropagationSettings
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_seggpt.frames import Frames
+    from napari_seggpt.frames import FrameGrid, Frames
     from napari_seggpt.inference.asked import AskedPredictor
     from napari_seggpt.inference.prediction import Prediction
     from napari_seggpt.inference.predictor import Predictor
@@ -45,118 +45,6 @@ class FramePrediction:
     index: int
     prediction: Prediction
     seconds: float = 0.0
-
-
-def plan(
-    length: int,
-    references: Collection[int],
-    settings: PropagationSettings,
-    *,
-    protected: Collection[int] = (),
-    grid: FrameGrid | None = None,
-) -> list[list[int]]:
-    """Plan in which order the frames of a stack are predicted.
-
-    Each frame is reached from its nearest reference, or from the nearest on the side
-    that the direction asks for. References and protected frames are in no chain. A
-    chain keeps to one line of the grid. In a line that its reference is not in, two
-    chains lead away from the place of that reference.
-
-    Parameters
-    ----------
-    length : int
-        Frames in the stack.
-    references : collection of int
-        Labelled frames.
-    settings : PropagationSettings
-        Range, step and direction.
-    protected : collection of int
-        Frames that must not be written.
-    grid : FrameGrid, optional
-        How frames lie, if not all in one line.
-
-    Returns
-    -------
-    list of list of int
-        Chains of frames, each leading away from one reference. Without references
-        in the stack there is one chain through the range in each line.
-    """
-    grid = grid or FrameGrid.row(length)
-    stop = length if settings.stop is None else min(settings.stop, length)
-    kept = {*references, *protected}
-    frames = [i for i in range(settings.start, stop, settings.step) if i not in kept]
-    if not references:
-        return _whole_lines(frames, grid, settings.direction)
-    chains: dict[Chain, list[int]] = {}
-    for frame in frames:
-        chain = chain_of(frame, references, settings.direction, grid)
-        if chain.source is not None:
-            chains.setdefault(chain, []).append(frame)
-    return [
-        frames if chain.way > 0 else frames[::-1]
-        for chain, frames in sorted(chains.items(), key=lambda x: _order(x[0], grid))
-    ]
-
-
-class Chain(NamedTuple):
-    """What the frames of a chain have in common.
-
-    Attributes
-    ----------
-    source : int or None
-        The reference that they are reached from.
-    line : int
-        The line of the grid that they lie in.
-    way : int
-        Where the chain leads in that line: 1 or -1.
-    """
-
-    source: int | None
-    line: int
-    way: int
-
-
-def chain_of(
-    frame: int, references: Collection[int], direction: str, grid: FrameGrid
-) -> Chain:
-    """Return the chain that a frame is in; see `plan`.
-
-    A frame of another line that lies at the place of the reference begins the chain
-    that leads forward.
-    """
-    line, place = grid.line(frame), grid.place(frame)
-    before, after = _SIDES[direction]
-    allowed = [
-        r
-        for r in references
-        if (at := grid.place(r) - place) * after > 0
-        or at * before < 0
-        or (at == 0 and r != frame)
-    ]
-    if not allowed:
-        return Chain(None, line, -1 if direction == "backward" else 1)
-    source = min(allowed, key=lambda r: (grid.distance(r, frame), r))
-    return Chain(source, line, 1 if place >= grid.place(source) else -1)
-
-
-_SIDES = {"both": (1, 1), "forward": (1, 0), "backward": (0, 1)}
-
-
-def _order(chain: Chain, grid: FrameGrid) -> tuple[int, ...]:
-    """Return what chains are sorted by: the lines nearest to a reference come first."""
-    assert chain.source is not None
-    away = abs(chain.line - grid.line(chain.source))
-    way = chain.way if away == 0 else -chain.way
-    return chain.source, away, chain.line, way
-
-
-def _whole_lines(frames: list[int], grid: FrameGrid, direction: str) -> list[list[int]]:
-    """Return a chain through the frames of each line that has any."""
-    lines: dict[int, list[int]] = {}
-    for frame in frames:
-        lines.setdefault(grid.line(frame), []).append(frame)
-    ordered = [chain for _, chain in sorted(lines.items())]
-    return [c[::-1] for c in ordered] if direction == "backward" else ordered
 
 
 @overload
@@ -212,7 +100,7 @@ def predict_stack(
     protected : collection of int
         Further frames that are left as they are.
     grid : FrameGrid, optional
-        How frames lie, if not all in one line; see `plan`.
+        How frames lie, if not all in one line; see `chains`.
     known : callable, optional
         Returns the labels of a protected frame, or None if there are none to learn
         from: with memory, the frames after it remember them.
@@ -233,20 +121,56 @@ def predict_stack(
         If the predictor has no prompt with labels.
     """
     settings = settings or PropagationSettings()
-    taught = known is not None and settings.memory > 0
+    is_taught = known is not None and settings.memory > 0
     chains = plan(
         len(stack),
         predictor.references,
         settings,
-        protected=() if taught else protected,
+        protected=() if is_taught else protected,  # a run of few frames is planned soon
         grid=grid,
     )
-    if settings.memory == 0:
+    yield from predict_chains(
+        stack,
+        predictor,
+        chains,
+        memory=settings.memory,
+        protected=protected,
+        known=known,
+        skip_unreadable=skip_unreadable,
+    )
+
+
+def predict_chains(
+    stack: Frames,
+    predictor: Predictor | AskedPredictor,
+    chains: Sequence[Sequence[int]],
+    *,
+    memory: int,
+    protected: Collection[int] = (),
+    known: Known | None = None,
+    skip_unreadable: bool = False,
+) -> Iterator[FramePrediction | UnreadableFrame]:
+    """Predict frames whose order is planned; see `predict_stack`.
+
+    Parameters
+    ----------
+    stack, predictor, known, skip_unreadable
+        As of `predict_stack`.
+    chains : sequence of sequence of int
+        What `plan` returned, without or with protected frames.
+    memory : int
+        How many frames before are remembered in a chain.
+    protected : collection of int
+        Frames that are left as they are.
+    """
+    if memory == 0 or known is None:  # nothing is learned from protected frames
+        kept = {*protected}
+        chains = [[i for i in chain if i not in kept] for chain in chains]
+    if memory == 0:
         steps = _predict_independent(stack, predictor, chains)
     else:
-        kept = protected if taught else ()
         steps = itertools.chain.from_iterable(
-            predict_chain(stack, predictor, chain, Memory(settings.memory), kept, known)
+            predict_chain(stack, predictor, chain, Memory(memory), protected, known)
             for chain in chains
         )
     for step in steps:
@@ -268,7 +192,9 @@ class _Stopwatch:
 
 
 def _predict_independent(
-    stack: Frames, predictor: Predictor | AskedPredictor, chains: list[list[int]]
+    stack: Frames,
+    predictor: Predictor | AskedPredictor,
+    chains: Sequence[Sequence[int]],
 ) -> Iterator[FramePrediction | UnreadableFrame]:
     indices = [index for chain in chains for index in chain]
     size = predictor.frames_at_once

@@ -21,6 +21,14 @@ AXES = ("z", "t")  # the axes that every format can write
 UNKNOWN_UNITS = ("pixel", "frame")
 
 
+def labels_axis(axis: str) -> str:
+    """Return the axis that labels of images along some axis are written along.
+
+    It is the same one if every format can write it, else "z".
+    """
+    return axis if axis in AXES else "z"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelsGeometry:
     """Size, dtype, axis and calibration of a label stack.

@@ -14,6 +14,7 @@ import zarr
 from zarr.storage import LocalStore
 
 from napari_seggpt.frames import DAMAGE
+from napari_seggpt.io.array_source import ArraySource
 from napari_seggpt.io.axes import guess_axes
 from napari_seggpt.io.layout import (
     FRAME_AXES,
@@ -26,7 +27,6 @@ from napari_seggpt.io.layout import (
     one_line,
     positive,
 )
-from napari_seggpt.io.stacks import ArraySource
 from napari_seggpt.untrusted import (
     MAX_JSON_BYTES,
     as_type,

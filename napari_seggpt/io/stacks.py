@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_seggpt.frames import DAMAGE, FrameGrid, frame_index
+from napari_seggpt.io.array_source import ArraySource
 from napari_seggpt.io.axes import guess_axes, select_frames
 from napari_seggpt.io.label_values import as_labels, labels_dtype
 from napari_seggpt.io.layout import (
     UNNAMED,
-    Layout,
     StackError,
-    axis_name,
     normalize_unit,
     one_line,
 )
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_seggpt.io.layout import Calibration, Index, Source
+    from napari_seggpt.io.array_source import LazyArray
+    from napari_seggpt.io.layout import Source
 
 UNKNOWN_STEPS = ((1.0, "frame"), (1.0, "pixel"), (1.0, "pixel"))
 
@@ -274,48 +274,6 @@ class Stack:
     def __exit__(self, *_: object) -> None:
         """Close the stack."""
         self.close()
-
-
-class LazyArray(Protocol):
-    """Anything indexed like a numpy array: numpy, zarr, dask."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Lengths of the axes."""
-
-    @property
-    def dtype(self) -> Any:
-        """Data type of the elements."""
-
-    def __getitem__(self, index: Any) -> Any:
-        """Return a block as something that `numpy.asarray` takes."""
-
-
-class ArraySource:
-    """An array-like, of which only the blocks asked for are turned into numpy."""
-
-    def __init__(
-        self, array: LazyArray, axes: Sequence[str], calibration: Calibration
-    ) -> None:
-        if len(axes) != len(array.shape):
-            raise StackError(
-                f"Expected one axis per dimension of {tuple(array.shape)}, "
-                f"got {tuple(axes)}."
-            )
-        self._array = array
-        self.layout = Layout(
-            axes=tuple(axis_name(axis) for axis in axes),
-            shape=tuple(array.shape),
-            dtype=np.dtype(array.dtype),
-            calibration=calibration,
-        )
-
-    def read(self, index: Index) -> npt.NDArray[Any]:
-        """Return the block at one integer or full slice per axis."""
-        return np.asarray(self._array[index])
-
-    def close(self) -> None:
-        """Do nothing: the array belongs to the caller."""
 
 
 def array_stack(

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import deque
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from napari_seggpt.session.frames.frame_labels import checksum
+from napari_seggpt.session.store.saving_thread import SavingThread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    import numpy as np
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Mapping
 
     from napari_seggpt.session.frames.status import FrameRecord
     from napari_seggpt.session.session import Session
@@ -22,13 +16,10 @@ if TYPE_CHECKING:
     from napari_seggpt.session.store.folder import SessionStore
     from napari_seggpt.session.store.state import SessionState
 
-    Waiting = tuple[NDArray[np.integer[Any]], FrameRecord]
-
 COPYING_SECONDS = 0.008  # that frames are copied for before the window goes on
 MAX_WAITING_BYTES = 1 << 27  # of copies that wait to be written
 RETRY_SECONDS = 5.0  # after a failure, such as a full disk
-CHECK_SECONDS = 2.0  # between looks at whether the folder is still there
-CLOSE_SECONDS = 30.0
+CLOSE_SECONDS = 30.0  # that the end of the program waits for the last frames
 
 
 class Autosave:
@@ -67,7 +58,7 @@ class Autosave:
         self._about = about
         self._is_scanning = is_scanning
         self._store: SessionStore | None = None
-        self._writer: _Writer | None = None
+        self._thread: SavingThread | None = None
         self._changed: dict[int, None] = {}  # the newest at the end
         self._state: tuple[object, ...] = ()  # as it was written last
         self._again_at = 0.0
@@ -85,12 +76,12 @@ class Autosave:
     @property
     def is_gone(self) -> bool:
         """Whether somebody has removed what was saved: begin somewhere else."""
-        return self._is_gone or (self._writer is not None and self._writer.is_gone)
+        return self._is_gone or (self._thread is not None and self._thread.is_gone)
 
     def look_for_folder(self) -> None:
         """Find out now, rather than within seconds, whether it `is_gone`."""
-        if self._writer is not None:
-            self._writer.look_for_folder()
+        if self._thread is not None:
+            self._thread.look_for_folder()
 
     def begin(
         self, store: SessionStore, stored: Mapping[int, FrameRecord] | None = None
@@ -118,8 +109,8 @@ class Autosave:
             self._note_some()
             self._session.frames.writer.before_write = self._announce
         self._state = ()
-        self._writer = _Writer(store)
-        self._save_state(self._writer)
+        self._thread = SavingThread(store)
+        self._save_state(self._thread)
 
     def skip(self, frame: int) -> None:
         """Leave a frame out, because it is as it was stored, until it changes."""
@@ -128,7 +119,7 @@ class Autosave:
     @property
     def num_waiting(self) -> int:
         """How many frames are yet to be written."""
-        return len(self._changed) + (len(self._writer) if self._writer else 0)
+        return len(self._changed) + (len(self._thread) if self._thread else 0)
 
     # -- as the work goes on ---------------------------------------------------------
 
@@ -170,55 +161,55 @@ class Autosave:
         bool
             Whether there are more to copy.
         """
-        store, writer = self._store, self._writer
-        if store is None or writer is None or time.monotonic() < self._again_at:
+        store, thread = self._store, self._thread
+        if store is None or thread is None or time.monotonic() < self._again_at:
             return False
         self.error = None
-        self._take_failures(writer)
-        self._save_state(writer)
+        self._take_failures(thread)
+        self._save_state(thread)
         if store.labels_path is not None:
             is_more = self._note_some(seconds)
         else:
-            is_more = self._copy_some(writer, seconds)
+            is_more = self._copy_some(thread, seconds)
         if self.error is None and not self.num_waiting:
             self.failing_since = None
         return is_more
 
-    def _copy_some(self, writer: _Writer, seconds: float) -> bool:
+    def _copy_some(self, thread: SavingThread, seconds: float) -> bool:
         until = time.monotonic() + seconds
         while self._changed and self.error is None:
-            if writer.num_bytes > MAX_WAITING_BYTES:
+            if thread.num_bytes > MAX_WAITING_BYTES:
                 return True
-            self._copy(next(reversed(self._changed)), writer)
+            self._copy(next(reversed(self._changed)), thread)
             if time.monotonic() > until:
                 return bool(self._changed)
         return False
 
-    def _copy(self, frame: int, writer: _Writer) -> None:
+    def _copy(self, frame: int, thread: SavingThread) -> None:
         try:
             labels = self._session.frames.writer.latest(frame)
         except (ValueError, IndexError) as error:  # the layer has other data by now
             self._fail(str(error))
             return
         del self._changed[frame]
-        writer.add(frame, labels, self._session.frames.record(frame))
+        thread.add(frame, labels, self._session.frames.record(frame))
 
-    def _save_state(self, writer: _Writer) -> None:
+    def _save_state(self, thread: SavingThread) -> None:
         """Have written what is known beside the frames, if it has changed."""
         state, about = self._session.state, self._about()
         content = _state_key(state, about)
         if content != self._state:
             self._state = content
-            writer.add_state(state, about)
+            thread.add_state(state, about)
 
-    def _take_failures(self, writer: _Writer) -> None:
-        for frame, reason in writer.take_failures():
+    def _take_failures(self, thread: SavingThread) -> None:
+        for frame, reason in thread.take_failures():
             if frame is None:
                 self._state = ()
             else:
                 self._changed.setdefault(frame)
             self._fail(reason)
-        unheard = writer.take_unheard()
+        unheard = thread.take_unheard()
         for frame in unheard:  # what was stored may be undone without a word, too
             self._changed.setdefault(frame)
         if unheard:
@@ -238,9 +229,9 @@ class Autosave:
             if self.save(seconds):
                 time.sleep(0.005)
                 continue
-            if self._writer is not None:
-                self._writer.wait(max(0.0, until - time.monotonic()))
-                self._take_failures(self._writer)
+            if self._thread is not None:
+                self._thread.wait(max(0.0, until - time.monotonic()))
+                self._take_failures(self._thread)
             if self.error is not None or not self.num_waiting:
                 break
         return not self.num_waiting
@@ -254,9 +245,9 @@ class Autosave:
     def abandon(self) -> None:
         """Save no more until `begin`, whatever waits to be written."""
         self._session.frames.writer.before_write = None
-        if self._writer is not None:
-            self._writer.stop()
-            self._writer = None
+        if self._thread is not None:
+            self._thread.stop(CLOSE_SECONDS)
+            self._thread = None
         if self._store is not None:
             self._store.close()
             self._store = None
@@ -274,129 +265,3 @@ def _state_key(state: SessionState, about: About) -> tuple[object, ...]:
     examples = tuple((x.name, x.enabled, id(x.prompt)) for x in state.examples)
     tuned = None if state.tuned is None else id(state.tuned)
     return (state.settings, state.stacks, state.locked, examples, tuned, about)
-
-
-class _Writer:
-    """A thread that writes copies of frames, each the newest of its frame."""
-
-    def __init__(self, store: SessionStore) -> None:
-        self._store = store
-        self._state: tuple[SessionState, About] | None = None
-        self._waiting: dict[int, Waiting] = {}
-        self._failures: deque[tuple[int | None, str]] = deque()
-        self._unheard: list[int] = []
-        self._is_writing = False
-        self._has_ended = False
-        self._was_there = store.is_there  # a new one is not, until its state is written
-        self.is_gone = False
-        self._condition = threading.Condition()
-        self._thread = threading.Thread(
-            target=self._work, name="napari-seggpt autosave", daemon=True
-        )
-        self._thread.start()
-
-    def __len__(self) -> int:
-        with self._condition:
-            waiting = len(self._waiting) + (self._state is not None)
-            problems = len(self._failures) + len(self._unheard)
-            return waiting + self._is_writing + problems
-
-    @property
-    def num_bytes(self) -> int:
-        """How much memory the copies take that wait."""
-        with self._condition:
-            return sum(labels.nbytes for labels, _ in self._waiting.values())
-
-    def add_state(self, state: SessionState, about: About) -> None:
-        """Have written what is known beside the frames, before them."""
-        with self._condition:
-            self._state = (state, about)
-            self._condition.notify_all()
-
-    def add(
-        self, frame: int, labels: NDArray[np.integer[Any]], record: FrameRecord
-    ) -> None:
-        """Have a frame written; the last copy of it that waits is dropped."""
-        with self._condition:
-            self._waiting.pop(frame, None)
-            self._waiting[frame] = (labels, record)
-            self._condition.notify_all()
-
-    def take_failures(self) -> Iterable[tuple[int | None, str]]:
-        """Return the frames that could not be written, None for the head, and why."""
-        with self._condition:
-            failures, self._failures = self._failures, deque()
-        return failures
-
-    def take_unheard(self) -> list[int]:
-        """Return the frames whose labels were others than their records tell."""
-        with self._condition:
-            frames, self._unheard = self._unheard, []
-        return frames
-
-    def wait(self, seconds: float) -> None:
-        """Wait until nothing waits to be written."""
-        with self._condition:
-            self._condition.wait_for(lambda: not self._is_busy, seconds)
-
-    @property
-    def _is_busy(self) -> bool:
-        return bool(self._waiting) or self._state is not None or self._is_writing
-
-    def stop(self) -> None:
-        """End after the present frame."""
-        with self._condition:
-            self._has_ended = True
-            self._condition.notify_all()
-        self._thread.join(CLOSE_SECONDS)
-
-    def _work(self) -> None:
-        while (task := self._next()) is not None:
-            frame, write = task
-            try:
-                write()
-                self._was_there = self._was_there or frame is None
-            except Exception as error:  # noqa: BLE001 (told on the other thread)
-                self._failures.append((frame, str(error) or type(error).__name__))
-                self.look_for_folder()
-            finally:
-                with self._condition:
-                    self._is_writing = False
-                    self._condition.notify_all()
-
-    def look_for_folder(self) -> None:
-        """Notice that somebody has removed the folder."""
-        self.is_gone = self._was_there and not self._store.is_there
-
-    def _wait_for_work(self) -> bool:
-        """Wait a while; return whether there is something to write, or the end."""
-        with self._condition:
-            return bool(
-                self._condition.wait_for(
-                    lambda: self._waiting or self._state is not None or self._has_ended,
-                    CHECK_SECONDS,
-                )
-            )
-
-    def _next(self) -> tuple[int | None, Callable[[], None]] | None:
-        """Wait for something to write; None at the end."""
-        while not self._wait_for_work():
-            self.look_for_folder()
-        with self._condition:
-            if self._has_ended:
-                return None
-            self._is_writing = True
-            state, self._state = self._state, None
-            if state is not None:
-                return None, partial(self._store.write_state, *state)
-            frame = next(reversed(self._waiting))
-            copy = self._waiting.pop(frame)
-            return frame, partial(self._write_frame, frame, *copy)
-
-    def _write_frame(
-        self, frame: int, labels: NDArray[np.integer[Any]], record: FrameRecord
-    ) -> None:
-        self._store.write_frame(frame, labels, record)
-        if checksum(labels) != record.checksum:  # somebody wrote and told nobody
-            with self._condition:
-                self._unheard.append(frame)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from napari_seggpt.cli import arguments, build_parser
-from napari_seggpt.cli.arguments import flag, parsed, with_flags
+from napari_seggpt.cli.arguments import flag, numbered, parsed, with_flags
 from napari_seggpt.fields import all_fields, value_at, with_value
 from napari_seggpt.settings import (
     ContrastSettings,
@@ -130,6 +130,15 @@ def test_values_that_a_setting_does_not_take_are_refused(
         parse(*flags)
     assert error.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_what_is_given_for_a_number_is_split_at_the_first_sign() -> None:
+    assert numbered("12=a=b", "LABEL=NAME") == (12, "a=b")
+    for text in ("12", "12=", "=a", "x=a", "-1=a", "1.5=a"):
+        with pytest.raises(
+            argparse.ArgumentTypeError, match=f"LABEL=NAME, got '{text}"
+        ):
+            numbered(text, "LABEL=NAME")
 
 
 @pytest.mark.parametrize("limits", [(9, 3), ("nan", 3)])

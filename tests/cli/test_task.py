@@ -109,7 +109,7 @@ def made(monkeypatch, tiny_model):
     from napari_seggpt.inference import labelling, predictor
 
     found = []
-    init, predict_stack = predictor.Predictor.__init__, labelling.predict_stack
+    init, plan = predictor.Predictor.__init__, labelling.plan
 
     def spy_on_model(name):
         found.append({"model": name})
@@ -121,13 +121,13 @@ def made(monkeypatch, tiny_model):
         found[-1]["limits"] = limits.low.item(), limits.high.item()
         init(self, *args, **kwargs)
 
-    def spy_on_run(*args, **kwargs):
-        found[-1]["propagation"] = kwargs["settings"]
-        return predict_stack(*args, **kwargs)
+    def spy_on_plan(length, references, settings, **kwargs):
+        found[-1]["propagation"] = settings
+        return plan(length, references, settings, **kwargs)
 
     monkeypatch.setattr(arguments, "load_named_model", spy_on_model)
     monkeypatch.setattr(predictor.Predictor, "__init__", spy_on_predictor)
-    monkeypatch.setattr(labelling, "predict_stack", spy_on_run)
+    monkeypatch.setattr(labelling, "plan", spy_on_plan)
     return found
 
 

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from napari_seggpt.frames import FrameGrid
+from napari_seggpt.inference.chains import plan
 from napari_seggpt.inference.linking import (
     RenamedFrame,
     StackLinker,
     frames_lie_along,
 )
 from napari_seggpt.inference.predictor import Prediction
-from napari_seggpt.inference.propagation import FramePrediction, UnreadableFrame, plan
+from napari_seggpt.inference.propagation import FramePrediction, UnreadableFrame
 from napari_seggpt.object_settings import LinkingSettings
 from napari_seggpt.objects.new_ids import NewIds
 from napari_seggpt.settings import PropagationSettings

@@ -19,6 +19,7 @@ from napari_seggpt.io import (
     reopen_labels,
     tiff_labels,
 )
+from napari_seggpt.io.labels import labels_axis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +43,10 @@ def read_elsewhere(path: Path) -> np.ndarray:
         with Image.open(file) as image:
             frames.append(np.asarray(image))
     return np.stack(frames)
+
+
+def test_labels_along_channels_are_written_along_z() -> None:
+    assert [labels_axis(axis) for axis in ("z", "t", "c")] == ["z", "t", "z"]
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -1,6 +1,7 @@
 """Sessions on labels in memory, whose frames are images of their own number."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,15 @@ import pytest
 from napari_seggpt.frames import FrameGrid
 from napari_seggpt.object_settings import LinkedAxis
 from napari_seggpt.session import FrameResult, ModelCache, Session
+from napari_seggpt.session.autosave import Autosave
+from napari_seggpt.session.store.contents import About
+from napari_seggpt.session.store.folder import SessionStore
+from napari_seggpt.session.store.signature import ImageSignature
 from napari_seggpt.settings import SessionSettings
 
 SIDE = 8
 
+Begin = Callable[..., Autosave]
 MakeResult = Callable[..., FrameResult]
 MakeSession = Callable[..., Session]
 
@@ -171,6 +177,28 @@ def labelled(session: Session, blob: Any, label: Any) -> Session:
     """Frame 2 of six is a reference."""
     label(session, 2, blob())
     return session
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Begin]:
+    """Save a session in a folder; ended with the test."""
+    savers: list[Autosave] = []
+
+    def act(
+        session: Session,
+        name: str = "s",
+        labels_path: str | None = None,
+        about: About | None = None,
+    ) -> Autosave:
+        saver = Autosave(session, lambda: about or About())
+        signature = ImageSignature.of(session.stack)
+        saver.begin(SessionStore(tmp_path / name, signature, labels_path))
+        savers.append(saver)
+        return saver
+
+    yield act
+    for saver in savers:
+        saver.close()
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ from qtpy.QtCore import QSettings
 from qtpy.QtWidgets import QAbstractButton, QApplication
 
 from napari_seggpt.session import FrameStatus, ModelCache, autosave
-from napari_seggpt.session.store import folder
+from napari_seggpt.session.store import folder, saving_thread
 from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.layers import new_labels
 from napari_seggpt.ui.work import saved_sessions
@@ -65,7 +65,7 @@ class Work(RuleBasedStateMachine):
             self.patch.setattr(new_labels, "MEMORY_SHARE", 0.0)
         for module in (autosave, saved_sessions):
             self.patch.setattr(module, "RETRY_SECONDS", 0.02)
-        self.patch.setattr(autosave, "CHECK_SECONDS", 0.02)
+        self.patch.setattr(saving_thread, "CHECK_SECONDS", 0.02)
         self.patch.setattr(saved_sessions, "SAVE_MS", 5)
         scope = QSettings.Scope.UserScope
         QSettings.setPath(QSettings.Format.IniFormat, scope, str(place / "config"))

@@ -152,7 +152,7 @@ class Run(BaseRun):
     def results(self) -> Iterator[FrameResult | RenamedResult]:
         """Predict the frames, in a worker.
 
-        The frame order is that of `inference.propagation`: away from the references.
+        The frame order is that of `inference.chains`: away from the references.
         A run that is told to stop ends before the next pass of the model. Frames that
         cannot be read are left out, references too: see `unreadable`. Objects are
         linked as they come; where two chains meet, frames that were yielded before get

@@ -20,7 +20,7 @@ from napari_seggpt.ui.widgets.controls import (
     muted,
 )
 from napari_seggpt.ui.work.jobs import Job, JobState
-from napari_seggpt.untrusted import shortened
+from napari_seggpt.untrusted import safe_message
 
 if TYPE_CHECKING:
     from napari_seggpt.objects.kinds import TaskGuess
@@ -115,7 +115,7 @@ class TaskRow(QWidget):
     def _on_ended(self, state: JobState) -> None:
         job, self._job = self._job, None
         if state is JobState.FAILED and job is not None:
-            self._show(None, shortened(str(job.error)))
+            self._show(None, safe_message(str(job.error)))
         if self._is_outdated:
             self._is_outdated = False
             self._look_soon()

@@ -16,7 +16,7 @@ from napari_seggpt.ui.widgets.controls import allow, button, muted, plain_label,
 from napari_seggpt.ui.work.actions import go_to
 from napari_seggpt.ui.work.messages import Tone, count_of
 from napari_seggpt.ui.work.previews import overlaid
-from napari_seggpt.untrusted import printable, shortened
+from napari_seggpt.untrusted import safe_message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,7 +141,7 @@ class TunePanel(Panel):
             names = ", ".join(kept.class_names.values()) or f"{len(kept.palette.ids)}"
             text = (
                 f"A tuned prompt is used beside the references: labels "
-                f"{shortened(printable(names))}, learned from "
+                f"{safe_message(names)}, learned from "
                 f"{count_of(kept.figures.frames, 'frame')}."
             )
         self.state_label.setText(text)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from napari.utils import cancelable_progress
 from napari.utils.notifications import notification_manager, show_error
 
-from napari_seggpt.untrusted import printable, shortened
+from napari_seggpt.untrusted import safe_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +30,6 @@ def notify(error: Exception) -> None:
     """Show an error; our own and what is expected of users' data need no traceback."""
     is_own = type(error).__module__.startswith("napari_seggpt.")
     if is_own or isinstance(error, (ValueError, OSError)):
-        show_error(printable(shortened(str(error))))
+        show_error(safe_message(str(error)))
     else:
         notification_manager.receive_error(type(error), error, error.__traceback__)

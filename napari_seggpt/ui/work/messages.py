@@ -7,7 +7,7 @@ from enum import StrEnum
 from html import escape
 from typing import TYPE_CHECKING
 
-from napari_seggpt.untrusted import printable, shortened
+from napari_seggpt.untrusted import safe_message
 
 if TYPE_CHECKING:
     from typing import Self
@@ -40,4 +40,4 @@ class Message:
 
         It has a bounded length.
         """
-        return cls(text=escape(printable(shortened(text))), tone=tone)
+        return cls(text=escape(safe_message(text)), tone=tone)

@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from napari_seggpt.session import FrameStatus, autosave
 from napari_seggpt.session.frames import labelled_frames
-from napari_seggpt.session.store import folder, journal
+from napari_seggpt.session.store import folder, journal, saving_thread
 from napari_seggpt.session.store.signature import LevelSignatures
 from napari_seggpt.session.store.stored_session import StoredSession
 from napari_seggpt.ui.dock import SegGPTWidget
@@ -528,7 +528,7 @@ def test_a_disk_that_is_full_for_long_is_left(
 def test_a_session_that_is_deleted_is_begun_anew(
     image_file, open_dock, qtbot, monkeypatch, on_disk
 ):
-    monkeypatch.setattr(autosave, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(saving_thread, "CHECK_SECONDS", 0.05)
     monkeypatch.setattr(saved_sessions, "RETRY_SECONDS", 0.05)
     if on_disk:
         monkeypatch.setattr(new_labels, "MEMORY_SHARE", 0)
