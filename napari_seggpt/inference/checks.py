@@ -106,9 +106,7 @@ def _predict(
         return PromptScore(number=number, dice={}, score=None)
     found = others.predict(prompt.image, index=prompt.index, grid=grid)
     predicted = found.labels
-    scores = {
-        i: dice(predicted == i, prompt.labels == i) for i in sorted(own & shared)
-    }
+    scores = {i: dice(predicted == i, prompt.labels == i) for i in sorted(own & shared)}
     empty = 0.0 if predicted.any() else 1.0
     score = float(np.mean(list(scores.values()))) if scores else empty
     return PromptScore(number=number, dice=scores, score=score)

@@ -242,9 +242,7 @@ def choose(
     return [here, *ranked[: limit - 1]]
 
 
-def _cost(
-    tile: PromptTile, query: QueryTile, look: NDArray[np.float32]
-) -> float:
+def _cost(tile: PromptTile, query: QueryTile, look: NDArray[np.float32]) -> float:
     unlike = float(np.abs(tile.thumbnail - look).mean())
     return unlike * (1.0 + 0.1 * np.log1p(_frames_away(tile, query)))
 
