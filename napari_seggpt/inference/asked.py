@@ -82,8 +82,8 @@ class AskedPredictor:
     are_objects : bool
         Whether labels are single objects.
     kinds : tuple of int
-        The classes that the thousands of an object's id tell; without them there are
-        none, or no objects.
+        The classes that the id of an object tells, see `class_of_id`; without them
+        there are none, or no objects.
     """
 
     are_objects = False

@@ -214,3 +214,17 @@ def test_an_object_does_not_go_on_from_the_last_slice_to_the_next_first_one() ->
     found[5] = picture(0)
     written = run({0: picture(7)}, found, length=6, grid=FILM)
     assert ids_at(written[2])[2] != ids_at(written[3])[2]
+
+
+def test_no_object_of_a_full_class_becomes_one_of_another() -> None:
+    linker = StackLinker(
+        LinkingSettings(along="t"),
+        references=[0],
+        frames=[1],
+        length=2,
+        read={0: picture(1999, 2005)}.get,
+        new_ids=NewIds(1, kinds=(1, 2)),
+    )
+    (step,) = linker.link([predicted(1, picture(1001, 2001, 1002))])
+    assert isinstance(step, FramePrediction)
+    assert ids_at(step.prediction.labels) == [1999, 2005, 1_000_001]
