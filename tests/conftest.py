@@ -90,6 +90,7 @@ class CopyingPredictor:
     palettes: ClassVar[list[Palette]] = []
     predicted: ClassVar[list[int]] = []
     made: ClassVar[list["CopyingPredictor"]] = []
+    shown: ClassVar[list[tuple[Prompt, ...]]] = []  # whenever prompts were set
     grids: ClassVar[list[FrameGrid | None]] = []
 
     def __init__(
@@ -112,6 +113,7 @@ class CopyingPredictor:
         self, prompts: Iterable[Prompt], *, finest: float | None = None
     ) -> None:
         self.prompts = tuple(prompts)
+        self.shown.append(self.prompts)
         self.finest = finest
         self.tiling = self.settings.tiling
 
@@ -178,7 +180,7 @@ def predictor(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[CopyingPredictor
     """A predictor that takes no time; its class is returned, to slow it down."""
     copying = type("Copying", (CopyingPredictor,), {})
     copying.gate, copying.predicted, copying.made = threading.Event(), [], []
-    copying.grids = []
+    copying.shown, copying.grids = [], []
     copying.gate.set()
     monkeypatch.setattr(predictor_module, "Predictor", copying)
     yield copying
