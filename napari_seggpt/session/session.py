@@ -204,7 +204,10 @@ class Session:
         *,
         goes_on: bool = False,
     ) -> BaseRun:
-        """Begin a run; its results are made by a worker and handed to `runs.commit`.
+        """Begin a run; `runs.run_to_end` carries it out.
+
+        In a window its results are made by a worker and handed to `runs.commit`, and
+        `runs.finish` ends it.
 
         The scope "between" labels the frames between references by shape, without a
         model. With a region the model is shown, and writes, only that part of frames;
