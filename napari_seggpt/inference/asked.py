@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_seggpt.inference.tiling import make_tiles
+from napari_seggpt.objects.class_ids import CLASS_BLOCK
 from napari_seggpt.objects.cleanup import UsualRegions, clean
 from napari_seggpt.objects.decoding import SeedRule, find_objects
 from napari_seggpt.objects.encoding import ObjectEncoding
-from napari_seggpt.objects.kinds import CLASS_BLOCK, object_classes, task_of
+from napari_seggpt.objects.kinds import object_classes, task_of
 from napari_seggpt.objects.new_ids import NewIds
 from napari_seggpt.objects.regions import with_names
 from napari_seggpt.objects.scores import class_scores, weigh_background
