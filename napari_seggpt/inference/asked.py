@@ -140,9 +140,9 @@ class AskedPredictor:
         return self.network.encoding_seconds
 
     @property
-    def can_doubt(self) -> bool:
-        """Whether the confidence says how good a frame is; see `Predictor`."""
-        return self.network.can_doubt
+    def has_calibrated_confidence(self) -> bool:
+        """Whether the confidence of a frame estimates its Dice; see `Predictor`."""
+        return self.network.has_calibrated_confidence
 
     @property
     def frames_at_once(self) -> int:
@@ -282,7 +282,7 @@ class ObjectPredictor(AskedPredictor):
         sure = None
         if any(self.cleanup.thresholds):
             sure = resize_values(1 - scores[0], shape)
-        if self.can_doubt:
+        if self.has_calibrated_confidence:
             scores = weigh_background(scores, BACKGROUND)
         objects = find_objects(scores, self.encoding, self.rule, shape=shape)
         kinds = dict(enumerate(objects.classes.tolist(), start=1))

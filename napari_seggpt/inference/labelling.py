@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from napari_seggpt.inference.propagation import FramePrediction
     from napari_seggpt.settings import PropagationSettings
 
-    Labels = Mapping[int, NDArray[np.integer[Any]]]
+    References = Mapping[int, NDArray[np.integer[Any]]]
 
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class LabelledFrame:
 
 def label_stack(
     stack: Frames,
-    references: Labels,
+    references: References,
     output: LabelsOutput | NDArray[np.integer[Any]],
     *,
     predictor: Predictor | AskedPredictor | None = None,
@@ -157,7 +157,7 @@ def label_stack(
 
 def _label_frames(
     stack: Frames,
-    references: Labels,
+    references: References,
     output: LabelsOutput,
     predictor: Predictor | AskedPredictor | None,
     settings: SessionSettings,
@@ -287,7 +287,7 @@ def _read(labels: Frames, index: int) -> NDArray[Any] | None:
 
 
 def frames_in_range(
-    length: int, references: Labels, settings: PropagationSettings
+    length: int, references: References, settings: PropagationSettings
 ) -> list[int]:
     """Return the frames that a range means, without the references."""
     stop = length if settings.stop is None else min(settings.stop, length)
@@ -295,7 +295,7 @@ def frames_in_range(
     return [frame for frame in frames if frame not in references]
 
 
-def _check(stack: Frames, references: Labels, output: LabelsOutput) -> None:
+def _check(stack: Frames, references: References, output: LabelsOutput) -> None:
     if len(output) != len(stack):
         raise ValueError(
             f"Expected an output of {len(stack)} frames, got {len(output)}."
@@ -307,7 +307,7 @@ def _check(stack: Frames, references: Labels, output: LabelsOutput) -> None:
             )
 
 
-def _check_sources(references: Labels, settings: SessionSettings) -> None:
+def _check_sources(references: References, settings: SessionSettings) -> None:
     """Check what a predictor is to be made of."""
     if settings.scheduler is not None:
         raise ValueError(
@@ -320,7 +320,7 @@ def _check_sources(references: Labels, settings: SessionSettings) -> None:
 
 def _make_predictor(
     stack: Frames,
-    references: Labels,
+    references: References,
     settings: SessionSettings,
     grid: FrameGrid | None,
 ) -> Predictor:

@@ -873,7 +873,7 @@ def test_what_an_earlier_run_doubted_is_not_remembered(
     sure, unsure = session.frames.confidence(2), session.frames.confidence(3)
     assert sure > unsure
     recalled = []
-    monkeypatch.setattr(predictor, "can_doubt", True)
+    monkeypatch.setattr(predictor, "has_calibrated_confidence", True)
     monkeypatch.setattr(memory, "SURE", sure)
     monkeypatch.setattr(
         propagation, "remember", lambda memory, predictor, frame, index, found: (
