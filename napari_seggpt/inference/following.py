@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_seggpt.inference.asked import AskedPredictor
     from napari_seggpt.inference.prediction import Prediction
+    from napari_seggpt.inference.task_predictors import TaskPredictor
     from napari_seggpt.io.growing import GrowingFrames
     from napari_seggpt.io.zarr_labels import ZarrLabels
 
@@ -27,7 +27,7 @@ SECONDS_BETWEEN_LOOKS = 1.0
 
 def follow_stack(
     frames: GrowingFrames,
-    predictor: AskedPredictor,
+    predictor: TaskPredictor,
     output: ZarrLabels,
     *,
     references: Mapping[int, NDArray[Any]],
@@ -45,7 +45,7 @@ def follow_stack(
     ----------
     frames : GrowingFrames
         What arrives.
-    predictor : AskedPredictor
+    predictor : TaskPredictor
         With at least one prompt.
     output : ZarrLabels
         Where labels go; it grows with the frames.
@@ -92,7 +92,7 @@ class _Following:
     def __init__(
         self,
         frames: GrowingFrames,
-        predictor: AskedPredictor,
+        predictor: TaskPredictor,
         output: ZarrLabels,
         settings: PropagationSettings,
     ) -> None:
