@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 # Networks with a readout paint objects too large: their rare border reaches over what
 # lies just outside. Background counts so many times.
-BACKGROUND = 1.8
+BACKGROUND_WEIGHT = 1.8
 
 
 def task_predictor(predictor: Predictor, settings: SessionSettings) -> TaskPredictor:
@@ -283,7 +283,7 @@ class ObjectPredictor(TaskPredictor):
         if any(self.cleanup.thresholds):
             sure = resize_values(1 - scores[0], shape)
         if self.has_calibrated_confidence:
-            scores = weigh_background(scores, BACKGROUND)
+            scores = weigh_background(scores, BACKGROUND_WEIGHT)
         objects = find_objects(scores, self.encoding, self.rule, shape=shape)
         kinds = dict(enumerate(objects.classes.tolist(), start=1))
         cleaned = clean(

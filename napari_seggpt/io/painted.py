@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 Color = tuple[int, int, int]
 
 EQUAL_NEIGHBOURS = 3  # of 8, that a pixel of a flat area has at least
-EQUAL, ALIKE, NEAR = 8, 16, 24  # levels between two colours: see `_label_colors`
+# How many levels two colours differ by at most: see `_label_colors`.
+EQUAL_LEVELS, ALIKE_LEVELS, NEAR_LEVELS = 8, 16, 24
 DARK, BRIGHT = 32, 223  # levels up to which a mask is black, and from which it is white
 GREY = 32  # levels by which red, green and blue of a grey differ, at most
 SOFT_EDGES = 1.0  # pixels between black and white in a mask, for each white one
@@ -151,7 +152,7 @@ def _are_between(
         way = other - one
         at = np.clip((colors - one) @ way / (way @ way), 0, 1)
         nearest = one + at[:, None] * way
-        between |= np.abs(colors - nearest).max(axis=1) <= ALIKE
+        between |= np.abs(colors - nearest).max(axis=1) <= ALIKE_LEVELS
     return between
 
 
@@ -177,7 +178,10 @@ def _as_mask(picture: NDArray[np.uint8]) -> Reading | None:
         return None
     places = (picture.mean(axis=-1) > 127).astype(np.intp)
     return Reading(
-        colors=(WHITE,), tolerance=ALIKE, places=places, num_edge_pixels=num_between
+        colors=(WHITE,),
+        tolerance=ALIKE_LEVELS,
+        places=places,
+        num_edge_pixels=num_between,
     )
 
 
@@ -192,8 +196,8 @@ def _nearest(
     if not len(known):
         return None
     distances = np.abs(colors[:, None] - known[None]).max(axis=-1)  # (colours, M)
-    is_clear = distances.min(axis=1) <= ALIKE
-    is_object = distances[:, 0] > 2 * ALIKE  # the first is the most frequent
+    is_clear = distances.min(axis=1) <= ALIKE_LEVELS
+    is_object = distances[:, 0] > 2 * ALIKE_LEVELS  # the first is the most frequent
     clear, objects = counts[is_object & is_clear].sum(), counts[is_object].sum()
     if clear < CLEAR_OBJECTS * objects or not objects:
         return None
@@ -205,7 +209,7 @@ def _nearest(
     numbers[is_label] = np.arange(1, len(labels) + 1)
     return Reading(
         colors=labels,
-        tolerance=ALIKE,
+        tolerance=ALIKE_LEVELS,
         places=numbers[distances.argmin(axis=1)][places],
         num_edge_pixels=int(counts[~is_clear].sum()),
     )
@@ -224,7 +228,7 @@ def _has_areas(picture: NDArray[np.uint8], is_unclear: NDArray[np.bool_]) -> boo
         maximum_filter(channel, window) - minimum_filter(channel, window)
         for channel in np.moveaxis(picture, -1, 0)
     ]
-    return bool((inside & (np.max(range_of, axis=0) <= 2 * ALIKE)).any())
+    return bool((inside & (np.max(range_of, axis=0) <= 2 * ALIKE_LEVELS)).any())
 
 
 def _label_colors(
@@ -243,7 +247,7 @@ def _label_colors(
     for _ in range(FEW_COLORS):
         number = int(np.where(is_free, counts, 0).argmax())
         distances = np.abs(colors - colors[number]).max(axis=1)
-        equal, near = distances <= EQUAL, distances <= NEAR
+        equal, near = distances <= EQUAL_LEVELS, distances <= NEAR_LEVELS
         num_equal = counts[equal].sum()
         if not is_free[number] or num_equal < FEW_PIXELS:
             break

@@ -11,7 +11,11 @@ from scipy import ndimage
 from skimage.measure import label as connected
 
 from napari_seggpt.objects.neighbours import main_neighbours
-from napari_seggpt.objects.shapes import find_holes, largest_pieces
+from napari_seggpt.objects.shapes import (
+    SMALLEST_PERCENTILE,
+    find_holes,
+    largest_pieces,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,8 +26,7 @@ if TYPE_CHECKING:
 
     Labels = NDArray[np.integer[Any]]
 
-SMALL = 5  # percentile of the regions' areas that counts as the smallest region
-HOLED = 0.1  # share of the labels that may have a hole before holes are wanted
+MIN_HOLED_SHARE = 0.1  # of the labels: if more have a hole, holes are wanted
 REACH = 4.0  # a Gaussian is looked at up to so many sigmas
 
 
@@ -59,8 +62,11 @@ class UsualRegions:
             holed += len(set(find_holes(labels)[1].values()))
         shown = sum(len(np.unique(labels[labels != 0])) for labels in references)
         return cls(
-            smallest={i: float(np.percentile(x, SMALL)) for i, x in areas.items()},
-            have_holes=holed > HOLED * shown,
+            smallest={
+                i: float(np.percentile(x, SMALLEST_PERCENTILE))
+                for i, x in areas.items()
+            },
+            have_holes=holed > MIN_HOLED_SHARE * shown,
         )
 
 

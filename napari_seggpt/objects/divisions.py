@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 CHILD_SIZE = (0.2, 0.85)  # of the mother's area
 BOTH_SIZE = (0.5, 1.5)  # of the mother's area, both children together
-ALIKE = 0.4  # the smaller child has at least this share of the larger one's area
+MIN_CHILD_AREA_RATIO = 0.4  # of the smaller child's area to the larger one's
 MARGIN = 0.5  # of the mother's radius, by which children may reach over its outline
-WITHIN = 0.4  # share of a child that lies at the mother's place
-OFF_CENTER = 0.75  # of the mother's radius, from its centre to that of both children
+MIN_SHARE_AT_MOTHER = 0.4  # of a child's area that lies at the mother's place
+MAX_OFFSET_RADII = 0.75  # of the mother, from its centre to that of both children
 NEAR = 2.5  # radii of the mother, within which children are looked for
 
 
@@ -29,16 +29,22 @@ def is_division(mother: Region, one: Region, other: Region) -> bool:
     sizes = sorted((one.area / mother.area, other.area / mother.area))
     if not CHILD_SIZE[0] <= sizes[0] <= sizes[1] <= CHILD_SIZE[1]:
         return False
-    if not BOTH_SIZE[0] <= sum(sizes) <= BOTH_SIZE[1] or sizes[0] < ALIKE * sizes[1]:
+    if (
+        not BOTH_SIZE[0] <= sum(sizes) <= BOTH_SIZE[1]
+        or sizes[0] < MIN_CHILD_AREA_RATIO * sizes[1]
+    ):
         return False
     away = [child.center - mother.center for child in (one, other)]
     if float(away[0] @ away[1]) >= 0:
         return False
     middle = (one.area * away[0] + other.area * away[1]) / (one.area + other.area)
-    if float(np.hypot(*middle)) > OFF_CENTER * mother.radius:
+    if float(np.hypot(*middle)) > MAX_OFFSET_RADII * mother.radius:
         return False
     margin = MARGIN * mother.radius
-    return all(child.share_within(mother, margin) >= WITHIN for child in (one, other))
+    return all(
+        child.share_within(mother, margin) >= MIN_SHARE_AT_MOTHER
+        for child in (one, other)
+    )
 
 
 def find_divisions(

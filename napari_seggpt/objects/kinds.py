@@ -29,7 +29,7 @@ SEVERAL_IDS = 8  # more than one pass colours; objects if they are of one kind
 LEAST_IDS = 3  # on each of several frames, to tell that no id comes back
 SCATTERED = 0.25  # labels are classes if so many of them mark several regions
 SPECK = 0.1  # a region below this share of its label's largest one is no second piece
-ALIKE = 4.0  # objects of one kind differ at most so much in area
+MAX_AREA_RATIO = 4.0  # objects of one kind differ at most so much in area
 COMPACT = 0.7  # share of its convex hull that a single object fills
 NESTED = 0.6  # a region with this share of its outline at another one lies inside it
 KINDS: dict[str, TaskKind] = {
@@ -207,7 +207,7 @@ def _touching(places: Labels, ids: NDArray[Any]) -> tuple[int, int] | None:
             continue
         nested = edges >= NESTED * min(outline[own], outline[other])
         sizes = sorted((area[own], area[other]))
-        if not nested and sizes[1] <= ALIKE * sizes[0]:
+        if not nested and sizes[1] <= MAX_AREA_RATIO * sizes[0]:
             return int(ids[own - 1]), int(ids[other - 1])
     return None
 
@@ -232,7 +232,7 @@ def _why_objects(frames: Sequence[_Frame]) -> str | None:
 
 def _alike(frame: _Frame) -> bool:
     small, large = np.percentile(list(frame.areas.values()), [25, 75])
-    return bool(large <= ALIKE * small)
+    return bool(large <= MAX_AREA_RATIO * small)
 
 
 def _never_again(frames: Sequence[_Frame]) -> bool:

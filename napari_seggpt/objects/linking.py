@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     Labels = NDArray[np.integer[Any]]
 
-STEADY = 0.5  # how much of the last velocity is kept
-NEARNESS = 0.5  # what lying at the expected place counts, beside an overlap of 1
-SIZES = 0.2  # objects without overlap are no pair below this ratio of areas
-CLEAR = 0.7  # overlap (IoU) of what was taken for divided and is still the same
-CERTAIN = 0.5  # with a larger overlap (IoU) an object has no other candidate
+KEPT_VELOCITY_SHARE = 0.5  # how much of the last velocity is kept
+NEARNESS_WEIGHT = 0.5  # what lying at the expected place counts, beside an overlap of 1
+MIN_AREA_RATIO = 0.2  # objects without overlap are no pair below this ratio of areas
+RESUMED_IOU = 0.7  # overlap (IoU) of what was taken for divided and is still the same
+CERTAIN_IOU = 0.5  # with a larger overlap (IoU) an object has no other candidate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,7 +47,9 @@ class _Track:
         """Return the track with the object's new place."""
         frames = abs(at - self.at) or 1.0
         step = (region.center - self.region.center) / frames
-        velocity = STEADY * self.velocity + (1 - STEADY) * step
+        velocity = (
+            KEPT_VELOCITY_SHARE * self.velocity + (1 - KEPT_VELOCITY_SHARE) * step
+        )
         return _Track(region=region, at=at, velocity=velocity)
 
 
@@ -210,7 +212,7 @@ class Linker:
         recent = np.array([1 / abs(at - self._tracks[i].at) for i in tracks])
         near = self._nearness(at, tracks, list(regions.values()))
         worth = diags_array(recent) @ (overlap + near)
-        certain = (diags_array(recent) @ overlap) > CERTAIN
+        certain = (diags_array(recent) @ overlap) > CERTAIN_IOU
         pairs = _assign(worth.tocoo(), certain.tocoo())
         links = {tracks[row]: numbers[column] for row, column in pairs}
         taken = set(resumed.values())
@@ -232,7 +234,7 @@ class Linker:
                 continue
             best = int(numbers[pixels.argmax()])
             common, area = int(pixels.max()), track.region.area
-            if best and common >= CLEAR * (area + regions[best].area - common):
+            if best and common >= RESUMED_IOU * (area + regions[best].area - common):
                 resumed[i] = best
         return resumed
 
@@ -281,8 +283,8 @@ class Linker:
         reach = grown[near.row] * (radii[near.row] + others[near.col])
         sizes = (radii[near.row] / others[near.col]) ** 2
         alike = np.minimum(sizes, 1 / sizes)
-        worth = NEARNESS * (1 - near.data / reach) * alike
-        worth[(near.data >= reach) | (alike < SIZES)] = 0
+        worth = NEARNESS_WEIGHT * (1 - near.data / reach) * alike
+        worth[(near.data >= reach) | (alike < MIN_AREA_RATIO)] = 0
         shape = (len(tracks), len(regions))
         return coo_array((worth, (near.row, near.col)), shape).tocsr()
 

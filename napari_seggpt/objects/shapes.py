@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Labels = NDArray[np.integer[Any]]
 
 LEAST_PIXELS = 9  # 3 x 3: what is smaller has no interior and is no object
-SMALL = 5  # percentile of the sizes that counts as the smallest object
+SMALLEST_PERCENTILE = 5  # of areas: that of the smallest object, or region
 
 
 def separate(labels: Labels) -> NDArray[np.int64]:
@@ -145,7 +145,7 @@ def measure_sizes(frames: Iterable[NDArray[np.int64]]) -> ObjectSizes:
         count=len(all_areas),
         radius=float(np.median(all_radii)),
         area=float(np.median(all_areas)),
-        smallest=float(np.percentile(all_areas, SMALL)),
+        smallest=float(np.percentile(all_areas, SMALLEST_PERCENTILE)),
         have_holes=holes >= 0.1 * len(all_areas),
     )
 
