@@ -116,6 +116,11 @@ class Stack:
         return FrameGrid(shape=(times, len(self) // times), names=("t", "z"))
 
     @property
+    def times(self) -> int | None:
+        """Of how many times frames are the slices, in the order of time; or None."""
+        return self.grid.shape[0] if self.grid.has_two_axes else None
+
+    @property
     def stored_dtype(self) -> np.dtype[Any]:
         """Data type of the file, in the byte order of this machine."""
         return self._source.layout.dtype.newbyteorder("=")

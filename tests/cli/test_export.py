@@ -114,6 +114,26 @@ def test_a_session_of_volumes_at_several_times(run, tmp_path, labels):
     assert_array_equal(written, labels.reshape(2, 2, 20, 30))
 
 
+@pytest.mark.parametrize("name", ["out.tif", "out.ome.tif", "out.zarr"])
+def test_a_file_of_volumes_at_several_times(run, tmp_path, labels, name):
+    film = labels.reshape(2, 2, 20, 30)
+    tifffile.imwrite(
+        tmp_path / "film.tif", film, imagej=True, metadata={"axes": "TZYX"}
+    )
+    code, out, _ = run(
+        "export", tmp_path / "film.tif", "--axis", "tz", "--output", tmp_path / name,
+        model=False,
+    )  # fmt: skip
+    assert code == 0
+    assert "4 frames" in out
+    with open_stack(tmp_path / name, axis="tz", labels=True) as stack:
+        assert stack.times == 2
+        assert_array_equal(np.stack(list(stack)), labels)
+    with open_stack(tmp_path / name, axis="t", at=1, labels=True) as stack:
+        assert stack.times is None
+        assert_array_equal(np.stack(list(stack)), film[:, 1])
+
+
 def test_the_table_of_a_session(run, session, tmp_path):
     table = tmp_path / "objects.csv"
     code, out, _ = run("export", session, "--table", table, model=False)

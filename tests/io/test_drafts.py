@@ -95,9 +95,7 @@ def test_a_folder_that_is_replaced_half_way_is_as_it_was(
     assert found == {"a": "old a", "b": "old b"}
 
 
-def test_what_cannot_be_moved_back_is_kept_and_told_of(
-    tmp_path: Path, failing
-) -> None:
+def test_what_cannot_be_moved_back_is_kept_and_told_of(tmp_path: Path, failing) -> None:
     path = tmp_path / "frames"
     path.mkdir()
     (path / "a").write_text("old a")
