@@ -168,7 +168,7 @@ def _write_table(
         draft(args.table) as new,
         new.open("w", newline="", encoding="utf-8") as file,
     ):
-        count = write_table(
+        counts = write_table(
             file,
             _frames(labels),
             spacing=labels.pixel_size[1:],
@@ -177,6 +177,7 @@ def _write_table(
             objects=args.objects,
             images=images,
         )
+        count = sum(counts)
     say(f"{count} objects in {args.table}")
 
 

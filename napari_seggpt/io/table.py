@@ -110,8 +110,8 @@ def write_table(
     classes: Mapping[int, str] | None = None,
     objects: bool = False,
     images: Frames | None = None,
-) -> int:
-    """Write what `measure_frame` finds as CSV, a row an object.
+) -> Iterator[int]:
+    """Write what `measure_frame` finds as CSV, a row an object, as it is iterated over.
 
     Parameters
     ----------
@@ -134,13 +134,12 @@ def write_table(
     ValueError
         If an image is of another shape than its labels.
 
-    Returns
-    -------
+    Yields
+    ------
     int
-        How many objects there are.
+        How many objects a frame has, once they are written.
     """
     writer: csv.DictWriter[str] | None = None
-    count = 0
     for index, labels, facts in frames:
         if writer is None:
             names = [
@@ -154,9 +153,9 @@ def write_table(
             writer = csv.DictWriter(file, [*names, "unit", *MEASURES.values(), *more])
             writer.writeheader()
         image = None if images is None else images[index]
-        for row in measure_frame(labels, spacing, objects=objects, image=image):
+        rows = list(measure_frame(labels, spacing, objects=objects, image=image))
+        for row in rows:
             name = (classes or {}).get(row["label"], "")
             cells = {"frame": index, "class": name, "unit": unit, **facts, **row}
             writer.writerow({key: safe_cell(cell) for key, cell in cells.items()})
-            count += 1
-    return count
+        yield len(rows)

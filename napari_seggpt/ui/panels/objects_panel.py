@@ -133,20 +133,20 @@ class ObjectsPanel(Panel):
         if found is None or self._workspace.active is None:
             return
         tracks = found.tracks
-        count = len(np.unique(tracks.ids))
+        ids, which = np.unique(tracks.ids, return_inverse=True)
         divided = len({each[0] for each in tracks.graph.values()})
         rows_text = count_of(len(tracks.ids), "row")
         self.about_label.setText(
-            f"{count_of(count, 'object')} in {rows_text}, one for each frame that an "
+            f"{count_of(len(ids), 'object')} in {rows_text}, one for each frame that an "
             f"object is on{f', {divided} divided' if divided else ''}. "
             "Click a row to go there."
         )
         names = class_names(self._workspace.active.labels.layer)
-        kinds = [_class_of(i, names, self._has_classes) for i in tracks.ids.tolist()]
+        kinds = [_class_of(i, names, self._has_classes) for i in ids.tolist()]
         rows, columns = np.rint(tracks.rows[:, 2:]).astype(int).T
         shown = self._frame_columns(tracks.frames) | {"id": tracks.ids}
         if any(kinds):
-            shown["class"] = np.array(kinds, dtype=str)
+            shown["class"] = np.array(kinds, dtype=str)[which]
         shown |= {"area": tracks.areas, "y": rows, "x": columns}
         shown["bright"] = np.round(found.intensities, 1)
         self.table.show_columns(list(shown), list(shown.values()))

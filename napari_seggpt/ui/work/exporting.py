@@ -31,6 +31,7 @@ class Exporting:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._job: Job[int] | None = None
+        self._is_written = False
 
     @property
     def is_on(self) -> bool:
@@ -51,8 +52,9 @@ class Exporting:
         labels, facts = active.labels, about(active)
         write = write_objects if path.suffix.lower() == ".csv" else write_layer
         self._workspace.show_message(f"Writing {path.name}...")
+        self._is_written = False
         self._job = Job(
-            lambda: write(labels, facts, path),
+            lambda: self._noting(write(labels, facts, path)),
             lambda _: None,
             title="Exporting",
             total=len(labels),
@@ -60,13 +62,18 @@ class Exporting:
         self._job.ended.connect(lambda _: self._on_ended(path))
         self._job.start()
 
+    def _noting(self, steps: Iterator[int]) -> Iterator[int]:
+        """Note that all is written, which may be so though it was to stop."""
+        yield from steps
+        self._is_written = True
+
     def _on_ended(self, path: Path) -> None:
         job, self._job = self._job, None
         if job is None:
             return
         if job.error is not None:
             self._workspace.show_message(str(job.error), Tone.ERROR)
-        elif job.done < job.total:
+        elif not self._is_written:
             self._workspace.show_message(f"Stopped: {path.name} was not written.")
         else:
             frames = count_of(job.total, "frame")
@@ -100,7 +107,7 @@ def write_layer(labels: LabelsLayer, facts: About, path: Path) -> Iterator[int]:
 
 
 def write_objects(labels: LabelsLayer, facts: About, path: Path) -> Iterator[int]:
-    """Write a table with a row for each connected object of each frame."""
+    """Write a table with a row for each connected object; yields after each frame."""
     from napari_seggpt.io import draft
     from napari_seggpt.io.table import write_table
 
@@ -111,7 +118,7 @@ def write_objects(labels: LabelsLayer, facts: About, path: Path) -> Iterator[int
             yield index, labels.read(index), {}
 
     with draft(path) as new, new.open("w", newline="", encoding="utf-8") as file:
-        write_table(
+        yield from write_table(
             file,
             frames(),
             spacing=(1.0, 1.0) if size is None else size[1:],
@@ -119,4 +126,3 @@ def write_objects(labels: LabelsLayer, facts: About, path: Path) -> Iterator[int
             classes=facts.classes,
             objects=True,
         )
-    yield from range(len(labels))

@@ -251,6 +251,27 @@ def test_a_damaged_frame_of_labels_on_disk_keeps_no_other(
     assert damaged.read_bytes() == b"no chunk"
 
 
+def test_a_session_that_ends_while_another_image_is_chosen_can_be_resumed(
+    image_file, open_dock, viewer, qtbot
+):
+    dock = open_dock(image_file)
+    first = viewer.layers[0]
+    work(qtbot, dock)
+    saved(qtbot, dock)
+    other = viewer.add_image(np.zeros((LENGTH, SIDE, SIDE), np.uint8), name="other")
+    labels = dock.workspace.active.labels.layer
+    dock.workspace.choose_image(other, [])
+    settle(qtbot, dock)
+    viewer.layers.remove(labels)
+    settle(qtbot, dock)
+    dock.workspace.choose_image(first, [])
+    settle(qtbot, dock)
+    (found,) = dock.saved_sessions.sessions
+    assert not found.is_open
+    resume(qtbot, dock)
+    assert dock.workspace.session.frames.protected
+
+
 @pytest.mark.parametrize("damage", [None, "null", '{"zarr_format": 3, "shape": 7}'])
 def test_labels_that_cannot_be_opened_are_told(
     image_file, open_dock, qtbot, monkeypatch, damage
