@@ -35,6 +35,7 @@ MEASURES = {
     "bbox-3": "right",
 }
 INTENSITY = "intensity"
+DIGITS = 12  # of a measure: pixels are whole in any mosaic, and noise is not shown
 PROPERTIES = tuple(dict.fromkeys(name.split("-")[0] for name in MEASURES))
 
 Row = dict[str, Any]
@@ -98,7 +99,9 @@ def _means(image: NDArray[Any], regions: NDArray[np.int64]) -> NDArray[np.float6
 
 
 def _plain(value: Any) -> float | int:
-    return int(value) if np.issubdtype(type(value), np.integer) else float(f"{value:g}")
+    if np.issubdtype(type(value), np.integer):
+        return int(value)
+    return float(f"{value:.{DIGITS}g}")
 
 
 def write_table(

@@ -248,8 +248,20 @@ def test_measures_are_those_of_scikit_image(labels):
     assert [row["label"] for row in rows] == [700, 10**12]
     (region,) = regionprops((labels[2] == 700).astype(int))
     assert rows[0]["area"] == region.area
-    assert rows[0]["diameter"] == pytest.approx(region.equivalent_diameter_area, 1e-4)
+    assert rows[0]["diameter"] == pytest.approx(region.equivalent_diameter_area, 1e-9)
     assert list(measure_frame(labels[0])) == []
+
+
+def test_large_objects_are_measured_to_the_pixel():
+    labels = np.zeros((1100, 1200), np.uint8)
+    labels[:, 1:] = 1
+    labels[0, 1:9] = 0
+    (row,) = measure_frame(labels)
+    assert row["pixels"] == row["area"] == 1_318_892
+    labels = np.zeros((1, 2_000_010), np.uint8)  # far to the right, as in a mosaic
+    labels[0, 1_234_567:1_234_570] = 1
+    (row,) = measure_frame(labels, spacing=(1.0, 0.1))
+    assert row["centroid_x"] == 123_456.8
 
 
 def test_the_table_has_how_bright_objects_are(run, stack):
