@@ -161,7 +161,7 @@ def check_tracks(path: Path, *, overwrite: bool) -> None:
     from napari_seggpt.objects.track_files import check_tracks_path
 
     check_new(path, overwrite=overwrite)
-    check_tracks_path(path)
+    check_tracks_path(path, overwrite=overwrite)
 
 
 def write_tracks(
