@@ -180,6 +180,9 @@ class LabelledFrames(Mapping[int, "NDArray[Any]"]):
     def __getitem__(self, index: int) -> NDArray[Any]:
         return self._readers[index]()
 
+    def __contains__(self, index: object) -> bool:
+        return index in self._readers  # that of Mapping would read the labels
+
     def __iter__(self) -> Iterator[int]:
         return iter(self._readers)
 
