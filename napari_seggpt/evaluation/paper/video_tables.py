@@ -190,9 +190,7 @@ def plan_table_4a(options: PaperOptions) -> Plan:
     names = ("davis2017", "fss-1000")
     check_found({**videos.folders, **few.folders}, names, options.data)
     seeds = options.seeds or few_shot.SEEDS
-    pairs = {
-        pair: (pair[0], _ensemble(pair[1])) for pair in published.ENSEMBLES
-    }  # fmt: skip
+    pairs = {(n, name): (n, _ensemble(name)) for n, name in published.ENSEMBLES}
     settings = {
         pair: [Setting(shots=n, seed=seed, ensemble=how) for seed in seeds]
         for pair, (n, how) in pairs.items()
@@ -211,11 +209,7 @@ def plan_table_4a(options: PaperOptions) -> Plan:
         for pair, theirs in published.ENSEMBLES.items():
             name = f"{pair[0]} {pair[1]}"
             rows.append(paper_row(name, COLUMNS_4A, theirs))
-            ours: dict[str, float] = {}
-            if videos.sets:
-                start = f"davis2017/{pairs[pair][0]}-{pairs[pair][1]}/"
-                scores = _objects(done, start, videos.videos("davis2017"))
-                ours |= _jf("DAVIS17", scores.values())
+            ours = _davis(done, videos, *pairs[pair])
             if few.folders:
                 found = few_shot.score(done, few, "fss-1000", settings[pair])
                 ours |= percent({"FSS mIoU": found.miou, "FSS FB-IoU": found.fb_iou})
@@ -233,6 +227,17 @@ def plan_table_4a(options: PaperOptions) -> Plan:
         summarise=summarise,
         facts={"videos": videos.facts(), **few_shot.facts(few)},
     )
+
+
+def _davis(
+    done: Mapping[str, Any], videos: VideoData, examples: int, ensemble: Ensemble
+) -> dict[str, float]:
+    """Return the figures of DAVIS 2017; none if it was not found."""
+    if not videos.sets:
+        return {}
+    start = f"davis2017/{examples}-{ensemble}/"
+    scores = _objects(done, start, videos.videos("davis2017"))
+    return _jf("DAVIS17", scores.values())
 
 
 def _ensemble(name: str) -> Ensemble:

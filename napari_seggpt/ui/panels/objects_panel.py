@@ -135,11 +135,10 @@ class ObjectsPanel(Panel):
         tracks = found.tracks
         ids, which = np.unique(tracks.ids, return_inverse=True)
         divided = len({each[0] for each in tracks.graph.values()})
-        rows_text = count_of(len(tracks.ids), "row")
+        counts = f"{count_of(len(ids), 'object')} in {count_of(len(which), 'row')}"
         self.about_label.setText(
-            f"{count_of(len(ids), 'object')} in {rows_text}, one for each frame that an "
-            f"object is on{f', {divided} divided' if divided else ''}. "
-            "Click a row to go there."
+            f"{counts}, one for each frame that an object is on"
+            f"{f', {divided} divided' if divided else ''}. Click a row to go there."
         )
         names = class_names(self._workspace.active.labels.layer)
         kinds = [_class_of(i, names, self._has_classes) for i in ids.tolist()]
