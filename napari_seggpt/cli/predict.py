@@ -313,7 +313,6 @@ def _open_output(
         reopen_labels,
         smallest_dtype,
     )
-    from napari_seggpt.io.labels import labels_axis
 
     if request.resume and request.output.exists():
         writer = reopen_labels(request.output)
@@ -328,15 +327,7 @@ def _open_output(
     if predictor.are_objects:  # there may be many new ones
         dtype = max(dtype, object_dtype(request.output), key=lambda x: x.itemsize)
     return create_labels(
-        request.output,
-        length=len(stack),
-        frame_shape=stack.frame_shape,
-        dtype=dtype,
-        pixel_size=stack.pixel_size,
-        units=stack.units,
-        axis=labels_axis(stack.axis),
-        times=stack.grid.shape[0] if stack.grid.has_two_axes else None,
-        overwrite=request.overwrite,
+        request.output, like=stack, dtype=dtype, overwrite=request.overwrite
     )
 
 

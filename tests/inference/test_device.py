@@ -1,10 +1,12 @@
 import logging
+from functools import partial
 
 import pytest
 import torch
 
 from napari_seggpt.inference.device import (
     autocast,
+    free_unused_memory,
     is_out_of_memory,
     pick_device,
     pick_dtype,
@@ -104,3 +106,17 @@ def test_the_allocator_of_the_cpu_is_known() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(10**15, dtype=torch.float64)
     assert is_out_of_memory(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+def test_memory_is_freed_on_the_device_that_lacks_it(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freed = []
+    for name in ("cuda", "mps"):
+        module = getattr(torch, name)
+        monkeypatch.setattr(module, "empty_cache", partial(freed.append, name))
+    free_unused_memory(torch.device("cpu"))
+    assert freed == []
+    free_unused_memory(torch.device(kind))
+    assert freed == [kind]

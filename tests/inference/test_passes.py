@@ -85,8 +85,13 @@ def test_short_floats_are_nearly_as_good(
     assert tiny_model.patch_embed.proj.weight.dtype == torch.float32
 
 
+@pytest.mark.parametrize("problem", [torch.OutOfMemoryError, MemoryError])
 def test_a_batch_that_does_not_fit_is_run_in_halves(
-    tiny_model: SegGPT, prompt: Prompt, frame: Make, monkeypatch: pytest.MonkeyPatch
+    tiny_model: SegGPT,
+    prompt: Prompt,
+    frame: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    problem: type[Exception],
 ) -> None:
     frames = [np.roll(frame(), shift) for shift in range(4)]
     predictor = Predictor(tiny_model, [prompt], settings=cpu())
@@ -96,7 +101,7 @@ def test_a_batch_that_does_not_fit_is_run_in_halves(
     def run_at_most_one(pictures: Any, chosen: Any, number: int) -> Any:
         sizes.append(len(pictures))
         if len(pictures) > 1:
-            raise torch.OutOfMemoryError
+            raise problem
         return run(pictures, chosen, number)
 
     monkeypatch.setattr(predictor.passes, "_run", run_at_most_one)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Tracks as TracksLayer
 
-from napari_seggpt.ui.layers.new_labels import METADATA_KEY
+from napari_seggpt.sample_data import METADATA_KEY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HEIGHT, ROW_HEIGHT = 180, 20  # pixels
+DIGITS = 10  # of a number that is not whole
 NOWHERE = QModelIndex()
 
 
@@ -88,7 +89,8 @@ class _Rows(QAbstractTableModel):
         if role != Qt.ItemDataRole.DisplayRole or not index.isValid():
             return None
         value = self._columns[index.column()][self._order[index.row()]]
-        return f"{value:g}" if isinstance(value, np.number) else str(value)
+        is_float = isinstance(value, np.floating)
+        return f"{value:.{DIGITS}g}" if is_float else str(value)
 
     def headerData(
         self,

@@ -50,7 +50,7 @@ class Exporting:
         if active is None or self._job is not None:
             return
         labels, facts = active.labels, about(active)
-        write = write_objects if path.suffix.lower() == ".csv" else write_labels
+        write = write_objects if path.suffix.lower() == ".csv" else write_layer
         self._workspace.show_message(f"Writing {path.name}...")
         self._is_written = False
         self._job = Job(
@@ -86,32 +86,24 @@ class Exporting:
             job.close()
 
 
-def write_labels(labels: LabelsLayer, facts: About, path: Path) -> Iterator[int]:
+def write_layer(labels: LabelsLayer, facts: About, path: Path) -> Iterator[int]:
     """Write labels as TIFF, OME-TIFF, OME-Zarr or PNG files; yields each frame."""
-    from napari_seggpt.io import check_output, create_labels, draft, smallest_dtype
+    from napari_seggpt.io.labels import LabelsGeometry
+    from napari_seggpt.io.stacks import checked_steps
+    from napari_seggpt.io.writers import write_labels
 
-    check_output(path, overwrite=True)
-    times = labels.axes.lengths[0] if len(labels.axes.along) == 2 else None
-    limits: set[int] = set()
-    for index in range(len(labels)):
-        frame = labels.read(index)
-        limits |= {int(frame.min()), int(frame.max())}
-    with (
-        draft(path) as new,
-        create_labels(
-            new,
-            length=len(labels),
-            frame_shape=labels.frame_shape,
-            dtype=smallest_dtype(limits),
-            pixel_size=facts.pixel_size,
-            units=facts.units,
-            axis="z" if times else facts.axis,
-            times=times,
-        ) as writer,
-    ):
-        for index in range(len(labels)):
-            writer.write(index, labels.read(index))
-            yield index
+    pixel_size, units = checked_steps(facts.pixel_size, facts.units)
+    times = facts.labels_axes.times
+    geometry = LabelsGeometry(
+        length=len(labels),
+        frame_shape=labels.frame_shape,
+        dtype=labels.dtype,
+        axis="z" if times else facts.axis,
+        pixel_size=pixel_size,
+        units=units,
+        times=times,
+    )
+    return write_labels(path, labels.read, geometry, overwrite=True)
 
 
 def write_objects(labels: LabelsLayer, facts: About, path: Path) -> Iterator[int]:

@@ -1,5 +1,7 @@
 """Arrays in a temporary file."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -40,3 +42,27 @@ def test_an_array_takes_the_place_of_another_where_it_fits(file):
     assert larger.start > kept.start
     np.testing.assert_array_equal(file.read(kept), noise(1))
     np.testing.assert_array_equal(file.read(larger), noise(3, (90, 70)))
+
+
+def test_what_was_closed_makes_no_new_file(file):
+    stored = file.write(pack(noise(0)))
+    file.close()
+    with pytest.raises(OSError, match="Expected an open file of test"):
+        file.read(stored)
+    with pytest.raises(OSError, match="Expected an open file of test"):
+        file.write(pack(noise(1)))
+    assert file._file is None
+
+
+def test_closing_waits_for_a_thread_that_reads(file):
+    """The lock is held while a file is moved to a place and read there."""
+    stored = file.write(pack(noise(0)))
+    closing = threading.Thread(target=file.close)
+    with file._lock:
+        closing.start()
+        closing.join(0.1)
+        assert closing.is_alive()
+        assert file._file is not None
+    closing.join()
+    assert stored.size
+    assert file._file is None

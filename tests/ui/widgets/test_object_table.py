@@ -46,6 +46,12 @@ def test_other_objects_are_sorted_as_the_last_ones_were(table):
     assert rows(table) == [["2", "3"], ["1", "9"]]
 
 
+def test_large_numbers_are_shown_whole(table):
+    ids, bright = np.array([1_234_567]), np.array([1_234_567.5])
+    table.show_columns(["id", "bright"], [ids, bright])
+    assert rows(table) == [["1234567", "1234567.5"]]
+
+
 def test_it_may_be_empty(table):
     table.show_columns([], [])
     assert rows(table) == []
