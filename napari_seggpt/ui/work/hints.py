@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_seggpt.session import PROTECTED, FrameStatus
 from napari_seggpt.ui.keys import key_text
-from napari_seggpt.ui.layers.frame_axes import axes_of, stack_axes
+from napari_seggpt.ui.work.axis_words import axes_in_words, places_in_words
 from napari_seggpt.ui.work.messages import Message, Tone, count_of
 from napari_seggpt.ui.work.partly_painted import partly_painted
 from napari_seggpt.ui.work.small_objects import num_tiles, too_small
@@ -84,12 +84,15 @@ def _offer(work: SavedWork, anew: str) -> Message:
 
 def _other_part(there: LayerChoice, anew: str) -> Message:
     """Offer to go to other frames of the image, which a person worked on before."""
-    names = {} if there.image is None else dict(stack_axes(there.image))
-    along = " and ".join(names.get(at, "") for at in axes_of(there.axis))
-    at = "".join(f", {names.get(axis, '')} {index}" for axis, index in there.fixed)
+    where = ""
+    if there.image is not None:
+        along = f"along {axes_in_words(there.image, there.axis)}"
+        where = ", ".join(
+            each for each in (along, places_in_words(there.image, there.fixed)) if each
+        )
     return Message(
-        text=f"You worked on other frames of this image before: along "
-        f'{escape(along + at)}. <a href="{PART}">Go there</a>, or {anew}.'
+        text=f"You worked on other frames of this image before: "
+        f'{escape(where)}. <a href="{PART}">Go there</a>, or {anew}.'
     )
 
 
