@@ -149,6 +149,7 @@ class ObjectsPanel(Panel):
         shown |= {"area": tracks.areas, "y": rows, "x": columns}
         shown["bright"] = np.round(found.intensities, 1)
         self.table.show_columns(list(shown), list(shown.values()))
+        self.grown.emit()
 
     def _frame_columns(self, frames: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Return the columns of the table that tell frames (N,): of two axes, two."""
