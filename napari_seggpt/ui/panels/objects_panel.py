@@ -11,7 +11,7 @@ import numpy as np
 from qtpy.QtWidgets import QFileDialog
 
 from napari_seggpt.io.stacks import checked_steps
-from napari_seggpt.objects.kinds import CLASS_BLOCK
+from napari_seggpt.objects.kinds import class_of_id
 from napari_seggpt.objects.track_files import (
     TracksAbout,
     check_tracks_path,
@@ -278,8 +278,8 @@ class ObjectsPanel(Panel):
 
 
 def _class_of(i: int, names: dict[int, str], has_classes: bool) -> str:
-    """Return the name of an id, or the class that its thousands tell."""
-    kind = str(i // CLASS_BLOCK) if has_classes else ""
+    """Return the name of an id, or the class that it tells."""
+    kind = str(class_of_id(i)) if has_classes else ""
     return names.get(i, "") or kind
 
 

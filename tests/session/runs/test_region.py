@@ -59,7 +59,7 @@ def test_the_model_sees_the_region_and_little_around(
     predictor._predict = noting
     run(session, "frame", 1, region)
     assert shapes == [(42, 52)]
-    (prompt,) = predictor.made[-1].prompts
+    (prompt,) = predictor.shown[-1]
     assert prompt.image.shape == prompt.labels.shape == (42, 52)
 
 
