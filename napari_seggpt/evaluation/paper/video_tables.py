@@ -14,6 +14,7 @@ from napari_seggpt.evaluation.paper.plan import Plan, Unit
 from napari_seggpt.evaluation.paper.report import Report, Row, paper_row, percent
 from napari_seggpt.evaluation.paper.videos import score_video
 from napari_seggpt.metrics.video import ObjectScore, mean_score, score_seen
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -151,7 +152,7 @@ def plan_table_3(options: PaperOptions) -> Plan:
         notes += [f"{x} was not found." for x in missing]
         columns = COLUMNS_3 + tuple(x for x in ours if x not in COLUMNS_3)
         rows = [paper_row(x, COLUMNS_3, row) for x, row in published.VIDEOS.items()]
-        name = f"SegGPT, {examples} example{'s' if examples > 1 else ''}"
+        name = f"SegGPT, {count_of(examples, 'example')}"
         rows.append(Row(name=name, values=ours, ours=True))
         return Report(
             title="Table 3: objects of videos, in %",
@@ -259,7 +260,7 @@ def plan_table_4b(options: PaperOptions) -> Plan:
     def summarise(done: Mapping[str, Any]) -> Report:
         rows = []
         for count in counts:
-            name = f"{count} frame{'s' if count > 1 else ''}"
+            name = count_of(count, "frame")
             if count in published.FRAMES:
                 rows.append(paper_row(name, COLUMNS_4B, published.FRAMES[count]))
             start = f"davis2017/{count}-feature/"

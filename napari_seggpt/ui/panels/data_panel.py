@@ -32,7 +32,7 @@ from napari_seggpt.ui.widgets.controls import (
 )
 from napari_seggpt.ui.work.actions import show_place, show_slices
 from napari_seggpt.ui.work.axis_words import in_words
-from napari_seggpt.ui.work.messages import count_of
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

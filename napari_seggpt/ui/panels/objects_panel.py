@@ -27,9 +27,10 @@ from napari_seggpt.ui.widgets.controls import allow, button, muted, row_of
 from napari_seggpt.ui.widgets.object_table import ObjectTable
 from napari_seggpt.ui.work.actions import carry_ids_on, go_to
 from napari_seggpt.ui.work.jobs import Job, JobState
-from napari_seggpt.ui.work.messages import Tone, count_of
+from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.object_survey import ObjectSurvey, survey
 from napari_seggpt.ui.work.resuming import about
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -14,9 +14,10 @@ from napari_seggpt.prompts import PromptFileError, TunedPrompt
 from napari_seggpt.ui.panels.panel import NO_SESSION, Panel
 from napari_seggpt.ui.widgets.controls import allow, button, muted, plain_label, row_of
 from napari_seggpt.ui.work.actions import go_to
-from napari_seggpt.ui.work.messages import Tone, count_of
+from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.previews import overlaid
 from napari_seggpt.untrusted import safe_message
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from napari_seggpt.session import PROTECTED, FrameStatus
 from napari_seggpt.ui.keys import key_text
 from napari_seggpt.ui.work.axis_words import axes_in_words, places_in_words
-from napari_seggpt.ui.work.messages import Message, Tone, count_of
+from napari_seggpt.ui.work.messages import Message, Tone
 from napari_seggpt.ui.work.partly_painted import partly_painted
 from napari_seggpt.ui.work.small_objects import num_tiles, too_small
 from napari_seggpt.untrusted import printable
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     from napari_seggpt.session import Session
