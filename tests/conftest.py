@@ -17,6 +17,7 @@ import torch
 from hypothesis import HealthCheck, settings
 
 from napari_seggpt.cluster.clients import open_client
+from napari_seggpt.frames import FrameGrid
 from napari_seggpt.inference import predictor as predictor_module
 from napari_seggpt.inference.prediction import Prediction
 from napari_seggpt.model.config import TINY, SegGPTConfig
@@ -89,6 +90,8 @@ class CopyingPredictor:
     palettes: ClassVar[list[Palette]] = []
     predicted: ClassVar[list[int]] = []
     made: ClassVar[list["CopyingPredictor"]] = []
+    shown: ClassVar[list[tuple[Prompt, ...]]] = []  # whenever prompts were set
+    grids: ClassVar[list[FrameGrid | None]] = []
 
     def __init__(
         self,
@@ -110,6 +113,7 @@ class CopyingPredictor:
         self, prompts: Iterable[Prompt], *, finest: float | None = None
     ) -> None:
         self.prompts = tuple(prompts)
+        self.shown.append(self.prompts)
         self.finest = finest
         self.tiling = self.settings.tiling
 
@@ -121,12 +125,21 @@ class CopyingPredictor:
     def references(self) -> dict[int, Prompt]:
         return {p.index: p for p in self.prompts if p.index is not None}
 
+    def with_prompts(
+        self, prompts: Iterable[Prompt], *, finest: float | None = None
+    ) -> "CopyingPredictor":
+        other = copy.copy(self)
+        other.set_prompts(prompts, finest=finest)
+        return other
+
     def only(self, numbers: Iterable[int]) -> "CopyingPredictor":
         other = copy.copy(self)
         other.prompts = tuple(self.prompts[i] for i in numbers)
         return other
 
-    def predict(self, frame: np.ndarray, *, index: int | None = None) -> Prediction:
+    def predict(
+        self, frame: np.ndarray, *, index: int | None = None, grid: object = None
+    ) -> Prediction:
         return self._predict(frame, index or 0)
 
     def prepare(self, prompt: Prompt, **_: Any) -> list[Any]:
@@ -138,8 +151,10 @@ class CopyingPredictor:
         *,
         indices: Sequence[int],
         memory: object = None,
+        grid: FrameGrid | None = None,
         as_seen: bool = False,
     ) -> list[Prediction]:
+        self.grids.append(grid)
         return [
             self._predict(frame, index)
             for frame, index in zip(frames, indices, strict=True)
@@ -165,6 +180,7 @@ def predictor(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[CopyingPredictor
     """A predictor that takes no time; its class is returned, to slow it down."""
     copying = type("Copying", (CopyingPredictor,), {})
     copying.gate, copying.predicted, copying.made = threading.Event(), [], []
+    copying.shown, copying.grids = [], []
     copying.gate.set()
     monkeypatch.setattr(predictor_module, "Predictor", copying)
     yield copying

@@ -112,14 +112,17 @@ def _add_protocol(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="a quick look: at most N episodes of a fold, images, or videos of a set",
     )
-    for name, what in (("prompt", "classes"), ("instance-prompt", "objects, table 6")):
+    for name, what in (
+        ("prompt", "classes (5, 6)"),
+        ("instance-prompt", "objects (6)"),
+    ):
         group.add_argument(
             f"--{name}",
             type=Path,
             nargs="+",
             default=[],
             metavar="FILE",
-            help=f"tuned prompts for {what} (5, 6); without, they are tuned first",
+            help=f"tuned prompts for {what}; without, they are tuned first",
         )
 
 

@@ -24,6 +24,7 @@ from napari_seggpt.cli.steps import check_axes, label_steps
 from napari_seggpt.cli.track import check_tracks, write_tracks
 from napari_seggpt.inference.watching import UnreadableFrame, WatchedFrames
 from napari_seggpt.settings import SessionSettings
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     import argparse
@@ -373,8 +374,8 @@ def _source(predictor: AskedPredictor, labelled: references.LabelledFrames) -> s
     parts = []
     if predictor.prompts:
         left_out = len(labelled) - len(predictor.references)
-        known = f" of {len(predictor.prompts) + left_out}" if left_out else ""
-        parts.append(f"{len(predictor.prompts)}{known} references")
+        used = f"{len(predictor.prompts)} of " if left_out else ""
+        parts.append(used + count_of(len(predictor.prompts) + left_out, "reference"))
     if predictor.tuned:
-        parts.append(f"{len(predictor.tuned)} tuned prompts")
+        parts.append(count_of(len(predictor.tuned), "tuned prompt"))
     return " and ".join(parts)

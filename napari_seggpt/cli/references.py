@@ -82,8 +82,8 @@ def add_references(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels",
         type=Path,
-        help="labels of the stack; its frames with any label are the references. With "
-        "--each, {name} in it stands for the name of each stack without its ending",
+        help="labels of the stack; its frames with any label are the references. In "
+        "predict --each, {name} stands for the name of each stack without its ending",
     )
     parser.add_argument(
         "--frames",

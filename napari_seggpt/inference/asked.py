@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_seggpt.frames import FrameGrid
     from napari_seggpt.inference.memory import Memory, PromptTile
     from napari_seggpt.inference.prediction import Prediction
     from napari_seggpt.inference.predictor import Predictor
@@ -40,6 +41,8 @@ BACKGROUND = 1.8
 
 def asked(predictor: Predictor, settings: SessionSettings) -> AskedPredictor:
     """Return what answers as the settings ask, from a predictor with prompts.
+
+    The predictor stays as it is: objects are shown to a copy of it.
 
     Raises
     ------
@@ -79,8 +82,8 @@ class AskedPredictor:
     are_objects : bool
         Whether labels are single objects.
     kinds : tuple of int
-        The classes that the thousands of an object's id tell; without them there are
-        none, or no objects.
+        The classes that the id of an object tells, see `class_of_id`; without them
+        there are none, or no objects.
     """
 
     are_objects = False
@@ -156,9 +159,15 @@ class AskedPredictor:
         shown = prompt if seen is not None else self._shown(prompt)
         return self.network.prepare(shown, predicted=predicted, seen=seen)
 
-    def predict(self, frame: NDArray[Any], *, index: int | None = None) -> Prediction:
-        """Predict the labels of one frame."""
-        return self.predict_batch([frame], indices=[index])[0]
+    def predict(
+        self,
+        frame: NDArray[Any],
+        *,
+        index: int | None = None,
+        grid: FrameGrid | None = None,
+    ) -> Prediction:
+        """Predict the labels of one frame; see `Predictor.predict_batch`."""
+        return self.predict_batch([frame], indices=[index], grid=grid)[0]
 
     def predict_batch(
         self,
@@ -166,10 +175,11 @@ class AskedPredictor:
         *,
         indices: Sequence[int | None] | None = None,
         memory: Memory | None = None,
+        grid: FrameGrid | None = None,
     ) -> list[Prediction]:
         """Predict the labels of frames; see `Predictor.predict_batch`."""
         found = self.network.predict_batch(
-            frames, indices=indices, memory=memory, as_seen=self.are_objects
+            frames, indices=indices, memory=memory, grid=grid, as_seen=self.are_objects
         )
         return [
             self._answer(each, (frame.shape[0], frame.shape[1]))
@@ -242,7 +252,7 @@ class ObjectPredictor(AskedPredictor):
         self._usual = UsualRegions(
             any_smallest=sizes.smallest, have_holes=sizes.have_holes
         )
-        network.set_prompts(
+        self.network = network.with_prompts(
             map(self._shown, self.prompts),
             finest=self.encoding.border_width if enlarge else None,
         )

@@ -12,6 +12,7 @@ from napari_seggpt.metrics.pixels import dice
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+    from napari_seggpt.frames import FrameGrid
     from napari_seggpt.inference.predictor import Predictor
 
 MIN_COMPARABLE_PROMPTS = 3  # with fewer, nobody can tell which one does not fit
@@ -42,11 +43,20 @@ class PromptScore:
     gain: float | None = None
 
 
-def check_prompts(predictor: Predictor) -> Iterator[PromptScore]:
+def check_prompts(
+    predictor: Predictor, grid: FrameGrid | None = None
+) -> Iterator[PromptScore]:
     """Predict each prompt of a predictor from all the others.
 
     A low score alone blames none: its labels may be wrong, or it looks unlike the
     others. Wrong labels harm the others, too, which is what suspects are tested for.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        Whose prompts they are.
+    grid : FrameGrid, optional
+        How the frames of the stack lie, if along two axes.
 
     Yields
     ------
@@ -63,7 +73,7 @@ def check_prompts(predictor: Predictor) -> Iterator[PromptScore]:
         raise ValueError(f"Expected 2 or more references, got {count}.")
     scores = []
     for number in range(count):
-        scores.append(_predict(predictor, number, without={number}))
+        scores.append(_predict(predictor, number, grid, without={number}))
         yield scores[-1]
     known = {x.number: x.score for x in scores if x.score is not None}
     if len(known) < MIN_COMPARABLE_PROMPTS:
@@ -72,14 +82,18 @@ def check_prompts(predictor: Predictor) -> Iterator[PromptScore]:
         gains = []
         for other, before in known.items():
             if other != number:
-                after = _predict(predictor, other, without={other, number}).score
+                after = _predict(predictor, other, grid, without={other, number}).score
                 gains += [] if after is None else [after - before]
         if gains:
             yield replace(scores[number], gain=float(np.mean(gains)))
 
 
 def _predict(
-    predictor: Predictor, number: int, *, without: Collection[int]
+    predictor: Predictor,
+    number: int,
+    grid: FrameGrid | None,
+    *,
+    without: Collection[int],
 ) -> PromptScore:
     """Predict one prompt of a predictor from those that are not left out."""
     prompt = predictor.prompts[number]
@@ -90,11 +104,12 @@ def _predict(
     own = {int(i) for i in prompt.ids}
     if not shared or (own and not own & shared):
         return PromptScore(number=number, dice={}, score=None)
-    predicted = others.predict(prompt.image, index=prompt.index).labels
-    found = {i: dice(predicted == i, prompt.labels == i) for i in sorted(own & shared)}
+    found = others.predict(prompt.image, index=prompt.index, grid=grid)
+    predicted = found.labels
+    scores = {i: dice(predicted == i, prompt.labels == i) for i in sorted(own & shared)}
     empty = 0.0 if predicted.any() else 1.0
-    score = float(np.mean(list(found.values()))) if found else empty
-    return PromptScore(number=number, dice=found, score=score)
+    score = float(np.mean(list(scores.values()))) if scores else empty
+    return PromptScore(number=number, dice=scores, score=score)
 
 
 def misfit(gains: Sequence[float | None]) -> int | None:

@@ -64,6 +64,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
+def free_unused_memory(device: torch.device) -> None:
+    """Give memory back that torch holds for later, so that smaller parts find room."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[None]:
     """Return the context in which the network computes in `dtype`."""
     if dtype == torch.float32:

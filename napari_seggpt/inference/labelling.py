@@ -138,8 +138,6 @@ def label_stack(
         predictor = _make_predictor(stack, references, settings, lines)
     if not isinstance(predictor, AskedPredictor):
         predictor = asked(predictor, settings)
-    if lines is not None:
-        predictor.network.grid = lines
     shown = {index: prompt.labels for index, prompt in predictor.references.items()}
     given = references.keys() | shown.keys()
     finished = labelled_frames(output) if resume else set()
@@ -158,6 +156,7 @@ def label_stack(
         chains,
         memory=settings.propagation.memory,
         protected=kept,
+        grid=lines,
         known=lambda index: _read(output, index),
         skip_unreadable=skip_unreadable,
     )

@@ -167,25 +167,18 @@ class StackLinker:
         kept = (self._first, self._last)
         self._ends = {i: x for i, x in self._ends.items() if i in kept}
         self._chain, self._first, self._last = chain, index, None
-        if chain.source is None:
-            return
-        if self._grid.line(chain.source) == chain.line:
-            self._last = chain.source
-            self._fix(chain.source)
-        else:  # as if it were the frame before
-            place = self._grid.place(index) - chain.way * self._step
-            self._fix(chain.source, place)
+        source = chain.source
+        if source is not None and self._grid.line(source) == chain.line:
+            self._last = source
+            labels = self._known(source)
+            if labels is not None:
+                self._fix(self._grid.place(source), labels)
 
     def _link(self, step: FramePrediction, chain: Chain) -> FramePrediction:
-        index, way = step.index, chain.way
+        index = step.index
         place = self._grid.place(index)
-        first = place - way * self._passed
-        if self._last is not None:
-            reached = self._grid.place(self._last) + way
-            first = max(first, reached) if way > 0 else min(first, reached)
-        for passed in range(first, place, way):
-            if 0 <= passed < self._grid.line_length:
-                self._fix(self._grid.frame_at(chain.line, passed))
+        for passed, labels in self._frames_before(place, chain):
+            self._fix(passed, labels)
         self._last = index
         own = self._vouched(index)
         if own is not None:
@@ -207,17 +200,40 @@ class StackLinker:
                 first, _ = self._spans.get(i, (index, index))
                 self._spans[i] = (first, index)
 
-    def _fix(self, index: int, place: int | None = None) -> None:
-        """Take the ids of a frame that is not predicted as they are, at its place."""
-        labels = self._known(index)
-        if labels is not None and labels.any():
-            place = self._grid.place(index) if place is None else place
-            self._linker.fix(place / self._step, single_objects(labels))
+    def _frames_before(self, place: int, chain: Chain) -> list[tuple[int, Labels]]:
+        """Return the known frames that lead to a place, and where each counts.
+
+        A source in another line counts as the frame before all that are known in this
+        line: these are nearer to what follows.
+        """
+        way = chain.way
+        first = place - way * self._passed
+        if self._last is not None:
+            reached = self._grid.place(self._last) + way
+            first = max(first, reached) if way > 0 else min(first, reached)
+        known = []
+        for passed in range(first, place, way):
+            if 0 <= passed < self._grid.line_length:
+                labels = self._known(self._grid.frame_at(chain.line, passed))
+                if labels is not None:
+                    known.append((passed, labels))
+        if self._last is None and chain.source is not None:
+            labels = self._known(chain.source)
+            if labels is not None:
+                first = known[0][0] if known else place
+                known.insert(0, (first - way * self._step, labels))
+        return known
+
+    def _fix(self, place: int, labels: Labels) -> None:
+        """Take the ids of a frame that is not predicted as they are."""
+        self._linker.fix(place / self._step, single_objects(labels))
 
     def _known(self, index: int) -> Labels | None:
+        """Return the labels of a frame that is not to be predicted, if it has any."""
         if index in self._pending:
             return None
-        return self._ends[index] if index in self._ends else self._read(index)
+        labels = self._ends[index] if index in self._ends else self._read(index)
+        return None if labels is None or not labels.any() else labels
 
     def _meet(self) -> Iterator[RenamedFrame]:
         """Join the chain to what lies beyond its end."""
@@ -227,7 +243,7 @@ class StackLinker:
         if not 0 <= beyond < self._grid.line_length:
             return
         labels = self._known(self._grid.frame_at(self._chain.line, beyond))
-        if labels is None or not labels.any():
+        if labels is None:
             return
         names = self._linker.meet(beyond / self._step, labels)
         for spans, written in (

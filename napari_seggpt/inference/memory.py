@@ -67,11 +67,24 @@ class PromptTile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryTile:
-    """A tile of a frame that is to be predicted."""
+    """A tile of a frame that is to be predicted.
+
+    Attributes
+    ----------
+    picture : NDArray[np.uint8]
+        (h, w, 3), at the model's size.
+    tile : Tile
+        Where it lies in its frame.
+    index : int or None
+        The frame of the stack, if it is of one.
+    grid : FrameGrid, optional
+        How the frames of the stack lie, if along two axes.
+    """
 
     picture: NDArray[np.uint8]
     tile: Tile
     index: int | None
+    grid: FrameGrid | None = None
 
 
 def in_batches(queries: Sequence[QueryTile], size: int) -> Iterator[list[QueryTile]]:
@@ -208,53 +221,42 @@ def remember(
 
 
 def choose(
-    query: QueryTile,
-    tiles: Sequence[PromptTile],
-    limit: int,
-    grid: FrameGrid | None = None,
+    query: QueryTile, tiles: Sequence[PromptTile], limit: int
 ) -> list[PromptTile]:
     """Choose the tiles that are nearest to a query and most like it.
 
     Tiles with labels come before those without. Among tiles, the one at the
     query's place in the nearest frame is taken, labelled or not, unless it would be
-    the only one: it shows what is background here. How near frames are, the grid
-    tells, if they lie along two axes.
+    the only one: it shows what is background here.
     """
     if len(tiles) <= limit:
         return list(tiles)
     look = thumbnail(query.picture)
-    here = min(tiles, key=lambda one: _place_cost(one, query, grid))
+    here = min(tiles, key=lambda one: _place_cost(one, query))
     ranked = sorted(
         (one for one in tiles if one is not here),
-        key=lambda one: (not one.is_labelled, _cost(one, query, look, grid)),
+        key=lambda one: (not one.is_labelled, _cost(one, query, look)),
     )
     if limit == 1 and not here.is_labelled:
         return ranked[:1]
     return [here, *ranked[: limit - 1]]
 
 
-def _cost(
-    tile: PromptTile,
-    query: QueryTile,
-    look: NDArray[np.float32],
-    grid: FrameGrid | None,
-) -> float:
+def _cost(tile: PromptTile, query: QueryTile, look: NDArray[np.float32]) -> float:
     unlike = float(np.abs(tile.thumbnail - look).mean())
-    return unlike * (1.0 + 0.1 * np.log1p(_frames_away(tile, query, grid)))
+    return unlike * (1.0 + 0.1 * np.log1p(_frames_away(tile, query)))
 
 
-def _place_cost(
-    tile: PromptTile, query: QueryTile, grid: FrameGrid | None
-) -> tuple[float, float]:
+def _place_cost(tile: PromptTile, query: QueryTile) -> tuple[float, float]:
     place = _distance(tile.center, query.tile.center)
-    return round(place, 3), _frames_away(tile, query, grid)
+    return round(place, 3), _frames_away(tile, query)
 
 
-def _frames_away(tile: PromptTile, query: QueryTile, grid: FrameGrid | None) -> float:
+def _frames_away(tile: PromptTile, query: QueryTile) -> float:
     if tile.index is None or query.index is None:
         return 100.0  # another image: as far as a distant frame
-    if grid is not None:
-        return grid.distance(tile.index, query.index)
+    if query.grid is not None:
+        return query.grid.distance(tile.index, query.index)
     return abs(tile.index - query.index)
 
 

@@ -10,6 +10,7 @@ import torch
 
 from napari_seggpt.inference.device import (
     autocast,
+    free_unused_memory,
     is_out_of_memory,
     pick_device,
     pick_dtype,
@@ -175,7 +176,7 @@ class Passes:
         """Run a batch, in halves where the device has too little memory for it."""
         try:
             return self._run(pictures, chosen, number)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             half = len(pictures) // 2
@@ -185,7 +186,7 @@ class Passes:
                     f"{len(chosen[0])} prompts, got too little: use fewer prompts, "
                     "less memory of frames, or the CPU."
                 ) from None
-        torch.cuda.empty_cache()
+        free_unused_memory(self.device)
         parts = [
             self._run_in_parts(pictures[part], chosen[part], number)
             for part in (slice(half), slice(half, None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -67,9 +67,6 @@ class Predictor:
     ----------
     passes : Passes
         The network, and what it encoded.
-    grid : FrameGrid, optional
-        How the frames of the stack lie, if along two axes: what is near in either is
-        near.
 
     Raises
     ------
@@ -86,7 +83,6 @@ class Predictor:
         settings: PredictionSettings | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self.grid: FrameGrid | None = None
         self.settings = settings or PredictionSettings()
         self.tuned = tuple(tuned)
         self.passes = Passes(model, self.settings, self.tuned)
@@ -177,13 +173,33 @@ class Predictor:
                 *self.tiles[0].picture.shape[:2],
             )
 
-    def only(self, numbers: Iterable[int]) -> Predictor:
+    def with_prompts(
+        self, prompts: Iterable[Prompt], *, finest: float | None = None
+    ) -> Self:
+        """Return a predictor with other prompts; this one stays as it is.
+
+        Parameters
+        ----------
+        prompts, finest
+            As of `set_prompts`.
+        """
+        other = self._copy()
+        other.set_prompts(prompts, finest=finest)
+        return other
+
+    def _copy(self) -> Self:
+        """Return a predictor of the same network, with palettes of its own."""
+        other = copy.copy(self)
+        other.passes = copy.copy(self.passes)
+        return other
+
+    def only(self, numbers: Iterable[int]) -> Self:
         """Return a predictor with some of the prompts, by their places.
 
         Colours and contrast stay those of all prompts, and what one encodes the other
         need not: predicting one reference from the others costs little.
         """
-        other = copy.copy(self)
+        other = self._copy()
         chosen = list(numbers)
         other.prompts = tuple(self.prompts[i] for i in chosen)
         other._tiles = [self._tiles[i] for i in chosen]
@@ -240,9 +256,15 @@ class Predictor:
             for tile, labels in zip(tiles, seen, strict=True)
         ]
 
-    def predict(self, frame: NDArray[Any], *, index: int | None = None) -> Prediction:
+    def predict(
+        self,
+        frame: NDArray[Any],
+        *,
+        index: int | None = None,
+        grid: FrameGrid | None = None,
+    ) -> Prediction:
         """Predict the labels of one frame; see `predict_batch`."""
-        return self.predict_batch([frame], indices=[index])[0]
+        return self.predict_batch([frame], indices=[index], grid=grid)[0]
 
     def predict_batch(
         self,
@@ -250,6 +272,7 @@ class Predictor:
         *,
         indices: Sequence[int | None] | None = None,
         memory: Memory | None = None,
+        grid: FrameGrid | None = None,
         as_seen: bool = False,
     ) -> list[Prediction]:
         """Predict the labels of frames that do not wait for each other.
@@ -262,6 +285,9 @@ class Predictor:
             Where in the stack they are, to choose the nearest of many prompts.
         memory : Memory, optional
             Predicted frames that serve as further prompts.
+        grid : FrameGrid, optional
+            How the frames of the stack lie, if along two axes: prompts that are near
+            on either axis are near.
         as_seen : bool
             Whether predictions of frames that the model sees much smaller stay at the
             size (h, w) that it saw.
@@ -282,7 +308,9 @@ class Predictor:
             tiles, size = self._cut(rgb)
             queries.append(
                 [
-                    QueryTile(picture=t.picture(rgb, size), tile=t, index=index)
+                    QueryTile(
+                        picture=t.picture(rgb, size), tile=t, index=index, grid=grid
+                    )
                     for t in tiles
                 ]
             )
@@ -375,7 +403,7 @@ class Predictor:
 
     def _choose(self, query: QueryTile, memory: Memory | None) -> list[PromptTile]:
         remembered = memory.recall(query) if memory else []
-        tiles = choose(query, self.tiles, self.settings.max_prompts, self.grid)
+        tiles = choose(query, self.tiles, self.settings.max_prompts)
         tiles += remembered
         if self.settings.ensemble == "feature" or len(tiles) <= 1:
             return tiles

@@ -100,7 +100,8 @@ def predict_stack(
     protected : collection of int
         Further frames that are left as they are.
     grid : FrameGrid, optional
-        How frames lie, if not all in one line; see `chains`.
+        How frames lie, if not all in one line; see `chains`. References near on
+        either axis are near.
     known : callable, optional
         Returns the labels of a protected frame, or None if there are none to learn
         from: with memory, the frames after it remember them.
@@ -135,6 +136,7 @@ def predict_stack(
         chains,
         memory=settings.memory,
         protected=protected,
+        grid=grid,
         known=known,
         skip_unreadable=skip_unreadable,
     )
@@ -147,6 +149,7 @@ def predict_chains(
     *,
     memory: int,
     protected: Collection[int] = (),
+    grid: FrameGrid | None = None,
     known: Known | None = None,
     skip_unreadable: bool = False,
 ) -> Iterator[FramePrediction | UnreadableFrame]:
@@ -154,7 +157,7 @@ def predict_chains(
 
     Parameters
     ----------
-    stack, predictor, known, skip_unreadable
+    stack, predictor, grid, known, skip_unreadable
         As of `predict_stack`.
     chains : sequence of sequence of int
         What `plan` returned, without or with protected frames.
@@ -167,10 +170,12 @@ def predict_chains(
         kept = {*protected}
         chains = [[i for i in chain if i not in kept] for chain in chains]
     if memory == 0:
-        steps = _predict_independent(stack, predictor, chains)
+        steps = _predict_independent(stack, predictor, chains, grid)
     else:
         steps = itertools.chain.from_iterable(
-            predict_chain(stack, predictor, chain, Memory(memory), protected, known)
+            predict_chain(
+                stack, predictor, chain, Memory(memory), protected, known, grid
+            )
             for chain in chains
         )
     for step in steps:
@@ -195,6 +200,7 @@ def _predict_independent(
     stack: Frames,
     predictor: Predictor | AskedPredictor,
     chains: Sequence[Sequence[int]],
+    grid: FrameGrid | None,
 ) -> Iterator[FramePrediction | UnreadableFrame]:
     indices = [index for chain in chains for index in chain]
     size = predictor.frames_at_once
@@ -208,8 +214,11 @@ def _predict_independent(
         }
         predictions: Iterator[Prediction] = iter(())
         if pictures:  # a broken frame costs none of the batch that it is in
-            found = list(pictures.values())
-            predictions = iter(predictor.predict_batch(found, indices=list(pictures)))
+            predictions = iter(
+                predictor.predict_batch(
+                    list(pictures.values()), indices=list(pictures), grid=grid
+                )
+            )
         seconds = watch.seconds / max(1, len(pictures))
         for index, frame in frames.items():
             if isinstance(frame, UnreadableFrame):
@@ -227,6 +236,7 @@ def predict_chain(
     memory: Memory,
     kept: Collection[int],
     known: Known | None,
+    grid: FrameGrid | None = None,
 ) -> Iterator[FramePrediction | UnreadableFrame]:
     """Predict frames one after the other, each with the last ones in memory.
 
@@ -245,6 +255,8 @@ def predict_chain(
         Frames of the chain that are not predicted.
     known : callable, optional
         Returns the labels of a kept frame, to be remembered; see `predict_stack`.
+    grid : FrameGrid, optional
+        As of `predict_stack`.
     """
     before = deque[int](maxlen=memory.size)
     for index in chain:
@@ -258,7 +270,9 @@ def predict_chain(
         if isinstance(frame, UnreadableFrame):
             yield frame
             continue
-        (prediction,) = predictor.predict_batch([frame], indices=[index], memory=memory)
+        (prediction,) = predictor.predict_batch(
+            [frame], indices=[index], memory=memory, grid=grid
+        )
         seconds = watch.seconds
         if index != chain[-1]:
             remember(memory, predictor, frame, index, prediction)

@@ -32,6 +32,7 @@ ALIKE = 4.0  # objects of one kind differ at most so much in area
 COMPACT = 0.7  # share of its convex hull that a single object fills
 NESTED = 0.6  # a region with this share of its outline at another one lies inside it
 CLASS_BLOCK = 1000  # ids from 1000 on may tell the class, as 2017 tells class 2
+LARGE_CLASS_BLOCK = 1_000_000  # and those from a million on, as 2000017 tells class 2
 KINDS: dict[str, TaskKind] = {
     "classes": "classes",
     "objects": "objects",
@@ -122,8 +123,8 @@ def object_classes(
 ) -> dict[int, int]:
     """Return the class of each object id.
 
-    It is the one that a person gave; or the thousands of an id, if all ids have some
-    and they differ; or else 1 for all.
+    It is the one that a person gave; or what `class_of_id` tells, if all ids tell a
+    class and these differ; or else 1 for all.
 
     Parameters
     ----------
@@ -136,9 +137,18 @@ def object_classes(
     if classes:
         least = min(classes.values())
         return {i: classes.get(i, least) for i in ids}
-    blocks = {i: i // CLASS_BLOCK for i in ids}
+    blocks = {i: class_of_id(i) for i in ids}
     told = 0 not in blocks.values() and len(set(blocks.values())) > 1
     return blocks if told else dict.fromkeys(ids, 1)
+
+
+def class_of_id(i: int) -> int:
+    """Return the class that an object's id tells; 0 if it tells none.
+
+    The thousands tell it, as 2017 tells class 2. Where the 999 ids of a class did not
+    suffice, further ones begin at a million: their millions tell it, as 2000017 does.
+    """
+    return i // (CLASS_BLOCK if i < LARGE_CLASS_BLOCK else LARGE_CLASS_BLOCK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

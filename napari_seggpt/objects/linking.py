@@ -119,8 +119,8 @@ class Linker:
         at : float
             Where the frame is.
         labels : NDArray
-            (H, W), objects with any numbers; 0 is background. Where classes count, the
-            thousands of a number tell that of the object.
+            (H, W), objects with any numbers; 0 is background. Where classes count, a
+            number tells that of the object as an id does, see `class_of_id`.
 
         Returns
         -------

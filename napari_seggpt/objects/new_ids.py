@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_seggpt.objects.kinds import CLASS_BLOCK
+from napari_seggpt.objects.kinds import (
+    CLASS_BLOCK,
+    LARGE_CLASS_BLOCK,
+    class_of_id,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
 class NewIds:
-    """Gives ids above all that there are, or the next in the thousands of a class.
+    """Gives ids above all that there are, or the next that tell the class of an object.
 
     Parameters
     ----------
     first : int
         Above all ids that there are.
     kinds : iterable of int
-        Classes that the thousands of an id tell; without them all ids are of one kind.
+        Classes that ids tell, see `class_of_id`; without them all are of one kind.
     taken : iterable of int
         The ids that there are, of these classes.
     """
@@ -34,7 +38,7 @@ class NewIds:
     def note(self, ids: Iterable[int]) -> None:
         """Never give these ids."""
         for i in ids:
-            kind = i // CLASS_BLOCK
+            kind = class_of_id(i)
             if kind in self._of_class:
                 self._of_class[kind] = max(self._of_class[kind], i + 1)
             else:
@@ -43,12 +47,25 @@ class NewIds:
     def take(self, number: int) -> int:
         """Return an id for an object; its number tells its class, if there are some.
 
-        When the thousands of a class are all taken, the id is one above all others.
+        When the thousands of a class are all taken, its millions follow, which labels
+        of 16 bits do not hold.
+
+        Raises
+        ------
+        ValueError
+            If all ids of the class are taken.
         """
-        kind = number // CLASS_BLOCK
+        kind = class_of_id(number)
         free = self._of_class.get(kind)
-        if free is not None and free // CLASS_BLOCK == kind:
-            self._of_class[kind] += 1
+        if free is not None:
+            if class_of_id(free) != kind and free < LARGE_CLASS_BLOCK:
+                free = kind * LARGE_CLASS_BLOCK + 1
+            if class_of_id(free) != kind:
+                raise ValueError(
+                    f"Expected fewer objects of class {kind} than it has ids, got all "
+                    f"of them up to {free - 1}."
+                )
+            self._of_class[kind] = free + 1
             return free
         self._next += 1
         return self._next - 1

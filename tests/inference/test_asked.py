@@ -60,6 +60,18 @@ def test_the_model_is_shown_few_labels_and_the_prompts_stay(predictor: Any) -> N
     assert found.references == {3: own}
 
 
+def test_the_predictor_that_was_given_stays_as_it_is(
+    tiny_model: Any,
+) -> None:
+    own = prompt(touching())
+    known = Predictor(tiny_model, [own])
+    before = known.predict(own.image, index=1).labels
+    asked(known, settings("objects"))
+    assert known.prompts == (own,)
+    assert not known.tiling.enabled
+    np.testing.assert_array_equal(known.predict(own.image, index=1).labels, before)
+
+
 def test_classes_are_what_they_were_without_specks(predictor: Any) -> None:
     labels = np.zeros(SHAPE, np.uint8)
     labels[5:25, 5:25] = 3
@@ -93,10 +105,9 @@ def test_memory_is_shown_as_the_prompts_are(predictor: Any) -> None:
 def test_borders_are_to_be_seen_unless_it_is_switched_off(predictor: Any) -> None:
     network = predictor("model", [prompt(touching())])
     found = asked(network, settings("objects"))
-    assert network.finest == found.encoding.border_width > 0
+    assert found.network.finest == found.encoding.border_width > 0
     off = SessionSettings(objects=ObjectSettings(task="objects", enlarge=False))
-    asked(network, off)
-    assert network.finest is None
+    assert asked(network, off).network.finest is None
 
 
 def test_a_hint_of_objects_is_shown_as_a_hint(predictor: Any) -> None:
@@ -113,7 +124,7 @@ def test_it_serves_as_its_network_does(predictor: Any) -> None:
     assert found.encoding_seconds == 1.5
     assert found.frames_at_once == network.frames_at_once
     found.before_pass = print
-    assert network.before_pass is print
+    assert found.network.before_pass is print
 
 
 def test_objects_of_several_classes_tell_their_class(predictor: Any) -> None:
@@ -142,7 +153,7 @@ def test_it_is_told_in_how_many_enlarged_parts_frames_are_shown(
     assert (found.num_parts > 1) == enlarge
     if enlarge:
         assert found.num_parts == len(
-            make_tiles(SHAPE, tiny_model.config.tile_size, known.tiling)
+            make_tiles(SHAPE, tiny_model.config.tile_size, found.network.tiling)
         )
     classes = asked(known, settings("classes"))
     assert classes.num_parts == 1

@@ -18,7 +18,7 @@ class Voting:
     def only(self, numbers):
         return Voting(*(self.prompts[i] for i in numbers))
 
-    def predict(self, frame, *, index=None):
+    def predict(self, frame, *, index=None, grid=None):
         votes = np.stack([prompt.labels for prompt in self.prompts])
         ids, counts = [0, 1, 2, 3], []
         for i in ids:

@@ -141,6 +141,17 @@ def test_a_predictor_may_be_given(
     np.testing.assert_array_equal(output[3], labels(3))
 
 
+def test_a_predictor_of_frames_in_a_grid_serves_a_plain_stack_next(
+    stack: list[np.ndarray], output: LabelsWriter, predictor: Any
+) -> None:
+    given = predictor("model", [Prompt(image=stack[0], labels=labels(0), index=0)])
+    grid = FrameGrid(shape=(2, 3), names=("t", "z"))
+    list(label_stack(stack, {}, output, predictor=given, grid=grid))
+    predictor.grids.clear()
+    list(label_stack(stack, {}, output, predictor=given))
+    assert {*predictor.grids} == {None}
+
+
 def test_what_was_yielded_stays_and_is_gone_on_with(
     stack: list[np.ndarray], output: LabelsWriter, builtin: Any
 ) -> None:
@@ -241,6 +252,19 @@ def test_objects_keep_the_ids_of_the_references(
         np.testing.assert_array_equal(wide_output[index], last)
 
 
+def test_a_given_predictor_stays_as_it_is(
+    wide_output: LabelsWriter, predictor: Any
+) -> None:
+    stack = [np.full((40, 80), index, np.uint8) for index in range(6)]
+    own = Prompt(image=stack[0], labels=cells(5, 90, 7), index=0)
+    given = predictor("model", [own])
+    for _ in range(2):
+        list(label_stack(stack, {}, wide_output, predictor=given))
+        assert given.prompts == (own,)
+        np.testing.assert_array_equal(wide_output[0], cells(5, 90, 7))
+        np.testing.assert_array_equal(wide_output[5], cells(5, 90, 7))
+
+
 def test_objects_are_numbered_on_each_frame_where_they_are_not_to_be_linked(
     wide_output: LabelsWriter, builtin: Any
 ) -> None:
@@ -286,8 +310,7 @@ def test_frames_along_time_and_depth_follow_each_other_in_lines(
     grid = FrameGrid(shape=(2, 3), names=("t", "z"))
     steps = label_stack(stack, {4: labels(4)}, output, grid=grid)
     assert [step.index for step in steps] == [4, 3, 5, 1, 2, 0]
-    (predictor,) = builtin.made
-    assert predictor.grid == grid
+    assert {*builtin.grids} == {grid}
     assert all(output[index].any() for index in range(6))
 
 
@@ -307,4 +330,4 @@ def test_objects_of_a_film_follow_each_other_in_time_if_that_is_asked_for(
     settings = SessionSettings(objects=along)
     steps = label_stack(stack, {4: labels(4)}, output, settings=settings, grid=grid)
     assert [step.index for step in steps] == [4, 1, 3, 0, 5, 2]
-    assert builtin.made[-1].grid == grid.along(0)
+    assert {*builtin.grids} == {grid.along(0)}

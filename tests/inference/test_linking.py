@@ -188,6 +188,25 @@ def test_a_new_object_of_another_volume_has_one_id_on_both_sides_of_the_referenc
     assert third == {100}
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("others", [[5], [4, 5], [4], [7], [6, 7], [2]])
+def test_a_frame_that_is_known_in_another_volume_is_nearer_than_the_reference(
+    axis: int, others: list[int]
+) -> None:
+    """Frames of the second volume were written before; object 9 was renamed there."""
+    grid = FrameGrid(shape=(2, 4), names=("t", "z")).along(axis)
+    known = {i: picture(7, 31) for i in others}
+    found = {i: picture(2, 1) for i in range(8) if i not in (1, *others)}
+    written = run({1: picture(7, 9)}, found, length=8, grid=grid, others=known)
+    ids = {tuple(ids_at(written[i])) for i in range(8)}
+    assert ids == {(7, 9, 0), (7, 31, 0)}
+    after = {5: 6, 4: 5, 6: 7}
+    for frame in others:
+        beside = after.get(frame)
+        if axis == 1 and beside is not None:
+            assert ids_at(written[beside]) == [7, 31, 0]
+
+
 def test_an_object_does_not_go_on_from_the_last_slice_to_the_next_first_one() -> None:
     # Where the last slice of the first volume has an object, the first slice of the
     # next one has another, which nothing in between leads to.
@@ -195,3 +214,17 @@ def test_an_object_does_not_go_on_from_the_last_slice_to_the_next_first_one() ->
     found[5] = picture(0)
     written = run({0: picture(7)}, found, length=6, grid=FILM)
     assert ids_at(written[2])[2] != ids_at(written[3])[2]
+
+
+def test_no_object_of_a_full_class_becomes_one_of_another() -> None:
+    linker = StackLinker(
+        LinkingSettings(along="t"),
+        references=[0],
+        frames=[1],
+        length=2,
+        read={0: picture(1999, 2005)}.get,
+        new_ids=NewIds(1, kinds=(1, 2)),
+    )
+    (step,) = linker.link([predicted(1, picture(1001, 2001, 1002))])
+    assert isinstance(step, FramePrediction)
+    assert ids_at(step.prediction.labels) == [1999, 2005, 1_000_001]

@@ -40,10 +40,14 @@ def example(
 
 
 def query(
-    value: int = 0, *, index: int | None = None, center: tuple[float, float] = MIDDLE
+    value: int = 0,
+    *,
+    index: int | None = None,
+    center: tuple[float, float] = MIDDLE,
+    grid: FrameGrid | None = None,
 ) -> QueryTile:
     tile = Tile(top=0, left=0, height=16, width=16, center=center)
-    return QueryTile(picture=flat(value), tile=tile, index=index)
+    return QueryTile(picture=flat(value), tile=tile, index=index, grid=grid)
 
 
 def indices(examples: list[PromptTile]) -> list[int | None]:
@@ -217,6 +221,7 @@ def test_labels_that_were_stored_are_remembered() -> None:
 def test_in_a_film_of_volumes_the_same_slice_of_the_next_time_is_near() -> None:
     film = FrameGrid(shape=(3, 10), names=("t", "z"))
     examples = [example(50, index=index) for index in (0, 9, 15, 23)]
-    near = choose(query(60, index=25), examples, 2, film)  # t 2, z 5
+    near = choose(query(60, index=25, grid=film), examples, 2)  # t 2, z 5
     assert indices(near) == [15, 23]
-    assert indices(choose(query(60, index=10), examples, 1, film)) == [0]  # not 9
+    (nearest,) = choose(query(60, index=10, grid=film), examples, 1)
+    assert nearest.index == 0  # not 9

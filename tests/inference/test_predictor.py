@@ -442,8 +442,29 @@ def test_some_of_the_prompts_are_encoded_once_for_all(
     )
     assert len(copying_model.encoded) == 3
     assert len(predictor.prompts) == len(predictor.tiles) == 3
+    before = others.predict(prompts[1].image).labels
     predictor.set_prompts(prompts[:1])
     assert len(others.tiles) == 2
+    # Other labels have other colours in the one, and those of the other stay.
+    np.testing.assert_array_equal(others.predict(prompts[1].image).labels, before)
+    np.testing.assert_array_equal(before, prompts[1].labels)
+
+
+def test_other_prompts_make_another_predictor(
+    copying_model: Any, frame: Make, blocks: Make
+) -> None:
+    one, two = (
+        Prompt(image=frame(seed=i), labels=blocks((32, 32), [i + 1]), index=i)
+        for i in range(2)
+    )
+    predictor = Predictor(copying_model, [one], settings=cpu())
+    other = predictor.with_prompts([two], finest=1.0)
+    assert predictor.prompts == (one,)
+    assert other.prompts == (two,)
+    assert other.tiling.enabled
+    assert not predictor.tiling.enabled
+    np.testing.assert_array_equal(predictor.predict(one.image).labels, one.labels)
+    assert set(np.unique(other.predict(two.image).labels)) == {0, 2}
 
 
 # -- a network with a readout ------------------------------------------------------

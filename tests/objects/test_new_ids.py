@@ -1,3 +1,6 @@
+import pytest
+
+from napari_seggpt.objects.kinds import class_of_id, object_classes
 from napari_seggpt.objects.new_ids import NewIds
 
 
@@ -15,7 +18,19 @@ def test_thousands_tell_the_class() -> None:
     assert ids.take(1000) == 1901
 
 
-def test_a_class_whose_thousands_are_taken_gets_ids_above_all() -> None:
+def test_a_class_whose_thousands_are_taken_goes_on_with_its_millions() -> None:
     ids = NewIds(1, kinds=(1, 2), taken=(1998,))
-    assert [ids.take(1000) for _ in range(3)] == [1999, 3000, 3001]
+    given = [ids.take(1000) for _ in range(3)]
+    assert given == [1999, 1_000_001, 1_000_002]
+    assert ids.take(2000) == 2001
+    assert {*object_classes([*given, 2001]).values()} == {1, 2}
+    assert [class_of_id(i) for i in given] == [1, 1, 1]
+    again = NewIds(1, kinds=(1, 2), taken=given)
+    assert again.take(1_000_001) == 1_000_003
+
+
+def test_no_id_of_another_class_is_given_when_all_are_taken() -> None:
+    ids = NewIds(1, kinds=(1, 2), taken=(1_999_999,))
+    with pytest.raises(ValueError, match=r"objects of class 1 .* up to 1999999"):
+        ids.take(1000)
     assert ids.take(2000) == 2001

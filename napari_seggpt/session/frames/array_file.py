@@ -77,6 +77,7 @@ class ArrayFile:
     def __init__(self, name: str) -> None:
         self._name = name
         self._file: IO[bytes] | None = None
+        self._is_closed = False
         self._lock = threading.Lock()  # to seek and to read or write belong together
 
     def write(
@@ -87,7 +88,7 @@ class ArrayFile:
         Raises
         ------
         OSError
-            If the disk is full, say.
+            If the disk is full, say, or the file was closed.
         """
         shape, dtype, data = packed.shape, packed.dtype, packed.data
         if not data:
@@ -110,6 +111,8 @@ class ArrayFile:
         )
 
     def _opened(self) -> IO[bytes]:
+        if self._is_closed:  # a new file would hold none of the arrays
+            raise OSError(f"Expected an open file of {self._name}, got a closed one.")
         if self._file is None:
             self._file = tempfile.TemporaryFile(  # noqa: SIM115 (see `close`)
                 prefix=f"napari-seggpt-{self._name}-"
@@ -117,7 +120,13 @@ class ArrayFile:
         return self._file
 
     def read(self, stored: StoredArray) -> NDArray[Any]:
-        """Return an array that was stored."""
+        """Return an array that was stored.
+
+        Raises
+        ------
+        OSError
+            If the file was closed.
+        """
         if not stored.size:
             return np.zeros(stored.shape, stored.dtype)
         with self._lock:
@@ -128,7 +137,9 @@ class ArrayFile:
         return np.frombuffer(data, stored.dtype).reshape(stored.shape)
 
     def close(self) -> None:
-        """Delete the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """Delete the file; nothing can be read or written any more."""
+        with self._lock:
+            self._is_closed = True
+            if self._file is not None:
+                self._file.close()
+                self._file = None

@@ -174,9 +174,7 @@ def check_references(
         if runs.is_running:
             return
         predictor = predictors.predictor(request)
-        # A copy, because a run that begins meanwhile may change the kept predictor.
-        network = predictor.network
-        steps = check_prompts(network.only(range(len(network.prompts))))
+        steps = check_prompts(predictor.network, request.grid)
     while True:
         with predictors.models.lock:
             found = next(steps, None)

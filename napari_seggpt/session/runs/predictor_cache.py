@@ -102,9 +102,7 @@ class PredictorCache:
             elif answers != self._answers or not _same(
                 tuple(prompts), predictor.prompts
             ):
-                predictor.network.set_prompts(prompts)
-                predictor = asked(predictor.network, settings)
-            predictor.network.grid = request.grid
+                predictor = asked(predictor.network.with_prompts(prompts), settings)
             self._built, self._answers = wanted, answers
             self._predictor = predictor
             return predictor

@@ -82,7 +82,9 @@ class Preview(Stoppable):
             )
             predictor.before_pass = self.check_stopped
             try:
-                found = predictor.predict(image, index=self._frame)
+                found = predictor.predict(
+                    image, index=self._frame, grid=self._request.grid
+                )
             finally:
                 predictor.before_pass = None
         if self._region is None:

@@ -11,7 +11,7 @@ import numpy as np
 from qtpy.QtWidgets import QFileDialog
 
 from napari_seggpt.io.stacks import checked_steps
-from napari_seggpt.objects.kinds import CLASS_BLOCK
+from napari_seggpt.objects.kinds import class_of_id
 from napari_seggpt.objects.track_files import (
     TracksAbout,
     check_tracks_path,
@@ -27,9 +27,10 @@ from napari_seggpt.ui.widgets.controls import allow, button, muted, row_of
 from napari_seggpt.ui.widgets.object_table import ObjectTable
 from napari_seggpt.ui.work.actions import carry_ids_on, go_to
 from napari_seggpt.ui.work.jobs import Job, JobState
-from napari_seggpt.ui.work.messages import Tone, count_of
+from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.object_survey import ObjectSurvey, survey
 from napari_seggpt.ui.work.resuming import about
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -135,11 +136,10 @@ class ObjectsPanel(Panel):
         tracks = found.tracks
         ids, which = np.unique(tracks.ids, return_inverse=True)
         divided = len({each[0] for each in tracks.graph.values()})
-        rows_text = count_of(len(tracks.ids), "row")
+        counts = f"{count_of(len(ids), 'object')} in {count_of(len(which), 'row')}"
         self.about_label.setText(
-            f"{count_of(len(ids), 'object')} in {rows_text}, one for each frame that an "
-            f"object is on{f', {divided} divided' if divided else ''}. "
-            "Click a row to go there."
+            f"{counts}, one for each frame that an object is on"
+            f"{f', {divided} divided' if divided else ''}. Click a row to go there."
         )
         names = class_names(self._workspace.active.labels.layer)
         kinds = [_class_of(i, names, self._has_classes) for i in ids.tolist()]
@@ -150,6 +150,7 @@ class ObjectsPanel(Panel):
         shown |= {"area": tracks.areas, "y": rows, "x": columns}
         shown["bright"] = np.round(found.intensities, 1)
         self.table.show_columns(list(shown), list(shown.values()))
+        self.grown.emit()
 
     def _frame_columns(self, frames: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Return the columns of the table that tell frames (N,): of two axes, two."""
@@ -278,8 +279,8 @@ class ObjectsPanel(Panel):
 
 
 def _class_of(i: int, names: dict[int, str], has_classes: bool) -> str:
-    """Return the name of an id, or the class that its thousands tell."""
-    kind = str(i // CLASS_BLOCK) if has_classes else ""
+    """Return the name of an id, or the class that it tells."""
+    kind = str(class_of_id(i)) if has_classes else ""
     return names.get(i, "") or kind
 
 

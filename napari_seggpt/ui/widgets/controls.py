@@ -42,9 +42,17 @@ class FoldingSection(QWidget):
     ----------
     title : str
         Of the header.
+
+    Attributes
+    ----------
+    folded : Signal
+        It was folded, or unfolded.
+    grown : Signal
+        It shows more than before, and may need more room.
     """
 
     folded = Signal(bool)
+    grown = Signal()
 
     def __init__(self, title: str) -> None:
         super().__init__()

@@ -80,7 +80,7 @@ class SessionSearch:
         return self._results.get(choice.image, {}).get(_key(choice))
 
     def look(self, choice: LayerChoice, *, again: bool = False) -> None:
-        """Look for sessions of the image of a choice, unless it is known which there are.
+        """Look for sessions of the image of a choice, unless they are known.
 
         Parameters
         ----------

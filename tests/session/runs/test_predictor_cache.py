@@ -182,7 +182,7 @@ def test_only_new_prompts_are_read(
     kept = made.prompts[1]
     stack.reads.clear()
     again = engine.predictor(ask(stack, source(9), source(12), source(4, 5)))
-    assert again.network is made.network
+    assert again.network.model is made.network.model
     assert stack.reads == [12, 4]
     assert again.prompts[0] is kept
     assert [int(p.labels[0, 0]) for p in again.prompts] == [1, 1, 5]
@@ -259,7 +259,7 @@ def test_after_an_error_a_new_predictor_is_made(
 ) -> None:
     first = engine.predictor(ask(stack, source(4)))
 
-    def fail(self: object, prompts: object) -> None:
+    def fail(self: object, prompts: object, **_: object) -> None:
         raise RuntimeError("out of memory")
 
     with monkeypatch.context() as patch:

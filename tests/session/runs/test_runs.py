@@ -567,7 +567,7 @@ def test_a_hint_reaches_the_model_and_makes_predictions_stale(
     labelled.references.set_hint(4, True)
     assert labelled.frames.status(0) is STALE
     predict(labelled, "stale")
-    assert {p.index: p.is_hint for p in predictor.made[-1].prompts} == {
+    assert {p.index: p.is_hint for p in predictor.shown[-1]} == {
         2: False, 4: True
     }  # fmt: skip
     labelled.references.set_hint(4, False)

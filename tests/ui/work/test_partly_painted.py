@@ -54,7 +54,7 @@ def test_it_can_be_used_as_a_hint(dock, predictor, qtbot):
     qtbot.waitUntil(lambda: thumbnails.item(1).text() == "3 hint", timeout=WAIT_MS)
     actions.run_or_pause(dock.workspace)
     qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
-    prompts = predictor.made[-1].prompts
+    prompts = predictor.shown[-1]
     assert [(p.index, p.is_hint) for p in prompts] == [(0, False), (3, True)]
     menu = dock.references_panel.menu_of(3)
     assert menu.actions()[0].isChecked()

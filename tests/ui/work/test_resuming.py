@@ -1,5 +1,6 @@
 """The dock saves what is done, and goes on with it when the image is opened again."""
 
+import re
 import shutil
 import threading
 import time
@@ -780,7 +781,11 @@ def test_a_film_of_volumes_is_resumed(open_film, qtbot):
     path = saved(qtbot, dock)
     again = open_film()
     settle(qtbot, again)
-    assert "You worked on this image before" in hint(qtbot, again)
+    offer = hint(qtbot, again)
+    assert "You worked on this image before" in offer
+    assert "12 frames" in offer
+    assert "or press <b>New</b> to begin anew" in offer
+    assert len(re.sub("<.*?>", "", offer)) < 110  # three lines
     resume(qtbot, again)
     session = again.workspace.session
     np.testing.assert_array_equal(again.workspace.choice.labels.data, before)
@@ -803,6 +808,7 @@ def test_a_session_along_one_axis_is_found_from_both(open_film, viewer, qtbot):
     settle(qtbot, again)
     assert again.workspace.choice.axis == (0, 1)
     assert "before: along z, t 2" in hint(qtbot, again)
+    assert hint(qtbot, again).endswith("</a>, or press <b>New</b> to begin anew.")
     again.hint_line.link_clicked.emit("part")
     settle(qtbot, again)
     assert (again.workspace.choice.axis, again.workspace.choice.fixed) == (1, ((0, 2),))
