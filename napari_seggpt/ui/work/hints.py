@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.work.saved_sessions import SavedSessions
     from napari_seggpt.ui.work.workspace import Workspace
 
-RESUME, TILES, PART = "resume", "tiles", "part"  # links
+RESUME, TILES, PART, NEW = "resume", "tiles", "part", "new"  # links
 PLACE, BACK, HERE = "place", "back", "here"  # a link, and where it leads to
 SAMPLES = {"cells": "cells", "membranes": "membranes", "organs": "organs"}
 
@@ -70,7 +70,8 @@ def _last_or_next(
 def _anew(workspace: Workspace) -> str:
     """Say how to begin anew; nobody need decline what is offered."""
     has_labels = workspace.choice.labels is not None
-    return "begin anew" if has_labels else "press <b>New</b> to begin anew"
+    new = f'<a href="{NEW}">New</a>'
+    return "begin anew" if has_labels else f"press {new} to begin anew"
 
 
 def _offer(work: SavedWork, anew: str) -> Message:
@@ -128,7 +129,7 @@ def next_step(workspace: Workspace) -> Message:
         return Message(text=_start_text())
     if workspace.choice.labels is None:
         return Message(
-            text="Press <b>New</b> to make a labels layer for <b>"
+            text=f'Press <a href="{NEW}">New</a> to make a labels layer for <b>'
             f"{_short(workspace.choice.image.name)}</b>, or choose one that you have."
         )
     if workspace.active is None:
