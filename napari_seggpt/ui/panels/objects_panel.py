@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from napari.layers import Tracks as TracksLayer
     from numpy.typing import NDArray
 
+    from napari_seggpt.objects.tracks import Tracks
     from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.workspace import Connections, Workspace
 
@@ -133,14 +134,7 @@ class ObjectsPanel(Panel):
         if found is None or self._workspace.active is None:
             return
         tracks = found.tracks
-        count = len(np.unique(tracks.ids))
-        divided = len({each[0] for each in tracks.graph.values()})
-        rows_text = count_of(len(tracks.ids), "row")
-        self.about_label.setText(
-            f"{count_of(count, 'object')} in {rows_text}, one for each frame that an "
-            f"object is on{f', {divided} divided' if divided else ''}. "
-            "Click a row to go there."
-        )
+        self.about_label.setText(self._count_in_words(tracks))
         names = class_names(self._workspace.active.labels.layer)
         kinds = [_class_of(i, names, self._has_classes) for i in tracks.ids.tolist()]
         rows, columns = np.rint(tracks.rows[:, 2:]).astype(int).T
@@ -151,6 +145,21 @@ class ObjectsPanel(Panel):
         shown["bright"] = np.round(found.intensities, 1)
         self.table.show_columns(list(shown), list(shown.values()))
         self.grown.emit()
+
+    def _count_in_words(self, tracks: Tracks) -> str:
+        """Say how many objects there are, or classes, if labels are these."""
+        count, rows = len(np.unique(tracks.ids)), count_of(len(tracks.ids), "row")
+        guess = self.task_row.guess
+        if guess is not None and guess.kind == "classes":
+            things, thing = f"{count} class{'es' if count != 1 else ''}", "class"
+        else:
+            things, thing = count_of(count, "object"), "object"
+        divided = len({each[0] for each in tracks.graph.values()})
+        end = f", {divided} divided" if divided and thing == "object" else ""
+        return (
+            f"{things} in {rows}, one for each {thing} and frame{end}. "
+            "Click a row to go there."
+        )
 
     def _frame_columns(self, frames: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Return the columns of the table that tell frames (N,): of two axes, two."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-HEIGHT, ROW_HEIGHT = 180, 20  # pixels
+HEIGHT, ROW_HEIGHT, MAX_COLUMN_WIDTH = 180, 20, 160  # pixels
 NOWHERE = QModelIndex()
 
 
@@ -39,6 +39,7 @@ class ObjectTable(QTableView):
         self.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        header.setMaximumSectionSize(MAX_COLUMN_WIDTH)
         header.setSortIndicator(0, Qt.SortOrder.AscendingOrder)
         self.setMinimumHeight(HEIGHT)
         self.setToolTip("Click an object to go there, a heading to sort by it.")
@@ -53,6 +54,11 @@ class ObjectTable(QTableView):
         self._rows = _Rows(names, columns)
         self.setModel(self._rows)
         header = self.horizontalHeader()
+        modes = QHeaderView.ResizeMode
+        for at, column in enumerate(columns):
+            is_text = not np.issubdtype(column.dtype, np.number)  # numbers are short
+            mode = modes.ResizeToContents if is_text else modes.Stretch
+            header.setSectionResizeMode(at, mode)
         self._rows.sort(header.sortIndicatorSection(), header.sortIndicatorOrder())
 
     def cell_text(self, row: int, column: int) -> str:
