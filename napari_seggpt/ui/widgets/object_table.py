@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-HEIGHT, ROW_HEIGHT, MAX_COLUMN_WIDTH = 180, 20, 160  # pixels
+HEIGHT, ROW_HEIGHT = 180, 20  # pixels
 NOWHERE = QModelIndex()
+MAX_COLUMN_WIDTH = 160  # pixels
 
 
 class ObjectTable(QTableView):

@@ -59,12 +59,20 @@ def _last_or_next(
     offer = None if saved_sessions is None else saved_sessions.offer
     following = next_step(workspace)
     if offer is not None:
-        following = _offer(offer, _anew(workspace))
+        following = _after_problem(following, _offer(offer, _anew(workspace)))
     elif saved_sessions is not None and saved_sessions.elsewhere is not None:
-        following = _other_part(saved_sessions.elsewhere, _anew(workspace))
+        there = saved_sessions.elsewhere
+        following = _after_problem(following, _other_part(there, _anew(workspace)))
     if message is None:
         return following
     return Message(text=f"{message.text} {following.text}", tone=Tone.GOOD)
+
+
+def _after_problem(following: Message, offer: Message) -> Message:
+    """Return what is offered instead of what to do next, but after a problem."""
+    if following.tone is not Tone.WARNING:
+        return offer
+    return Message(text=f"{following.text} {offer.text}", tone=Tone.WARNING)
 
 
 def _anew(workspace: Workspace) -> str:
