@@ -2,5 +2,7 @@
 
 
 def count_of(number: int, thing: str) -> str:
-    """Return a number of things in words, such as "1 frame" or "3 frames"."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+    """Return a number of things in words, such as "1 frame" or "3 classes"."""
+    if number == 1:
+        return f"1 {thing}"
+    return f"{number} {thing}es" if thing.endswith("s") else f"{number} {thing}s"

@@ -247,6 +247,19 @@ def test_what_is_opened_is_seen_whole_and_the_rest_comes_back(dock, qtbot):
         assert [panel for panel in dock._panels if panel.is_open] == steps
 
 
+def test_the_fields_of_all_sections_begin_at_one_place(dock, qtbot):
+    width = dock.minimumSizeHint().width()
+    add_film(dock, qtbot)
+    qtbot.wait(50)
+    fields = [
+        dock.data_panel.labels_box, dock.data_panel.channels_button,
+        dock.data_panel._other_axes[0][1], dock.run_panel.scope_box,
+    ]  # fmt: skip
+    places = {each.mapTo(dock, each.rect().topLeft()).x() for each in fields}
+    assert len(places) == 1
+    assert dock.minimumSizeHint().width() <= max(width, 369)
+
+
 def list_objects(dock, qtbot):
     panel = dock.objects_panel
     panel.list_objects()

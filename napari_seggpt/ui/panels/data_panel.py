@@ -342,7 +342,7 @@ class _Multiple(QToolButton):
 MAX_OTHER_AXES = 3
 MAX_AXIS_WIDTH, ARROW_WIDTH = 140, 44  # pixels; the image's name takes the rest
 _NONE = ("open an image first", None)
-_NOT_YET = ("choose, or press New", None)
+_NOT_YET = ("none yet", None)
 _IMAGE = "The image layer to be labelled."
 _NO_IMAGE = "Open an image first: drop a file on the window."
 _NO_LABELS = "There is no labels layer: press New."

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from napari.layers import Tracks as TracksLayer
     from numpy.typing import NDArray
 
+    from napari_seggpt.objects.tracks import Tracks
     from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.workspace import Connections, Workspace
 
@@ -135,12 +136,7 @@ class ObjectsPanel(Panel):
             return
         tracks = found.tracks
         ids, which = np.unique(tracks.ids, return_inverse=True)
-        divided = len({each[0] for each in tracks.graph.values()})
-        counts = f"{count_of(len(ids), 'object')} in {count_of(len(which), 'row')}"
-        self.about_label.setText(
-            f"{counts}, one for each frame that an object is on"
-            f"{f', {divided} divided' if divided else ''}. Click a row to go there."
-        )
+        self.about_label.setText(self._count_in_words(tracks))
         names = class_names(self._workspace.active.labels.layer)
         kinds = [_class_of(i, names, self._has_classes) for i in ids.tolist()]
         rows, columns = np.rint(tracks.rows[:, 2:]).astype(int).T
@@ -151,6 +147,19 @@ class ObjectsPanel(Panel):
         shown["bright"] = np.round(found.intensities, 1)
         self.table.show_columns(list(shown), list(shown.values()))
         self.grown.emit()
+
+    def _count_in_words(self, tracks: Tracks) -> str:
+        """Say how many objects there are, or classes, if labels are these."""
+        count, rows = len(np.unique(tracks.ids)), count_of(len(tracks.ids), "row")
+        guess = self.task_row.guess
+        is_class = guess is not None and guess.kind == "classes"
+        thing = "class" if is_class else "object"
+        divided = len({each[0] for each in tracks.graph.values()})
+        end = f", {divided} divided" if divided and not is_class else ""
+        return (
+            f"{count_of(count, thing)} in {rows}, one for each {thing} and frame{end}. "
+            "Click a row to go there."
+        )
 
     def _frame_columns(self, frames: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Return the columns of the table that tell frames (N,): of two axes, two."""

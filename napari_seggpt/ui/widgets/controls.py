@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SPACING = 2
 SHORT_ROLE = Qt.ItemDataRole.UserRole + 1
-LABEL_WIDTH = 58  # so that the fields of all sections begin at one place
+LABEL_WIDTH = 65  # so that the fields of all sections begin at one place
 
 
 class FoldingSection(QWidget):

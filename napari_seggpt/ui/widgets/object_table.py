@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 HEIGHT, ROW_HEIGHT = 180, 20  # pixels
 DIGITS = 10  # of a number that is not whole
 NOWHERE = QModelIndex()
+MAX_COLUMN_WIDTH = 160  # pixels
 
 
 class ObjectTable(QTableView):
@@ -40,6 +41,7 @@ class ObjectTable(QTableView):
         self.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        header.setMaximumSectionSize(MAX_COLUMN_WIDTH)
         header.setSortIndicator(0, Qt.SortOrder.AscendingOrder)
         self.setMinimumHeight(HEIGHT)
         self.setToolTip("Click an object to go there, a heading to sort by it.")
@@ -54,6 +56,11 @@ class ObjectTable(QTableView):
         self._rows = _Rows(names, columns)
         self.setModel(self._rows)
         header = self.horizontalHeader()
+        modes = QHeaderView.ResizeMode
+        for at, column in enumerate(columns):
+            is_text = not np.issubdtype(column.dtype, np.number)  # numbers are short
+            mode = modes.ResizeToContents if is_text else modes.Stretch
+            header.setSectionResizeMode(at, mode)
         self._rows.sort(header.sortIndicatorSection(), header.sortIndicatorOrder())
 
     def cell_text(self, row: int, column: int) -> str:

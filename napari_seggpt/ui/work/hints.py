@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.work.saved_sessions import SavedSessions
     from napari_seggpt.ui.work.workspace import Workspace
 
-RESUME, TILES, PART = "resume", "tiles", "part"  # links
+RESUME, TILES, PART, NEW = "resume", "tiles", "part", "new"  # links
 PLACE, BACK, HERE = "place", "back", "here"  # a link, and where it leads to
 SAMPLES = {"cells": "cells", "membranes": "membranes", "organs": "organs"}
 
@@ -60,18 +60,27 @@ def _last_or_next(
     offer = None if saved_sessions is None else saved_sessions.offer
     following = next_step(workspace)
     if offer is not None:
-        following = _offer(offer, _anew(workspace))
+        following = _after_problem(following, _offer(offer, _anew(workspace)))
     elif saved_sessions is not None and saved_sessions.elsewhere is not None:
-        following = _other_part(saved_sessions.elsewhere, _anew(workspace))
+        there = saved_sessions.elsewhere
+        following = _after_problem(following, _other_part(there, _anew(workspace)))
     if message is None:
         return following
     return Message(text=f"{message.text} {following.text}", tone=Tone.GOOD)
 
 
+def _after_problem(following: Message, offer: Message) -> Message:
+    """Return what is offered instead of what to do next, but after a problem."""
+    if following.tone is not Tone.WARNING:
+        return offer
+    return Message(text=f"{following.text} {offer.text}", tone=Tone.WARNING)
+
+
 def _anew(workspace: Workspace) -> str:
     """Say how to begin anew; nobody need decline what is offered."""
     has_labels = workspace.choice.labels is not None
-    return "begin anew" if has_labels else "press <b>New</b> to begin anew"
+    new = f'<a href="{NEW}">New</a>'
+    return "begin anew" if has_labels else f"press {new} to begin anew"
 
 
 def _offer(work: SavedWork, anew: str) -> Message:
@@ -129,7 +138,7 @@ def next_step(workspace: Workspace) -> Message:
         return Message(text=_start_text())
     if workspace.choice.labels is None:
         return Message(
-            text="Press <b>New</b> to make a labels layer for <b>"
+            text=f'Press <a href="{NEW}">New</a> to make a labels layer for <b>'
             f"{_short(workspace.choice.image.name)}</b>, or choose one that you have."
         )
     if workspace.active is None:

@@ -83,6 +83,10 @@ def test_frames_along_two_axes_without_names_are_named_by_sliders(panel, qtbot):
     workspace.make_labels()
     qtbot.waitUntil(lambda: workspace.active is not None)
     assert workspace.active.name(7) == "slider -4 at 1, slider -3 at 2"
+    workspace.session.references.add(7)
+    thumbnails = panel.window().references_panel.thumbnails
+    qtbot.waitUntil(lambda: thumbnails.count() == 1)
+    assert thumbnails.item(0).text() == "1, 2"  # there is room for no more
 
 
 def test_a_long_name_of_an_axis_does_not_widen_the_dock(panel, qtbot):
