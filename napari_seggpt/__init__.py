@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.inference.propagation import predict_stack
     from napari_seggpt.inference.voting import label_volume
-    from napari_seggpt.io import create_labels, open_stack
+    from napari_seggpt.io import ArrayLabels, create_labels, open_stack
     from napari_seggpt.metrics.pixels import mean_dice
     from napari_seggpt.model.zoo import load_model
     from napari_seggpt.object_settings import (
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from napari_seggpt.training.tuning import tune_prompt
 
 __all__ = [
+    "ArrayLabels",
     "CleanupSettings",
     "FrameStatus",
     "LinkingSettings",
@@ -65,6 +66,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ArrayLabels": "io",
     "CleanupSettings": "object_settings",
     "FrameStatus": "session.frames.status",
     "LinkingSettings": "object_settings",

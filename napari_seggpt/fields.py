@@ -8,6 +8,7 @@ import sys
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from functools import cache
 from itertools import pairwise
+from numbers import Integral, Real
 from textwrap import fill, indent
 from types import NoneType, UnionType
 from typing import (
@@ -103,8 +104,25 @@ class Kind:
     is_address: bool = False
     is_optional: bool = False
 
+    def plain(self, value: Any) -> Any:
+        """Return a value of a Python program as files and forms have it.
+
+        Numbers and arrays of NumPy, and other numbers that a program may compute with,
+        become numbers of Python; for a tuple, any sequence is taken. What is none of
+        these comes back as it is.
+        """
+        if hasattr(value, "tolist"):
+            value = value.tolist()
+        if self.item is not None and isinstance(value, list | tuple | range):
+            return tuple(self.item.plain(each) for each in value)
+        if isinstance(value, bool) or self.type not in (int, float):
+            return value
+        if isinstance(value, Integral):
+            return int(value)
+        return float(value) if isinstance(value, Real) else value
+
     def accepts(self, value: object) -> bool:
-        """Return whether a value is of this kind and within its limits."""
+        """Return whether a plain value is of this kind and within its limits."""
         if value is None:
             return self.is_optional
         if self.type in (int, float):
@@ -215,12 +233,15 @@ class Field:
 
 
 class Checked:
-    """Base of settings: values that their annotated types do not take are refused."""
+    """Base of settings: values that their annotated types do not take are refused.
+
+    Values that mean the same, such as numbers of NumPy, are held as `Kind.plain` ones.
+    """
 
     __slots__ = ()
 
     def __post_init__(self) -> None:
-        """Refuse values of another type, or beyond the limits.
+        """Hold plain values; refuse those of another type, or beyond the limits.
 
         Raises
         ------
@@ -229,7 +250,9 @@ class Checked:
         """
         kind: Any = type(self)
         for name, field in own_fields(kind).items():
-            field.check(getattr(self, name))
+            value = field.kind.plain(getattr(self, name))
+            field.check(value)
+            object.__setattr__(self, name, value)  # the dataclass is frozen
 
 
 def documented(settings: type[T]) -> type[T]:

@@ -242,7 +242,11 @@ class SessionSettings(Checked):
         return replace(self.for_any_stack(), scheduler=None)
 
     def computing_as(self, others: SessionSettings) -> SessionSettings:
-        """Return these settings, computing where others do: no file decides that."""
+        """Return these settings with the scheduler of others.
+
+        Where this person computes is kept when settings come from a session or a task:
+        no file of somebody else may send images to another computer.
+        """
         return replace(self, scheduler=others.scheduler)
 
 

@@ -85,7 +85,7 @@ class CopyingPredictor:
     gate = threading.Event()  # closed: no frame is predicted
     seconds = 0.0
     encoding_seconds = 0.0
-    can_doubt = False
+    has_calibrated_confidence = False
     fails_at: int | None = None
     palettes: ClassVar[list[Palette]] = []
     predicted: ClassVar[list[int]] = []

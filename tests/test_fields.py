@@ -1,8 +1,11 @@
 """What annotated types say: which values are taken, in words, and by their paths."""
 
+import json
 from dataclasses import asdict, fields, is_dataclass, replace
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +20,7 @@ from napari_seggpt.fields import (
 )
 from napari_seggpt.settings import (
     ContrastSettings,
+    PredictionSettings,
     PropagationSettings,
     SessionSettings,
     TilingSettings,
@@ -86,9 +90,49 @@ def test_what_is_accepted_can_be_held_and_nothing_else(value: Any) -> None:
             try:
                 replace(kind(), **{each.name: value})
             except ValueError:
-                assert not field.kind.accepts(value)
+                assert not field.kind.accepts(field.kind.plain(value))
             else:
-                assert field.kind.accepts(value)
+                assert field.kind.accepts(field.kind.plain(value))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "expected"),
+    [
+        (PredictionSettings, "max_prompts", np.int64(4), 4),
+        (TilingSettings, "scale", np.float32(0.5), 0.5),
+        (TilingSettings, "scale", np.int16(2), 2),
+        (TilingSettings, "scale", Fraction(1, 2), 0.5),
+        (TilingSettings, "enabled", np.bool_(True), True),
+        (ContrastSettings, "limits", [0, 255], (0, 255)),
+        (ContrastSettings, "limits", np.array([0.5, 9.0]), (0.5, 9.0)),
+        (ContrastSettings, "limits", (np.float32(0), np.uint8(9)), (0.0, 9)),
+    ],
+)
+def test_what_programs_compute_is_held_as_plain_values(
+    kind: Any, name: str, value: Any, expected: Any
+) -> None:
+    held = getattr(kind(**{name: value}), name)
+    assert held == expected
+    assert type(held) is type(expected)
+    assert json.loads(json.dumps(held)) == json.loads(json.dumps(expected))
+    assert kind(**{name: value}) == kind(**{name: expected})
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        (PredictionSettings, "max_prompts", np.float64(4)),
+        (PredictionSettings, "max_prompts", np.bool_(True)),
+        (PredictionSettings, "max_prompts", [4]),
+        (ContrastSettings, "limits", [0, 1, 2]),
+        (ContrastSettings, "limits", "01"),
+        (ContrastSettings, "limits", np.array(["0", "1"])),
+        (TilingSettings, "scale", np.float64("nan")),
+    ],
+)
+def test_what_means_no_such_value_is_refused(kind: Any, name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"Expected {name} as"):
+        kind(**{name: value})
 
 
 def test_an_unlimited_number_says_no_limits() -> None:

@@ -66,7 +66,7 @@ def test_every_setting_says_what_it_does(kind: type, name: str) -> None:
 @pytest.mark.parametrize(("kind", "name"), every_field())
 def test_values_of_other_types_are_refused(kind: type, name: str) -> None:
     taken = own_fields(kind)[name].kind.type
-    wrong: list[Any] = [NAN, INFINITY, -INFINITY, b"x", [1], (), {}]
+    wrong: list[Any] = [NAN, INFINITY, -INFINITY, b"x", [[1]], (), {}]
     wrong += {int: [2.0, True, "1"], bool: [1, "yes"], str: [3, True]}.get(taken, [])
     wrong += [True, "1", 10**400] if taken is float else []
     for value in wrong:
@@ -107,7 +107,7 @@ def test_contrast_limits_are_two_numbers_in_order(limits: Any) -> None:
     assert ContrastSettings(limits=(-1000, -10.5)).limits == (-1000, -10.5)
 
 
-@pytest.mark.parametrize("sizes", [(), (64, 0), (64, 2.0), 64, [64]])
+@pytest.mark.parametrize("sizes", [(), (64, 0), (64, 2.0), 64, [[64]]])
 def test_image_sizes_are_some_whole_numbers(sizes: Any) -> None:
     with pytest.raises(ValueError, match="Expected image_sizes as 1 or more whole"):
         Recipe(image_sizes=sizes)

@@ -72,7 +72,7 @@ class ObjectScore:
 
 
 class HeldLabels:
-    """Labels of a stack in memory, written as a file of labels is."""
+    """Labels of images of any sizes in memory, written as a file of labels is."""
 
     def __init__(self, length: int, shape: tuple[int, ...]) -> None:
         self._frames: list[Labels] = [np.zeros(shape, np.int64)] * length

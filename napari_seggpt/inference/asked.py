@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_seggpt.inference.tiling import make_tiles
+from napari_seggpt.objects.class_ids import CLASS_BLOCK
 from napari_seggpt.objects.cleanup import UsualRegions, clean
 from napari_seggpt.objects.decoding import SeedRule, find_objects
 from napari_seggpt.objects.encoding import ObjectEncoding
-from napari_seggpt.objects.kinds import CLASS_BLOCK, object_classes, task_of
+from napari_seggpt.objects.kinds import object_classes, task_of
 from napari_seggpt.objects.new_ids import NewIds
 from napari_seggpt.objects.regions import with_names
 from napari_seggpt.objects.scores import class_scores, weigh_background
@@ -139,9 +140,9 @@ class AskedPredictor:
         return self.network.encoding_seconds
 
     @property
-    def can_doubt(self) -> bool:
-        """Whether the confidence says how good a frame is; see `Predictor`."""
-        return self.network.can_doubt
+    def has_calibrated_confidence(self) -> bool:
+        """Whether the confidence of a frame estimates its Dice; see `Predictor`."""
+        return self.network.has_calibrated_confidence
 
     @property
     def frames_at_once(self) -> int:
@@ -281,7 +282,7 @@ class ObjectPredictor(AskedPredictor):
         sure = None
         if any(self.cleanup.thresholds):
             sure = resize_values(1 - scores[0], shape)
-        if self.can_doubt:
+        if self.has_calibrated_confidence:
             scores = weigh_background(scores, BACKGROUND)
         objects = find_objects(scores, self.encoding, self.rule, shape=shape)
         kinds = dict(enumerate(objects.classes.tolist(), start=1))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.io import Stack
     from napari_seggpt.io.block_labels import BlockLabels
+    from napari_seggpt.preprocessing import Limits
 
 CONTRAST_PARTS, CONTRAST_SIDE = 4, 512  # a grid of so many parts of so many pixels
 
@@ -85,10 +86,22 @@ def label_blocks(
     shape = (len(stack), *stack.frame_shape)
     if output.shape != shape:
         raise ValueError(f"Expected labels of shape {shape}, got {output.shape}.")
+    return _label_blocks(stack, predictor, output, predictor.limits, coarse, flat)
+
+
+def _label_blocks(
+    stack: Stack,
+    predictor: Predictor,
+    output: BlockLabels,
+    limits: Limits,
+    coarse: Stack | None,
+    flat: float,
+) -> Iterator[LabelledBlock]:
+    """Label blocks by arguments that were checked; see `label_blocks`."""
     corners = list(output.corners())
     total, done = len(stack) * len(corners), 0
     for frame in range(len(stack)):
-        picture = None if coarse is None else to_rgb(coarse[frame], predictor.limits)
+        picture = None if coarse is None else to_rgb(coarse[frame], limits)
         # Beside the output: the folder for temporary files may lie in memory.
         with tempfile.TemporaryDirectory(
             prefix=f".{output.path.name}-", dir=output.path.parent

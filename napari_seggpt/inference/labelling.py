@@ -17,9 +17,10 @@ from napari_seggpt.inference.linking import (
     frames_lie_along,
 )
 from napari_seggpt.inference.predictor import Predictor
-from napari_seggpt.inference.propagation import predict_chains
+from napari_seggpt.inference.propagation import check_labelled, predict_chains
 from napari_seggpt.inference.references import read_references
 from napari_seggpt.inference.watching import UnreadableFrame
+from napari_seggpt.io.array_labels import ArrayLabels
 from napari_seggpt.objects.new_ids import NewIds
 from napari_seggpt.preprocessing import measure_limits
 from napari_seggpt.settings import SessionSettings
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from napari_seggpt.inference.propagation import FramePrediction
     from napari_seggpt.settings import PropagationSettings
 
-    Labels = Mapping[int, NDArray[np.integer[Any]]]
+    References = Mapping[int, NDArray[np.integer[Any]]]
 
 
 logger = logging.getLogger(__name__)
@@ -68,8 +69,8 @@ class LabelledFrame:
 
 def label_stack(
     stack: Frames,
-    references: Labels,
-    output: LabelsOutput,
+    references: References,
+    output: LabelsOutput | NDArray[np.integer[Any]],
     *,
     predictor: Predictor | AskedPredictor | None = None,
     settings: SessionSettings | None = None,
@@ -82,7 +83,8 @@ def label_stack(
     References are written as they are, and no other frame is read or held before it is
     needed: memory grows neither with the stack nor with the number of references.
     Every frame is written as soon as it is predicted, so closing the generator early
-    leaves everything that was yielded.
+    leaves everything that was yielded. Arguments are checked at once; the model is
+    loaded when the first frame is asked for.
 
     Where labels are single objects, which the settings or the references tell, an
     object has its id of the references on all frames, and new ones get new ids. Frames
@@ -95,8 +97,9 @@ def label_stack(
         The images.
     references : mapping of int to NDArray
         Labels (H, W) by frame; see `read_references`.
-    output : LabelsOutput
-        Where labels go; as many frames as the stack.
+    output : LabelsOutput or NDArray
+        Where labels go; as many frames as the stack. An array (N, H, W) of integers is
+        written in place; see `ArrayLabels`.
     predictor : Predictor or AskedPredictor, optional
         What predicts. By default it is made of the settings and of a bounded number of
         the references.
@@ -132,8 +135,38 @@ def label_stack(
         If the output takes no such labels, or cannot be written.
     """
     settings = settings or SessionSettings()
+    if isinstance(output, np.ndarray):
+        output = ArrayLabels(output)
     _check(stack, references, output)
     lines = _lines(stack, grid, settings)
+    if predictor is None:
+        _check_sources(references, settings)
+    else:
+        check_labelled(predictor)
+    return _label_frames(
+        stack,
+        references,
+        output,
+        predictor,
+        settings,
+        lines,
+        resume=resume,
+        skip_unreadable=skip_unreadable,
+    )
+
+
+def _label_frames(
+    stack: Frames,
+    references: References,
+    output: LabelsOutput,
+    predictor: Predictor | AskedPredictor | None,
+    settings: SessionSettings,
+    lines: FrameGrid | None,
+    *,
+    resume: bool,
+    skip_unreadable: bool,
+) -> Iterator[LabelledFrame | UnreadableFrame]:
+    """Label frames by arguments that were checked; see `label_stack`."""
     if predictor is None:
         predictor = _make_predictor(stack, references, settings, lines)
     if not isinstance(predictor, AskedPredictor):
@@ -254,7 +287,7 @@ def _read(labels: Frames, index: int) -> NDArray[Any] | None:
 
 
 def frames_in_range(
-    length: int, references: Labels, settings: PropagationSettings
+    length: int, references: References, settings: PropagationSettings
 ) -> list[int]:
     """Return the frames that a range means, without the references."""
     stop = length if settings.stop is None else min(settings.stop, length)
@@ -262,7 +295,7 @@ def frames_in_range(
     return [frame for frame in frames if frame not in references]
 
 
-def _check(stack: Frames, references: Labels, output: LabelsOutput) -> None:
+def _check(stack: Frames, references: References, output: LabelsOutput) -> None:
     if len(output) != len(stack):
         raise ValueError(
             f"Expected an output of {len(stack)} frames, got {len(output)}."
@@ -274,20 +307,26 @@ def _check(stack: Frames, references: Labels, output: LabelsOutput) -> None:
             )
 
 
+def _check_sources(references: References, settings: SessionSettings) -> None:
+    """Check what a predictor is to be made of."""
+    if settings.scheduler is not None:
+        raise ValueError(
+            "Expected settings without a scheduler, which sessions use, or a predictor "
+            f"that computes there (RemotePredictor), got {settings.scheduler}."
+        )
+    if not any(labels.any() for labels in references.values()):
+        raise ValueError("Expected references with at least one label, got none.")
+
+
 def _make_predictor(
     stack: Frames,
-    references: Labels,
+    references: References,
     settings: SessionSettings,
     grid: FrameGrid | None,
 ) -> Predictor:
     """Make a predictor of so few references that they can be held in memory."""
     from napari_seggpt.model.zoo import load_model
 
-    if settings.scheduler is not None:
-        raise ValueError(
-            "Expected settings without a scheduler, which sessions use, or a predictor "
-            f"that computes there (RemotePredictor), got {settings.scheduler}."
-        )
     frames = frames_in_range(len(stack), references, settings.propagation)
     prompts = read_references(
         stack,

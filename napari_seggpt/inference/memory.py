@@ -190,7 +190,7 @@ def remember(
     index: int,
     predicted: Prediction | NDArray[np.integer[Any]],
 ) -> None:
-    """Remember a predicted frame, unless its network doubts what it says.
+    """Remember a predicted frame, unless its confidence says that it is no good.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ def remember(
     else:
         labels = predicted.labels
         seen = None if predicted.seen is None else [predicted.seen]
-        if predictor.can_doubt and (
+        if predictor.has_calibrated_confidence and (
             frame_confidence(labels, predicted.confidence) < SURE
         ):
             return

@@ -100,10 +100,11 @@ class Predictor:
         return self.passes.device
 
     @property
-    def can_doubt(self) -> bool:
-        """Whether the confidence of a frame is near to the Dice that it has.
+    def has_calibrated_confidence(self) -> bool:
+        """Whether the confidence of a frame estimates its Dice.
 
-        That is so of networks with a readout; how sure others are is their own.
+        That of networks with a readout does; that of networks that paint tells only how
+        clear their colours are.
         """
         return self.passes.are_shares
 

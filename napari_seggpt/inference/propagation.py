@@ -122,6 +122,7 @@ def predict_stack(
         If the predictor has no prompt with labels.
     """
     settings = settings or PropagationSettings()
+    check_labelled(predictor)
     is_taught = known is not None and settings.memory > 0
     chains = plan(
         len(stack),
@@ -130,7 +131,7 @@ def predict_stack(
         protected=() if is_taught else protected,  # a run of few frames is planned soon
         grid=grid,
     )
-    yield from predict_chains(
+    return predict_chains(
         stack,
         predictor,
         chains,
@@ -140,6 +141,19 @@ def predict_stack(
         known=known,
         skip_unreadable=skip_unreadable,
     )
+
+
+def check_labelled(predictor: Predictor | AskedPredictor) -> None:
+    """Check that a predictor was shown what to label.
+
+    Raises
+    ------
+    ValueError
+        If it has no prompt with labels.
+    """
+    labelled = (prompt.labels.any() for prompt in predictor.prompts)
+    if not predictor.tuned and not any(labelled):
+        raise ValueError("Expected a prompt with labels, got none.")
 
 
 def predict_chains(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from napari_seggpt.inference.asked import AskedPredictor
     from napari_seggpt.inference.predictor import Predictor
+    from napari_seggpt.inference.watching import UnreadableFrame
 
     Labels = NDArray[np.integer[Any]]
 
@@ -123,20 +124,30 @@ def label_volume(
     predictors = predictors or {}
     _check_predictors(predictors.values())
     _check_ids(references.values(), predictors.values(), output.dtype)
-    found = []
+    found, steps = [], {}
     for axis, given in references.items():
-        slices = _Slices(np.zeros(volume.shape, output.dtype), axis)
-        steps = label_stack(
+        found.append(np.zeros(volume.shape, output.dtype))
+        steps[axis] = label_stack(
             np.moveaxis(volume, axis, 0),
             given,
-            slices,
+            np.moveaxis(found[-1], axis, 0),
             predictor=predictors.get(axis),
             settings=settings,
         )
-        for step in steps:
-            if isinstance(step, LabelledFrame):
-                yield LabelledSlice(axis=axis, frame=step)
-        found.append(slices.labels)
+    return _label_axes(steps, found, references, output)
+
+
+def _label_axes(
+    steps: Mapping[int, Iterator[LabelledFrame | UnreadableFrame]],
+    found: Sequence[Labels],
+    references: Mapping[int, Mapping[int, Labels]],
+    output: Labels,
+) -> Iterator[LabelledSlice]:
+    """Label along each axis, into the labels that are to vote; see `label_volume`."""
+    for axis, frames in steps.items():
+        for frame in frames:
+            if isinstance(frame, LabelledFrame):
+                yield LabelledSlice(axis=axis, frame=frame)
     output[...] = vote(found)
     for axis, given in list(references.items())[::-1]:
         across = np.moveaxis(output, axis, 0)
@@ -181,21 +192,3 @@ def _of_classes(settings: SessionSettings) -> SessionSettings:
             f"{settings.objects.task!r}."
         )
     return replace(settings, objects=replace(settings.objects, task="classes"))
-
-
-class _Slices:
-    """The slices of labels (Z, Y, X) across an axis, as `label_stack` writes them."""
-
-    def __init__(self, labels: Labels, axis: int) -> None:
-        self.labels = labels
-        self._across = np.moveaxis(labels, axis, 0)
-
-    def __len__(self) -> int:
-        return len(self._across)
-
-    def __getitem__(self, index: int) -> Labels:
-        return self._across[index]
-
-    def write(self, index: int, labels: Labels) -> None:
-        """Write the labels of a slice."""
-        self._across[index] = labels

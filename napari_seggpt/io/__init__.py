@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from napari_seggpt.io.array_labels import ArrayLabels
     from napari_seggpt.io.drafts import draft
     from napari_seggpt.io.label_values import smallest_dtype
     from napari_seggpt.io.labels import LabelsWriter
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "ArrayLabels",
     "ColorIds",
     "LabelsWriter",
     "Stack",
@@ -39,6 +41,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ArrayLabels": "array_labels",
     "ColorIds": "painted",
     "LabelsWriter": "labels",
     "Stack": "stacks",

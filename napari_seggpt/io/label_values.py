@@ -64,6 +64,30 @@ def as_labels(values: NDArray[Any]) -> NDArray[np.integer[Any]]:
     return values.astype(dtype, copy=False)
 
 
+def checked_labels(
+    labels: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """Return labels of a frame in the type that they are stored in.
+
+    Raises
+    ------
+    StackError
+        If they have another shape, are no integers or do not fit the type.
+    """
+    if labels.shape != shape:
+        raise StackError(f"Expected labels of shape {shape}, got {labels.shape}.")
+    if labels.dtype.kind not in "biu":
+        raise StackError(f"Expected integer labels, got {labels.dtype}.")
+    limits = np.iinfo(dtype)
+    for label in (int(labels.max()), int(labels.min())) if labels.size else ():
+        if not limits.min <= label <= limits.max:
+            raise StackError(
+                f"Expected label ids from {limits.min} to {limits.max} "
+                f"({limits.dtype}), got {label}."
+            )
+    return labels.astype(dtype)
+
+
 def smallest_dtype(ids: Iterable[int]) -> np.dtype[Any]:
     """Return the smallest integer type that holds all ids, unsigned where it can be.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from napari_seggpt.frames import frame_index
+from napari_seggpt.io.label_values import checked_labels
 from napari_seggpt.io.layout import StackError
 
 if TYPE_CHECKING:
@@ -186,19 +187,7 @@ class LabelsWriter(ABC):
         self._write(frame, self._checked(np.asarray(labels)))
 
     def _checked(self, labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        shape = self.geometry.frame_shape
-        if labels.shape != shape:
-            raise StackError(f"Expected labels of shape {shape}, got {labels.shape}.")
-        if labels.dtype.kind not in "biu":
-            raise StackError(f"Expected integer labels, got {labels.dtype}.")
-        limits = np.iinfo(self.geometry.dtype)
-        for label in (int(labels.max()), int(labels.min())):
-            if not limits.min <= label <= limits.max:
-                raise StackError(
-                    f"Expected label ids from {limits.min} to {limits.max} "
-                    f"({limits.dtype}), got {label}."
-                )
-        return labels.astype(self.geometry.dtype)
+        return checked_labels(labels, self.geometry.frame_shape, self.geometry.dtype)
 
     def _check_open(self) -> None:
         if self._closed:

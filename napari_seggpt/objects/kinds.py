@@ -9,6 +9,7 @@ import numpy as np
 from skimage.measure import label as connected
 from skimage.measure import regionprops_table
 
+from napari_seggpt.objects.class_ids import class_of_id
 from napari_seggpt.objects.neighbours import find_contacts
 from napari_seggpt.objects.shapes import largest_pieces, separate
 
@@ -31,8 +32,6 @@ SPECK = 0.1  # a region below this share of its label's largest one is no second
 ALIKE = 4.0  # objects of one kind differ at most so much in area
 COMPACT = 0.7  # share of its convex hull that a single object fills
 NESTED = 0.6  # a region with this share of its outline at another one lies inside it
-CLASS_BLOCK = 1000  # ids from 1000 on may tell the class, as 2017 tells class 2
-LARGE_CLASS_BLOCK = 1_000_000  # and those from a million on, as 2000017 tells class 2
 KINDS: dict[str, TaskKind] = {
     "classes": "classes",
     "objects": "objects",
@@ -140,15 +139,6 @@ def object_classes(
     blocks = {i: class_of_id(i) for i in ids}
     told = 0 not in blocks.values() and len(set(blocks.values())) > 1
     return blocks if told else dict.fromkeys(ids, 1)
-
-
-def class_of_id(i: int) -> int:
-    """Return the class that an object's id tells; 0 if it tells none.
-
-    The thousands tell it, as 2017 tells class 2. Where the 999 ids of a class did not
-    suffice, further ones begin at a million: their millions tell it, as 2000017 does.
-    """
-    return i // (CLASS_BLOCK if i < LARGE_CLASS_BLOCK else LARGE_CLASS_BLOCK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_seggpt.objects.kinds import (
+from napari_seggpt.objects.class_ids import (
     CLASS_BLOCK,
     LARGE_CLASS_BLOCK,
     class_of_id,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from napari_seggpt.frames import FrameGrid, evenly
+from napari_seggpt.io.array_labels import ArrayLabels
 from napari_seggpt.session.frames.labelled_frames import LabelledFrames
 from napari_seggpt.session.references.references import References
 from napari_seggpt.session.runs.advice import Advice
@@ -25,6 +28,8 @@ from napari_seggpt.settings import SessionSettings, TuningSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
 
     from napari_seggpt.frames import Frames
     from napari_seggpt.object_settings import LinkedAxis
@@ -47,8 +52,9 @@ class Session:
     ----------
     stack : Frames
         The images; read by workers only.
-    labels : FrameLabels
-        Where the labels are; as many frames as the stack.
+    labels : FrameLabels or NDArray
+        Where the labels are; as many frames as the stack. An array (N, H, W) of
+        integers is written in place; see `ArrayLabels`.
     settings : SessionSettings, optional
         The model, and how it is used.
     models : ModelCache, optional
@@ -76,13 +82,15 @@ class Session:
     def __init__(
         self,
         stack: Frames,
-        labels: FrameLabels,
+        labels: FrameLabels | NDArray[np.integer[Any]],
         settings: SessionSettings | None = None,
         *,
         models: ModelCache | None = None,
         axis: LinkedAxis = "z",
         grid: FrameGrid | None = None,
     ) -> None:
+        if isinstance(labels, np.ndarray):
+            labels = ArrayLabels(labels)
         if len(labels) != len(stack):
             raise ValueError(
                 f"Expected labels of all {len(stack)} frames, got {len(labels)} frames."
@@ -196,7 +204,10 @@ class Session:
         *,
         goes_on: bool = False,
     ) -> BaseRun:
-        """Begin a run; its results are made by a worker and handed to `runs.commit`.
+        """Begin a run; `runs.run_to_end` carries it out.
+
+        In a window its results are made by a worker and handed to `runs.commit`, and
+        `runs.finish` ends it.
 
         The scope "between" labels the frames between references by shape, without a
         model. With a region the model is shown, and writes, only that part of frames;

@@ -21,6 +21,7 @@ class TruePredictor:
     frames_at_once = 4
 
     def __init__(self, model, prompts, *, settings, limits):
+        self.prompts, self.tuned = prompts, ()
         self.references = {prompt.index: prompt for prompt in prompts}
         self.settings = settings
 

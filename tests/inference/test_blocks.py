@@ -116,4 +116,4 @@ def test_a_predictor_without_tiles_is_refused(huge, predictor):
         open_stack(huge / "in.zarr") as stack,
         pytest.raises(ValueError, match="tiles"),
     ):
-        next(label_blocks(stack, other, create(huge)))
+        label_blocks(stack, other, create(huge))

@@ -121,7 +121,7 @@ def test_what_computes_elsewhere_is_a_predictor_and_no_setting(
     settings = SessionSettings(scheduler="tcp://there:8786")
     references = {2: labels(2)}
     with pytest.raises(ValueError, match="without a scheduler"):
-        next(label_stack(stack, references, output, settings=settings))
+        label_stack(stack, references, output, settings=settings)
     given = predictor("remote", [Prompt(image=image(2), labels=labels(2), index=2)])
     steps = label_stack(stack, references, output, settings=settings, predictor=given)
     assert len(list(steps)) == 6
@@ -172,6 +172,14 @@ def test_what_was_yielded_stays_and_is_gone_on_with(
         np.testing.assert_array_equal(output[index], mine)
 
 
+def test_labels_may_go_into_an_array(stack: list[np.ndarray], builtin: Any) -> None:
+    output = np.zeros((6, *SHAPE), np.uint8)
+    list(label_stack(stack, {1: labels(1)}, output))
+    np.testing.assert_array_equal(output, [labels(1)] * 6)
+    with pytest.raises(ValueError, match=r"array \(N, H, W\) of integers"):
+        label_stack(stack, {1: labels(1)}, np.zeros((6, *SHAPE)))  # type: ignore[arg-type]
+
+
 def test_without_resuming_what_is_there_is_written_over(
     stack: list[np.ndarray], output: LabelsWriter, builtin: Any
 ) -> None:
@@ -209,12 +217,16 @@ def test_what_cannot_be_labelled_is_refused_before_anything_is_written(
         ({6: labels(6)}, "Expected reference frames from 0 to 5, got 6"),
         ({}, "Expected references with at least one label, got none"),
         ({0: empty, 1: empty}, "Expected references with at least one label"),
-        ({0: np.ones((2, 2), int)}, "Expected labels of the image's shape"),
     ):
         with pytest.raises(ValueError, match=message):
-            next(label_stack(stack, references, output))
+            label_stack(stack, references, output)
     with pytest.raises(ValueError, match="Expected an output of 5 frames, got 6"):
-        next(label_stack(stack[:5], {0: labels(0)}, output))
+        label_stack(stack[:5], {0: labels(0)}, output)
+    with pytest.raises(ValueError, match="Expected a prompt with labels, got none"):
+        label_stack(stack, {}, output, predictor=builtin("model", []))
+    assert not builtin.predicted
+    with pytest.raises(ValueError, match="Expected labels of the image's shape"):
+        next(label_stack(stack, {0: np.ones((2, 2), int)}, output))
     assert not any(output[index].any() for index in range(6))
 
 
@@ -319,7 +331,7 @@ def test_a_grid_has_the_frames_of_the_stack(
 ) -> None:
     grid = FrameGrid(shape=(2, 2), names=("t", "z"))
     with pytest.raises(ValueError, match="grid of 6 frames, got 2 x 2"):
-        list(label_stack(stack, {4: labels(4)}, output, grid=grid))
+        label_stack(stack, {4: labels(4)}, output, grid=grid)
 
 
 def test_objects_of_a_film_follow_each_other_in_time_if_that_is_asked_for(

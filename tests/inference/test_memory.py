@@ -177,7 +177,7 @@ def test_the_only_example_taken_has_labels() -> None:
 class Doubting:
     """Stands for a predictor that makes a tile of what it is given."""
 
-    can_doubt = True
+    has_calibrated_confidence = True
 
     def prepare(self, prompt, *, predicted, seen):
         assert predicted
@@ -203,8 +203,8 @@ def test_a_frame_that_its_network_doubts_is_not_remembered(margin, kept) -> None
         assert predictor.seen[0] is found.seen
 
 
-def test_who_cannot_doubt_remembers_all(monkeypatch) -> None:
-    monkeypatch.setattr(Doubting, "can_doubt", False)
+def test_all_is_remembered_where_confidence_estimates_nothing(monkeypatch) -> None:
+    monkeypatch.setattr(Doubting, "has_calibrated_confidence", False)
     memory = Memory(2)
     remember(memory, Doubting(), flat(5), 3, predicted(0.3))  # type: ignore[arg-type]
     assert len(memory) == 1

@@ -358,7 +358,7 @@ def test_without_labels_a_stack_cannot_be_predicted(
 ) -> None:
     settings = PropagationSettings(memory=memory)
     with pytest.raises(ValueError, match="Expected a prompt with labels, got none"):
-        next(predict_stack(stack, make_predictor([]), settings=settings))
+        predict_stack(stack, make_predictor([]), settings=settings)
 
 
 @pytest.mark.usefixtures("together")

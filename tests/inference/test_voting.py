@@ -115,7 +115,7 @@ def test_what_is_no_volume_is_refused(
 ) -> None:
     output = np.zeros((4, 4, 4), np.uint8)
     with pytest.raises(ValueError, match="Expected a volume"):
-        list(label_volume(np.zeros(shape), references, output))
+        label_volume(np.zeros(shape), references, output)
 
 
 @pytest.mark.usefixtures("_builtin")
@@ -129,4 +129,4 @@ def test_labels_that_look_like_objects_are_classes_all_the_same() -> None:
     assert_array_equal(output, np.broadcast_to(many, volume.shape))
     objects = SessionSettings(objects=ObjectSettings(task="objects"))
     with pytest.raises(ValueError, match="labels that are classes"):
-        list(label_volume(volume, {0: {1: many}}, output, settings=objects))
+        label_volume(volume, {0: {1: many}}, output, settings=objects)

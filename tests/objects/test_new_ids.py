@@ -1,6 +1,7 @@
 import pytest
 
-from napari_seggpt.objects.kinds import class_of_id, object_classes
+from napari_seggpt.objects.class_ids import class_of_id
+from napari_seggpt.objects.kinds import object_classes
 from napari_seggpt.objects.new_ids import NewIds
 
 

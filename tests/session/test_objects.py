@@ -103,6 +103,43 @@ def test_a_new_object_gets_an_id_above_all(objects, predict, label) -> None:
     assert all(i > 400 for i in new)
 
 
+def test_a_run_of_objects_of_classes_reads_no_frame_that_is_known(
+    objects, predict, label, monkeypatch
+) -> None:
+    label(objects, 0, row(1001, 2001, 1002))
+    label(objects, 5, row(1050))
+    objects.references.remove(5)
+    predict(objects)
+    reads = []
+    read = objects.frames.labels.read
+
+    def noting(frame):
+        reads.append(frame)
+        return read(frame)
+
+    monkeypatch.setattr(objects.frames.labels, "read", noting)
+    label(objects, 0, row(1001, 2001, 1002, 2002))
+    predict(objects, "frame", 2)
+    assert set(reads) <= {0, 1, 2, 3}
+    (new,) = set(np.unique(frame(objects, 2)).tolist()) - {0, 1001, 2001, 1002}
+    assert new == 2002
+
+
+def test_new_objects_of_a_class_get_ids_above_those_of_any_frame(
+    objects, predict, label
+) -> None:
+    label(objects, 0, row(1001, 2001, 1002))
+    label(objects, 5, row(1050))
+    objects.references.remove(5)
+    label(objects, 3, row(1001, 2001, 1002, 0, 1003))
+    objects.references.set_enabled(0, False)
+    label(objects, 0, np.zeros(SHAPE, np.uint16))
+    predict(objects)
+    new = set(np.unique(objects.frames.labels.data).tolist())
+    new -= {0, 1001, 1002, 1003, 1050, 2001}
+    assert all(1050 < i < 2000 or i > 2001 for i in new)
+
+
 def test_without_linking_ids_are_those_of_each_frame(make_session, label, predict):
     settings = SessionSettings(
         objects=ObjectSettings(linking=LinkingSettings(enabled=False))

@@ -210,3 +210,12 @@ def test_the_next_session_has_the_model_of_the_last(
         predict(session)
         session.close()
     assert loaded == ["builtin"]
+
+
+def test_labels_may_be_an_array(models: ModelCache, predictor: Any, blob: Any) -> None:
+    labels = np.zeros((3, 8, 8), np.uint8)
+    session = Session(np.zeros((3, 8, 8)), labels, models=models)
+    labels[1] = blob()
+    session.frames.labels_changed([1])
+    assert session.references.used_frames == [1]
+    session.close()

@@ -54,15 +54,15 @@ class ScannedFrame:
         The frame.
     checksum : bytes
         Of its labels.
-    largest : int
-        Its largest id.
+    largest : tuple of int
+        The largest id of each class in it; see `class_ids.largest_ids`.
     began : int
         `FrameWriter.num_looks` when the worker began to read the frame.
     """
 
     index: int
     checksum: Checksum
-    largest: int = 0
+    largest: tuple[int, ...] = ()
     began: int = 0
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from napari_seggpt.io.layout import StackError
+from napari_seggpt.objects.class_ids import largest_ids
 from napari_seggpt.session.frames.frame_labels import ScannedFrame, checksum
 from napari_seggpt.session.frames.frame_writer import FrameWriter
 from napari_seggpt.session.frames.locked_labels import LockedLabels
@@ -185,7 +186,7 @@ class LabelledFrames:
                 yield ScannedFrame(
                     index=frame,
                     checksum=checksum(labels),
-                    largest=int(labels.max()) if labels.size else 0,
+                    largest=largest_ids(labels),
                     began=began,
                 )
 

@@ -230,7 +230,7 @@ def find_task(
 def suggest_frame(
     stack: Frames, frames: LabelledFrames, runs: Runs, region: Region | None
 ) -> Iterator[int | None]:
-    """Find the frame whose labels would help most: see `Session.suggest_frame`."""
+    """Find the frame whose labels would help most: see `Advice.suggest_frame`."""
     known = frames.protected
     num_predicted = sum(1 for _ in frames.records.predicted())
     frame = frames.least_certain()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from napari_seggpt.objects.new_ids import NewIds
@@ -63,18 +62,19 @@ class KnownIds:
     def new_ids(self, kinds: Collection[int] = ()) -> NewIds:
         """Return what gives ids that no frame has.
 
-        Frames that nobody has read are read now; with classes, all are.
+        Frames that nobody has read are read now.
         """
+        from napari_seggpt.objects.class_ids import largest_ids
         from napari_seggpt.objects.new_ids import NewIds
 
         ids = self._frames.writer.ids
-        new_ids = NewIds(ids.largest + 1, kinds=kinds)
+        new_ids = NewIds(ids.largest + 1, kinds=kinds, taken=ids.largest_of_classes)
         for frame in range(len(self)):
-            if frame in ids and not kinds:
+            if frame in ids:
                 continue
             labels = self._try_whole(frame)
             if labels is not None and labels.size:
-                new_ids.note(np.unique(labels).tolist())
+                new_ids.note(largest_ids(labels))
         return new_ids
 
     def __len__(self) -> int:

@@ -9,6 +9,7 @@ from napari_seggpt.frames import DAMAGE
 from napari_seggpt.inference.watching import UnreadableFrame
 from napari_seggpt.io.layout import one_line
 from napari_seggpt.prompts import Prompt
+from napari_seggpt.session.runs.region import RegionFrames
 from napari_seggpt.settings import PredictionSettings
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ class PredictorCache:
         if (
             self._limits is None
             or self._measured is None
-            or self._measured[0] is not stack
+            or not _is_same_stack(self._measured[0], stack)
             or self._measured[1] != settings
         ):
             self._limits = measure_limits(sample_frames(stack), settings)
@@ -240,6 +241,11 @@ def _shown(image: NDArray[Any] | None) -> NDArray[Any]:
 
 def _ignore(done: int, total: int) -> None:
     """Take no note of bytes."""
+
+
+def _is_same_stack(one: Frames, other: Frames) -> bool:
+    """Whether frames are the same; arrays are not compared value by value."""
+    return one is other or (isinstance(one, RegionFrames) and one == other)
 
 
 def _same(some: tuple[Any, ...], others: tuple[Any, ...]) -> bool:

@@ -107,6 +107,8 @@ class Region:
 class RegionFrames:
     """The box of a region of every frame of a stack.
 
+    Two are equal if they show the same box of the same stack.
+
     Parameters
     ----------
     stack : Frames
@@ -118,6 +120,16 @@ class RegionFrames:
     def __init__(self, stack: Frames, region: Region) -> None:
         self._stack = stack
         self._box = region.box
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, RegionFrames)
+            and other._stack is self._stack
+            and other._box == self._box
+        )
+
+    def __hash__(self) -> int:
+        return hash((id(self._stack), repr(self._box)))
 
     def __len__(self) -> int:
         return len(self._stack)

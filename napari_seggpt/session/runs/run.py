@@ -248,7 +248,7 @@ class Run(BaseRun):
         confidence = self._recalled.get(frame)
         if self._known is None or confidence is None:
             return None
-        if predictor.can_doubt and confidence < SURE:
+        if predictor.has_calibrated_confidence and confidence < SURE:
             return None
         return self._known.read(frame)
 

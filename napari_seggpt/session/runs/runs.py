@@ -249,6 +249,35 @@ class Runs:
             self._maps.share(frame, record.checksum, written)
         return was_written
 
+    def run_to_end(self, run: BaseRun) -> list[int]:
+        """Label the frames of the run that is on, in this thread, and end the run.
+
+        A window has the results made by a worker instead, hands each to `commit`, and
+        calls `finish`. If an error ends the run, what was written stays.
+
+        Returns
+        -------
+        list of int
+            The frames that were written, in that order.
+
+        Raises
+        ------
+        ValueError
+            If the run is not the one that is on.
+        Exception
+            As `Run.results` and `commit` do.
+        """
+        if run is not self._current:
+            raise ValueError(f"Expected the run that is on, got run {run.number}.")
+        written = []
+        try:
+            for result in run.results():
+                if self.commit(result) and result.is_counted:
+                    written.append(result.index)
+        finally:
+            self.finish()
+        return written
+
     def confidence_map(self, frame: int) -> NDArray[np.uint8] | None:
         """Return how sure a run was of each place of a frame.
 

@@ -13,7 +13,7 @@ from napari_seggpt.io.stacks import checked_steps
 from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.store.errors import SessionError
 from napari_seggpt.session.store.places import is_session
-from napari_seggpt.session.store.stored_frames import read_frame
+from napari_seggpt.session.store.stored_frames import read_frame, read_record
 from napari_seggpt.session.store.stored_session import StoredSession
 from napari_seggpt.untrusted import check_fits_memory
 
@@ -61,6 +61,7 @@ class SessionLabels:
         about = stored.about
         self._files = stored.frame_files if stored.labels is None else {}
         self._records: dict[int, tuple[FrameRecord, ...]] = {}
+        self._latest: StoredFrame | None = None
         self._array: Any = None
         if stored.labels is not None:
             self._array = _open_array(stored.labels)
@@ -110,13 +111,24 @@ class SessionLabels:
             ) from error
 
     def frame(self, index: int) -> StoredFrame:
-        """Read all that is stored of a frame that has a file."""
-        return read_frame(index, self._files[index], self.stored.signature.frame_shape)
+        """Read all that is stored of a frame that has a file.
+
+        What was read last is kept: its labels and what is known of them are asked for
+        one after the other.
+        """
+        if self._latest is None or self._latest.index != index:
+            limits = self.stored.signature.frame_shape
+            self._latest = read_frame(index, self._files[index], limits)
+        return self._latest
 
     def references(self) -> list[int]:
         """Return the frames that were used as references."""
-        records = ((index, self._record(index)) for index in range(len(self)))
-        return [index for index, record in records if record and record.is_used]
+        found: list[tuple[int, FrameRecord | None]]
+        if self._array is None:  # the labels of all frames would take long to read
+            found = [(i, read_record(i, file)) for i, file in self._files.items()]
+        else:
+            found = [(i, self._record(i)) for i in self._records]
+        return sorted(i for i, x in found if i < len(self) and x and x.is_used)
 
     def facts(self, index: int) -> dict[str, Any]:
         """Return status and confidence of a frame, as in the dock but for "stale"."""
@@ -136,6 +148,8 @@ class SessionLabels:
         records = self._records.get(index)
         if not records:
             return None
+        if len(records) == 1:
+            return records[0]
         mark = checksum(self[index])
         known = [record for record in records if record.checksum == mark]
         return (known or records)[-1]

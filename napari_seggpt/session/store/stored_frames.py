@@ -108,6 +108,20 @@ def read_frame(index: int, file: Path, largest: Sequence[int]) -> StoredFrame:
     return StoredFrame(index=index, records=(record,), labels=labels)
 
 
+def read_record(index: int, file: Path) -> FrameRecord:
+    """Read what was known of a frame when it was stored, without its labels.
+
+    Of labels that were painted just then, and of which nobody had been told, the record
+    does not know; see `read_frame`. It is protected if it cannot be read.
+    """
+    try:
+        with _opened(file) as tiff:
+            page: Any = tiff.pages.first
+            return parse_json(page.description, RecordContent).record()
+    except DAMAGED_FILE_ERRORS:
+        return damaged(index).records[-1]
+
+
 def frame_dtype(file: Path, largest: Sequence[int]) -> np.dtype[Any] | None:
     """Return the type of the labels in a file, without reading them; None if damaged.
 

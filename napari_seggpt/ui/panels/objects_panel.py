@@ -11,7 +11,7 @@ import numpy as np
 from qtpy.QtWidgets import QFileDialog
 
 from napari_seggpt.io.stacks import checked_steps
-from napari_seggpt.objects.kinds import class_of_id
+from napari_seggpt.objects.class_ids import class_of_id
 from napari_seggpt.objects.track_files import (
     TracksAbout,
     check_tracks_path,

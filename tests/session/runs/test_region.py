@@ -12,12 +12,16 @@ SIDE = 100
 
 
 class Whole:
-    """Frames that remember what was read of them."""
+    """Frames that remember which of them were read."""
+
+    def __init__(self) -> None:
+        self.reads: list[int] = []
 
     def __len__(self) -> int:
         return 4
 
     def __getitem__(self, index: int) -> np.ndarray:
+        self.reads.append(index)
         return np.full((SIDE, SIDE), index, np.uint8)
 
 
@@ -114,3 +118,17 @@ def test_what_is_painted_meanwhile_stays(session: Session, region: Region) -> No
     assert not session.runs.commit(result)
     session.runs.finish()
     assert session.frames.labels.data[1].sum() == 9
+
+
+def test_the_next_preview_of_a_region_reads_its_frame_alone(
+    session: Session, region: Region
+) -> None:
+    stack: Any = session.stack
+    list(session.advice.preview_frame(1, region).results())
+    stack.reads.clear()
+    again = Region(mask=region.mask.copy())
+    list(session.advice.preview_frame(1, again).results())
+    assert stack.reads == [1]
+    other = np.roll(region.mask, 5, axis=1)
+    list(session.advice.preview_frame(1, Region(mask=other)).results())
+    assert len(stack.reads) > 2  # the contrast of another box, and its reference

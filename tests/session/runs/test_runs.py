@@ -873,7 +873,7 @@ def test_what_an_earlier_run_doubted_is_not_remembered(
     sure, unsure = session.frames.confidence(2), session.frames.confidence(3)
     assert sure > unsure
     recalled = []
-    monkeypatch.setattr(predictor, "can_doubt", True)
+    monkeypatch.setattr(predictor, "has_calibrated_confidence", True)
     monkeypatch.setattr(memory, "SURE", sure)
     monkeypatch.setattr(
         propagation, "remember", lambda memory, predictor, frame, index, found: (
@@ -882,3 +882,22 @@ def test_what_an_earlier_run_doubted_is_not_remembered(
     )  # fmt: skip
     predict(session, goes_on=True)
     assert recalled == [2, 4]
+
+
+def test_a_run_is_carried_out_to_its_end(labelled: Session) -> None:
+    run = labelled.start("all", 2)
+    assert labelled.runs.run_to_end(run) == [1, 0, 3, 4, 5]
+    assert not labelled.runs.is_running
+    assert labelled.runs.can_undo
+    assert labelled.start("frame", 4)  # the next one can begin
+
+
+def test_a_run_that_fails_has_ended(labelled: Session, predictor: Any) -> None:
+    predictor.fails_at = 3
+    run = labelled.start("all", 2)
+    with pytest.raises(RuntimeError, match="the network broke"):
+        labelled.runs.run_to_end(run)
+    assert not labelled.runs.is_running
+    assert labelled.frames.labels.data[1].any()
+    with pytest.raises(ValueError, match="Expected the run that is on"):
+        labelled.runs.run_to_end(run)

@@ -11,6 +11,7 @@ from numpy.testing import assert_array_equal
 
 from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.frames.status import FrameRecord
+from napari_seggpt.session.store import results
 from napari_seggpt.session.store.contents import About
 from napari_seggpt.session.store.errors import SessionError
 from napari_seggpt.session.store.folder import SessionStore
@@ -102,3 +103,42 @@ def test_a_pipe_is_no_chunk(saved):
     (path / "1.0.0").unlink()
     os.mkfifo(path / "1.0.0")
     refuse(session, "a pipe or a device")
+
+
+@pytest.fixture
+def in_files(tmp_path, labels):
+    """Return the folder of a session whose labels are in files, a frame each."""
+    store = SessionStore(tmp_path / "f", ImageSignature.of(np.zeros(labels.shape), "0"))
+    for index in range(LENGTH):
+        record = FrameRecord(
+            checksum=checksum(labels[index]), is_reference=index == 1, is_asked=True
+        )
+        store.write_frame(index, labels[index], record)
+    store.write_state(SessionState(), About())
+    store.close()
+    return tmp_path / "f"
+
+
+def test_labels_and_facts_of_a_frame_are_read_at_once(in_files, labels, monkeypatch):
+    reads = []
+    read = results.read_frame
+
+    def noting(index, *args):
+        reads.append(index)
+        return read(index, *args)
+
+    monkeypatch.setattr(results, "read_frame", noting)
+    found = SessionLabels(in_files)
+    for index in range(LENGTH):
+        assert_array_equal(found[index], labels[index])
+        status = found.facts(index)["status"]
+        assert (status == "reference") == (index == 1)
+    assert reads == [0, 1, 2]
+    assert SessionLabels(in_files).references() == [1]
+    assert reads == [0, 1, 2, 0]  # the first tells the shape of frames
+
+
+def test_a_frame_whose_file_is_damaged_is_no_reference(in_files):
+    (file,) = in_files.rglob("000001.tif")
+    file.write_bytes(b"no tiff")
+    assert SessionLabels(in_files).references() == []

@@ -1,0 +1,42 @@
+"""Ids of objects that tell a class: which one, and the largest of each class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CLASS_BLOCK = 1000  # ids from 1000 on may tell the class, as 2017 tells class 2
+LARGE_CLASS_BLOCK = 1_000_000  # and those from a million on, as 2000017 tells class 2
+MOST_FLAGS = 1 << 24  # ids up to here are found by a table of this many bytes at most
+
+
+def class_of_id(i: int) -> int:
+    """Return the class that an object's id tells; 0 if it tells none.
+
+    The thousands tell it, as 2017 tells class 2. Where the 999 ids of a class did not
+    suffice, further ones begin at a million: their millions tell it, as 2000017 does.
+    """
+    return i // (CLASS_BLOCK if i < LARGE_CLASS_BLOCK else LARGE_CLASS_BLOCK)
+
+
+def largest_ids(labels: NDArray[np.integer[Any]]) -> tuple[int, ...]:
+    """Return the largest id of each class in labels (H, W), in ascending order.
+
+    Those that tell no class count as one. Nothing comes of an image without pixels.
+    """
+    if not labels.size:
+        return ()
+    largest = int(labels.max())
+    if largest < CLASS_BLOCK:
+        return (largest,)
+    if largest < MOST_FLAGS:  # a window waits for this: a table is faster than sorting
+        is_there = np.zeros(largest + 1, dtype=np.bool_)
+        is_there[np.maximum(labels, 0)] = True
+        ids = np.flatnonzero(is_there)
+    else:
+        ids = np.unique(labels)
+    return tuple({class_of_id(i): i for i in ids.tolist()}.values())
