@@ -100,11 +100,9 @@ def test_what_numbers_objects_is_refused(predictor: Any) -> None:
     prompt = Prompt(image=np.zeros((24, 24, 3)), labels=labels, index=1)
     objects = ObjectPredictor(predictor(None, [prompt]), CleanupSettings())
     volume = np.zeros((4, 24, 24), np.uint8)
-    steps = label_volume(
-        volume, {0: {1: labels}}, volume.copy(), predictors={0: objects}
-    )
+    given = {0: {1: labels}}
     with pytest.raises(ValueError, match="Expected predictors of classes"):
-        next(steps)
+        label_volume(volume, given, volume.copy(), predictors={0: objects})
 
 
 @pytest.mark.parametrize(
