@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from napari_seggpt.cli.references import LabelledFrames
     from napari_seggpt.cluster.job import Job
-    from napari_seggpt.inference.asked import AskedPredictor
     from napari_seggpt.inference.labelling import LabelledFrame
+    from napari_seggpt.inference.task_predictors import TaskPredictor
     from napari_seggpt.inference.watching import UnreadableFrame, WatchedFrames
     from napari_seggpt.io import Stack
     from napari_seggpt.settings import PropagationSettings, SessionSettings
@@ -96,7 +96,7 @@ def opened_cluster(args: argparse.Namespace) -> Iterator[Client | None]:
 def make_job(
     open_stack: Callable[[], Stack],
     output: Path,
-    predictor: AskedPredictor,
+    predictor: TaskPredictor,
     settings: SessionSettings,
 ) -> Job:
     """Return what workers must know to predict as a predictor does."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from napari_seggpt.inference.asked import AskedPredictor
+    from napari_seggpt.inference.task_predictors import TaskPredictor
     from napari_seggpt.io import LabelsWriter, Stack
 
 SHEET_FRAMES, SHEET_REFERENCES = 8, 2
@@ -20,7 +20,7 @@ def draw_result(
     path: Path,
     stack: Stack,
     output: LabelsWriter,
-    predictor: AskedPredictor,
+    predictor: TaskPredictor,
     given: Collection[int],
     labelled: set[int],
 ) -> None:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from napari_seggpt.cli.reading import Reading
     from napari_seggpt.cli.references import LabelledFrames
-    from napari_seggpt.inference.asked import AskedPredictor
     from napari_seggpt.inference.labelling import LabelledFrame
+    from napari_seggpt.inference.task_predictors import TaskPredictor
     from napari_seggpt.inference.watching import UnreadableFrame
     from napari_seggpt.io import LabelsWriter, Stack
     from napari_seggpt.settings import PropagationSettings
@@ -64,7 +64,7 @@ def check_follow(args: argparse.Namespace) -> None:
 def follow(
     path: Path,
     reading: Reading,
-    predictor: AskedPredictor,
+    predictor: TaskPredictor,
     output: LabelsWriter,
     labelled: LabelledFrames,
     settings: PropagationSettings,

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from distributed import Client
 
-    from napari_seggpt.inference.asked import AskedPredictor
     from napari_seggpt.inference.labelling import LabelledFrame
+    from napari_seggpt.inference.task_predictors import TaskPredictor
     from napari_seggpt.io import LabelsWriter, Stack
     from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.prompts import Prompt
@@ -245,14 +245,14 @@ def _make_predictor(
     stack: Stack,
     labelled: references.LabelledFrames,
     others: list[Prompt],
-) -> AskedPredictor:
+) -> TaskPredictor:
     """Read what is shown to the model, and load it; nothing is written yet."""
     from napari_seggpt.frames import sample_frames
-    from napari_seggpt.inference.asked import asked
     from napari_seggpt.inference.chains import plan
     from napari_seggpt.inference.labelling import frames_in_range
     from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.inference.references import read_references
+    from napari_seggpt.inference.task_predictors import task_predictor
     from napari_seggpt.preprocessing import measure_limits
 
     settings, propagation = request.settings, request.settings.propagation
@@ -275,7 +275,7 @@ def _make_predictor(
         prompts, settings.prediction, model.config, auto=auto
     )
     prediction = references.tiles_of_tuned(tuned, prediction, auto=auto)
-    predictor = asked(
+    predictor = task_predictor(
         Predictor(model, prompts, tuned=tuned, settings=prediction, limits=limits),
         settings,
     )
@@ -305,7 +305,7 @@ def _check_paths(request: PredictRequest) -> None:
 def _open_output(
     request: PredictRequest,
     stack: Stack,
-    predictor: AskedPredictor,
+    predictor: TaskPredictor,
     labelled: references.LabelledFrames,
 ) -> LabelsWriter:
     from napari_seggpt.io import (
@@ -369,7 +369,7 @@ def _show(
     return code, predicted
 
 
-def _source(predictor: AskedPredictor, labelled: references.LabelledFrames) -> str:
+def _source(predictor: TaskPredictor, labelled: references.LabelledFrames) -> str:
     """Say what a stack was predicted from."""
     parts = []
     if predictor.prompts:

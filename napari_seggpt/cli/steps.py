@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from napari_seggpt.cli.predict import PredictRequest
     from napari_seggpt.cli.references import LabelledFrames
-    from napari_seggpt.inference.asked import AskedPredictor
     from napari_seggpt.inference.labelling import LabelledFrame
+    from napari_seggpt.inference.task_predictors import TaskPredictor
     from napari_seggpt.inference.watching import UnreadableFrame, WatchedFrames
     from napari_seggpt.io import LabelsWriter, Stack
 
@@ -44,7 +44,7 @@ def check_axes(request: PredictRequest, client: Client | None, stack: Stack) -> 
 def label_steps(
     request: PredictRequest,
     client: Client | None,
-    predictor: AskedPredictor,
+    predictor: TaskPredictor,
     frames: WatchedFrames,
     labelled: LabelledFrames,
     output: LabelsWriter,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.frames import Frames
-    from napari_seggpt.inference.asked import AskedPredictor
+    from napari_seggpt.inference.task_predictors import TaskPredictor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,7 +53,7 @@ class Checkpoint:
         return cls(last=last, flat=tuple(flat), remembered=remembered)
 
     def memory(
-        self, size: int, frames: Frames, predictor: AskedPredictor, labels: Frames
+        self, size: int, frames: Frames, predictor: TaskPredictor, labels: Frames
     ) -> Memory:
         """Return a memory of so many frames that holds what was noted.
 
@@ -63,7 +63,7 @@ class Checkpoint:
             Of the memory.
         frames, labels : Frames
             The images, and the labels that were written.
-        predictor : AskedPredictor
+        predictor : TaskPredictor
             What predicts.
         """
         memory = Memory(size)

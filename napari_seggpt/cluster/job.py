@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from napari_seggpt.inference.asked import ClassPredictor
+    from napari_seggpt.inference.task_predictors import ClassPredictor
     from napari_seggpt.io import Stack
     from napari_seggpt.object_settings import CleanupSettings
     from napari_seggpt.preprocessing import Limits
@@ -76,15 +76,15 @@ class Job:
 
     def make_predictor(self) -> ClassPredictor:
         """Load the model and prepare the prompts."""
-        from napari_seggpt.inference.asked import ClassPredictor
         from napari_seggpt.inference.predictor import Predictor
+        from napari_seggpt.inference.task_predictors import ClassPredictor
         from napari_seggpt.model.zoo import load_model
 
-        network = Predictor(
+        predictor = Predictor(
             load_model(self.model),
             self.prompts,
             tuned=self.tuned,
             settings=self.settings,
             limits=self.limits,
         )
-        return ClassPredictor(network, self.cleanup)
+        return ClassPredictor(predictor, self.cleanup)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from napari_seggpt.cluster.job import Job
     from napari_seggpt.frames import Frames
-    from napari_seggpt.inference.asked import ClassPredictor
+    from napari_seggpt.inference.task_predictors import ClassPredictor
     from napari_seggpt.io import Stack
     from napari_seggpt.io.zarr_labels import ZarrLabels
 

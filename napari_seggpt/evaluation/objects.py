@@ -14,9 +14,9 @@ from skimage.segmentation import watershed
 from napari_seggpt.evaluation.datasets import given_frames, spread_references
 from napari_seggpt.evaluation.protocol import means
 from napari_seggpt.frames import sample_frames
-from napari_seggpt.inference.asked import asked
 from napari_seggpt.inference.labelling import label_stack
 from napari_seggpt.inference.predictor import Predictor
+from napari_seggpt.inference.task_predictors import task_predictor
 from napari_seggpt.inference.tiling import suggest_scale, with_tiles
 from napari_seggpt.metrics.objects import (
     average_precision,
@@ -136,7 +136,7 @@ def evaluate_objects(
     if auto_tiles:
         _, scale = suggest_scale(list(own.values()), model.config)
         prediction = with_tiles(prediction, scale)
-    predictor = asked(
+    predictor = task_predictor(
         Predictor(model, prompts, settings=prediction, limits=limits), settings
     )
     output = HeldLabels(len(sequence), sequence[0].shape[:2])

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_seggpt.inference.asked import AskedPredictor
     from napari_seggpt.inference.prediction import Prediction
+    from napari_seggpt.inference.task_predictors import TaskPredictor
     from napari_seggpt.io.growing import GrowingFrames
     from napari_seggpt.io.zarr_labels import ZarrLabels
 
@@ -29,7 +29,7 @@ MOST_TRIES = 10  # to read a frame, one a look: who writes it may be slow
 
 def follow_stack(
     frames: GrowingFrames,
-    predictor: AskedPredictor,
+    predictor: TaskPredictor,
     output: ZarrLabels,
     *,
     references: Mapping[int, NDArray[Any]],
@@ -48,7 +48,7 @@ def follow_stack(
     ----------
     frames : GrowingFrames
         What arrives.
-    predictor : AskedPredictor
+    predictor : TaskPredictor
         With at least one prompt.
     output : ZarrLabels
         Where labels go; it grows with the frames.
@@ -102,7 +102,7 @@ class _Following:
     def __init__(
         self,
         frames: GrowingFrames,
-        predictor: AskedPredictor,
+        predictor: TaskPredictor,
         output: ZarrLabels,
         settings: PropagationSettings,
     ) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from napari_seggpt.frames import DAMAGE, FrameGrid, Frames, sample_frames
-from napari_seggpt.inference.asked import AskedPredictor, asked
 from napari_seggpt.inference.chains import plan
 from napari_seggpt.inference.linking import (
     RenamedFrame,
@@ -19,6 +18,7 @@ from napari_seggpt.inference.linking import (
 from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.inference.propagation import check_labelled, predict_chains
 from napari_seggpt.inference.references import read_references
+from napari_seggpt.inference.task_predictors import TaskPredictor, task_predictor
 from napari_seggpt.inference.watching import UnreadableFrame
 from napari_seggpt.io.array_labels import ArrayLabels
 from napari_seggpt.objects.new_ids import NewIds
@@ -72,7 +72,7 @@ def label_stack(
     references: References,
     output: LabelsOutput | NDArray[np.integer[Any]],
     *,
-    predictor: Predictor | AskedPredictor | None = None,
+    predictor: Predictor | TaskPredictor | None = None,
     settings: SessionSettings | None = None,
     resume: bool = False,
     skip_unreadable: bool = False,
@@ -100,7 +100,7 @@ def label_stack(
     output : LabelsOutput or NDArray
         Where labels go; as many frames as the stack. An array (N, H, W) of integers is
         written in place; see `ArrayLabels`.
-    predictor : Predictor or AskedPredictor, optional
+    predictor : Predictor or TaskPredictor, optional
         What predicts. By default it is made of the settings and of a bounded number of
         the references.
     settings : SessionSettings, optional
@@ -159,7 +159,7 @@ def _label_frames(
     stack: Frames,
     references: References,
     output: LabelsOutput,
-    predictor: Predictor | AskedPredictor | None,
+    predictor: Predictor | TaskPredictor | None,
     settings: SessionSettings,
     lines: FrameGrid | None,
     *,
@@ -169,8 +169,8 @@ def _label_frames(
     """Label frames by arguments that were checked; see `label_stack`."""
     if predictor is None:
         predictor = _make_predictor(stack, references, settings, lines)
-    if not isinstance(predictor, AskedPredictor):
-        predictor = asked(predictor, settings)
+    if not isinstance(predictor, TaskPredictor):
+        predictor = task_predictor(predictor, settings)
     shown = {index: prompt.labels for index, prompt in predictor.references.items()}
     given = references.keys() | shown.keys()
     finished = labelled_frames(output) if resume else set()

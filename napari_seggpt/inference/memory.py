@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.frames import FrameGrid
-    from napari_seggpt.inference.asked import AskedPredictor
     from napari_seggpt.inference.prediction import Prediction
     from napari_seggpt.inference.predictor import Predictor
+    from napari_seggpt.inference.task_predictors import TaskPredictor
     from napari_seggpt.inference.tiling import Tile
     from napari_seggpt.model.encoding import EncodedPrompts
 
@@ -185,7 +185,7 @@ class Memory:
 
 def remember(
     memory: Memory,
-    predictor: Predictor | AskedPredictor,
+    predictor: Predictor | TaskPredictor,
     frame: NDArray[Any],
     index: int,
     predicted: Prediction | NDArray[np.integer[Any]],
@@ -196,7 +196,7 @@ def remember(
     ----------
     memory : Memory
         Of the chain that the frame is in.
-    predictor : Predictor or AskedPredictor
+    predictor : Predictor or TaskPredictor
         What predicted it.
     frame : NDArray
         (H, W) or (H, W, C).

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.frames import FrameGrid, Frames
-    from napari_seggpt.inference.asked import AskedPredictor
     from napari_seggpt.inference.prediction import Prediction
     from napari_seggpt.inference.predictor import Predictor
+    from napari_seggpt.inference.task_predictors import TaskPredictor
 
     Known = Callable[[int], NDArray[np.integer[Any]] | None]
 
@@ -50,7 +50,7 @@ class FramePrediction:
 @overload
 def predict_stack(
     stack: Frames,
-    predictor: Predictor | AskedPredictor,
+    predictor: Predictor | TaskPredictor,
     *,
     settings: PropagationSettings | None = None,
     protected: Collection[int] = (),
@@ -62,7 +62,7 @@ def predict_stack(
 @overload
 def predict_stack(
     stack: Frames,
-    predictor: Predictor | AskedPredictor,
+    predictor: Predictor | TaskPredictor,
     *,
     settings: PropagationSettings | None = None,
     protected: Collection[int] = (),
@@ -74,7 +74,7 @@ def predict_stack(
 
 def predict_stack(
     stack: Frames,
-    predictor: Predictor | AskedPredictor,
+    predictor: Predictor | TaskPredictor,
     *,
     settings: PropagationSettings | None = None,
     protected: Collection[int] = (),
@@ -93,7 +93,7 @@ def predict_stack(
     ----------
     stack : Frames
         Read a frame at a time.
-    predictor : Predictor or AskedPredictor
+    predictor : Predictor or TaskPredictor
         With at least one prompt.
     settings : PropagationSettings, optional
         Memory, range, step and direction.
@@ -143,7 +143,7 @@ def predict_stack(
     )
 
 
-def check_labelled(predictor: Predictor | AskedPredictor) -> None:
+def check_labelled(predictor: Predictor | TaskPredictor) -> None:
     """Check that a predictor was shown what to label.
 
     Raises
@@ -158,7 +158,7 @@ def check_labelled(predictor: Predictor | AskedPredictor) -> None:
 
 def predict_chains(
     stack: Frames,
-    predictor: Predictor | AskedPredictor,
+    predictor: Predictor | TaskPredictor,
     chains: Sequence[Sequence[int]],
     *,
     memory: int,
@@ -201,7 +201,7 @@ def predict_chains(
 class _Stopwatch:
     """Measures what frames take, without the encoding of references."""
 
-    def __init__(self, predictor: Predictor | AskedPredictor) -> None:
+    def __init__(self, predictor: Predictor | TaskPredictor) -> None:
         self._predictor = predictor
         self._began = perf_counter() - predictor.encoding_seconds
 
@@ -212,7 +212,7 @@ class _Stopwatch:
 
 def _predict_independent(
     stack: Frames,
-    predictor: Predictor | AskedPredictor,
+    predictor: Predictor | TaskPredictor,
     chains: Sequence[Sequence[int]],
     grid: FrameGrid | None,
 ) -> Iterator[FramePrediction | UnreadableFrame]:
@@ -245,7 +245,7 @@ def _predict_independent(
 
 def predict_chain(
     stack: Frames,
-    predictor: Predictor | AskedPredictor,
+    predictor: Predictor | TaskPredictor,
     chain: Sequence[int],
     memory: Memory,
     kept: Collection[int],
@@ -258,7 +258,7 @@ def predict_chain(
     ----------
     stack : Frames
         Read a frame at a time.
-    predictor : Predictor or AskedPredictor
+    predictor : Predictor or TaskPredictor
         With at least one prompt.
     chain : sequence of int
         The frames in their order.
@@ -295,7 +295,7 @@ def predict_chain(
 
 def _remember_known(
     memory: Memory,
-    predictor: Predictor | AskedPredictor,
+    predictor: Predictor | TaskPredictor,
     stack: Frames,
     index: int,
     known: Known,

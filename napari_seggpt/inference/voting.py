@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_seggpt.inference.asked import AskedPredictor
     from napari_seggpt.inference.predictor import Predictor
+    from napari_seggpt.inference.task_predictors import TaskPredictor
     from napari_seggpt.inference.watching import UnreadableFrame
 
     Labels = NDArray[np.integer[Any]]
@@ -80,7 +80,7 @@ def label_volume(
     output: Labels,
     *,
     settings: SessionSettings | None = None,
-    predictors: Mapping[int, Predictor | AskedPredictor] | None = None,
+    predictors: Mapping[int, Predictor | TaskPredictor] | None = None,
 ) -> Iterator[LabelledSlice]:
     """Label a volume slice by slice along several axes, and let the results vote.
 
@@ -99,7 +99,7 @@ def label_volume(
         as they are; where two cross, that of the axis named first counts.
     settings : SessionSettings, optional
         As of `label_stack`; labels are taken for classes, whatever they look like.
-    predictors : mapping of int to Predictor or AskedPredictor, optional
+    predictors : mapping of int to Predictor or TaskPredictor, optional
         What predicts along each axis; by default it is made of the references.
 
     Yields

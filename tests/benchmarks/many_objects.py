@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from napari_seggpt import Predictor, Prompt, SessionSettings, load_model
-from napari_seggpt.inference.asked import asked
+from napari_seggpt.inference.task_predictors import task_predictor
 
 
 def main() -> None:
@@ -54,7 +54,9 @@ def predictor(model, image, labels, task):
     objects = replace(settings.objects, task=task, enlarge=False)
     settings = replace(settings, objects=objects)
     prompt = Prompt(image=image, labels=labels, index=0)
-    return asked(Predictor(model, [prompt], settings=settings.prediction), settings)
+    return task_predictor(
+        Predictor(model, [prompt], settings=settings.prediction), settings
+    )
 
 
 def discs(count, side):

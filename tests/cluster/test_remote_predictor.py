@@ -12,9 +12,9 @@ import pytest
 from napari_seggpt.cluster import remote_model
 from napari_seggpt.cluster.remote_model import RemoteModel
 from napari_seggpt.cluster.remote_predictor import RemotePredictor
-from napari_seggpt.inference.asked import asked
 from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.inference.propagation import predict_stack
+from napari_seggpt.inference.task_predictors import task_predictor
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.settings import (
     PredictionSettings,
@@ -55,7 +55,7 @@ def both(remote, shown, settings):
     remote.connect(lambda *_: None)
     here = Predictor(remote.model, shown, settings=settings.prediction)
     there = RemotePredictor(remote, shown, settings=settings.prediction)
-    return asked(here, settings), asked(there, settings)
+    return task_predictor(here, settings), task_predictor(there, settings)
 
 
 def run(frames, predictor, memory=0):
@@ -111,7 +111,7 @@ def test_each_is_sent_once_and_forgotten_with_its_chain(remote, frames):
     assert sum(new for new, _, _ in sent) == 2 + 2  # of chains of 2, 2 and 1 frames
     assert sum(gone for _, gone, _ in sent) >= 1
     assert len(remote._there) <= 4
-    there.network.set_prompts(there.network.prompts[:1])
+    there.predictor.set_prompts(there.predictor.prompts[:1])
     there.predict(frames[3], index=3)
     assert sent[-1] == (1, 0, True)
 
@@ -150,10 +150,10 @@ def test_who_stops_does_not_wait_for_the_worker(remote, frames):
 
 def test_what_the_network_raises_is_raised_here(remote, frames):
     _, there = both(remote, prompts(frames), SessionSettings(prediction=PREDICTION))
-    there.network._choose = lambda *_: []
+    there.predictor._choose = lambda *_: []
     with pytest.raises(ValueError, match="prompts of one size"):
         there.predict(frames[1], index=1)
-    del there.network._choose
+    del there.predictor._choose
     assert there.predict(frames[1], index=1).labels.any()
 
 

@@ -14,8 +14,8 @@ import torch
 from tqdm import tqdm
 
 from napari_seggpt.inference import predictor as predictor_module
-from napari_seggpt.inference.asked import ClassPredictor
 from napari_seggpt.inference.predictor import Predictor
+from napari_seggpt.inference.task_predictors import ClassPredictor
 from napari_seggpt.inference.tiling import Tile
 from napari_seggpt.io import open_stack
 from napari_seggpt.model import readout as readout_module

@@ -174,7 +174,7 @@ def check_references(
         if runs.is_running:
             return
         predictor = predictors.predictor(request)
-        steps = check_prompts(predictor.network, request.grid)
+        steps = check_prompts(predictor.predictor, request.grid)
     while True:
         with predictors.models.lock:
             found = next(steps, None)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from napari_seggpt.cluster.remote_model import RemoteModel
     from napari_seggpt.frames import FrameGrid, Frames
-    from napari_seggpt.inference.asked import AskedPredictor
     from napari_seggpt.inference.predictor import Predictor
+    from napari_seggpt.inference.task_predictors import TaskPredictor
     from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.preprocessing import Limits
     from napari_seggpt.prompts import TunedPrompt
@@ -54,7 +54,7 @@ class PredictorCache:
 
     def __init__(self, models: ModelCache) -> None:
         self.models = models
-        self._predictor: AskedPredictor | None = None
+        self._predictor: TaskPredictor | None = None
         self._built: tuple[object, ...] = ()
         self._answers: tuple[object, ...] = ()
         self._prompts: dict[tuple[object, ...], Prompt] = {}
@@ -66,7 +66,7 @@ class PredictorCache:
         request: RunRequest,
         progress: Progress | None = None,
         sending: Progress | None = None,
-    ) -> AskedPredictor:
+    ) -> TaskPredictor:
         """Return a predictor of what the settings ask for; the last one, if it serves.
 
         It computes here, or on the other computer that the settings name.
@@ -85,7 +85,7 @@ class PredictorCache:
         ConnectionError
             If the other computer cannot be reached.
         """
-        from napari_seggpt.inference.asked import asked
+        from napari_seggpt.inference.task_predictors import task_predictor
 
         settings = request.settings
         with self.models.lock:
@@ -99,11 +99,15 @@ class PredictorCache:
             predictor, self._predictor = self._predictor, None
             if predictor is None or not _same(wanted, self._built):
                 predictor = None
-                predictor = asked(self._new_network(request, remote), settings)
+                predictor = task_predictor(
+                    self._predictor_of(request, remote), settings
+                )
             elif answers != self._answers or not _same(
                 tuple(prompts), predictor.prompts
             ):
-                predictor = asked(predictor.network.with_prompts(prompts), settings)
+                predictor = task_predictor(
+                    predictor.predictor.with_prompts(prompts), settings
+                )
             self._built, self._answers = wanted, answers
             self._predictor = predictor
             return predictor
@@ -124,7 +128,7 @@ class PredictorCache:
             sending or _ignore,
         )
 
-    def _new_network(
+    def _predictor_of(
         self, request: RunRequest, remote: RemoteModel | None
     ) -> Predictor:
         if remote is None:

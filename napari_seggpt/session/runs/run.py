@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_seggpt.inference.asked import AskedPredictor
     from napari_seggpt.inference.linking import RenamedFrame
     from napari_seggpt.inference.propagation import FramePrediction
+    from napari_seggpt.inference.task_predictors import TaskPredictor
     from napari_seggpt.session.frames.prepared_frame import PreparedFrame
     from napari_seggpt.session.runs.base_run import Prepare
     from napari_seggpt.session.runs.known_ids import KnownIds
@@ -208,7 +208,7 @@ class Run(BaseRun):
         known = {self.frames[0], self.frames[-1], *self._recalled}
         return range(min(known), max(known) + 1)
 
-    def _next(self, steps: Iterator[Step], predictor: AskedPredictor) -> Step | None:
+    def _next(self, steps: Iterator[Step], predictor: TaskPredictor) -> Step | None:
         """Predict the next frame, unless the run is told to stop before that is done.
 
         Raises
@@ -224,7 +224,7 @@ class Run(BaseRun):
             finally:
                 predictor.before_pass = None
 
-    def _steps(self, predictor: AskedPredictor) -> Iterator[Step]:
+    def _steps(self, predictor: TaskPredictor) -> Iterator[Step]:
         from napari_seggpt.inference.propagation import predict_stack
 
         steps = predict_stack(
@@ -241,7 +241,7 @@ class Run(BaseRun):
             return steps
         return self._linked(steps, predictor, self._known)
 
-    def _recall(self, predictor: AskedPredictor, frame: int) -> Labels | None:
+    def _recall(self, predictor: TaskPredictor, frame: int) -> Labels | None:
         """Return the labels of a frame that an earlier run has remembered, too."""
         from napari_seggpt.inference.memory import SURE
 
@@ -255,7 +255,7 @@ class Run(BaseRun):
     def _linked(
         self,
         steps: Iterator[FramePrediction | UnreadableFrame],
-        predictor: AskedPredictor,
+        predictor: TaskPredictor,
         known: KnownIds,
     ) -> Iterator[Step]:
         from napari_seggpt.inference.linking import StackLinker, frames_lie_along

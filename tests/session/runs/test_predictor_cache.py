@@ -156,7 +156,7 @@ def test_a_predictor_gets_what_was_asked_for(
         model="large", prediction=PredictionSettings(max_prompts=3)
     )
     made: Any = engine.predictor(ask(stack, source(4), source(9, 2), settings=settings))
-    assert made.network.model == "the large model"
+    assert made.predictor.model == "the large model"
     assert made.settings.max_prompts == 3
     assert [(p.index, int(p.image[0, 0])) for p in made.prompts] == [(4, 4), (9, 9)]
     assert [int(p.labels[0, 0]) for p in made.prompts] == [1, 2]
@@ -182,7 +182,7 @@ def test_only_new_prompts_are_read(
     kept = made.prompts[1]
     stack.reads.clear()
     again = engine.predictor(ask(stack, source(9), source(12), source(4, 5)))
-    assert again.network.model is made.network.model
+    assert again.predictor.model is made.predictor.model
     assert stack.reads == [12, 4]
     assert again.prompts[0] is kept
     assert [int(p.labels[0, 0]) for p in again.prompts] == [1, 1, 5]

@@ -1,4 +1,4 @@
-"""Predictors that answer what is asked for: classes, cleaned up, or single objects."""
+"""Predictors for a task: classes, cleaned up, or single objects."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 BACKGROUND = 1.8
 
 
-def asked(predictor: Predictor, settings: SessionSettings) -> AskedPredictor:
-    """Return what answers as the settings ask, from a predictor with prompts.
+def task_predictor(predictor: Predictor, settings: SessionSettings) -> TaskPredictor:
+    """Return what predicts classes or objects, as settings and prompts tell.
 
     The predictor stays as it is: objects are shown to a copy of it.
 
@@ -62,21 +62,21 @@ def asked(predictor: Predictor, settings: SessionSettings) -> AskedPredictor:
     )
 
 
-class AskedPredictor:
-    """Predicts what is asked for, by a predictor of the labels that are shown to it.
+class TaskPredictor:
+    """Predicts classes or objects, by a predictor of the labels that are shown to it.
 
     It serves as a `Predictor` does, with prompts and memory in the labels of a person.
 
     Parameters
     ----------
-    network : Predictor
+    predictor : Predictor
         What predicts.
     cleanup : CleanupSettings
         What is cleaned up in its answers.
 
     Attributes
     ----------
-    network : Predictor
+    predictor : Predictor
         What predicts; its prompts have the labels that the model is shown.
     prompts : tuple of Prompt
         The prompts as a person labelled them.
@@ -90,10 +90,10 @@ class AskedPredictor:
     are_objects = False
     kinds: tuple[int, ...] = ()
 
-    def __init__(self, network: Predictor, cleanup: CleanupSettings) -> None:
-        self.network = network
+    def __init__(self, predictor: Predictor, cleanup: CleanupSettings) -> None:
+        self.predictor = predictor
         self.cleanup = cleanup
-        self.prompts = tuple(network.prompts)
+        self.prompts = tuple(predictor.prompts)
 
     @property
     def references(self) -> dict[int, Prompt]:
@@ -103,12 +103,12 @@ class AskedPredictor:
     @property
     def settings(self) -> PredictionSettings:
         """How the model and the prompts are used."""
-        return self.network.settings
+        return self.predictor.settings
 
     @property
     def limits(self) -> Limits | None:
         """The contrast of prompts and frames."""
-        return self.network.limits
+        return self.predictor.limits
 
     @property
     def num_parts(self) -> int:
@@ -118,36 +118,36 @@ class AskedPredictor:
     @property
     def tuned(self) -> tuple[TunedPrompt, ...]:
         """Learned prompts."""
-        return self.network.tuned
+        return self.predictor.tuned
 
     @property
     def palettes(self) -> list[Palette]:
         """The colours of each pass."""
-        return self.network.palettes
+        return self.predictor.palettes
 
     @property
     def before_pass(self) -> Callable[[], object] | None:
         """What is called before every pass of the model; see `Predictor`."""
-        return self.network.before_pass
+        return self.predictor.before_pass
 
     @before_pass.setter
     def before_pass(self, called: Callable[[], object] | None) -> None:
-        self.network.before_pass = called
+        self.predictor.before_pass = called
 
     @property
     def encoding_seconds(self) -> float:
         """What the encoding of prompts took that a person gave."""
-        return self.network.encoding_seconds
+        return self.predictor.encoding_seconds
 
     @property
     def has_calibrated_confidence(self) -> bool:
         """Whether the confidence of a frame estimates its Dice; see `Predictor`."""
-        return self.network.has_calibrated_confidence
+        return self.predictor.has_calibrated_confidence
 
     @property
     def frames_at_once(self) -> int:
         """How many frames are predicted together; see `Predictor`."""
-        return self.network.frames_at_once
+        return self.predictor.frames_at_once
 
     def prepare(
         self,
@@ -158,7 +158,7 @@ class AskedPredictor:
     ) -> list[PromptTile]:
         """Cut a prompt into tiles of the model's size; see `Predictor.prepare`."""
         shown = prompt if seen is not None else self._shown(prompt)
-        return self.network.prepare(shown, predicted=predicted, seen=seen)
+        return self.predictor.prepare(shown, predicted=predicted, seen=seen)
 
     def predict(
         self,
@@ -179,7 +179,7 @@ class AskedPredictor:
         grid: FrameGrid | None = None,
     ) -> list[Prediction]:
         """Predict the labels of frames; see `Predictor.predict_batch`."""
-        found = self.network.predict_batch(
+        found = self.predictor.predict_batch(
             frames, indices=indices, memory=memory, grid=grid, as_seen=self.are_objects
         )
         return [
@@ -196,11 +196,11 @@ class AskedPredictor:
         raise NotImplementedError
 
 
-class ClassPredictor(AskedPredictor):
+class ClassPredictor(TaskPredictor):
     """Predicts classes, cleaned up."""
 
-    def __init__(self, network: Predictor, cleanup: CleanupSettings) -> None:
-        super().__init__(network, cleanup)
+    def __init__(self, predictor: Predictor, cleanup: CleanupSettings) -> None:
+        super().__init__(predictor, cleanup)
         self._usual = UsualRegions.of_classes([p.labels for p in self.prompts])
 
     def _answer(self, found: Prediction, shape: tuple[int, int]) -> Prediction:
@@ -209,15 +209,15 @@ class ClassPredictor(AskedPredictor):
         return replace(found, labels=np.asarray(cleaned, dtype=np.int64))
 
 
-class ObjectPredictor(AskedPredictor):
+class ObjectPredictor(TaskPredictor):
     """Predicts objects, numbered on each frame anew, whatever their number in one pass.
 
     The model is shown interior, border and background; see `ObjectEncoding`.
 
     Parameters
     ----------
-    network, cleanup
-        As of `AskedPredictor`.
+    predictor, cleanup
+        As of `TaskPredictor`.
     have_classes : bool
         Whether ids tell the class of an object.
     enlarge : bool
@@ -236,13 +236,13 @@ class ObjectPredictor(AskedPredictor):
 
     def __init__(
         self,
-        network: Predictor,
+        predictor: Predictor,
         cleanup: CleanupSettings,
         *,
         have_classes: bool = False,
         enlarge: bool = True,
     ) -> None:
-        super().__init__(network, cleanup)
+        super().__init__(predictor, cleanup)
         labels = [prompt.labels for prompt in self.prompts if prompt.labels.any()]
         ids = {int(i) for prompt in self.prompts for i in prompt.ids}
         kinds = object_classes(sorted(ids)) if have_classes else dict.fromkeys(ids, 1)
@@ -253,7 +253,7 @@ class ObjectPredictor(AskedPredictor):
         self._usual = UsualRegions(
             any_smallest=sizes.smallest, have_holes=sizes.have_holes
         )
-        self.network = network.with_prompts(
+        self.predictor = predictor.with_prompts(
             map(self._shown, self.prompts),
             finest=self.encoding.border_width if enlarge else None,
         )
@@ -261,10 +261,10 @@ class ObjectPredictor(AskedPredictor):
     @property
     def num_parts(self) -> int:
         """How many enlarged tiles a frame is cut into; 1 if nothing is enlarged."""
-        tiling = self.network.tiling
-        if not self.prompts or tiling == self.network.settings.tiling:
+        tiling = self.predictor.tiling
+        if not self.prompts or tiling == self.predictor.settings.tiling:
             return 1
-        size = self.network.model.config.tile_size
+        size = self.predictor.model.config.tile_size
         return len(make_tiles(self.prompts[0].labels.shape, size, tiling))
 
     def _shown(self, prompt: Prompt) -> Prompt:
@@ -277,7 +277,7 @@ class ObjectPredictor(AskedPredictor):
             found.confidence,
             self.encoding.border,
             colors=found.colors,
-            palettes=self.network.palettes,
+            palettes=self.predictor.palettes,
         )
         sure = None
         if any(self.cleanup.thresholds):

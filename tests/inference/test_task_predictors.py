@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_seggpt.inference.asked import (
+from napari_seggpt.inference.predictor import Predictor
+from napari_seggpt.inference.task_predictors import (
     ClassPredictor,
     ObjectPredictor,
-    asked,
+    task_predictor,
 )
-from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.inference.tiling import make_tiles
 from napari_seggpt.object_settings import CleanupSettings, ObjectSettings
 from napari_seggpt.prompts import Prompt
@@ -44,7 +44,7 @@ def partition(labels: np.ndarray) -> set[bytes]:
 
 
 def test_touching_objects_are_told_apart_and_numbered(predictor: Any) -> None:
-    found = asked(predictor("model", [prompt(touching())]), settings())
+    found = task_predictor(predictor("model", [prompt(touching())]), settings())
     assert isinstance(found, ObjectPredictor)
     labels = found.predict(np.zeros(SHAPE, np.uint8), index=1).labels
     assert set(np.unique(labels)) == {0, 1, 2, 3, 4}
@@ -53,8 +53,8 @@ def test_touching_objects_are_told_apart_and_numbered(predictor: Any) -> None:
 
 def test_the_model_is_shown_few_labels_and_the_prompts_stay(predictor: Any) -> None:
     own = prompt(touching(), index=3)
-    found = asked(predictor("model", [own]), settings("objects"))
-    (shown,) = found.network.prompts
+    found = task_predictor(predictor("model", [own]), settings("objects"))
+    (shown,) = found.predictor.prompts
     assert set(np.unique(shown.labels)) == {0, 1, 2}
     assert found.prompts == (own,)
     assert found.references == {3: own}
@@ -66,7 +66,7 @@ def test_the_predictor_that_was_given_stays_as_it_is(
     own = prompt(touching())
     known = Predictor(tiny_model, [own])
     before = known.predict(own.image, index=1).labels
-    asked(known, settings("objects"))
+    task_predictor(known, settings("objects"))
     assert known.prompts == (own,)
     assert not known.tiling.enabled
     np.testing.assert_array_equal(known.predict(own.image, index=1).labels, before)
@@ -75,65 +75,69 @@ def test_the_predictor_that_was_given_stays_as_it_is(
 def test_classes_are_what_they_were_without_specks(predictor: Any) -> None:
     labels = np.zeros(SHAPE, np.uint8)
     labels[5:25, 5:25] = 3
-    network = predictor("model", [prompt(labels)])
-    found = asked(network, settings("classes"))
+    known = predictor("model", [prompt(labels)])
+    found = task_predictor(known, settings("classes"))
     assert isinstance(found, ClassPredictor)
     speckled = labels.copy()
     speckled[30, 50] = 3
-    network.set_prompts([prompt(speckled)])
+    known.set_prompts([prompt(speckled)])
     predicted = found.predict(np.zeros(SHAPE, np.uint8), index=1).labels
     np.testing.assert_array_equal(predicted, labels)
-    keep = asked(network, settings("classes", smallest=0))
+    keep = task_predictor(known, settings("classes", smallest=0))
     predicted = keep.predict(np.zeros(SHAPE, np.uint8), index=1).labels
     np.testing.assert_array_equal(predicted, speckled)
 
 
 def test_thresholds_take_what_is_less_sure(predictor: Any) -> None:
-    network = predictor("model", [prompt(touching())])  # sure by 0.95 at frame 0
-    strict = asked(network, settings("objects", thresholds=(0.99,)))
+    known = predictor("model", [prompt(touching())])  # sure by 0.95 at frame 0
+    strict = task_predictor(known, settings("objects", thresholds=(0.99,)))
     assert not strict.predict(np.zeros(SHAPE, np.uint8), index=0).labels.any()
 
 
 def test_memory_is_shown_as_the_prompts_are(predictor: Any) -> None:
-    found = asked(predictor("model", [prompt(touching())]), settings("objects"))
+    found = task_predictor(
+        predictor("model", [prompt(touching())]), settings("objects")
+    )
     remembered: list[Prompt] = []
-    found.network.prepare = lambda one, **_: remembered.append(one)
+    found.predictor.prepare = lambda one, **_: remembered.append(one)
     found.prepare(prompt(touching(), index=4), predicted=True)
     assert set(np.unique(remembered[0].labels)) == {0, 1, 2}
 
 
 def test_borders_are_to_be_seen_unless_it_is_switched_off(predictor: Any) -> None:
-    network = predictor("model", [prompt(touching())])
-    found = asked(network, settings("objects"))
-    assert found.network.finest == found.encoding.border_width > 0
+    known = predictor("model", [prompt(touching())])
+    found = task_predictor(known, settings("objects"))
+    assert found.predictor.finest == found.encoding.border_width > 0
     off = SessionSettings(objects=ObjectSettings(task="objects", enlarge=False))
-    assert asked(network, off).network.finest is None
+    assert task_predictor(known, off).predictor.finest is None
 
 
 def test_a_hint_of_objects_is_shown_as_a_hint(predictor: Any) -> None:
     hint = replace(prompt(touching(), index=2), is_hint=True)
-    found = asked(predictor("model", [prompt(touching()), hint]), settings("objects"))
-    assert [shown.is_hint for shown in found.network.prompts] == [False, True]
+    found = task_predictor(
+        predictor("model", [prompt(touching()), hint]), settings("objects")
+    )
+    assert [shown.is_hint for shown in found.predictor.prompts] == [False, True]
     assert found.prompts[1] is hint
 
 
-def test_it_serves_as_its_network_does(predictor: Any) -> None:
-    network = predictor("model", [prompt(touching())])
-    network.encoding_seconds = 1.5
-    found = asked(network, settings("objects"))
+def test_it_serves_as_its_predictor_does(predictor: Any) -> None:
+    known = predictor("model", [prompt(touching())])
+    known.encoding_seconds = 1.5
+    found = task_predictor(known, settings("objects"))
     assert found.encoding_seconds == 1.5
-    assert found.frames_at_once == network.frames_at_once
+    assert found.frames_at_once == known.frames_at_once
     found.before_pass = print
-    assert found.network.before_pass is print
+    assert found.predictor.before_pass is print
 
 
 def test_objects_of_several_classes_tell_their_class(predictor: Any) -> None:
     labels = touching().astype(int)
     for old, new in ((5, 1001), (90, 2017), (7, 1002), (8, 2001)):
         labels[labels == old] = new
-    found = asked(predictor("model", [prompt(labels)]), settings())
+    found = task_predictor(predictor("model", [prompt(labels)]), settings())
     assert found.kinds == (1, 2)
-    (shown,) = found.network.prompts
+    (shown,) = found.predictor.prompts
     assert set(np.unique(shown.labels)) == {0, 1, 2, 3}
     predicted = found.predict(np.zeros(SHAPE, np.uint8), index=1).labels
     assert partition(predicted) == partition(labels)
@@ -149,13 +153,13 @@ def test_it_is_told_in_how_many_enlarged_parts_frames_are_shown(
 ) -> None:
     wanted = ObjectSettings(task="objects", enlarge=enlarge)
     known = Predictor(tiny_model, [prompt(touching())])
-    found = asked(known, SessionSettings(objects=wanted))
+    found = task_predictor(known, SessionSettings(objects=wanted))
     assert (found.num_parts > 1) == enlarge
     if enlarge:
         assert found.num_parts == len(
-            make_tiles(SHAPE, tiny_model.config.tile_size, found.network.tiling)
+            make_tiles(SHAPE, tiny_model.config.tile_size, found.predictor.tiling)
         )
-    classes = asked(known, settings("classes"))
+    classes = task_predictor(known, settings("classes"))
     assert classes.num_parts == 1
 
 
@@ -165,8 +169,8 @@ def test_objects_of_large_frames_come_at_their_own_size(copying_model: Any) -> N
     for number, left in enumerate((4, 60), start=1):
         labels[20:80, left : left + 50] = number
     image = np.where(labels > 0, 200, 40).astype(np.uint8)
-    network = Predictor(copying_model, [Prompt(image=image, labels=labels, index=0)])
-    found = asked(network, settings("objects")).predict(image, index=1)
+    known = Predictor(copying_model, [Prompt(image=image, labels=labels, index=0)])
+    found = task_predictor(known, settings("objects")).predict(image, index=1)
     assert found.labels.shape == found.confidence.shape == shape
     overlap = [np.unique(found.labels[labels == i]).tolist() for i in (1, 2)]
     assert len(np.unique(found.labels)) == 3, overlap
