@@ -155,7 +155,7 @@ def _label_axes(
             across[index] = labels
 
 
-def _check_predictors(predictors: Iterable[Predictor | AskedPredictor]) -> None:
+def _check_predictors(predictors: Iterable[Predictor | TaskPredictor]) -> None:
     """Refuse those that number single objects."""
     for each in predictors:
         if getattr(each, "are_objects", False):
@@ -167,7 +167,7 @@ def _check_predictors(predictors: Iterable[Predictor | AskedPredictor]) -> None:
 
 def _check_ids(
     references: Iterable[Mapping[int, Labels]],
-    predictors: Iterable[Predictor | AskedPredictor],
+    predictors: Iterable[Predictor | TaskPredictor],
     dtype: np.dtype[Any],
 ) -> None:
     """Refuse labels that would be others in the type of the output."""

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import zarr
 
-from napari_seggpt.inference.asked import asked
 from napari_seggpt.inference.following import MOST_TRIES, follow_stack
 from napari_seggpt.inference.propagation import FramePrediction
+from napari_seggpt.inference.task_predictors import task_predictor
 from napari_seggpt.inference.watching import UnreadableFrame
 from napari_seggpt.io import create_labels, open_stack
 from napari_seggpt.io.growing import open_growing
@@ -53,7 +53,7 @@ def followed(
         return list(
             follow_stack(
                 open_growing(path, open_stack),
-                asked(network, SessionSettings()),
+                task_predictor(network, SessionSettings()),
                 output,
                 references={0: LABELS},
                 pause=lambda _: pause(next(calls)),

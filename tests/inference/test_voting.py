@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from napari_seggpt.inference import labelling
-from napari_seggpt.inference.asked import ObjectPredictor
+from napari_seggpt.inference.task_predictors import ObjectPredictor
 from napari_seggpt.inference.voting import label_volume, vote
 from napari_seggpt.io.layout import StackError
 from napari_seggpt.model import zoo
