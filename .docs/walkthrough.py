@@ -33,8 +33,10 @@ MAX_BYTES, COLORS = 300_000, 256  # a larger picture is saved in fewer colours
 FILM_WIDTH = 960
 FILM_MS, LONG_MS = 700, 2000  # that a picture of the film is seen
 FRAME = 11  # of the sample that is corrected
-# Small bright nuclei (y, x) on it, which the model has missed.
-DOTS = ((76, 55), (58, 74), (123, 101), (136, 80), (180, 268), (220, 122), (233, 47))
+# Specks of debris (y, x) on it, of which the model has labelled some.
+SPECKS = ((76, 54), (58, 74), (121, 100), (136, 79), (180, 268), (220, 121), (232, 46))
+# Strokes along dim nuclei on it, which it misses where each has an id.
+MISSED = (((173, 140), (184, 139)), ((188, 160), (193, 158), (199, 159)))
 
 
 def main() -> None:
@@ -247,10 +249,10 @@ class Walk:
         self.shoot("predicted")
 
     def correct(self) -> None:
-        """Paint what was missed, update, undo, redo."""
+        """Erase what is no nucleus, update, undo, redo."""
         self.click_in_strip(FRAME)
         self.shoot("clicked-in-strip")
-        self.paint_dots()
+        self.erase_specks()
         self.shoot("corrected")
         self.click(self.dock.run_panel.update_button)
         self.wait(until=lambda: not self.workspace.is_busy)
@@ -272,17 +274,27 @@ class Walk:
         x = strip.mapToGlobal(strip.rect().topLeft()).x() + strip.center_of(frame)
         self.do("mousemove", round(x), place.y(), "click", 1)
 
-    def paint_dots(self, *, one_id_each: bool = False) -> None:
-        """Paint the nuclei that were missed, with the keys of napari."""
-        self.viewer.layers.selection.active = self.layer
-        self.viewer.window._qt_viewer.canvas.native.setFocus()
-        self.key("2")
-        self.layer.brush_size = 11
-        for y, x in DOTS:
-            if one_id_each:
-                self.key("m")
+    def erase_specks(self) -> None:
+        """Erase debris."""
+        self.take("1", brush_size=11)
+        for y, x in SPECKS:
             self.paint((y, x), (y, x + 1))
         self.wait(1)
+
+    def paint_missed(self) -> None:
+        """Paint the nuclei that were missed, each with a new id."""
+        self.take("2", brush_size=13)
+        for points in MISSED:
+            self.key("m")
+            self.paint(*points)
+        self.wait(1)
+
+    def take(self, tool: str, *, brush_size: int) -> None:
+        """Take a tool of the labels layer by its key in napari."""
+        self.viewer.layers.selection.active = self.layer
+        self.viewer.window._qt_viewer.canvas.native.setFocus()
+        self.key(tool)
+        self.layer.brush_size = brush_size
 
     def review(self) -> None:
         """Approve a frame, make another a reference."""
@@ -342,14 +354,14 @@ class Walk:
         self.watch_run()
         self.click_in_strip(FRAME)
         self.record(LONG_MS)
-        self.paint_dots(one_id_each=True)
+        self.paint_missed()
         self.record(LONG_MS)
         self.click(self.dock.run_panel.update_button)
         self.wait(until=lambda: self.workspace.is_busy)
         self.wait(until=lambda: self.runs.done >= 5 or not self.workspace.is_busy)
         self.record()
         self.wait(until=lambda: not self.workspace.is_busy)
-        self.click_in_strip(FRAME + 2)
+        self.click_in_strip(FRAME - 1)
         self.record(LONG_MS)
         self.show_tracks()
         self.shoot("objects")

@@ -126,6 +126,11 @@ class FrameGrid:
             for name, place in zip(self.names, self._spot(frame), strict=True)
         )
 
+    def short_name(self, frame: int) -> str:
+        """Return the name of a frame, or of axes with long names the places only."""
+        is_long = self.has_two_axes and max(map(len, self.names)) > 1
+        return ", ".join(map(str, self._spot(frame))) if is_long else self.name(frame)
+
     def _spot(self, frame: int) -> tuple[int, int]:
         """Return row and column of a frame; a single row may be longer than it says."""
         return divmod(frame, self.shape[1]) if self.has_two_axes else (0, frame)

@@ -255,7 +255,7 @@ class SessionSettings(Checked):
 class TuningSettings(Checked):
     """How a prompt is tuned: the network is frozen, the prompt learns (section 3.3)."""
 
-    steps: Annotated[Count, Help("At most so many updates, each from one query.")] = 40
+    steps: Annotated[Count, Help("At most so many updates.")] = 40
     map_rate: Annotated[
         Rate,
         Help(

@@ -78,6 +78,8 @@ def test_near_are_frames_that_are_near_on_either_axis() -> None:
 
 
 def test_people_call_a_frame_by_its_place_on_both_axes() -> None:
-    assert FILM.name(7) == "t 1, z 3"
+    assert FILM.name(7) == FILM.short_name(7) == "t 1, z 3"
     unnamed = FrameGrid(shape=(3, 4), names=("axis 0", "axis 2"))
     assert unnamed.name(7) == "axis 0 at 1, axis 2 at 3"
+    assert unnamed.short_name(7) == "1, 3"
+    assert FrameGrid.row(9).short_name(7) == "7"

@@ -20,8 +20,9 @@ from napari_seggpt.cli import (
     tune,
 )
 from napari_seggpt.cli.console import warn
+from napari_seggpt.cli.errors import BUG, EXPECTED, USER_ERROR, one_line
 from napari_seggpt.cli.interrupt import INTERRUPTED
-from napari_seggpt.untrusted import safe_message, shortened
+from napari_seggpt.untrusted import safe_message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,8 +40,6 @@ COMMANDS = (
     benchmark,
     info,
 )
-USER_ERROR, BUG = 2, 70  # exit codes; 70 is EX_SOFTWARE of sysexits.h
-EXPECTED = (ValueError, OSError, RuntimeError, MemoryError)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -82,13 +81,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EXPECTED as error:
         if args.debug:
             raise
-        warn(f"napari-seggpt: {_one_line(error)}")
+        warn(f"napari-seggpt: {one_line(error)}")
         return USER_ERROR
     except Exception as error:  # a traceback helps nobody who did not write the code
         if args.debug:
             raise
         warn(
-            f"napari-seggpt: unexpected {type(error).__name__}: {_one_line(error)} "
+            f"napari-seggpt: unexpected {type(error).__name__}: {one_line(error)} "
             "(napari-seggpt --debug shows where; please report it)"
         )
         return BUG
@@ -104,7 +103,3 @@ def _handler() -> logging.Handler:
 class _Printable(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return safe_message(super().format(record))
-
-
-def _one_line(error: Exception) -> str:
-    return shortened(" ".join(str(error).split())) or type(error).__name__

@@ -212,6 +212,8 @@ def numbered(text: str, form: str) -> tuple[int, str]:
 def _help(field: Field) -> str:
     """Return what the flag does, which values it takes, and its default."""
     default = "none" if field.default is None else field.default
+    if isinstance(default, tuple):  # as it is typed
+        default = " ".join(map(str, default))
     given = replace(field.kind, is_optional=False)  # None is what is not given
     values = "" if given.choices or given.type is str else f"{given}; "
     return f"{field.help} ({values}default: {default})".replace("%", "%%")

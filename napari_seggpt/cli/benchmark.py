@@ -50,7 +50,7 @@ def add_parser(commands: Any) -> None:
     """Add the command to the parser of all commands."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "benchmark",
-        help="measure speed against another implementation or model",
+        help="measure time and memory, also against other methods",
         description="ensemble: ViT-L with random weights against transformers' SegGPT "
         "(pip install transformers). frame: what you wait for with the built-in model "
         "and with ViT-L. parts: where the time of a frame goes. peers: the samples by "

@@ -132,24 +132,15 @@ def _with_tiles(
 def _open_output(
     request: PredictRequest, stack: Stack, predictor: Predictor
 ) -> BlockLabels:
-    import numpy as np
-
     from napari_seggpt.io import check_output, smallest_dtype
     from napari_seggpt.io.block_labels import BlockLabels
-    from napari_seggpt.io.labels import LabelsGeometry, labels_axis
+    from napari_seggpt.io.labels import LabelsGeometry
 
     if request.resume and request.output.exists():
         return BlockLabels(request.output)
     check_output(request.output, overwrite=request.overwrite)
     known = {int(each) for palette in predictor.palettes for each in palette.ids}
-    geometry = LabelsGeometry(
-        length=len(stack),
-        frame_shape=stack.frame_shape,
-        dtype=np.dtype(smallest_dtype(known)),
-        axis=labels_axis(stack.axis),
-        pixel_size=stack.pixel_size,
-        units=stack.units,
-    )
+    geometry = LabelsGeometry.like(stack, smallest_dtype(known))
     assert request.blocks is not None
     return BlockLabels.create(request.output, geometry, block=request.blocks)
 

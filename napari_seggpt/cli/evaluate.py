@@ -117,42 +117,8 @@ def add_parser(commands: Any) -> None:
         "others, and compare with their true labels; beside it, what a person would "
         "take instead.",
     )
-    parser.add_argument(
-        "data", type=Path, help="a folder with images/ and labels/, or of such folders"
-    )
-    parser.add_argument(
-        "--references",
-        type=int,
-        default=1,
-        metavar="N",
-        help="labelled frames given of each sequence (default: 1)",
-    )
-    parser.add_argument(
-        "--sets", nargs="+", metavar="NAME", help="only these data sets"
-    )
-    parser.add_argument(
-        "--frames",
-        type=int,
-        metavar="N",
-        help="thin longer sequences to N frames, evenly (default: all, and 24 with "
-        "--annotator)",
-    )
-    parser.add_argument(
-        "--peers",
-        nargs="*",
-        choices=PEERS,
-        default=["copied"],
-        metavar="PEER",
-        help="what to compare with: a pixel classifier (pixels), the nearest "
-        "reference's labels as they are (copied) or moved by optical flow (warped) "
-        "(default: copied)",
-    )
-    parser.add_argument(
-        "--tune",
-        action="store_true",
-        help="also tune a prompt on the references of every sequence, and use it alone "
-        "and beside them",
-    )
+    _add_data(parser)
+    _add_compared(parser)
     _add_measured(parser.add_mutually_exclusive_group())
     parser.add_argument(
         "--orders",
@@ -173,6 +139,50 @@ def add_parser(commands: Any) -> None:
     arguments.add_prediction(parser)
     arguments.add_model(parser)
     parser.set_defaults(run=run)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    """Add which frames are predicted, and from how many."""
+    parser.add_argument(
+        "data", type=Path, help="a folder with images/ and labels/, or of such folders"
+    )
+    parser.add_argument(
+        "--references",
+        type=int,
+        default=1,
+        metavar="N",
+        help="labelled frames given of each sequence (default: 1)",
+    )
+    parser.add_argument(
+        "--sets", nargs="+", metavar="NAME", help="only these data sets"
+    )
+    parser.add_argument(
+        "--frames",
+        type=int,
+        metavar="N",
+        help="thin longer sequences to N frames, evenly (default: all, and 24 with "
+        "--annotator)",
+    )
+
+
+def _add_compared(parser: argparse.ArgumentParser) -> None:
+    """Add what SegGPT is compared with."""
+    parser.add_argument(
+        "--peers",
+        nargs="*",
+        choices=PEERS,
+        default=["copied"],
+        metavar="PEER",
+        help="what to compare with: a pixel classifier (pixels), the nearest "
+        "reference's labels as they are (copied) or moved by optical flow (warped) "
+        "(default: copied)",
+    )
+    parser.add_argument(
+        "--tune",
+        action="store_true",
+        help="also tune a prompt on the references of every sequence, and use it alone "
+        "and beside them",
+    )
 
 
 def _add_measured(group: argparse._MutuallyExclusiveGroup) -> None:

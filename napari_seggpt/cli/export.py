@@ -128,28 +128,18 @@ def _check_paths(args: ExportRequest) -> None:
 
 
 def _write_labels(args: ExportRequest, labels: Stack | SessionLabels) -> None:
-    from napari_seggpt.io import check_output, create_labels, draft, smallest_dtype
-    from napari_seggpt.io.labels import labels_axis
+    from napari_seggpt.io.labels import LabelsGeometry
+    from napari_seggpt.io.writers import write_labels
 
     assert args.output is not None
-    check_output(args.output, overwrite=args.overwrite)
-    frames = (labels[index] for index in range(len(labels)))
-    limits = {int(each) for frame in frames for each in (frame.min(), frame.max())}
-    with (
-        draft(args.output) as new,
-        create_labels(
-            new,
-            length=len(labels),
-            frame_shape=labels.frame_shape,
-            dtype=smallest_dtype(limits),
-            pixel_size=labels.pixel_size,
-            units=labels.units,
-            axis=labels_axis(labels.axis),
-            times=getattr(labels, "times", None),
-        ) as writer,
-    ):
-        for index in tqdm(range(len(labels)), unit="frame", desc="Writing"):
-            writer.write(index, labels[index])
+    steps = write_labels(
+        args.output,
+        labels.__getitem__,
+        LabelsGeometry.like(labels),
+        overwrite=args.overwrite,
+    )
+    for _ in tqdm(steps, total=len(labels), unit="frame", desc="Writing"):
+        pass
     say(f"{len(labels)} frames in {args.output}")
 
 
@@ -178,7 +168,7 @@ def _write_table(
         draft(args.table) as new,
         new.open("w", newline="", encoding="utf-8") as file,
     ):
-        count = write_table(
+        counts = write_table(
             file,
             _frames(labels),
             spacing=labels.pixel_size[1:],
@@ -187,6 +177,7 @@ def _write_table(
             objects=args.objects,
             images=images,
         )
+        count = sum(counts)
     say(f"{count} objects in {args.table}")
 
 

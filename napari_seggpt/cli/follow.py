@@ -84,7 +84,7 @@ def follow(
         return opener(reading, found)()
 
     frames = open_growing(path, open_again)
-    done = 0
+    done, last = 0, -1
     for step in follow_stack(
         frames,
         predictor,
@@ -97,8 +97,8 @@ def follow(
         if isinstance(step, UnreadableFrame):
             yield step
             continue
-        done += 1
-        later = sum(i not in labelled for i in range(step.index + 1, len(frames)))
+        done, last = done + 1, max(last, step.index)
+        later = sum(i not in labelled for i in range(last + 1, len(frames)))
         yield LabelledFrame(
             index=step.index, prediction=step.prediction, done=done, total=done + later
         )

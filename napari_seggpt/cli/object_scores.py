@@ -10,7 +10,7 @@ from napari_seggpt.cli.console import say
 from napari_seggpt.cli.tables import collect, table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from napari_seggpt.cli.evaluate import EvaluateRequest
     from napari_seggpt.evaluation.datasets import LabelledSequence
@@ -29,23 +29,31 @@ def run_objects(
     peers: Mapping[str, MakeSegmenter],
 ) -> int:
     """Measure objects and print; returns the exit code."""
-    from napari_seggpt.evaluation.objects import (
-        evaluate_objects,
-        ids_by_distance,
-        summarise_objects,
-    )
-    from napari_seggpt.evaluation.peers import PEERS
-    from napari_seggpt.evaluation.protocol import means
-
-    pixels, _ = PEERS["pixels"]
     chosen = [one for one in sequences if one.task in WITH_OBJECTS]
     if not chosen:
         raise ValueError("Expected data sets whose labels are objects, got none.")
+    steps = _scores(request, chosen, model, peers)
+    scores: list[ObjectScore] = []
+    total = request.num_predicted(chosen)
+    code = collect(steps, scores, total=total, unit="frame")
+    if scores:
+        _report(request, scores)
+    return code
+
+
+def _scores(
+    request: EvaluateRequest,
+    sequences: Sequence[LabelledSequence],
+    model: SegGPT,
+    peers: Mapping[str, MakeSegmenter],
+) -> Iterator[ObjectScore]:
+    from napari_seggpt.evaluation.objects import evaluate_objects
+    from napari_seggpt.evaluation.peers import PEERS
+
+    pixels, _ = PEERS["pixels"]
     objects = replace(request.settings.objects, task="objects")
-    steps = (
-        score
-        for sequence in chosen
-        for score in evaluate_objects(
+    for sequence in sequences:
+        yield from evaluate_objects(
             sequence,
             model,
             references=request.references,
@@ -53,12 +61,12 @@ def run_objects(
             auto_tiles=request.auto_tiles,
             peers={name: make for name, make in peers.items() if name == pixels},
         )
-    )
-    total = request.num_predicted(chosen)
-    scores: list[ObjectScore] = []
-    code = collect(steps, scores, total=total, unit="frame")
-    if not scores:
-        return code
+
+
+def _report(request: EvaluateRequest, scores: Sequence[ObjectScore]) -> None:
+    from napari_seggpt.evaluation.objects import ids_by_distance, summarise_objects
+    from napari_seggpt.evaluation.protocol import means
+
     rows = summarise_objects(scores)
     rows.append(("mean", means([row for _, row in rows])))
     kept = ids_by_distance(scores, DISTANCES)
@@ -70,10 +78,9 @@ def run_objects(
             "frames": [asdict(score) for score in scores],
         }
         say(json.dumps(report, indent=2))
-        return code
+        return
     say("Objects: F1 at IoU 0.5, and mean AP over IoU from 0.5 to 0.95:")
     say(table(rows))
     if kept:
         say("Share of objects that have the reference's id after so many frames:")
         say(table(kept))
-    return code

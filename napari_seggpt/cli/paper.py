@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from tqdm import tqdm
 
 from napari_seggpt.cli import arguments
 from napari_seggpt.cli.arguments import with_flags
+from napari_seggpt.cli.console import say, warn
 from napari_seggpt.cli.interrupt import INTERRUPTED, StopAtNextStep
 from napari_seggpt.settings import PredictionSettings, SessionSettings
 
@@ -112,14 +112,17 @@ def _add_protocol(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="a quick look: at most N episodes of a fold, images, or videos of a set",
     )
-    for name, what in (("prompt", "classes"), ("instance-prompt", "objects, table 6")):
+    for name, what in (
+        ("prompt", "classes (5, 6)"),
+        ("instance-prompt", "objects (6)"),
+    ):
         group.add_argument(
             f"--{name}",
             type=Path,
             nargs="+",
             default=[],
             metavar="FILE",
-            help=f"tuned prompts for {what} (5, 6); without, they are tuned first",
+            help=f"tuned prompts for {what}; without, they are tuned first",
         )
 
 
@@ -229,7 +232,7 @@ def _prepare(part: Part, plan: Plan, interrupt: StopAtNextStep) -> bool:
             for _ in one.steps():
                 bar.update()
                 if interrupt.asked:
-                    print("Stopped. The same command goes on.", file=sys.stderr)
+                    warn("Stopped. The same command goes on.")
                     return False
     return True
 
@@ -241,15 +244,14 @@ def _finish(
     done = results.done()
     missing = sum(unit.key not in done for unit in plan.units)
     if missing:
-        print(
+        warn(
             f"{len(plan.units) - missing} of {len(plan.units)} pieces are done. The "
-            "same command goes on; without --part it does all that is left.",
-            file=sys.stderr,
+            "same command goes on; without --part it does all that is left."
         )
         return INTERRUPTED if stopped else 0
     report = plan.summarise({unit.key: done[unit.key] for unit in plan.units})
     _write(report, results.folder)
-    print(report.as_json() if args.json else report.as_text())
+    say(report.as_json() if args.json else report.as_text())
     return 0
 
 
@@ -259,4 +261,4 @@ def _write(report: Report, folder: Path) -> None:
     if find_spec("matplotlib"):
         report.draw(folder / "report.png")
     else:
-        print("No figure: pip install 'napari-seggpt[paper]'.", file=sys.stderr)
+        warn("No figure: pip install 'napari-seggpt[paper]'.")

@@ -24,6 +24,7 @@ from napari_seggpt.cli.steps import check_axes, label_steps
 from napari_seggpt.cli.track import check_tracks, write_tracks
 from napari_seggpt.inference.watching import UnreadableFrame, WatchedFrames
 from napari_seggpt.settings import SessionSettings
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     import argparse
@@ -313,7 +314,6 @@ def _open_output(
         reopen_labels,
         smallest_dtype,
     )
-    from napari_seggpt.io.labels import labels_axis
 
     if request.resume and request.output.exists():
         writer = reopen_labels(request.output)
@@ -328,15 +328,7 @@ def _open_output(
     if predictor.are_objects:  # there may be many new ones
         dtype = max(dtype, object_dtype(request.output), key=lambda x: x.itemsize)
     return create_labels(
-        request.output,
-        length=len(stack),
-        frame_shape=stack.frame_shape,
-        dtype=dtype,
-        pixel_size=stack.pixel_size,
-        units=stack.units,
-        axis=labels_axis(stack.axis),
-        times=stack.grid.shape[0] if stack.grid.has_two_axes else None,
-        overwrite=request.overwrite,
+        request.output, like=stack, dtype=dtype, overwrite=request.overwrite
     )
 
 
@@ -382,8 +374,8 @@ def _source(predictor: TaskPredictor, labelled: references.LabelledFrames) -> st
     parts = []
     if predictor.prompts:
         left_out = len(labelled) - len(predictor.references)
-        known = f" of {len(predictor.prompts) + left_out}" if left_out else ""
-        parts.append(f"{len(predictor.prompts)}{known} references")
+        used = f"{len(predictor.prompts)} of " if left_out else ""
+        parts.append(used + count_of(len(predictor.prompts) + left_out, "reference"))
     if predictor.tuned:
-        parts.append(f"{len(predictor.tuned)} tuned prompts")
+        parts.append(count_of(len(predictor.tuned), "tuned prompt"))
     return " and ".join(parts)

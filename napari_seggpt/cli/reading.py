@@ -71,8 +71,8 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("reading")
     group.add_argument(
         "--axis",
-        help="the axis that frames lie along, as z, t or c; tz for both (predict): "
-        "frames are then counted volume after volume",
+        help="the axis that frames lie along, as z, t or c; tz for both (predict, "
+        "export): frames are then counted volume after volume",
     )
     group.add_argument(
         "--at",

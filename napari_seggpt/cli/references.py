@@ -82,8 +82,8 @@ def add_references(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels",
         type=Path,
-        help="labels of the stack; its frames with any label are the references. With "
-        "--each, {name} in it stands for the name of each stack without its ending",
+        help="labels of the stack; its frames with any label are the references. In "
+        "predict --each, {name} stands for the name of each stack without its ending",
     )
     parser.add_argument(
         "--frames",
@@ -179,6 +179,9 @@ class LabelledFrames(Mapping[int, "NDArray[Any]"]):
 
     def __getitem__(self, index: int) -> NDArray[Any]:
         return self._readers[index]()
+
+    def __contains__(self, index: object) -> bool:
+        return index in self._readers  # that of Mapping would read the labels
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._readers)

@@ -13,6 +13,7 @@ from napari_seggpt.cli.console import say
 from napari_seggpt.cli.paths import check_apart, check_new
 from napari_seggpt.cli.reading import Reading, open_images
 from napari_seggpt.settings import SessionSettings
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     import argparse
@@ -114,7 +115,8 @@ def _write(request: TaskRequest, labels: SessionLabels | None) -> int:
         task = _of_session(request, labels, tuned)
     task.save(request.output)
     ids = sorted({int(i) for prompt in task.prompts for i in prompt.ids})
-    say(f"{len(task.prompts)} references with labels {ids} in {request.output}")
+    references = count_of(len(task.prompts), "reference")
+    say(f"{references} with labels {ids} in {request.output}")
     return 0
 
 

@@ -98,6 +98,11 @@ def _track(request: TrackRequest) -> int:
     _check_paths(request)
     with ExitStack() as opened:
         given = opened.enter_context(opened_result(request.reading, request.labels))
+        if given.times is not None:
+            raise ValueError(
+                "Expected frames along one axis, got time and z (--axis chooses one of "
+                "a file)."
+            )
         labels: Stack | SessionLabels | LabelsWriter = given
         linking = request.settings.objects.linking
         axis = frames_lie_along(given.axis, linking.along)
@@ -126,18 +131,9 @@ def _create(
     request: TrackRequest, labels: Stack | SessionLabels, path: Path
 ) -> LabelsWriter:
     from napari_seggpt.io import create_labels, object_dtype
-    from napari_seggpt.io.labels import labels_axis
 
-    return create_labels(
-        path,
-        length=len(labels),
-        frame_shape=labels.frame_shape,
-        dtype=object_dtype(path),
-        pixel_size=labels.pixel_size,
-        units=labels.units,
-        axis=labels_axis(labels.axis),
-        overwrite=request.overwrite,
-    )
+    dtype = object_dtype(path)
+    return create_labels(path, like=labels, dtype=dtype, overwrite=request.overwrite)
 
 
 def _link(
@@ -165,7 +161,7 @@ def check_tracks(path: Path, *, overwrite: bool) -> None:
     from napari_seggpt.objects.track_files import check_tracks_path
 
     check_new(path, overwrite=overwrite)
-    check_tracks_path(path)
+    check_tracks_path(path, overwrite=overwrite)
 
 
 def write_tracks(

@@ -65,13 +65,6 @@ class ObjectMask:
     is_crowd: bool = False
 
 
-class SampleWithObjects(Sample, Protocol):
-    """A sample that also tells objects apart."""
-
-    def objects(self) -> Iterator[ObjectMask]:
-        """Yield the objects one by one."""
-
-
 Found = TypeVar("Found")
 AnySample = TypeVar("AnySample", bound=Sample, covariant=True)
 

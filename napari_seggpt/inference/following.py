@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from napari_seggpt.io.zarr_labels import ZarrLabels
 
 SECONDS_BETWEEN_LOOKS = 1.0
+MOST_TRIES = 10  # to read a frame, one a look: who writes it may be slow
 
 
 def follow_stack(
@@ -37,6 +39,7 @@ def follow_stack(
 ) -> Iterator[FramePrediction | UnreadableFrame]:
     """Predict the frames of a growing stack in their order, as they arrive.
 
+    A frame that cannot be read is tried again at the next looks, while others follow.
     A frame is written as soon as it is predicted, so closing the generator early
     leaves everything that was yielded. Frames that are finished in the output stay as
     they are; with memory, they are remembered.
@@ -70,6 +73,7 @@ def follow_stack(
         output.extend(arrived)
         if arrived > place:
             waited = 0.0
+        yield from following.missed_frames()
         for index in range(place, arrived):
             if index in references:
                 if not output.is_finished(index):
@@ -78,16 +82,22 @@ def follow_stack(
                 yield from following.frame(index)
         place = arrived
         stop = following.settings.stop
-        if stop is not None and place >= stop:
-            return
-        if patience is not None and waited >= patience:
+        is_whole = stop is not None and place >= stop and not following.missed
+        if is_whole or (patience is not None and waited >= patience):
+            yield from following.missed.values()
             return
         pause(SECONDS_BETWEEN_LOOKS)
         waited += SECONDS_BETWEEN_LOOKS
 
 
 class _Following:
-    """The memory of one pass through a growing stack."""
+    """One pass through a growing stack.
+
+    Attributes
+    ----------
+    missed : dict of int to UnreadableFrame
+        Frames that could not be read, and are to be tried again.
+    """
 
     def __init__(
         self,
@@ -100,6 +110,8 @@ class _Following:
         self._frames = frames
         self._predictor = predictor
         self._output = output
+        self.missed: dict[int, UnreadableFrame] = {}
+        self._tries: Counter[int] = Counter()
         self._memory = Memory(settings.memory) if settings.memory else None
 
     def frame(self, index: int) -> Iterator[FramePrediction | UnreadableFrame]:
@@ -117,8 +129,12 @@ class _Following:
             return
         frame = read_frame(self._frames, index)
         if isinstance(frame, UnreadableFrame):
-            yield frame
+            self._tries[index] += 1
+            self.missed[index] = frame
+            if self._tries[index] >= MOST_TRIES:
+                yield self.missed.pop(index)
             return
+        self.missed.pop(index, None)
         if is_finished:
             self._remember(index, frame, np.asarray(self._output[index]))
             return
@@ -128,6 +144,11 @@ class _Following:
         self._output.finish(index, prediction.labels)
         yield FramePrediction(index=index, prediction=prediction)
         self._remember(index, frame, prediction)
+
+    def missed_frames(self) -> Iterator[FramePrediction | UnreadableFrame]:
+        """Try those once more that could not be read."""
+        for index in [*self.missed]:
+            yield from self.frame(index)
 
     def _remember(
         self,

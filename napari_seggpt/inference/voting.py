@@ -12,7 +12,7 @@ from napari_seggpt.io.label_values import as_labels
 from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -111,7 +111,8 @@ def label_volume(
     ------
     ValueError
         If volume and output are not of one shape of three axes, there are no
-        references, single objects are asked for, or as `label_stack` does.
+        references, the output's type does not hold all labels, single objects are
+        asked for, or as `label_stack` does.
     """
     if volume.ndim != 3 or volume.shape != output.shape or not references:
         raise ValueError(
@@ -120,6 +121,9 @@ def label_volume(
             f"along {len(references)}."
         )
     settings = _of_classes(settings or SessionSettings())
+    predictors = predictors or {}
+    _check_predictors(predictors.values())
+    _check_ids(references.values(), predictors.values(), output.dtype)
     found, steps = [], {}
     for axis, given in references.items():
         found.append(np.zeros(volume.shape, output.dtype))
@@ -127,7 +131,7 @@ def label_volume(
             np.moveaxis(volume, axis, 0),
             given,
             np.moveaxis(found[-1], axis, 0),
-            predictor=(predictors or {}).get(axis),
+            predictor=predictors.get(axis),
             settings=settings,
         )
     return _label_axes(steps, found, references, output)
@@ -149,6 +153,35 @@ def _label_axes(
         across = np.moveaxis(output, axis, 0)
         for index, labels in given.items():
             across[index] = labels
+
+
+def _check_predictors(predictors: Iterable[Predictor | TaskPredictor]) -> None:
+    """Refuse those that number single objects."""
+    for each in predictors:
+        if getattr(each, "are_objects", False):
+            raise ValueError(
+                "Expected predictors of classes, as ids of objects cannot vote, got "
+                "one of objects."
+            )
+
+
+def _check_ids(
+    references: Iterable[Mapping[int, Labels]],
+    predictors: Iterable[Predictor | TaskPredictor],
+    dtype: np.dtype[Any],
+) -> None:
+    """Refuse labels that would be others in the type of the output."""
+    shown = (labels for given in references for labels in given.values())
+    ids = {int(each) for labels in shown for each in (labels.min(), labels.max())}
+    for predictor in predictors:
+        ids |= {int(each) for palette in predictor.palettes for each in palette.ids}
+    limits = np.iinfo(dtype)
+    outside = [each for each in ids if not limits.min <= each <= limits.max]
+    if outside:
+        raise ValueError(
+            f"Expected an output that holds all labels, got {dtype} for "
+            f"{max(outside, key=abs)}."
+        )
 
 
 def _of_classes(settings: SessionSettings) -> SessionSettings:

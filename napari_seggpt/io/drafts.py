@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 DRAFT_START, DRAFT_END = ".", ".part"
 
 
+class NotMovedBackError(OSError):
+    """A folder could neither be replaced nor be left as it was."""
+
+
 @contextmanager
 def draft(path: Path) -> Iterator[Path]:
     """Give a place to write to, and move what is there to `path` at the end.
@@ -34,6 +38,12 @@ def draft(path: Path) -> Iterator[Path]:
     ------
     Path
         Where the file or folder is to be written, with the same name.
+
+    Raises
+    ------
+    NotMovedBackError
+        If a folder could be replaced in part only, and the disk then failed again; it
+        tells where everything is that was in the folder.
     """
     # Within a folder, since one may be allowed to write into it but not beside it.
     place = path if path.is_dir() else path.parent
@@ -45,17 +55,43 @@ def draft(path: Path) -> Iterator[Path]:
             _replace_content(path, new, keep=Path(folder))
         else:
             os.replace(new, path)
-    finally:
+    except NotMovedBackError:  # what was there is within the draft
+        raise
+    except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _replace_content(path: Path, new: Path, *, keep: Path) -> None:
     old = keep / f"old {path.name}"
     old.mkdir()
-    for child in [child for child in path.iterdir() if child != keep]:
-        os.replace(child, old / child.name)
-    for child in [*new.iterdir()]:
-        os.replace(child, path / child.name)
+    moves = [(child, old / child.name) for child in path.iterdir() if child != keep]
+    moves += [(child, path / child.name) for child in new.iterdir()]
+    try:
+        for source, target in moves:
+            os.replace(source, target)
+    except BaseException as error:
+        _move_back(moves, old, error)
+        raise
+
+
+def _move_back(
+    moves: list[tuple[Path, Path]], old: Path, reason: BaseException
+) -> None:
+    """Undo the moves that were made; no other one has lost its source."""
+    failed: OSError | None = None
+    for source, target in reversed(moves):
+        try:
+            if not os.path.lexists(source):
+                os.replace(target, source)
+        except OSError as error:
+            failed = error
+    if failed is not None:
+        raise NotMovedBackError(
+            f"Expected to replace a folder, got: {reason}. What was in it could not "
+            f"be moved back and is kept in {old}: {failed}"
+        ) from reason
 
 
 def is_draft(path: Path) -> bool:

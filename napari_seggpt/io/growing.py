@@ -128,11 +128,13 @@ class GrowingZarr(GrowingFrames):
 
     def _look(self) -> Sequence[Hashable]:
         self._stack = self._open_zarr(self._path)
+        signs = [*self._signs[: len(self)]]  # a later frame may change their chunks
         num_there = len(self)
         for index in range(len(self), len(self._stack)):
-            if self._stack.is_stored(index):
+            signs.append(found := self._stack.chunk_signs(index))
+            if None not in found:
                 num_there = index + 1
-        return range(num_there)
+        return signs[:num_there]
 
 
 def open_growing(path: Path, open_stack: OpenStack) -> GrowingFrames:

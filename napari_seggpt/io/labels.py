@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -28,6 +28,32 @@ def labels_axis(axis: str) -> str:
     It is the same one if every format can write it, else "z".
     """
     return axis if axis in AXES else "z"
+
+
+class StackLike(Protocol):
+    """What tells size and calibration of a stack: images, or labels of a session."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """Height and width of a frame."""
+
+    @property
+    def axis(self) -> str:
+        """Name of the axis that frames run along."""
+
+    @property
+    def times(self) -> int | None:
+        """Of how many times frames are the slices, if they are."""
+
+    @property
+    def pixel_size(self) -> tuple[float, float, float]:
+        """Distance of frames, rows and columns."""
+
+    @property
+    def units(self) -> tuple[str, str, str]:
+        """Units of that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +88,19 @@ class LabelsGeometry:
                 f"Expected the slices of {self.times} volumes, got {self.length} "
                 f"frames along {self.axis}."
             )
+
+    @classmethod
+    def like(cls, stack: StackLike, dtype: npt.DTypeLike = np.uint16) -> Self:
+        """Return the geometry of labels of all frames of a stack."""
+        return cls(
+            length=len(stack),
+            frame_shape=stack.frame_shape,
+            dtype=np.dtype(dtype),
+            axis=labels_axis(stack.axis),
+            pixel_size=stack.pixel_size,
+            units=stack.units,
+            times=stack.times,
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ import itertools
 import math
 import os
 import re
+import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -112,15 +113,18 @@ class _Multiscale:
 
 
 class ZarrSource(ArraySource):
-    """A zarr array in a folder, which can say what of it is stored."""
+    """A zarr array in a folder, which tells what of it is stored."""
 
     def __init__(self, path: Path, image: ZarrImage) -> None:
         super().__init__(image.array, image.axes, image.calibration)
         self._folder = path / image.array.path
         self._zarr = image.array
 
-    def is_stored(self, index: Index) -> bool:
-        """Whether each chunk of a block is stored; index as of `read`."""
+    def chunk_signs(self, index: Index) -> tuple[tuple[int, int] | None, ...]:
+        """Return size and time of each chunk of a block, None where none is stored.
+
+        The index is as of `read`. A chunk that is being written changes them.
+        """
         array = self._zarr
         parts = getattr(array, "shards", None) or array.chunks
         places = [
@@ -128,7 +132,16 @@ class ZarrSource(ArraySource):
             for at, length, part in zip(index, array.shape, parts, strict=True)
         ]
         keys = map(array.metadata.encode_chunk_key, itertools.product(*places))
-        return all((self._folder / key).is_file() for key in keys)
+        return tuple(_sign(self._folder / key) for key in keys)
+
+
+def _sign(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    is_file = stat.S_ISREG(found.st_mode)
+    return (found.st_size, found.st_mtime_ns) if is_file else None
 
 
 def open_zarr(

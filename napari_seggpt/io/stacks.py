@@ -116,6 +116,11 @@ class Stack:
         return FrameGrid(shape=(times, len(self) // times), names=("t", "z"))
 
     @property
+    def times(self) -> int | None:
+        """Of how many times frames are the slices, in the order of time; or None."""
+        return self.grid.shape[0] if self.grid.has_two_axes else None
+
+    @property
     def stored_dtype(self) -> np.dtype[Any]:
         """Data type of the file, in the byte order of this machine."""
         return self._source.layout.dtype.newbyteorder("=")
@@ -226,14 +231,14 @@ class Stack:
                 f"got: {one_line(error)}"
             ) from error
 
-    def is_stored(self, index: int) -> bool:
-        """Whether all of a frame is there, in a zarr that is still being filled.
+    def chunk_signs(self, index: int) -> tuple[tuple[int, int] | None, ...]:
+        """Return size and time of each chunk of a frame, of a zarr that still fills.
 
-        In other formats it always is.
+        None stands for a chunk that is not there. Other formats have no chunks.
         """
-        stored = getattr(self._source, "is_stored", None)
+        signs = getattr(self._source, "chunk_signs", None)
         frame = frame_index(index, len(self))
-        return stored is None or bool(stored(self._frames.index(frame)))
+        return () if signs is None else tuple(signs(self._frames.index(frame)))
 
     @property
     def _num_frame_bytes(self) -> int:

@@ -35,6 +35,7 @@ MEASURES = {
     "bbox-3": "right",
 }
 INTENSITY = "intensity"
+DIGITS = 12  # of a measure: pixels are whole in any mosaic, and noise is not shown
 PROPERTIES = tuple(dict.fromkeys(name.split("-")[0] for name in MEASURES))
 
 Row = dict[str, Any]
@@ -74,7 +75,7 @@ def measure_frame(
     table = regionprops_table(
         regions, properties=("label", *PROPERTIES), spacing=tuple(spacing)
     )
-    means = None if image is None else _means(image, regions)
+    means = None if image is None else region_means(image, regions)
     for at, region in enumerate(table["label"].tolist()):
         row: Row = {"label": ids[region]}
         if objects:
@@ -85,8 +86,23 @@ def measure_frame(
         yield row
 
 
-def _means(image: NDArray[Any], regions: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the mean of an image in each region, by its number."""
+def region_means(
+    image: NDArray[Any], regions: NDArray[np.integer[Any]]
+) -> NDArray[np.float64]:
+    """Return the mean of an image in each region, by its number; 0 where there is none.
+
+    Parameters
+    ----------
+    image : NDArray
+        (H, W) or (H, W, C).
+    regions : NDArray
+        (H, W), numbers from 0 on; the time it takes grows with the largest.
+
+    Raises
+    ------
+    ValueError
+        If the image is of another shape.
+    """
     grey = image.mean(axis=2) if image.ndim == 3 else image
     if grey.shape != regions.shape:
         raise ValueError(
@@ -98,7 +114,9 @@ def _means(image: NDArray[Any], regions: NDArray[np.int64]) -> NDArray[np.float6
 
 
 def _plain(value: Any) -> float | int:
-    return int(value) if np.issubdtype(type(value), np.integer) else float(f"{value:g}")
+    if np.issubdtype(type(value), np.integer):
+        return int(value)
+    return float(f"{value:.{DIGITS}g}")
 
 
 def write_table(
@@ -110,8 +128,8 @@ def write_table(
     classes: Mapping[int, str] | None = None,
     objects: bool = False,
     images: Frames | None = None,
-) -> int:
-    """Write what `measure_frame` finds as CSV, a row an object.
+) -> Iterator[int]:
+    """Write what `measure_frame` finds as CSV, a row an object, as it is iterated over.
 
     Parameters
     ----------
@@ -134,13 +152,12 @@ def write_table(
     ValueError
         If an image is of another shape than its labels.
 
-    Returns
-    -------
+    Yields
+    ------
     int
-        How many objects there are.
+        How many objects a frame has, once they are written.
     """
     writer: csv.DictWriter[str] | None = None
-    count = 0
     for index, labels, facts in frames:
         if writer is None:
             names = [
@@ -154,9 +171,9 @@ def write_table(
             writer = csv.DictWriter(file, [*names, "unit", *MEASURES.values(), *more])
             writer.writeheader()
         image = None if images is None else images[index]
-        for row in measure_frame(labels, spacing, objects=objects, image=image):
+        rows = list(measure_frame(labels, spacing, objects=objects, image=image))
+        for row in rows:
             name = (classes or {}).get(row["label"], "")
             cells = {"frame": index, "class": name, "unit": unit, **facts, **row}
             writer.writerow({key: safe_cell(cell) for key, cell in cells.items()})
-            count += 1
-    return count
+        yield len(rows)

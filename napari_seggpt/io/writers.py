@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from PIL import Image
 from napari_seggpt.io.axes import TIME_AND_DEPTH
 from napari_seggpt.io.drafts import draft
 from napari_seggpt.io.folder import TIFF_SUFFIXES
+from napari_seggpt.io.label_values import smallest_dtype
 from napari_seggpt.io.labels import LabelsGeometry, LabelsWriter
 from napari_seggpt.io.layout import StackError, is_zarr
 from napari_seggpt.io.png_labels import PngLabels
@@ -21,9 +23,11 @@ from napari_seggpt.io.zarr_labels import ZarrLabels
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy.typing as npt
+
+    from napari_seggpt.io.labels import StackLike
 
 # Of files that others write labels to; the name of a folder may end otherwise, as .v2.
 FILE_ENDINGS = {
@@ -36,13 +40,14 @@ FILE_ENDINGS = {
 def create_labels(
     path: str | os.PathLike[str],
     *,
-    length: int,
-    frame_shape: tuple[int, int],
+    length: int | None = None,
+    frame_shape: tuple[int, int] | None = None,
     dtype: npt.DTypeLike = np.uint16,
     pixel_size: Sequence[float] | None = None,
     units: Sequence[str] | None = None,
-    axis: str = "z",
+    axis: str | None = None,
     times: int | None = None,
+    like: StackLike | None = None,
     overwrite: bool = False,
 ) -> LabelsWriter:
     """Create a label stack of zeros, to be written frame by frame.
@@ -62,10 +67,13 @@ def create_labels(
     pixel_size, units : sequences, optional
         Distance of frames, rows and columns, and its units. PNG keeps neither.
     axis : str
-        "z" or "t". PNG does not keep it.
+        "z", as by default, or "t". PNG does not keep it.
     times : int, optional
         Of how many times, if frames are the slices of volumes, in the order of time.
         PNG does not keep it.
+    like : Stack or SessionLabels, optional
+        What is labelled. It tells everything above but `dtype`, in place of which none
+        of that may be given.
     overwrite : bool
         Whether to replace labels that are there. Only a file, a zarr, or a folder that
         holds nothing but frames written by this function is replaced.
@@ -74,25 +82,77 @@ def create_labels(
     ------
     StackError
         If there is something at `path`, or such labels cannot be written there.
+    TypeError
+        If neither `like` nor `length` and `frame_shape` are given, or both.
     """
-    path = Path(path)
-    height, width = frame_shape
-    sizes, names = checked_steps(pixel_size, units)
-    geometry = LabelsGeometry(
-        length=length,
-        frame_shape=(height, width),
-        dtype=np.dtype(dtype),
-        axis=axis,
-        pixel_size=sizes,
-        units=names,
-        times=times,
-    )
+    if like is not None:
+        told = (length, frame_shape, pixel_size, units, axis, times)
+        if any(each is not None for each in told):
+            raise TypeError("Expected either `like` or what it tells, got both.")
+        geometry = LabelsGeometry.like(like, dtype)
+    elif length is None or frame_shape is None:
+        raise TypeError("Expected `like`, or `length` and `frame_shape`, got neither.")
+    else:
+        height, width = frame_shape
+        sizes, names = checked_steps(pixel_size, units)
+        geometry = LabelsGeometry(
+            length=length,
+            frame_shape=(height, width),
+            dtype=np.dtype(dtype),
+            axis=axis or "z",
+            pixel_size=sizes,
+            units=names,
+            times=times,
+        )
+    return _create(Path(path), geometry, overwrite=overwrite)
+
+
+def _create(path: Path, geometry: LabelsGeometry, *, overwrite: bool) -> LabelsWriter:
     kind = _kind(path)
     kind.check_dtype(geometry.dtype, path)
     check_output(path, overwrite=overwrite)
     with draft(path) as new:
         kind.create(new, geometry)
     return kind.open(path, geometry)
+
+
+def write_labels(
+    path: Path,
+    read: Callable[[int], npt.NDArray[Any]],
+    geometry: LabelsGeometry,
+    *,
+    overwrite: bool = False,
+) -> Iterator[int]:
+    """Write labels that are there already, whole or not at all; yields each frame.
+
+    Each frame is read twice: first for the smallest type that holds all labels.
+
+    Parameters
+    ----------
+    path, overwrite
+        As of `create_labels`.
+    read : callable
+        Returns the labels (H, W) of a frame.
+    geometry : LabelsGeometry
+        Of the labels, but for their type.
+
+    Raises
+    ------
+    StackError
+        As `create_labels` does.
+    """
+    check_output(path, overwrite=overwrite)
+    limits: set[int] = set()
+    for frame in map(read, range(geometry.length)):
+        limits |= {int(frame.min()), int(frame.max())}
+    geometry = replace(geometry, dtype=smallest_dtype(limits))
+    with (
+        draft(path) as new,
+        _create(new, geometry, overwrite=False) as writer,
+    ):
+        for index in range(len(writer)):
+            writer.write(index, read(index))
+            yield index
 
 
 def check_output(path: Path, *, overwrite: bool = False) -> None:
@@ -147,14 +207,9 @@ def reopen_labels(path: str | os.PathLike[str]) -> LabelsWriter:
     with open_stack(path, axis=TIME_AND_DEPTH, labels=True) as stack:
         if stack.is_lossy:
             raise StackError(f"Expected labels saved as ids, got colours in {path}.")
-        geometry = LabelsGeometry(
-            length=len(stack),
-            frame_shape=stack.frame_shape,
-            dtype=stack.stored_dtype,
-            axis=stack.axis,
-            pixel_size=stack.pixel_size,
-            units=stack.units,
-            times=stack.grid.shape[0] if stack.grid.has_two_axes else None,
+        # Frames along another axis are not made by `create_labels`: they are refused.
+        geometry = replace(
+            LabelsGeometry.like(stack, stack.stored_dtype), axis=stack.axis
         )
     kind = TiffLabels if path.is_file() else ZarrLabels if is_zarr(path) else PngLabels
     return kind.open(path, geometry)

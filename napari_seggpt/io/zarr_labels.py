@@ -15,10 +15,13 @@ from napari_seggpt.io.layout import StackError, is_zarr
 from napari_seggpt.io.ome_zarr import FileStore, find_image
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy.typing as npt
     from filelock import FileLock
+
+AXIS_TYPES = {"t": "time", "c": "channel"}  # of OME-Zarr; all others are of space
 
 
 class ZarrLabels(LabelsWriter):
@@ -136,27 +139,53 @@ class ZarrLabels(LabelsWriter):
 def ngff_metadata(
     geometry: LabelsGeometry, *, name: str, num_levels: int = 1
 ) -> dict[str, Any]:
+    """Return the OME-Zarr 0.5 metadata of labels; see `label_metadata`."""
+    more = len(geometry.axes) - 3
+    return label_metadata(
+        geometry.axes,
+        units=(*(UNKNOWN_UNITS[:1] * more), *geometry.units),
+        scale=(*([1.0] * more), *geometry.pixel_size),
+        name=name,
+        num_levels=num_levels,
+    )
+
+
+def label_metadata(
+    axes: Sequence[str],
+    *,
+    units: Sequence[str],
+    scale: Sequence[float],
+    name: str,
+    num_levels: int = 1,
+) -> dict[str, Any]:
     """Return the OME-Zarr 0.5 metadata of a label image.
 
-    Each level has every second row and column of the one before.
+    Parameters
+    ----------
+    axes : sequence of str
+        Names, such as "tzyx"; rows and columns are the last.
+    units, scale : sequence
+        Of each axis, at the finest level.
+    name : str
+        Of the image.
+    num_levels : int
+        Each level has every second row and column of the one before.
     """
-    types = {"t": "time"}
-    units = (*(UNKNOWN_UNITS[:1] * (len(geometry.axes) - 3)), *geometry.units)
-    axes = [
-        {"name": axis, "type": types.get(axis, "space")}
+    described = [
+        {"name": axis, "type": AXIS_TYPES.get(axis, "space")}
         | ({} if unit in UNKNOWN_UNITS else {"unit": unit})
-        for axis, unit in zip(geometry.axes, units, strict=True)
+        for axis, unit in zip(axes, units, strict=True)
     ]
-    *steps, row, column = (*(1.0 for _ in units[3:]), *geometry.pixel_size)
+    *steps, row, column = scale
     datasets = []
     for level in range(num_levels):
-        scale = [*steps, row * 2**level, column * 2**level]
-        transformation = {"type": "scale", "scale": scale}
+        sizes = [*steps, row * 2**level, column * 2**level]
+        transformation = {"type": "scale", "scale": sizes}
         datasets.append(
             {"path": str(level), "coordinateTransformations": [transformation]}
         )
     return {
         "version": "0.5",
-        "multiscales": [{"name": name, "axes": axes, "datasets": datasets}],
+        "multiscales": [{"name": name, "axes": described, "datasets": datasets}],
         "image-label": {},
     }

@@ -57,13 +57,21 @@ def mean_dice(
         Label images of one shape.
     ids : iterable of int, optional
         The labels that count; without it all but 0, the background.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
     """
-    found = np.union1d(predicted, true) if ids is None else ids
-    ids = [int(i) for i in found if ids is not None or i != 0]
-    present = [i for i in ids if (true == i).any()]
-    if not present:
-        return 0.0 if np.isin(predicted, ids).any() else 1.0
-    return float(np.mean([dice(predicted == i, true == i) for i in present]))
+    overlap = ClassOverlap()
+    overlap.add(predicted, true)
+    found = overlap.class_dices()
+    counted = [i for i in found if i] if ids is None else [int(i) for i in ids]
+    present = [found[i] for i in counted if i in found]
+    if present:
+        return float(np.mean(present))
+    wrong = predicted != 0 if ids is None else np.isin(predicted, counted)
+    return 0.0 if wrong.any() else 1.0
 
 
 # -- classes over many frames ------------------------------------------------------
@@ -132,6 +140,13 @@ class ClassOverlap:
         self._true.update(_counts(true_ids, pixels.sum(axis=0)))
         agree = predicted_ids[pixels.row] == true_ids[pixels.col]
         self._common.update(_counts(true_ids[pixels.col[agree]], pixels.data[agree]))
+
+    def class_dices(self) -> dict[int, float]:
+        """Return the Dice of all that truly occurs, 0 too, by its id."""
+        return {
+            i: 2 * self._common[i] / (self._predicted[i] + self._true[i])
+            for i in sorted(self._true)
+        }
 
     def class_ious(self) -> dict[int, float]:
         """Return the IoU of every class that truly occurs, by its id."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
+from napari_seggpt.io.drafts import draft, is_draft
 from napari_seggpt.objects.regions import renamed
 from napari_seggpt.objects.tracks import first_and_last, track_edges, unbroken
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -26,15 +28,20 @@ if TYPE_CHECKING:
 TABLE, GRAPH = ".csv", ".geff"  # else it is a folder of masks
 MOST_IDS = 65535  # masks of the Cell Tracking Challenge have 16 bits
 LEAST_DIGITS = 3  # of the frame's number in their names
+TRACK_LIST = "res_track.txt"  # of the Cell Tracking Challenge
+CHALLENGE_FILE = re.compile(rf"mask\d+\.tif|{re.escape(TRACK_LIST)}")
 
 
-def check_tracks_path(path: Path) -> None:
+def check_tracks_path(path: Path, *, overwrite: bool = False) -> None:
     """Refuse a path that tells no format of tracks, or one that cannot be written.
 
     Raises
     ------
     ValueError
-        It says which endings there are, or that geff is missing.
+        It says which endings there are, that geff is missing, or which file of a folder
+        is none of the Cell Tracking Challenge, so that the folder is not replaced.
+    FileExistsError
+        If there is something at the path, unless it may be replaced.
     """
     ending = path.suffix.lower()
     if ending == GRAPH:
@@ -43,6 +50,34 @@ def check_tracks_path(path: Path) -> None:
         raise ValueError(
             f"Expected tracks as {TABLE}, {GRAPH} or a folder, got {path.name}."
         )
+    elif ending == TABLE:
+        _check_new(path, overwrite=overwrite)
+    else:
+        _check_folder(path, overwrite=overwrite)
+
+
+def _check_new(path: Path, *, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"Expected a new path, got {path}, which exists.")
+
+
+def _check_folder(path: Path, *, overwrite: bool) -> None:
+    """Refuse what is there, unless it is an empty folder or one that may be replaced.
+
+    All of a folder is replaced, so one that holds anything else is refused anyway.
+    """
+    if not path.is_dir():
+        _check_new(path, overwrite=False)
+        return
+    files = [file for file in path.iterdir() if not is_draft(file)]
+    if files:
+        _check_new(path, overwrite=overwrite)
+    for file in files:
+        if not CHALLENGE_FILE.fullmatch(file.name):
+            raise ValueError(
+                f"Expected a folder of masks and {TRACK_LIST} to replace, got {path} "
+                f"with {file.name}."
+            )
 
 
 def write_tracks(
@@ -74,9 +109,9 @@ def write_tracks(
     ValueError, FileExistsError
         As of `check_tracks_path`, `write_challenge` and `write_geff`.
     """
-    check_tracks_path(path)
+    check_tracks_path(path, overwrite=overwrite)
     if path.suffix.lower() == TABLE:
-        write_tracks_table(path, tracks)
+        write_tracks_table(path, tracks, overwrite=overwrite)
     elif path.suffix.lower() == GRAPH:
         write_geff(
             path,
@@ -87,7 +122,7 @@ def write_tracks(
             overwrite=overwrite,
         )
     else:
-        write_challenge(path, frames, tracks)
+        write_challenge(path, frames, tracks, overwrite=overwrite)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +142,24 @@ class TracksAbout:
     units: tuple[str, str, str] = ("frame", "pixel", "pixel")
 
 
-def write_tracks_table(path: str | os.PathLike[str], tracks: Tracks) -> None:
+def write_tracks_table(
+    path: str | os.PathLike[str], tracks: Tracks, *, overwrite: bool = False
+) -> None:
     """Write tracks as CSV: a row for each object on each frame, in pixels.
 
     The columns are `track`, `frame`, `row`, `column`, `area` and `parent`, which is
     empty unless the object came from a division.
+
+    Raises
+    ------
+    FileExistsError
+        If there is a file, unless it may be replaced.
     """
-    with Path(path).open("w", newline="", encoding="utf-8") as file:
+    _check_new(Path(path), overwrite=overwrite)
+    with (
+        draft(Path(path)) as new,
+        new.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(("track", "frame", "row", "column", "area", "parent"))
         for values, area in zip(tracks.rows, tracks.areas.tolist(), strict=True):
@@ -127,28 +173,38 @@ def write_challenge(
     folder: str | os.PathLike[str],
     frames: Iterable[tuple[int, Labels]],
     tracks: Tracks,
+    *,
+    overwrite: bool = False,
 ) -> None:
     """Write masks and tracks as the Cell Tracking Challenge takes results.
 
     The folder gets `mask000.tif` and so on, 16 bit, and `res_track.txt` with a line
-    "id first last parent" for each track. A track may not have gaps there, so one that
-    was lost for a while becomes several, each with the one before as its parent.
+    "id first last parent" for each track. It is written whole or not at all. A track
+    may not have gaps there, so one that was lost for a while becomes several, each with
+    the one before as its parent.
 
     Parameters
     ----------
     folder : path
-        It is made if there is none; files of these names are written over. Ids stay as
-        they are, unless 16 bits are too few for them.
+        It is made if there is none. Ids stay as they are, unless 16 bits are too few
+        for them.
     frames : iterable of (int, NDArray)
         Number, from 0, and labels (H, W) of each frame; read one at a time.
     tracks : Tracks
         Of these labels.
+    overwrite : bool
+        Whether a folder with such files is replaced, all of it.
 
     Raises
     ------
     ValueError
-        If there are more tracks than 16 bits can number.
+        If there are more tracks than 16 bits can number, or the folder holds other
+        files.
+    FileExistsError
+        If there are such files, unless they may be replaced.
     """
+    target = Path(folder)
+    _check_folder(target, overwrite=overwrite)
     parts = unbroken(tracks)
     ends = first_and_last(parts)
     if len(ends) > MOST_IDS:
@@ -156,16 +212,24 @@ def write_challenge(
     numbers = {part: number for number, part in enumerate(sorted(ends), start=1)}
     if max(ends, default=0) <= MOST_IDS:
         numbers = {part: part for part in ends}
-    target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
-    _write_masks(target, frames, tracks, [numbers[part] for part in parts.ids.tolist()])
+    rows = [numbers[part] for part in parts.ids.tolist()]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with draft(target) as new:
+        new.mkdir()
+        _write_masks(new, frames, tracks, rows)
+        _write_list(new / TRACK_LIST, parts, numbers)
+
+
+def _write_list(file: Path, parts: Tracks, numbers: Mapping[int, int]) -> None:
+    """Write a line "id first last parent" for each track, by their numbers."""
     lines = []
+    ends = first_and_last(parts)
     for part, (first, last) in sorted(ends.items()):
         parents = parts.graph.get(part, [])
         parent = numbers[parents[0]] if parents else 0
         begin, end = parts.frames[first], parts.frames[last]
         lines.append(f"{numbers[part]} {begin} {end} {parent}\n")
-    (target / "res_track.txt").write_text("".join(lines), encoding="ascii")
+    file.write_text("".join(lines), encoding="ascii")
 
 
 def _write_masks(

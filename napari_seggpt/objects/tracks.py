@@ -129,15 +129,21 @@ def unbroken(tracks: Tracks) -> Tracks:
     the piece before as parent. The rows stay in their order.
     """
     ids, frames = tracks.ids, tracks.frames
-    continues = np.zeros(len(ids), dtype=bool)
-    continues[1:] = ids[1:] == ids[:-1]
-    resumes = continues.copy()
+    begins = np.ones(len(ids), dtype=bool)
+    begins[1:] = ids[1:] != ids[:-1]
+    resumes = ~begins
     resumes[1:] &= frames[1:] != frames[:-1] + 1
-    pieces = ids.copy()
-    graph: dict[int, list[int]] = {}
-    for piece, at in enumerate(np.flatnonzero(resumes), start=ids.max(initial=0) + 1):
-        graph[int(piece)] = [int(pieces[at - 1])]
-        pieces[at:][ids[at:] == ids[at]] = piece
+    places = np.flatnonzero(resumes)
+    names = ids.copy()  # of pieces, at their first rows
+    names[places] = np.arange(len(places)) + ids.max(initial=0) + 1
+    starts = np.flatnonzero(begins | resumes)
+    pieces = np.repeat(names[starts], np.diff(starts, append=len(ids)))
+    graph = {
+        piece: [before]
+        for piece, before in zip(
+            names[places].tolist(), pieces[places - 1].tolist(), strict=True
+        )
+    }
     latest = dict(zip(ids.tolist(), pieces.tolist(), strict=True))
     graph |= {i: [latest[x] for x in parents] for i, parents in tracks.graph.items()}
     rows = np.column_stack([pieces, tracks.rows[:, 1:]])

@@ -30,7 +30,11 @@ if TYPE_CHECKING:
     from napari_seggpt.model.config import SegGPTConfig
     from napari_seggpt.preprocessing import Limits
     from napari_seggpt.prompts import Prompt
-    from napari_seggpt.settings import PredictionSettings, TuningSettings
+    from napari_seggpt.settings import (
+        PredictionSettings,
+        TilingSettings,
+        TuningSettings,
+    )
 
 ENOUGH_TO_HOLD_BACK = 3  # frames; with two, each has only the other to learn from
 PLAIN = Look(
@@ -111,32 +115,11 @@ class TuningData:
                 "Expected 2 or more labelled frames to tune a prompt on, "
                 f"got {len(labelled)}."
             )
-        palette = Palette.of({int(i) for one in examples for i in one.ids})
-        most = prediction.labels_per_pass
-        if len(palette.ids) > most:
-            raise ValueError(
-                f"Expected at most {most} labels in a tuned prompt, which is one pass, "
-                f"got {len(palette.ids)}: raise labels_per_pass or tune on fewer."
-            )
-        limits = limits or measure_limits([one.image for one in examples])
-        tiles = []
-        places = _places(examples)
-        tiling = prediction.tiling
+        palette = _palette_of(examples, prediction.labels_per_pass)
         size = config.seen_size(labelled[0].labels.shape)  # one for all tensors
-        if tiling.enabled:
+        if prediction.tiling.enabled:
             size = config.tile_size
-        for number, (one, place) in enumerate(zip(examples, places, strict=True)):
-            rgb = to_rgb(one.image, limits)
-            tiles += [
-                FrameTile(
-                    picture=tile.picture(rgb, size),
-                    labels=tile.labels(one.labels, size),
-                    frame=number,
-                    place=place,
-                    center=tile.center,
-                )
-                for tile in make_tiles(rgb.shape[:2], size, tiling)
-            ]
+        tiles = _tiles_of(examples, limits, size, prediction.tiling)
         if not any(tile.labels.any() for tile in tiles):
             raise ValueError(
                 "Expected labels in the model's pixels, got objects too small: use "
@@ -174,6 +157,43 @@ class TuningData:
     def is_held_back(self, tile: FrameTile) -> bool:
         """Tell whether a tile is of the held-back frame."""
         return tile.frame == self.held_back
+
+
+def _palette_of(examples: Sequence[Prompt], most: int) -> Palette:
+    """Return the colours of all labels of a tuned prompt, which is one pass."""
+    palette = Palette.of({int(i) for one in examples for i in one.ids})
+    if len(palette.ids) > most:
+        raise ValueError(
+            f"Expected at most {most} labels in a tuned prompt, which is one pass, "
+            f"got {len(palette.ids)}: raise labels_per_pass or tune on fewer."
+        )
+    return palette
+
+
+def _tiles_of(
+    examples: Sequence[Prompt],
+    limits: Limits | None,
+    size: tuple[int, int],
+    tiling: TilingSettings,
+) -> list[FrameTile]:
+    """Cut frames into tiles, each of so many pixels for the network."""
+    limits = limits or measure_limits([one.image for one in examples])
+    tiles = []
+    for number, (one, place) in enumerate(
+        zip(examples, _places(examples), strict=True)
+    ):
+        rgb = to_rgb(one.image, limits)
+        tiles += [
+            FrameTile(
+                picture=tile.picture(rgb, size),
+                labels=tile.labels(one.labels, size),
+                frame=number,
+                place=place,
+                center=tile.center,
+            )
+            for tile in make_tiles(rgb.shape[:2], size, tiling)
+        ]
+    return tiles
 
 
 def _places(examples: Sequence[Prompt]) -> list[float]:

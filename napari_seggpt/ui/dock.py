@@ -29,6 +29,7 @@ from napari_seggpt.ui.panels.review_panel import ReviewPanel
 from napari_seggpt.ui.panels.run_panel import RunPanel
 from napari_seggpt.ui.panels.sessions_button import SessionsButton
 from napari_seggpt.ui.panels.tune_panel import TunePanel
+from napari_seggpt.ui.widgets.class_list import ROW_HEIGHT
 from napari_seggpt.ui.widgets.controls import FoldingSection
 from napari_seggpt.ui.widgets.hint_line import HintLine
 from napari_seggpt.ui.widgets.room import RoomMaker
@@ -179,13 +180,17 @@ class SegGPTWidget(QWidget):
         return QSize(max(310, wide), 160)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Show more labels where there is room, however many there are."""
+        """Show more labels where there is room, and less of all where there is none."""
         super().resizeEvent(event)
         self._share_height()
 
     def _share_height(self) -> None:
         further = self.data_panel.num_further_rows * FURTHER_HEIGHT
-        self.references_panel.classes.take(self.height() - FULL_HEIGHT - further)
+        spare = self.height() - FULL_HEIGHT - further
+        self.references_panel.classes.take(spare)
+        is_low = spare < -ROW_HEIGHT  # more is needed than the labels can give
+        self.hint_line.set_low(is_low)
+        self.references_panel.thumbnails.set_low(is_low)
 
     def _connect(self) -> None:
         workspace, layers = self.workspace, self.viewer.layers

@@ -114,6 +114,26 @@ def test_a_session_of_volumes_at_several_times(run, tmp_path, labels):
     assert_array_equal(written, labels.reshape(2, 2, 20, 30))
 
 
+@pytest.mark.parametrize("name", ["out.tif", "out.ome.tif", "out.zarr"])
+def test_a_file_of_volumes_at_several_times(run, tmp_path, labels, name):
+    film = labels.reshape(2, 2, 20, 30)
+    tifffile.imwrite(
+        tmp_path / "film.tif", film, imagej=True, metadata={"axes": "TZYX"}
+    )
+    code, out, _ = run(
+        "export", tmp_path / "film.tif", "--axis", "tz", "--output", tmp_path / name,
+        model=False,
+    )  # fmt: skip
+    assert code == 0
+    assert "4 frames" in out
+    with open_stack(tmp_path / name, axis="tz", labels=True) as stack:
+        assert stack.times == 2
+        assert_array_equal(np.stack(list(stack)), labels)
+    with open_stack(tmp_path / name, axis="t", at=1, labels=True) as stack:
+        assert stack.times is None
+        assert_array_equal(np.stack(list(stack)), film[:, 1])
+
+
 def test_the_table_of_a_session(run, session, tmp_path):
     table = tmp_path / "objects.csv"
     code, out, _ = run("export", session, "--table", table, model=False)
@@ -228,8 +248,20 @@ def test_measures_are_those_of_scikit_image(labels):
     assert [row["label"] for row in rows] == [700, 10**12]
     (region,) = regionprops((labels[2] == 700).astype(int))
     assert rows[0]["area"] == region.area
-    assert rows[0]["diameter"] == pytest.approx(region.equivalent_diameter_area, 1e-4)
+    assert rows[0]["diameter"] == pytest.approx(region.equivalent_diameter_area, 1e-9)
     assert list(measure_frame(labels[0])) == []
+
+
+def test_large_objects_are_measured_to_the_pixel():
+    labels = np.zeros((1100, 1200), np.uint8)
+    labels[:, 1:] = 1
+    labels[0, 1:9] = 0
+    (row,) = measure_frame(labels)
+    assert row["pixels"] == row["area"] == 1_318_892
+    labels = np.zeros((1, 2_000_010), np.uint8)  # far to the right, as in a mosaic
+    labels[0, 1_234_567:1_234_570] = 1
+    (row,) = measure_frame(labels, spacing=(1.0, 0.1))
+    assert row["centroid_x"] == 123_456.8
 
 
 def test_the_table_has_how_bright_objects_are(run, stack):

@@ -53,7 +53,7 @@ def test_files_are_labelled_as_they_come(run, stack, files):
     )
     thread.join()
     assert code == 0
-    assert "5 of 5 frames predicted from 1 references" in out
+    assert "5 of 5 frames predicted from 1 reference, in" in out
     at_once = stack / "once.zarr"
     assert run("predict", stack / "later", *command, "--output", at_once)[0] == 0
     np.testing.assert_array_equal(frames_of(stack / "out.zarr"), frames_of(at_once))

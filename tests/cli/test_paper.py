@@ -2,13 +2,17 @@
 
 import json
 import re
+from argparse import Namespace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from napari_seggpt.cli import build_parser
+from napari_seggpt.cli import paper as paper_command
+from napari_seggpt.evaluation.paper.report import Report, Row
 
 QUICK_TUNING = ("--steps", 2, "--queries-per-step", 1)
 
@@ -299,3 +303,16 @@ def test_the_commands_of_the_docs_are_understood():
     assert len(commands) == 5
     for command in commands:
         assert callable(build_parser().parse_args(command.split()).run)
+
+
+def test_a_terminal_obeys_nothing_of_a_report(tmp_path, capsys):
+    rows = (Row(name="here", values={"Dice": 50.0}, ours=True),)
+    notes = ("red \x1b[31m",)
+    report = Report(title="", columns=("Dice",), rows=rows, choices=(), notes=notes)
+    plan = SimpleNamespace(units=[], summarise=lambda _: report)
+    results = SimpleNamespace(done=dict, folder=tmp_path)
+    args = Namespace(json=False)
+    assert paper_command._finish(args, plan, results, stopped=False) == 0
+    out, _ = capsys.readouterr()
+    assert "red \\x1b[31m" in out
+    assert "\x1b" not in out

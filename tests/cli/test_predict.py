@@ -27,7 +27,7 @@ def test_labels_a_stack_from_one_frame(run, stack):
         "--frames", 2, "--output", output,
     )  # fmt: skip
     assert code == 0
-    assert "5 of 5 frames predicted from 1 references" in out
+    assert "5 of 5 frames predicted from 1 reference" in out
     with open_stack(output) as result, open_stack(stack / "labels.tif") as labels:
         assert len(result) == 6
         np.testing.assert_array_equal(result[2], labels[2])
@@ -373,7 +373,7 @@ def test_all_frames_of_time_and_depth_are_labelled_from_one(run, film, name):
     assert "axis='tz' for both" in one_line(err)
     code, out, _ = run(*given, "--axis", "tz")
     assert code == 0
-    assert "5 of 5 frames predicted from 1 references" in out
+    assert "5 of 5 frames predicted from 1 reference" in out
     with open_stack(film / name, axis="tz", labels=True) as result:
         assert result.grid.shape == (3, 2)
         labels = tifffile.imread(film / "labels-film.tif")

@@ -221,7 +221,7 @@ def test_of_a_session(run, stack):
     store.close()
     code, out, _ = run("task", stack / "stack.tif.seggpt", "--output", stack / "t.zip")
     assert code == 0
-    assert "1 references" in out
+    assert "1 reference" in out
     task = Task.load(stack / "t.zip")
     assert task.classes == {3: "square"}
     assert task.settings.prediction.max_prompts == 4

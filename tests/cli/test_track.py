@@ -86,6 +86,20 @@ def test_what_cannot_be_written_is_refused(run, objects, tmp_path):
         assert message in err
 
 
+def test_volumes_at_several_times_are_no_single_row(run, objects, tmp_path):
+    film = tifffile.imread(objects).reshape(3, 2, 48, 64)
+    path = tmp_path / "film.tif"
+    tifffile.imwrite(path, film, imagej=True, metadata={"axes": "TZYX"})
+    to = ("--output", tmp_path / "out.tif", "--tracks", tmp_path / "out.csv")
+    code, _, err = run("track", path, "--axis", "tz", *to, model=False)
+    assert code == 2
+    assert "Expected frames along one axis, got time and z" in err
+    assert not (tmp_path / "out.tif").exists()
+    code, out, _ = run("track", path, "--axis", "t", *to, model=False)
+    assert code == 0
+    assert "3 frames" in out
+
+
 def test_predict_labels_objects_and_keeps_the_ids_of_a_reference(run, stack):
     labels = np.zeros((6, 40, 48), np.uint16)
     labels[2, 8:20, 4:16], labels[2, 8:20, 16:28] = 7, 700

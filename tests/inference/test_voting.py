@@ -7,11 +7,13 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from napari_seggpt.inference import labelling
+from napari_seggpt.inference.task_predictors import ObjectPredictor
 from napari_seggpt.inference.voting import label_volume, vote
 from napari_seggpt.io.layout import StackError
 from napari_seggpt.model import zoo
-from napari_seggpt.object_settings import ObjectSettings
+from napari_seggpt.object_settings import CleanupSettings, ObjectSettings
 from napari_seggpt.objects.kinds import task_of
+from napari_seggpt.prompts import Prompt
 from napari_seggpt.settings import SessionSettings
 
 CLASSES = SessionSettings(objects=ObjectSettings(task="classes"))
@@ -76,6 +78,31 @@ def test_references_stay_as_they_are() -> None:
     list(label_volume(volume, references, output, settings=CLASSES))
     assert_array_equal(output[1], odd)
     assert output[0, 0, 0] == 1
+
+
+@pytest.mark.usefixtures("_builtin")
+@pytest.mark.parametrize("label", [256, -1])
+def test_labels_that_the_output_does_not_hold_are_refused(label: int) -> None:
+    volume = np.zeros((4, 4, 4), np.uint8)
+    output = np.full_like(volume, 9)
+    references = {0: {1: np.full((4, 4), 1)}, 2: {3: np.full((4, 4), label)}}
+    with pytest.raises(ValueError, match=f"got uint8 for {label}"):
+        next(label_volume(volume, references, output, settings=CLASSES))
+    assert (output == 9).all()
+    wide = output.astype(np.int16)
+    list(label_volume(volume, references, wide, settings=CLASSES))
+    assert (wide[0, :, 3] == label).all()
+
+
+@pytest.mark.usefixtures("_builtin")
+def test_what_numbers_objects_is_refused(predictor: Any) -> None:
+    labels = np.kron(np.array([[1, 2], [3, 4]]), np.ones((12, 12), int))
+    prompt = Prompt(image=np.zeros((24, 24, 3)), labels=labels, index=1)
+    objects = ObjectPredictor(predictor(None, [prompt]), CleanupSettings())
+    volume = np.zeros((4, 24, 24), np.uint8)
+    given = {0: {1: labels}}
+    with pytest.raises(ValueError, match="Expected predictors of classes"):
+        label_volume(volume, given, volume.copy(), predictors={0: objects})
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from napari_seggpt.io.drafts import draft, is_draft
+from napari_seggpt.io import drafts
+from napari_seggpt.io.drafts import NotMovedBackError, draft, is_draft
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +52,59 @@ def test_a_folder(tmp_path: Path, *, is_there: bool) -> None:
         (new / "new").touch()
     assert [file.name for file in path.iterdir()] == ["new"]
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Makes some moves of files fail, counted from 1."""
+
+    def fail(calls) -> None:
+        count = 0
+
+        def replace(source, target) -> None:
+            nonlocal count
+            count += 1
+            if count in calls:
+                raise OSError("disk gone")
+            os.rename(source, target)
+
+        monkeypatch.setattr(drafts.os, "replace", replace)
+
+    return fail
+
+
+def overwrite(path: Path) -> None:
+    with draft(path) as new:
+        new.mkdir()
+        (new / "a").write_text("new a")
+        (new / "c").write_text("new c")
+
+
+@pytest.mark.parametrize("call", [1, 2, 3, 4])
+def test_a_folder_that_is_replaced_half_way_is_as_it_was(
+    tmp_path: Path, failing, call: int
+) -> None:
+    path = tmp_path / "frames"
+    path.mkdir()
+    for name in "ab":
+        (path / name).write_text(f"old {name}")
+    failing({call})
+    with pytest.raises(OSError, match="disk gone"):
+        overwrite(path)
+    found = {file.name: file.read_text() for file in path.iterdir()}
+    assert found == {"a": "old a", "b": "old b"}
+
+
+def test_what_cannot_be_moved_back_is_kept_and_told_of(tmp_path: Path, failing) -> None:
+    path = tmp_path / "frames"
+    path.mkdir()
+    (path / "a").write_text("old a")
+    failing(range(2, 100))
+    with pytest.raises(NotMovedBackError, match="kept in") as caught:
+        overwrite(path)
+    (kept,) = path.rglob("old frames/a")
+    assert kept.read_text() == "old a"
+    assert str(kept.parent) in str(caught.value)
 
 
 def test_a_draft_that_a_killed_program_left_is_known(tmp_path: Path) -> None:

@@ -57,6 +57,31 @@ def test_a_zarr_fills_chunk_by_chunk(tmp_path, layout, zarr_format):
     assert frames[5].max() == 1
 
 
+def test_a_chunk_that_is_still_written_has_not_arrived(tmp_path):
+    path = tmp_path / "in.zarr"
+    array = zarr.create_array(path, shape=(4, 8, 9), dtype="u1", chunks=(1, 8, 9))
+    array[:] = np.random.default_rng(0).integers(1, 255, (4, 8, 9))
+    file = path / "c" / "1" / "0" / "0"
+    whole = file.read_bytes()
+    frames = open_growing(path, open_stack)
+    assert frames.look() == 0
+    for size in (10, 20, len(whole)):
+        file.write_bytes(whole[:size])
+        assert frames.look() == 1  # and not those after it
+    assert frames.look() == 4
+    assert frames[1].min() > 0
+
+
+def test_a_chunk_that_later_frames_share_stays_as_it_arrived(tmp_path):
+    path = tmp_path / "in.zarr"
+    array = zarr.create_array(path, shape=(4, 8, 9), dtype="u1", chunks=(4, 8, 9))
+    array[0] = 1
+    frames = open_growing(path, open_stack)
+    assert [frames.look(), frames.look()] == [0, 4]
+    array[1] = 1
+    assert frames.look() == 4
+
+
 def test_a_sharded_zarr(tmp_path):
     path = tmp_path / "in.zarr"
     array = zarr.create_array(

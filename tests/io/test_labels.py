@@ -14,6 +14,7 @@ from PIL import Image
 
 from napari_seggpt.io import (
     StackError,
+    array_stack,
     create_labels,
     open_stack,
     reopen_labels,
@@ -47,6 +48,33 @@ def read_elsewhere(path: Path) -> np.ndarray:
 
 def test_labels_along_channels_are_written_along_z() -> None:
     assert [labels_axis(axis) for axis in ("z", "t", "c")] == ["z", "t", "z"]
+
+
+@pytest.mark.parametrize("name", CALIBRATED)
+def test_labels_are_like_what_is_labelled(tmp_path: Path, name: str) -> None:
+    film = array_stack(
+        np.zeros((2, 3, 20, 30)),
+        axes="tzyx",
+        axis="tz",
+        pixel_size=(2.0, 0.5, 0.25),
+        units=("micrometer",) * 3,
+    )
+    create_labels(tmp_path / name, like=film, dtype=np.uint8).close()
+    with open_stack(tmp_path / name, axis="tz", labels=True) as stack:
+        assert (len(stack), stack.times, stack.frame_shape) == (6, 2, (20, 30))
+        assert stack.pixel_size[1:] == pytest.approx((0.5, 0.25))
+        assert stack.units[1:] == ("micrometer",) * 2
+        assert stack.stored_dtype == np.uint8
+
+
+def test_labels_are_like_a_stack_or_as_is_told(tmp_path: Path) -> None:
+    film = array_stack(np.zeros((3, 20, 30)))
+    path = tmp_path / "labels.tif"
+    with pytest.raises(TypeError, match="got both"):
+        create_labels(path, like=film, axis="t")
+    with pytest.raises(TypeError, match="got neither"):
+        create_labels(path, length=3)
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -220,6 +220,33 @@ def test_j_and_f_are_means_over_objects():
         j_and_f(PREDICTED, TRUE, [])
 
 
+@given(label_pairs, st.none() | st.lists(st.integers(-1, 5)))
+def test_mean_dice_is_that_of_each_mask(labels, ids):
+    predicted, true = labels - 1
+    counted = [i for i in range(-1, 3) if i] if ids is None else ids
+    present = [i for i in counted if (true == i).any()]
+    if present:
+        dices = [dice(predicted == i, true == i) for i in present]
+        assert mean_dice(predicted, true, ids) == np.mean(dices)
+    else:
+        is_wrong = np.isin(predicted, counted).any()
+        assert mean_dice(predicted, true, ids) == (0.0 if is_wrong else 1.0)
+
+
+def test_mean_dice_looks_at_the_pixels_a_few_times_whatever_the_number_of_ids():
+    class Compared(np.ndarray):
+        def __eq__(self, other):
+            times.append(1)
+            return super().__eq__(other)
+
+        __hash__ = None
+
+    times = []
+    labels = np.kron(np.arange(1, 101).reshape(10, 10), np.ones((2, 2), int))
+    assert mean_dice(labels.view(Compared), labels.view(Compared)) == 1.0
+    assert len(times) < 10
+
+
 def test_mean_dice_counts_the_classes_that_truly_occur() -> None:
     true = np.array([[1, 1, 0, 0]])
     assert mean_dice(np.array([[1, 2, 0, 0]]), true) == pytest.approx(2 / 3)

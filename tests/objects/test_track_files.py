@@ -6,8 +6,10 @@ import tifffile
 
 from napari_seggpt.objects import track_files
 from napari_seggpt.objects.track_files import (
+    TracksAbout,
     write_challenge,
     write_geff,
+    write_tracks,
     write_tracks_table,
 )
 from napari_seggpt.objects.tracks import trace
@@ -45,6 +47,48 @@ def test_the_challenge_gets_masks_and_tracks_without_gaps(film, tmp_path) -> Non
     assert masks[0].dtype == np.uint16
     assert np.array_equal(masks[1], film[1][1])
     assert np.array_equal(masks[2] == 8, film[2][1] == 7)
+
+
+@pytest.mark.parametrize("name", ["tracks.csv", "tracks"])
+def test_tracks_are_replaced_only_if_asked_for(film, tmp_path, name) -> None:
+    path = tmp_path / name
+    write_tracks(path, film, trace(film), TracksAbout())
+    files = [path] if path.is_file() else list(path.iterdir())
+    before = {file: file.read_bytes() for file in files}
+    short = film[:2]
+    with pytest.raises(FileExistsError, match="Expected a new path"):
+        write_tracks(path, short, trace(short), TracksAbout())
+    assert {file: file.read_bytes() for file in files} == before
+    write_tracks(path, short, trace(short), TracksAbout(), overwrite=True)
+    if path.is_dir():  # no mask of the longer film stays
+        names = {file.name for file in path.iterdir()}
+        assert names == {"mask000.tif", "mask001.tif", "res_track.txt"}
+    else:
+        assert len(path.read_text().splitlines()) == 4
+
+
+def test_a_folder_with_anything_else_is_not_replaced(film, tmp_path) -> None:
+    write_challenge(tmp_path / "out", film, trace(film))
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    for path in (tmp_path / "out", tmp_path):
+        with pytest.raises(ValueError, match=r"got .* with (notes.txt|out)"):
+            write_challenge(path, film, trace(film), overwrite=True)
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+    with pytest.raises(FileExistsError):
+        write_challenge(tmp_path / "out" / "notes.txt", film, trace(film))
+
+
+def test_a_damaged_frame_leaves_what_was_there(film, tmp_path) -> None:
+    def damaged():
+        yield film[0]
+        raise OSError("disk gone")
+
+    write_challenge(tmp_path / "out", film, trace(film))
+    for path in (tmp_path / "out", tmp_path / "new"):
+        with pytest.raises(OSError, match="disk gone"):
+            write_challenge(path, damaged(), trace(film[:1]), overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert len(list((tmp_path / "out").iterdir())) == 4
 
 
 def test_ids_that_16_bits_do_not_hold_are_numbered_anew(film, tmp_path) -> None:

@@ -1,4 +1,8 @@
+import time
+
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from napari_seggpt.objects.tracks import (
     Tracks,
@@ -14,7 +18,7 @@ def frames_of(*frames):
 
 
 def tracks_of(rows, graph=None):
-    table = np.array([(*row, 0.0, 0.0) for row in rows], dtype=float)
+    table = np.array([(*row, 0.0, 0.0) for row in rows], dtype=float).reshape(-1, 4)
     return Tracks(rows=table, areas=np.ones(len(rows), int), graph=graph or {})
 
 
@@ -58,6 +62,38 @@ def test_lost_objects_leave_pieces_that_are_each_others_parents() -> None:
     assert parts.ids.tolist() == [3, 3, 9, 10, 7, 8]
     assert parts.graph == {9: [3], 10: [9], 7: [10]}
     assert first_and_last(parts)[3] == (0, 1)
+
+
+@given(
+    st.sets(st.tuples(st.integers(1, 5), st.integers(0, 12)), max_size=40),
+)
+def test_pieces_are_the_runs_of_frames_of_each_id(places) -> None:
+    rows = sorted(places)
+    parts = unbroken(tracks_of(rows))
+    top = max((i for i, _ in rows), default=0)
+    pieces, graph = [], {}
+    for at, (i, frame) in enumerate(rows):
+        before = rows[at - 1] if at else None
+        if before == (i, frame - 1):
+            pieces.append(pieces[-1])
+        elif before is not None and before[0] == i:
+            top += 1
+            graph[top] = [pieces[-1]]
+            pieces.append(top)
+        else:
+            pieces.append(i)
+    assert parts.ids.tolist() == pieces
+    assert parts.frames.tolist() == [frame for _, frame in rows]
+    assert parts.graph == graph
+
+
+def test_many_gaps_take_no_longer_than_few() -> None:
+    rows = [(i, 2 * frame) for i in range(1, 101) for frame in range(800)]
+    tracks = tracks_of(rows)
+    began = time.process_time()
+    parts = unbroken(tracks)
+    assert time.process_time() - began < 1  # it grew with their square
+    assert len(np.unique(parts.ids)) == len(rows)
 
 
 def test_edges_lead_to_the_next_place_and_to_children() -> None:

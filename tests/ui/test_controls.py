@@ -129,6 +129,52 @@ def test_all_steps_are_seen_with_channels_too(dock, qtbot):
     assert dock._area.verticalScrollBar().maximum() == 0
 
 
+def add_film(dock, qtbot, length=4):
+    """Add an image of time, z and channels, worked on along time at one z."""
+    film = np.zeros((length, 5, 2, 24, 24), np.uint8)
+    dock.viewer.add_image(film, name="n" * 60, axis_labels=("t", "z", "c", "y", "x"))
+    dock.workspace.choose(dock.workspace.choice.with_axis(0))
+    dock.workspace.make_labels()
+    until(qtbot, lambda: dock.workspace.active is not None)
+    assert dock.data_panel.num_further_rows == 2
+
+
+def test_all_steps_are_seen_with_a_fixed_axis_and_channels(dock, qtbot):
+    add_film(dock, qtbot)
+    bar = dock._area.verticalScrollBar()
+    assert bar.maximum() == 0
+    dock.viewer.layers.clear()
+    add_layers(dock, qtbot)
+    qtbot.wait(50)
+    assert dock.hint_line.height() > 60  # the usual height again
+    assert bar.maximum() == 0
+
+
+def test_many_references_are_seen_whole_where_the_dock_is_low(dock, qtbot):
+    add_film(dock, qtbot, length=9)
+    labels, z = dock.workspace.active.labels, dict(dock.workspace.choice.fixed)[1]
+    for frame in range(9):
+        labels.layer.paint((frame, z, 0, 12, 12), 1)
+    labels.flush()
+    shown = dock.references_panel.thumbnails
+    until(qtbot, lambda: shown.count() == 9)
+    assert shown.horizontalScrollBar().maximum() > 0
+    assert shown.viewport().height() >= shown.delegate.size.height()
+
+
+def test_what_the_hint_has_lines_for_does_not_scroll(dock, qtbot):
+    dock.workspace.show_message("<br>".join("abcd"))
+    bar = dock.hint_line._area.verticalScrollBar()
+    qtbot.waitUntil(lambda: dock.hint_line.text.endswith("d"), timeout=WAIT_MS)
+    qtbot.wait(50)
+    assert bar.maximum() == 0
+    dock.hint_line.set_low(True)
+    dock.workspace.show_message("<br>".join("abc"))
+    qtbot.waitUntil(lambda: dock.hint_line.text.endswith("c"), timeout=WAIT_MS)
+    qtbot.wait(50)
+    assert bar.maximum() == 0
+
+
 def own(dock, kind):
     """Return the dock's controls of a kind, without the parts of others."""
     return [
@@ -199,6 +245,63 @@ def test_what_is_opened_is_seen_whole_and_the_rest_comes_back(dock, qtbot):
         drawer.set_open(False)
         qtbot.wait(50)
         assert [panel for panel in dock._panels if panel.is_open] == steps
+
+
+def test_the_fields_of_all_sections_begin_at_one_place(dock, qtbot):
+    width = dock.minimumSizeHint().width()
+    add_film(dock, qtbot)
+    qtbot.wait(50)
+    fields = [
+        dock.data_panel.labels_box, dock.data_panel.channels_button,
+        dock.data_panel._other_axes[0][1], dock.run_panel.scope_box,
+    ]  # fmt: skip
+    places = {each.mapTo(dock, each.rect().topLeft()).x() for each in fields}
+    assert len(places) == 1
+    assert dock.minimumSizeHint().width() <= max(width, 369)
+
+
+def list_objects(dock, qtbot):
+    panel = dock.objects_panel
+    panel.list_objects()
+    until(qtbot, lambda: panel._job is None)
+    assert panel.table.isVisible()
+
+
+def test_a_list_that_comes_makes_room_for_itself(dock, qtbot):
+    add_layers(dock, qtbot)
+    dock.objects_panel.set_open(True)
+    qtbot.wait(50)
+    assert dock.references_panel.is_open
+    list_objects(dock, qtbot)
+    assert dock._area.verticalScrollBar().maximum() == 0
+    assert not dock.references_panel.is_open
+    assert dock.run_panel.is_open
+    dock.objects_panel.set_open(False)
+    assert dock.references_panel.is_open
+
+
+def test_a_list_that_comes_leaves_open_what_a_person_opened(dock, qtbot):
+    add_layers(dock, qtbot)
+    dock.objects_panel.set_open(True)
+    qtbot.wait(50)
+    dock.review_panel.set_open(True)
+    list_objects(dock, qtbot)
+    assert dock.review_panel.is_open
+    dock.objects_panel.set_open(False)
+    assert dock.data_panel.is_open
+
+
+def test_a_tuning_is_seen_whole(dock, tuner, qtbot):
+    add_layers(dock, qtbot)
+    dock.workspace.active.labels.layer.paint((7, 12, 12), 1)
+    panel = dock.tune_panel
+    panel.set_open(True)
+    until(qtbot, lambda: panel.tune_button.text() == "Tune on 2 references")
+    panel.tune_button.click()
+    until(qtbot, lambda: not dock.workspace.active.tuning.is_on)
+    assert sum(each.isVisible() for each in panel.pair_buttons) == 3
+    assert panel.curve.isVisible()
+    assert dock._area.verticalScrollBar().maximum() == 0
 
 
 def assert_header_is_on_top(dock, section):

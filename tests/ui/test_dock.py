@@ -365,7 +365,7 @@ def test_nothing_is_said_of_an_image_that_is_gone(viewer, dock, qtbot):
     assert "labelled" in hint(qtbot, dock)
     viewer.add_image(np.zeros((5, 9, 9), np.uint8), name="next")
     dock.data_panel.image_box.setCurrentText("next")
-    qtbot.waitUntil(lambda: "Press <b>New" in hint(qtbot, dock), timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: ">New</a>" in hint(qtbot, dock), timeout=WAIT_MS)
     panels = (dock.references_panel, dock.run_panel, dock.review_panel)
     assert [panel._summary.text() for panel in panels] == ["", "", ""]
     assert "predicted" not in dock.review_panel.legend.text()
@@ -374,6 +374,14 @@ def test_nothing_is_said_of_an_image_that_is_gone(viewer, dock, qtbot):
     viewer.layers.clear()
     qtbot.waitUntil(lambda: "sample" in hint(qtbot, dock), timeout=WAIT_MS)
     assert dock.data_panel._summary.text() == ""
+
+
+def test_the_hint_makes_the_labels_that_it_asks_for(viewer, dock, qtbot):
+    viewer.add_image(np.zeros((5, 9, 9), np.uint8), name="next")
+    dock.data_panel.image_box.setCurrentText("next")
+    qtbot.waitUntil(lambda: ">New</a>" in hint(qtbot, dock), timeout=WAIT_MS)
+    dock.hint_line.link_clicked.emit("new")
+    assert dock.workspace.choice.labels.data.shape == (5, 9, 9)
 
 
 def test_renaming_and_reordering_change_nothing(viewer, dock, qtbot):

@@ -21,6 +21,7 @@ from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.metrics.semantic import ClassCounts, count_classes
 from napari_seggpt.palette import Palette
 from napari_seggpt.prompts import Prompt
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -134,7 +135,7 @@ def plan_table_s1(options: PaperOptions) -> Plan:
     def summarise(done: Mapping[str, Any]) -> Report:
         rows = []
         for count in counts:
-            name = f"{count} example{'s' if count > 1 else ''}"
+            name = count_of(count, "example")
             if count in published.EXAMPLES:
                 theirs = published.EXAMPLES[count]
                 rows.append(paper_row(name, (MIOU, MACC), theirs))

@@ -14,6 +14,7 @@ from napari_seggpt.evaluation.paper.plan import Plan, Unit
 from napari_seggpt.evaluation.paper.report import Report, Row, paper_row, percent
 from napari_seggpt.evaluation.paper.videos import score_video
 from napari_seggpt.metrics.video import ObjectScore, mean_score, score_seen
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -151,7 +152,7 @@ def plan_table_3(options: PaperOptions) -> Plan:
         notes += [f"{x} was not found." for x in missing]
         columns = COLUMNS_3 + tuple(x for x in ours if x not in COLUMNS_3)
         rows = [paper_row(x, COLUMNS_3, row) for x, row in published.VIDEOS.items()]
-        name = f"SegGPT, {examples} example{'s' if examples > 1 else ''}"
+        name = f"SegGPT, {count_of(examples, 'example')}"
         rows.append(Row(name=name, values=ours, ours=True))
         return Report(
             title="Table 3: objects of videos, in %",
@@ -190,9 +191,7 @@ def plan_table_4a(options: PaperOptions) -> Plan:
     names = ("davis2017", "fss-1000")
     check_found({**videos.folders, **few.folders}, names, options.data)
     seeds = options.seeds or few_shot.SEEDS
-    pairs = {
-        pair: (pair[0], _ensemble(pair[1])) for pair in published.ENSEMBLES
-    }  # fmt: skip
+    pairs = {(n, name): (n, _ensemble(name)) for n, name in published.ENSEMBLES}
     settings = {
         pair: [Setting(shots=n, seed=seed, ensemble=how) for seed in seeds]
         for pair, (n, how) in pairs.items()
@@ -211,11 +210,7 @@ def plan_table_4a(options: PaperOptions) -> Plan:
         for pair, theirs in published.ENSEMBLES.items():
             name = f"{pair[0]} {pair[1]}"
             rows.append(paper_row(name, COLUMNS_4A, theirs))
-            ours: dict[str, float] = {}
-            if videos.sets:
-                start = f"davis2017/{pairs[pair][0]}-{pairs[pair][1]}/"
-                scores = _objects(done, start, videos.videos("davis2017"))
-                ours |= _jf("DAVIS17", scores.values())
+            ours = _davis(done, videos, *pairs[pair])
             if few.folders:
                 found = few_shot.score(done, few, "fss-1000", settings[pair])
                 ours |= percent({"FSS mIoU": found.miou, "FSS FB-IoU": found.fb_iou})
@@ -233,6 +228,17 @@ def plan_table_4a(options: PaperOptions) -> Plan:
         summarise=summarise,
         facts={"videos": videos.facts(), **few_shot.facts(few)},
     )
+
+
+def _davis(
+    done: Mapping[str, Any], videos: VideoData, examples: int, ensemble: Ensemble
+) -> dict[str, float]:
+    """Return the figures of DAVIS 2017; none if it was not found."""
+    if not videos.sets:
+        return {}
+    start = f"davis2017/{examples}-{ensemble}/"
+    scores = _objects(done, start, videos.videos("davis2017"))
+    return _jf("DAVIS17", scores.values())
 
 
 def _ensemble(name: str) -> Ensemble:
@@ -254,7 +260,7 @@ def plan_table_4b(options: PaperOptions) -> Plan:
     def summarise(done: Mapping[str, Any]) -> Report:
         rows = []
         for count in counts:
-            name = f"{count} frame{'s' if count > 1 else ''}"
+            name = count_of(count, "frame")
             if count in published.FRAMES:
                 rows.append(paper_row(name, COLUMNS_4B, published.FRAMES[count]))
             start = f"davis2017/{count}-feature/"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_seggpt.ui.layers.new_labels import METADATA_KEY
+from napari_seggpt.sample_data import METADATA_KEY
 
 if TYPE_CHECKING:
     from napari.layers import Labels

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from napari.layers import Image, Labels
 
+from napari_seggpt.sample_data import METADATA_KEY
 from napari_seggpt.ui.layers.frame_axes import (
     axes_of,
     axis_pair,
@@ -26,7 +27,6 @@ from napari_seggpt.ui.layers.image_stack import (
 from napari_seggpt.ui.layers.labels_layer import LabelsLayer
 from napari_seggpt.ui.layers.new_labels import (
     DEFAULT_DTYPE,
-    METADATA_KEY,
     new_labels_layer,
 )
 

@@ -13,6 +13,7 @@ from napari.layers import Labels
 
 from napari_seggpt.files import safe_name
 from napari_seggpt.io.layout import is_zarr, normalize_unit
+from napari_seggpt.sample_data import METADATA_KEY
 from napari_seggpt.session.store.places import session_folder
 from napari_seggpt.ui.layers.frame_axes import FrameAxes, axis_names, checked_axis
 from napari_seggpt.ui.layers.image_stack import level_data
@@ -26,13 +27,11 @@ if TYPE_CHECKING:
 
     from napari_seggpt.ui.layers.frame_axes import Along
 
-METADATA_KEY = "napari-seggpt"
 MEMORY_SHARE = 0.25  # of the free memory, that labels may take
 DEFAULT_DTYPE = np.dtype(np.uint16)
 MAX_NAME_BYTES = 200  # of the name of an image, in that of its labels
 MAX_CHUNK_SIDE = 512  # pixels; painting rewrites whole chunks
 OME_AXES = ("t", "c", "z", "y", "x")  # the order that OME-Zarr asks for
-OME_TYPES = {"t": "time", "c": "channel"}
 
 
 def new_labels_layer(
@@ -209,18 +208,12 @@ def _attributes(
     """Return OME-Zarr 0.5 metadata, none if it has no word for the axes."""
     if [name for name in OME_AXES if name in names] != list(names):
         return {}
-    axes = []
-    for name, unit in zip(names, layer.units, strict=True):
-        axis = {"name": name, "type": OME_TYPES.get(str(name), "space")}
-        if normalize_unit(str(unit)) != "pixel":
-            axis["unit"] = normalize_unit(str(unit))
-        axes.append(axis)
-    scale = {"type": "scale", "scale": [abs(float(step)) for step in layer.scale]}
-    dataset = {"path": "0", "coordinateTransformations": [scale]}
-    return {
-        "ome": {
-            "version": "0.5",
-            "multiscales": [{"name": path.stem, "axes": axes, "datasets": [dataset]}],
-            "image-label": {},
-        }
-    }
+    from napari_seggpt.io.zarr_labels import label_metadata  # it loads zarr
+
+    ome = label_metadata(
+        [str(name) for name in names],
+        units=[normalize_unit(str(unit)) for unit in layer.units],
+        scale=[abs(float(step)) for step in layer.scale],
+        name=path.stem,
+    )
+    return {"ome": ome}

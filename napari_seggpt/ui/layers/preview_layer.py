@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Labels
 
+from napari_seggpt.sample_data import METADATA_KEY
 from napari_seggpt.ui.layers.frame_place import FramePlace
-from napari_seggpt.ui.layers.new_labels import METADATA_KEY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Tracks as TracksLayer
 
-from napari_seggpt.ui.layers.new_labels import METADATA_KEY
+from napari_seggpt.sample_data import METADATA_KEY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +44,7 @@ def tracks_layer(labels: LabelsLayer, tracks: Tracks) -> TracksLayer:
 
 def _placed(labels: LabelsLayer, tracks: Tracks) -> NDArray[np.float64]:
     """Return ids and places (P, 1 + D) on all axes of the labels layer."""
-    frames = tracks.rows[:, 1].astype(int)
+    frames, which = np.unique(tracks.rows[:, 1].astype(int), return_inverse=True)
     places = [labels.axes.places(frame) for frame in frames.tolist()]
     sides = iter((tracks.rows[:, 2], tracks.rows[:, 3]))
     columns = [tracks.rows[:, 0]]
@@ -52,7 +52,7 @@ def _placed(labels: LabelsLayer, tracks: Tracks) -> NDArray[np.float64]:
         if isinstance(at, slice):
             columns.append(next(sides))
         elif axis in labels.axes.along:
-            columns.append(np.array([place[axis] for place in places], float))
+            columns.append(np.array([x[axis] for x in places], float)[which])
         else:
             columns.append(np.full(len(tracks.rows), float(at)))
     return np.column_stack(columns)

@@ -31,7 +31,8 @@ from napari_seggpt.ui.widgets.controls import (
     describe,
 )
 from napari_seggpt.ui.work.actions import show_place, show_slices
-from napari_seggpt.ui.work.messages import count_of
+from napari_seggpt.ui.work.axis_words import in_words
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,7 +153,8 @@ class DataPanel(Panel):
         allow(self.new_button, no_image)
 
     def _show_axes(self, image: Image, choice: LayerChoice) -> None:
-        axes, titles = stack_axes(image), axis_titles(image)
+        axes = stack_axes(image)
+        titles = [(in_words(image, text), along) for text, along in axis_titles(image)]
         self.axis_box.setVisible(bool(axes))
         self._offered = [along for _, along in titles]
         is_known = choice.axis in self._offered
@@ -172,7 +174,7 @@ class DataPanel(Panel):
         others = [x for x in axes if x[0] not in taken and shape[x[0]] > 1]
         for (row, field), (at, name) in zip(self._other_axes, others, strict=False):
             row.set_visible(True)
-            row.label.setText(name.capitalize())
+            row.label.setText(in_words(image, name).capitalize())
             index = dict(choice.fixed).get(at, 0)
             field.show_axis(at, shape[at], index, can_mix=not image.rgb)
 
@@ -340,7 +342,7 @@ class _Multiple(QToolButton):
 MAX_OTHER_AXES = 3
 MAX_AXIS_WIDTH, ARROW_WIDTH = 140, 44  # pixels; the image's name takes the rest
 _NONE = ("open an image first", None)
-_NOT_YET = ("choose, or press New", None)
+_NOT_YET = ("none yet", None)
 _IMAGE = "The image layer to be labelled."
 _NO_IMAGE = "Open an image first: drop a file on the window."
 _NO_LABELS = "There is no labels layer: press New."

@@ -20,7 +20,7 @@ from napari_seggpt.ui.layers.layer_choice import (
 from napari_seggpt.ui.panels.panel import NO_SESSION
 from napari_seggpt.ui.panels.task_files import TaskFileButtons
 from napari_seggpt.ui.widgets.controls import Combo, FormRows, allow, button, muted
-from napari_seggpt.ui.work.jobs import Job
+from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.messages import Tone
 
 if TYPE_CHECKING:
@@ -109,11 +109,11 @@ class ExamplesForm(QWidget):
             return
         if job.error is not None:
             self._workspace.show_message(str(job.error), Tone.ERROR)
-        elif not job.done:
+        elif not job.done and job.state is JobState.DONE:
             self._workspace.show_message(
                 f"There are no labels in {labels.name}.", Tone.WARNING
             )
-        else:
+        elif job.done:
             self.added.emit()
 
     def close_job(self) -> None:
@@ -135,10 +135,10 @@ def labelled_frames(
     """
     found, problem = 0, None
     for frame in range(len(stack)):
-        frame_labels = labels.read(frame)
-        if not frame_labels.any():
-            continue
         try:
+            frame_labels = labels.read(frame)
+            if not frame_labels.any():
+                continue
             image = stack[frame]
         except StackError as error:
             problem = error

@@ -31,7 +31,8 @@ from napari_seggpt.ui.widgets.controls import (
 )
 from napari_seggpt.ui.widgets.style import with_links
 from napari_seggpt.ui.work.jobs import Job, JobState
-from napari_seggpt.ui.work.messages import Tone, count_of
+from napari_seggpt.ui.work.messages import Tone
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -27,9 +27,10 @@ from napari_seggpt.ui.widgets.controls import allow, button, muted, row_of
 from napari_seggpt.ui.widgets.object_table import ObjectTable
 from napari_seggpt.ui.work.actions import carry_ids_on, go_to
 from napari_seggpt.ui.work.jobs import Job, JobState
-from napari_seggpt.ui.work.messages import Tone, count_of
+from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.object_survey import ObjectSurvey, survey
 from napari_seggpt.ui.work.resuming import about
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from napari.layers import Tracks as TracksLayer
     from numpy.typing import NDArray
 
+    from napari_seggpt.objects.tracks import Tracks
     from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.workspace import Connections, Workspace
 
@@ -133,23 +135,31 @@ class ObjectsPanel(Panel):
         if found is None or self._workspace.active is None:
             return
         tracks = found.tracks
-        count = len(np.unique(tracks.ids))
-        divided = len({each[0] for each in tracks.graph.values()})
-        rows_text = count_of(len(tracks.ids), "row")
-        self.about_label.setText(
-            f"{count_of(count, 'object')} in {rows_text}, one for each frame that an "
-            f"object is on{f', {divided} divided' if divided else ''}. "
-            "Click a row to go there."
-        )
+        ids, which = np.unique(tracks.ids, return_inverse=True)
+        self.about_label.setText(self._count_in_words(tracks))
         names = class_names(self._workspace.active.labels.layer)
-        kinds = [_class_of(i, names, self._has_classes) for i in tracks.ids.tolist()]
+        kinds = [_class_of(i, names, self._has_classes) for i in ids.tolist()]
         rows, columns = np.rint(tracks.rows[:, 2:]).astype(int).T
         shown = self._frame_columns(tracks.frames) | {"id": tracks.ids}
         if any(kinds):
-            shown["class"] = np.array(kinds, dtype=str)
+            shown["class"] = np.array(kinds, dtype=str)[which]
         shown |= {"area": tracks.areas, "y": rows, "x": columns}
         shown["bright"] = np.round(found.intensities, 1)
         self.table.show_columns(list(shown), list(shown.values()))
+        self.grown.emit()
+
+    def _count_in_words(self, tracks: Tracks) -> str:
+        """Say how many objects there are, or classes, if labels are these."""
+        count, rows = len(np.unique(tracks.ids)), count_of(len(tracks.ids), "row")
+        guess = self.task_row.guess
+        is_class = guess is not None and guess.kind == "classes"
+        thing = "class" if is_class else "object"
+        divided = len({each[0] for each in tracks.graph.values()})
+        end = f", {divided} divided" if divided and not is_class else ""
+        return (
+            f"{count_of(count, thing)} in {rows}, one for each {thing} and frame{end}. "
+            "Click a row to go there."
+        )
 
     def _frame_columns(self, frames: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Return the columns of the table that tell frames (N,): of two axes, two."""

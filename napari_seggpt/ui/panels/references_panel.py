@@ -131,7 +131,7 @@ class ReferencesPanel(Panel):
         for row, each in enumerate(self._references[: self.thumbnails.count()]):
             checked = found.get(reference_key(each))
             name = self._workspace.name
-            caption = str(each.name) if each.frame is None else name(each.frame)
+            caption = self._caption(each)
             if each.is_hint:
                 caption += " hint"
             score = checked.score if checked is not None else None
@@ -143,6 +143,12 @@ class ReferencesPanel(Panel):
                 tooltip=about + _tooltip(each, name),
                 is_on=each.enabled,
             )
+
+    def _caption(self, reference: Reference) -> str:
+        session, frame = self._workspace.session, reference.frame
+        if frame is None:
+            return str(reference.name)
+        return str(frame) if session is None else session.grid.short_name(frame)
 
     def _show_current(self, _: int = 0) -> None:
         frame, has_session = self._workspace.current, self._workspace.active is not None

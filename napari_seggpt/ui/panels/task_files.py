@@ -16,7 +16,7 @@ from napari_seggpt.ui.work.jobs import Job
 from napari_seggpt.ui.work.messages import Tone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from napari_seggpt.ui.work.workspace import Workspace
 
@@ -70,12 +70,14 @@ class TaskFileButtons(QWidget):
         except ValueError as error:
             self._workspace.show_message(str(error), Tone.WARNING)
             return
+        saved = f"Saved as {path}."
 
-        def write(task: Task) -> None:
-            task.save(path)
-            self._workspace.show_message(f"Saved as {path}.", Tone.GOOD)
+        def write() -> Iterator[Task]:
+            for task in making:
+                task.save(path)
+                yield task
 
-        self._work(lambda: making, write)
+        self._work(write, lambda _: self._workspace.show_message(saved, Tone.GOOD))
 
     def _work(
         self, work: Callable[[], Iterable[Task]], take: Callable[[Task], object]

@@ -14,9 +14,10 @@ from napari_seggpt.prompts import PromptFileError, TunedPrompt
 from napari_seggpt.ui.panels.panel import NO_SESSION, Panel
 from napari_seggpt.ui.widgets.controls import allow, button, muted, plain_label, row_of
 from napari_seggpt.ui.work.actions import go_to
-from napari_seggpt.ui.work.messages import Tone, count_of
+from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.previews import overlaid
 from napari_seggpt.untrusted import safe_message
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 NUM_SHOWN_FRAMES = 3  # frames that are shown before and after
 PICTURE_GAP = 4  # pixels between the two
-CURVE_HEIGHT = 70
+CURVE_HEIGHT = 56
 
 
 THROTTLE_MS = 100  # references that change in quick succession
@@ -42,6 +43,7 @@ class TunePanel(Panel):
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__("5  Tune", workspace)
+        self._num_shown = 0  # of the curve and the pictures
         self.about_label = muted(_ABOUT)
         self.state_label = plain_label()
         self.state_label.setWordWrap(True)
@@ -55,8 +57,14 @@ class TunePanel(Panel):
         self.pair_buttons = [self._make_pair_button() for _ in range(NUM_SHOWN_FRAMES)]
         self.rows.addWidget(self.about_label)
         self.rows.addLayout(row_of(self.tune_button, self.load_button))
-        self.rows.addLayout(row_of(self.keep_button, self.discard_button))
-        self.rows.addLayout(row_of(self.save_button, self.remove_button))
+        self.rows.addLayout(
+            row_of(
+                self.keep_button,
+                self.discard_button,
+                self.save_button,
+                self.remove_button,
+            )
+        )
         self.rows.addWidget(self.curve)
         self.rows.addWidget(self.state_label)  # tells of what is below it
         for each in self.pair_buttons:
@@ -115,6 +123,7 @@ class TunePanel(Panel):
         allow(self.load_button, no_session or (_ON if is_on else ""))
         has_curve = control is not None and bool(control.dices)
         self.curve.setVisible(has_curve)
+        self.about_label.setVisible(not has_curve)
         if control is not None and has_curve:
             self.curve.show_values(control)
         for each in (self.keep_button, self.discard_button):
@@ -124,6 +133,14 @@ class TunePanel(Panel):
         self._show_pairs(control.pairs if control is not None else [])
         self._show_state(control, kept)
         self.set_summary("in use" if kept is not None else "")
+        self._tell_growth()
+
+    def _tell_growth(self) -> None:
+        """Tell once that the curve or pictures are there, which need room."""
+        parts = (self.curve, *self.pair_buttons)
+        before, self._num_shown = self._num_shown, sum(not x.isHidden() for x in parts)
+        if self._num_shown > before:
+            self.grown.emit()
 
     def _show_state(
         self, control: TuningControl | None, kept: TunedPrompt | None
@@ -177,9 +194,7 @@ class TunePanel(Panel):
     def _on_keep(self) -> None:
         if self._control is not None:
             self._control.keep()
-            self._workspace.show_message(
-                "The tuned prompt is used from now on.", Tone.GOOD
-            )
+            self._workspace.show_message(_IN_USE, Tone.GOOD)
 
     def _on_discard(self) -> None:
         if self._control is not None:
@@ -191,6 +206,9 @@ class TunePanel(Panel):
     def _on_remove(self) -> None:
         if self._workspace.session is not None:
             self._workspace.session.references.tuned = None
+            self._workspace.show_message(
+                "Removed: the references are used alone again."
+            )
 
     def _on_save(self) -> None:
         kept = (
@@ -222,6 +240,8 @@ class TunePanel(Panel):
             self._workspace.session.references.tuned = TunedPrompt.load(path)
         except PromptFileError as error:
             self._workspace.show_message(str(error), Tone.ERROR)
+        else:
+            self._workspace.show_message(_IN_USE, Tone.GOOD)
 
 
 class Curve(QWidget):
@@ -306,6 +326,7 @@ def side_by_side(pair: ComparedFrame, layer: Labels) -> QPixmap:
     return QPixmap.fromImage(image.copy())
 
 
+_IN_USE = "The tuned prompt is used from now on."
 _FILES = "Tuned prompts (*.safetensors)"
 _ABOUT = (
     "The references teach a prompt; the network stays as it is. Correct a few frames "

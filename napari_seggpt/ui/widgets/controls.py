@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SPACING = 2
 SHORT_ROLE = Qt.ItemDataRole.UserRole + 1
-LABEL_WIDTH = 58  # so that the fields of all sections begin at one place
+LABEL_WIDTH = 65  # so that the fields of all sections begin at one place
 
 
 class FoldingSection(QWidget):
@@ -42,9 +42,17 @@ class FoldingSection(QWidget):
     ----------
     title : str
         Of the header.
+
+    Attributes
+    ----------
+    folded : Signal
+        It was folded, or unfolded.
+    grown : Signal
+        It shows more than before, and may need more room.
     """
 
     folded = Signal(bool)
+    grown = Signal()
 
     def __init__(self, title: str) -> None:
         super().__init__()

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
     from napari_seggpt.ui.widgets.style import Tones
 
-NUM_LINES = 4  # that are seen at once
+NUM_LINES, LOW_LINES = 4, 3  # that are seen at once; the second in a low window
 
 
 class HintLine(QFrame):
     """A sentence with a coloured edge; links in it can be clicked.
 
-    Its height is always the same, so that nothing below it moves; a long text scrolls.
+    Its height is the same for every text, so that nothing below it moves; a long one
+    scrolls.
     """
 
     link_clicked = Signal(str)
@@ -49,9 +50,14 @@ class HintLine(QFrame):
         layout.addWidget(self._area)
         self._row = layout
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.setFixedHeight(NUM_LINES * self.fontMetrics().lineSpacing() + 8)
+        self.set_low(False)
         self._tones: Tones | None = None
         self._message = Message(text="")
+
+    def set_low(self, is_low: bool) -> None:
+        """Take less height, or as much as usual."""
+        lines = LOW_LINES if is_low else NUM_LINES
+        self.setFixedHeight(lines * self.fontMetrics().lineSpacing() + 8)
 
     def add_corner(self, widget: QWidget) -> None:
         """Show a small control in the upper right corner."""
@@ -90,7 +96,8 @@ class HintLine(QFrame):
             f"HintLine {{ background: {colors.foreground.name()};"
             f" border: none; border-left: 4px solid {edge.name()}; }}"
             "QScrollArea, QScrollArea > QWidget > QWidget { background: transparent; }"
-            f"QLabel {{ background: transparent; color: {colors.text.name()}; }}"
+            f"QLabel {{ background: transparent; color: {colors.text.name()};"
+            " margin: 0px; padding: 0px; }"  # else napari's, which cost half a line
         )
         if sheet != self.styleSheet():
             self.setStyleSheet(sheet)

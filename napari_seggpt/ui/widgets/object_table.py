@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HEIGHT, ROW_HEIGHT = 180, 20  # pixels
+DIGITS = 10  # of a number that is not whole
 NOWHERE = QModelIndex()
+MAX_COLUMN_WIDTH = 160  # pixels
 
 
 class ObjectTable(QTableView):
@@ -39,6 +41,7 @@ class ObjectTable(QTableView):
         self.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        header.setMaximumSectionSize(MAX_COLUMN_WIDTH)
         header.setSortIndicator(0, Qt.SortOrder.AscendingOrder)
         self.setMinimumHeight(HEIGHT)
         self.setToolTip("Click an object to go there, a heading to sort by it.")
@@ -53,6 +56,11 @@ class ObjectTable(QTableView):
         self._rows = _Rows(names, columns)
         self.setModel(self._rows)
         header = self.horizontalHeader()
+        modes = QHeaderView.ResizeMode
+        for at, column in enumerate(columns):
+            is_text = not np.issubdtype(column.dtype, np.number)  # numbers are short
+            mode = modes.ResizeToContents if is_text else modes.Stretch
+            header.setSectionResizeMode(at, mode)
         self._rows.sort(header.sortIndicatorSection(), header.sortIndicatorOrder())
 
     def cell_text(self, row: int, column: int) -> str:
@@ -88,7 +96,8 @@ class _Rows(QAbstractTableModel):
         if role != Qt.ItemDataRole.DisplayRole or not index.isValid():
             return None
         value = self._columns[index.column()][self._order[index.row()]]
-        return f"{value:g}" if isinstance(value, np.number) else str(value)
+        is_float = isinstance(value, np.floating)
+        return f"{value:.{DIGITS}g}" if is_float else str(value)
 
     def headerData(
         self,

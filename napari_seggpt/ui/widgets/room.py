@@ -21,8 +21,10 @@ class RoomMaker:
     """Keeps a section in view that a person opens for a while.
 
     Where the window is too low for it, other sections are folded, one after the other,
-    until it fits; they are open again when it is closed. Their headers stay in view. If
-    even that is not enough, the section is scrolled to the top.
+    until it fits; they are open again when it is closed. The same is done when it shows
+    more than before, but what a person has opened beside it stays open then. Their
+    headers stay in view. If even that is not enough, the section is scrolled to the
+    top.
 
     Parameters
     ----------
@@ -44,6 +46,7 @@ class RoomMaker:
         self._area = area
         self._drawers, self._others = drawers, others
         self._folded: list[FoldingSection] = []
+        self._wanted: list[FoldingSection] = []  # a person has opened them again
         self._opened: FoldingSection | None = None  # the last one
         self._is_at_work = False
         self._soon, self._scroll_soon = QTimer(area), QTimer(area)
@@ -59,6 +62,8 @@ class RoomMaker:
             bar.rangeChanged.connect(self._on_range)
         for section in (*drawers, *others):
             section.folded.connect(partial(self._on_folded, section))
+        for drawer in drawers:
+            drawer.grown.connect(partial(self._on_grown, drawer))
 
     @property
     def folded(self) -> list[FoldingSection]:
@@ -79,12 +84,18 @@ class RoomMaker:
             return
         if section in self._folded:  # a person has opened it again
             self._folded.remove(section)
+            self._wanted.append(section)
         if section not in self._drawers:
             return
         if is_folded:
             self._give_back()
         else:
+            self._wanted.clear()
             self._make_for(section)
+
+    def _on_grown(self, drawer: FoldingSection) -> None:
+        if drawer.is_open:
+            self._make_for(drawer)
 
     def _make_for(self, drawer: FoldingSection) -> None:
         if not self._area.isVisible():
@@ -93,7 +104,7 @@ class RoomMaker:
         for each in (*beside, *self._others):
             if self._fits():
                 break
-            if each.is_open:
+            if each.is_open and each not in self._wanted:
                 if each not in self._drawers:
                     self._folded.append(each)  # before anyone is told of it
                 self._set_open(each, False)
@@ -106,6 +117,7 @@ class RoomMaker:
         if any(each.is_open for each in self._drawers):
             return
         folded, self._folded = self._folded, []
+        self._wanted.clear()
         for each in folded:
             self._set_open(each, True)
 

@@ -32,7 +32,7 @@ CAPTION_HEIGHT = 16
 SCORE_HEIGHT = 14  # of the strip over a picture that has the score
 TICK_SIDE = 14
 MARGIN = 3
-BAR_HEIGHT = 12  # room for a scroll bar, whether there is one or not
+BAR_HEIGHT = 12  # room for a scroll bar
 KEY_ROLE = Qt.ItemDataRole.UserRole
 MARK_ROLE = Qt.ItemDataRole.UserRole + 1  # whether it is the current frame
 SCORE_ROLE = Qt.ItemDataRole.UserRole + 2  # how well it fits the others, as text
@@ -68,7 +68,22 @@ class Thumbnails(QListWidget):
         self.itemActivated.connect(lambda item: self.chosen.emit(item.data(KEY_ROLE)))
         self.itemChanged.connect(self._on_changed)
         self.setToolTip(_ABOUT)
-        self.setFixedHeight(self.delegate.size.height() + 8 + BAR_HEIGHT)
+        self._is_low = False
+        self.horizontalScrollBar().rangeChanged.connect(self._take_height)
+        self._take_height()
+
+    def set_low(self, is_low: bool) -> None:
+        """Leave room for a scroll bar only while there is one, or always.
+
+        Always is better, since nothing below then moves when one comes.
+        """
+        self._is_low = is_low
+        self._take_height()
+
+    def _take_height(self, *_: int) -> None:
+        has_bar = self.horizontalScrollBar().maximum() > 0
+        bar = BAR_HEIGHT if has_bar or not self._is_low else 0
+        self.setFixedHeight(self.delegate.size.height() + 8 + bar)
 
     def set_tones(self, colors: Tones) -> None:
         """Paint in the colours of another theme."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.ui.work.jobs import Job
-from napari_seggpt.ui.work.messages import Tone, count_of
+from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.resuming import about
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,6 +32,7 @@ class Exporting:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._job: Job[int] | None = None
+        self._is_written = False
 
     @property
     def is_on(self) -> bool:
@@ -49,10 +51,11 @@ class Exporting:
         if active is None or self._job is not None:
             return
         labels, facts = active.labels, about(active)
-        write = write_objects if path.suffix.lower() == ".csv" else write_labels
+        write = write_objects if path.suffix.lower() == ".csv" else write_layer
         self._workspace.show_message(f"Writing {path.name}...")
+        self._is_written = False
         self._job = Job(
-            lambda: write(labels, facts, path),
+            lambda: self._noting(write(labels, facts, path)),
             lambda _: None,
             title="Exporting",
             total=len(labels),
@@ -60,13 +63,18 @@ class Exporting:
         self._job.ended.connect(lambda _: self._on_ended(path))
         self._job.start()
 
+    def _noting(self, steps: Iterator[int]) -> Iterator[int]:
+        """Note that all is written, which may be so though it was to stop."""
+        yield from steps
+        self._is_written = True
+
     def _on_ended(self, path: Path) -> None:
         job, self._job = self._job, None
         if job is None:
             return
         if job.error is not None:
             self._workspace.show_message(str(job.error), Tone.ERROR)
-        elif job.done < job.total:
+        elif not self._is_written:
             self._workspace.show_message(f"Stopped: {path.name} was not written.")
         else:
             frames = count_of(job.total, "frame")
@@ -79,36 +87,28 @@ class Exporting:
             job.close()
 
 
-def write_labels(labels: LabelsLayer, facts: About, path: Path) -> Iterator[int]:
+def write_layer(labels: LabelsLayer, facts: About, path: Path) -> Iterator[int]:
     """Write labels as TIFF, OME-TIFF, OME-Zarr or PNG files; yields each frame."""
-    from napari_seggpt.io import check_output, create_labels, draft, smallest_dtype
+    from napari_seggpt.io.labels import LabelsGeometry
+    from napari_seggpt.io.stacks import checked_steps
+    from napari_seggpt.io.writers import write_labels
 
-    check_output(path, overwrite=True)
-    times = labels.axes.lengths[0] if len(labels.axes.along) == 2 else None
-    limits: set[int] = set()
-    for index in range(len(labels)):
-        frame = labels.read(index)
-        limits |= {int(frame.min()), int(frame.max())}
-    with (
-        draft(path) as new,
-        create_labels(
-            new,
-            length=len(labels),
-            frame_shape=labels.frame_shape,
-            dtype=smallest_dtype(limits),
-            pixel_size=facts.pixel_size,
-            units=facts.units,
-            axis="z" if times else facts.axis,
-            times=times,
-        ) as writer,
-    ):
-        for index in range(len(labels)):
-            writer.write(index, labels.read(index))
-            yield index
+    pixel_size, units = checked_steps(facts.pixel_size, facts.units)
+    times = facts.labels_axes.times
+    geometry = LabelsGeometry(
+        length=len(labels),
+        frame_shape=labels.frame_shape,
+        dtype=labels.dtype,
+        axis="z" if times else facts.axis,
+        pixel_size=pixel_size,
+        units=units,
+        times=times,
+    )
+    return write_labels(path, labels.read, geometry, overwrite=True)
 
 
 def write_objects(labels: LabelsLayer, facts: About, path: Path) -> Iterator[int]:
-    """Write a table with a row for each connected object of each frame."""
+    """Write a table with a row for each connected object; yields after each frame."""
     from napari_seggpt.io import draft
     from napari_seggpt.io.table import write_table
 
@@ -119,7 +119,7 @@ def write_objects(labels: LabelsLayer, facts: About, path: Path) -> Iterator[int
             yield index, labels.read(index), {}
 
     with draft(path) as new, new.open("w", newline="", encoding="utf-8") as file:
-        write_table(
+        yield from write_table(
             file,
             frames(),
             spacing=(1.0, 1.0) if size is None else size[1:],
@@ -127,4 +127,3 @@ def write_objects(labels: LabelsLayer, facts: About, path: Path) -> Iterator[int
             classes=facts.classes,
             objects=True,
         )
-    yield from range(len(labels))

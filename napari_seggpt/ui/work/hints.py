@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING
 
 from napari_seggpt.session import PROTECTED, FrameStatus
 from napari_seggpt.ui.keys import key_text
-from napari_seggpt.ui.layers.frame_axes import axes_of, stack_axes
-from napari_seggpt.ui.work.messages import Message, Tone, count_of
+from napari_seggpt.ui.work.axis_words import axes_in_words, places_in_words
+from napari_seggpt.ui.work.messages import Message, Tone
 from napari_seggpt.ui.work.partly_painted import partly_painted
 from napari_seggpt.ui.work.small_objects import num_tiles, too_small
 from napari_seggpt.untrusted import printable
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     from napari_seggpt.session import Session
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.work.saved_sessions import SavedSessions
     from napari_seggpt.ui.work.workspace import Workspace
 
-RESUME, TILES, PART = "resume", "tiles", "part"  # links
+RESUME, TILES, PART, NEW = "resume", "tiles", "part", "new"  # links
 PLACE, BACK, HERE = "place", "back", "here"  # a link, and where it leads to
 SAMPLES = {"cells": "cells", "membranes": "membranes", "organs": "organs"}
 
@@ -58,33 +60,50 @@ def _last_or_next(
     offer = None if saved_sessions is None else saved_sessions.offer
     following = next_step(workspace)
     if offer is not None:
-        following = _offer(offer, following)
+        following = _after_problem(following, _offer(offer, _anew(workspace)))
     elif saved_sessions is not None and saved_sessions.elsewhere is not None:
-        following = _other_part(saved_sessions.elsewhere, following)
+        there = saved_sessions.elsewhere
+        following = _after_problem(following, _other_part(there, _anew(workspace)))
     if message is None:
         return following
     return Message(text=f"{message.text} {following.text}", tone=Tone.GOOD)
 
 
-def _offer(work: SavedWork, following: Message) -> Message:
-    """Offer to go on with a session; a person who begins anew need not decline."""
-    text = (
-        f"You worked on this image before: {escape(description(work))}. "
-        f'<a href="{RESUME}">Resume</a>.'
+def _after_problem(following: Message, offer: Message) -> Message:
+    """Return what is offered instead of what to do next, but after a problem."""
+    if following.tone is not Tone.WARNING:
+        return offer
+    return Message(text=f"{following.text} {offer.text}", tone=Tone.WARNING)
+
+
+def _anew(workspace: Workspace) -> str:
+    """Say how to begin anew; nobody need decline what is offered."""
+    has_labels = workspace.choice.labels is not None
+    new = f'<a href="{NEW}">New</a>'
+    return "begin anew" if has_labels else f"press {new} to begin anew"
+
+
+def _offer(work: SavedWork, anew: str) -> Message:
+    """Offer to go on with a session."""
+    return Message(
+        text=f"You worked on this image before: {_saved_at(work)}, "
+        f"{count_of(work.num_frames, 'frame')}. "
+        f'<a href="{RESUME}">Resume</a>, or {anew}.'
     )
-    return Message(text=f"{text} Or begin anew: {following.text}")
 
 
-def _other_part(there: LayerChoice, following: Message) -> Message:
+def _other_part(there: LayerChoice, anew: str) -> Message:
     """Offer to go to other frames of the image, which a person worked on before."""
-    names = {} if there.image is None else dict(stack_axes(there.image))
-    along = " and ".join(names.get(at, "") for at in axes_of(there.axis))
-    at = "".join(f", {names.get(axis, '')} {index}" for axis, index in there.fixed)
-    text = (
-        f"You worked on other frames of this image before: along {escape(along + at)}. "
-        f'<a href="{PART}">Go there</a>.'
+    where = ""
+    if there.image is not None:
+        along = f"along {axes_in_words(there.image, there.axis)}"
+        where = ", ".join(
+            each for each in (along, places_in_words(there.image, there.fixed)) if each
+        )
+    return Message(
+        text=f"You worked on other frames of this image before: "
+        f'{escape(where)}. <a href="{PART}">Go there</a>, or {anew}.'
     )
-    return Message(text=f"{text} Or begin anew: {following.text}")
 
 
 def description(work: SavedWork) -> str:
@@ -93,12 +112,19 @@ def description(work: SavedWork) -> str:
     The text is plain and one line, whatever the file says. Of a session that is still
     written no number is said, since it would soon be another.
     """
-    text = work.stored.saved.astimezone().strftime("%d %B %Y at %H:%M").lstrip("0")
+    text = _saved_at(work)
     if not work.is_open:
         text += f", {count_of(work.num_frames, 'frame')}"
     names = [_plain(name) for name in (work.stored.about.labels_name, *work.classes)]
     shown = [name for name in names if name][: 1 + MAX_CLASSES_SHOWN]
     return f"{text}, {', '.join(shown)}" if shown else text
+
+
+def _saved_at(work: SavedWork) -> str:
+    """Say when a session was saved; of this year the number is not said."""
+    saved = work.stored.saved.astimezone()
+    year = "" if saved.year == datetime.now().astimezone().year else " %Y"
+    return saved.strftime(f"%d %B{year} at %H:%M").lstrip("0")
 
 
 def _plain(name: str) -> str:
@@ -112,7 +138,7 @@ def next_step(workspace: Workspace) -> Message:
         return Message(text=_start_text())
     if workspace.choice.labels is None:
         return Message(
-            text="Press <b>New</b> to make a labels layer for <b>"
+            text=f'Press <a href="{NEW}">New</a> to make a labels layer for <b>'
             f"{_short(workspace.choice.image.name)}</b>, or choose one that you have."
         )
     if workspace.active is None:

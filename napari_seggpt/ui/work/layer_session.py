@@ -12,11 +12,12 @@ from superqt.utils import qthrottled
 from napari_seggpt.model.cards import model_config
 from napari_seggpt.session import Session
 from napari_seggpt.ui.layers.chunk_lock import ChunkLock
-from napari_seggpt.ui.layers.frame_axes import axis_names, stack_axes
+from napari_seggpt.ui.layers.frame_axes import axis_names
 from napari_seggpt.ui.layers.image_stack import ImageStack
 from napari_seggpt.ui.layers.labels_layer import LabelsLayer
 from napari_seggpt.ui.layers.labels_watcher import shown_frames
 from napari_seggpt.ui.layers.navigation import Navigation
+from napari_seggpt.ui.work.axis_words import in_words, places_in_words
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.previews import ReferencePreviews
 from napari_seggpt.ui.work.run_control import RunControl
@@ -206,7 +207,7 @@ class LayerSession:
         return [
             axis_names(self.image)[one]
             or axis_names(self.labels.layer)[other]
-            or f"axis {one}"
+            or in_words(self.image, f"axis {one}")
             for one, other in pairs
         ]
 
@@ -228,8 +229,7 @@ class LayerSession:
         shown = shown_frames(self.labels.layer, self.labels.axes)
         if shown is None or shown or not self._choice.fixed:
             return None
-        names = dict(stack_axes(self.image))
-        return ", ".join(f"{names[at]} {index}" for at, index in self._choice.fixed)
+        return places_in_words(self.image, self._choice.fixed)
 
     def note_task(self, task: str | None) -> None:
         """Take note of what labels stand for."""

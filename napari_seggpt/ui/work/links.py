@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_seggpt.ui.work import actions
-from napari_seggpt.ui.work.hints import BACK, PART, PLACE, RESUME, TILES
+from napari_seggpt.ui.work.hints import BACK, NEW, PART, PLACE, RESUME, TILES
 from napari_seggpt.ui.work.partly_painted import COMPLETE, HINT
 from napari_seggpt.ui.work.small_objects import use_tiles
 
@@ -37,6 +37,8 @@ class Links:
             self._saved_sessions.resume()
         elif link == PART:
             self._saved_sessions.show_elsewhere()
+        elif link == NEW:
+            self._workspace.make_labels()
         elif link == TILES:
             use_tiles(self._workspace)
         elif ":" in link:

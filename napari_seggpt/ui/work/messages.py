@@ -13,11 +13,6 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-def count_of(number: int, thing: str) -> str:
-    """Return a number of things in words, such as "1 frame" or "3 frames"."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
-
-
 class Tone(StrEnum):
     """What kind of thing is said."""
 

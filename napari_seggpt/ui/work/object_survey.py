@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_seggpt.io.table import region_means
 from napari_seggpt.objects.tracks import Tracer
 
 if TYPE_CHECKING:
@@ -55,23 +56,14 @@ def survey(
         found = labels.read(frame)
         if found.any():
             tracer.take(frame, found)
-            brightness = _mean_intensities(stack[frame], found)
-            means |= {(i, frame): value for i, value in brightness.items()}
+            ids, places = np.unique(found, return_inverse=True)
+            brightness = region_means(stack[frame], places.reshape(found.shape))
+            keys = ((i, frame) for i in ids.tolist())
+            means |= dict(zip(keys, brightness.tolist(), strict=True))
         yield frame
     tracks = tracer.tracks
-    keys = zip(tracks.ids.tolist(), tracks.frames.tolist(), strict=True)
+    rows = zip(tracks.ids.tolist(), tracks.frames.tolist(), strict=True)
     yield ObjectSurvey(
         tracks=tracks,
-        intensities=np.array([means[key] for key in keys], dtype=np.float64),
+        intensities=np.array([means[row] for row in rows], dtype=np.float64),
     )
-
-
-def _mean_intensities(
-    image: NDArray[Any], labels: NDArray[np.integer[Any]]
-) -> dict[int, float]:
-    """Return the mean of an image (H, W) or (H, W, C) in each object, by its id."""
-    grey = image.mean(axis=2) if image.ndim == 3 else image
-    ids, places = np.unique(labels, return_inverse=True)
-    sums = np.bincount(places.ravel(), np.asarray(grey, np.float64).ravel())
-    means = sums / np.bincount(places.ravel())
-    return dict(zip(ids.tolist(), means.tolist(), strict=True))

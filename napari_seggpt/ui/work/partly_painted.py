@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from napari_seggpt.ui.work.messages import count_of
 from napari_seggpt.ui.work.small_objects import is_drawn
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     from napari_seggpt.session import Reference

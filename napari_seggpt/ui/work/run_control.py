@@ -10,7 +10,8 @@ from qtpy.QtCore import QTimer
 
 from napari_seggpt.session import LinkingRun
 from napari_seggpt.ui.work.jobs import Job, JobState
-from napari_seggpt.ui.work.messages import Tone, count_of
+from napari_seggpt.ui.work.messages import Tone
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

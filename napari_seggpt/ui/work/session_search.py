@@ -40,11 +40,14 @@ class SearchResult:
         Why not.
     signatures : dict of int to ImageSignature
         Those of the image that were made, by level, so that they are made once.
+    is_stale : bool
+        Whether there may be others by now.
     """
 
     found: FoundSessions | None = None
     problem: str | None = None
     signatures: dict[int, ImageSignature] = field(default_factory=dict)
+    is_stale: bool = False
 
 
 class SessionSearch:
@@ -77,7 +80,7 @@ class SessionSearch:
         return self._results.get(choice.image, {}).get(_key(choice))
 
     def look(self, choice: LayerChoice, *, again: bool = False) -> None:
-        """Look for sessions of the image of a choice, unless that was done.
+        """Look for sessions of the image of a choice, unless they are known.
 
         Parameters
         ----------
@@ -87,7 +90,8 @@ class SessionSearch:
             Whether to look though it was done: there may be others by now.
         """
         result = self.result(choice)
-        if choice.image is None or (result is not None and not again):
+        is_known = result is not None and not result.is_stale
+        if choice.image is None or (is_known and not again):
             return
         if self._job is not None:
             if again or not _is_same(choice, self._present):
@@ -101,6 +105,12 @@ class SessionSearch:
         )
         self._job.ended.connect(self._on_ended)
         self._job.start()
+
+    def outdate(self, choice: LayerChoice) -> None:
+        """Have the sessions of an image looked for when it is chosen the next time."""
+        result = self.result(choice)
+        if choice.image is not None and result is not None:
+            self._results[choice.image][_key(choice)] = replace(result, is_stale=True)
 
     def _take(self, choice: LayerChoice, result: SearchResult) -> None:
         assert choice.image is not None

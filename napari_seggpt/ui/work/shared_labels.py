@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.work.layer_session import LayerSession
 
 
-def crossing(
-    choice: LayerChoice, others: Iterable[LayerSession]
-) -> list[LayerSession]:
+def crossing(choice: LayerChoice, others: Iterable[LayerSession]) -> list[LayerSession]:
     """Return the sessions on the same labels whose slices cross those of a choice.
 
     Parameters

@@ -372,10 +372,8 @@ class Workspace:
         runs = self.active.runs if self.active is not None else None
         if runs is None or runs.run is None:
             return
-        conditions = self.conditions
-        if conditions is not None and (
-            self._timed is None or self._timed[0] is not runs.run
-        ):
+        is_new = self._timed is None or self._timed[0] is not runs.run
+        if is_new and (conditions := self.conditions) is not None:
             self._timed = (runs.run, conditions)
         is_by_model = isinstance(runs.run, Run) and self.region_layer is None
         if is_by_model and self._timed is not None and runs.seconds_a_frame is not None:

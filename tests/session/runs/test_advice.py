@@ -124,10 +124,15 @@ def test_maps_follow_undo(session, blob, label, predict):
     label(session, 0, blob())
     predict(session)
     label(session, 0, blob(2))
+    before = session.runs.confidence_map(3)
     predict(session)
+    after = session.runs.confidence_map(3)
+    assert before is not None
     session.runs.undo()
-    assert session.frames.confidence(3) is not None
-    assert session.runs.confidence_map(3) is None  # it was of the labels that are gone
+    np.testing.assert_array_equal(session.runs.confidence_map(3), before)
+    assert session.runs.has_confidence_maps
+    list(session.runs.redo_steps())
+    np.testing.assert_array_equal(session.runs.confidence_map(3), after)
 
 
 def corner() -> Region:

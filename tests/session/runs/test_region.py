@@ -81,8 +81,22 @@ def test_outside_nothing_changes(session: Session, region: Region) -> None:
     assert sure is not None
     assert (sure[~region.mask] == 255).all()
     assert (sure[region.mask] < 255).all()
+
+
+def test_undo_brings_back_where_the_whole_run_was_unsure(
+    session: Session, region: Region
+) -> None:
+    run(session, "frame", 1, None)
+    whole = session.runs.confidence_map(1)
+    assert whole is not None
+    assert (whole < 255).all()
+    labels = session.frames.labels.data
+    labels[0], labels[0, :, :70] = 0, 7
+    session.frames.labels_changed([0])
+    run(session, "frame", 1, region)
     session.runs.undo()
-    assert (session.frames.labels.data[1] == 5).all()
+    assert (labels[1] == 5).all()
+    np.testing.assert_array_equal(session.runs.confidence_map(1), whole)
 
 
 def test_a_region_needs_pixels_and_a_reference(

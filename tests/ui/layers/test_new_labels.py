@@ -15,10 +15,11 @@ from napari.layers._source import Source
 from numpy.testing import assert_allclose, assert_array_equal
 
 from napari_seggpt.io import open_stack
+from napari_seggpt.sample_data import METADATA_KEY
 from napari_seggpt.ui.layers import new_labels
 from napari_seggpt.ui.layers.image_stack import ImageStack
 from napari_seggpt.ui.layers.labels_layer import LabelsLayer
-from napari_seggpt.ui.layers.new_labels import METADATA_KEY, new_labels_layer
+from napari_seggpt.ui.layers.new_labels import new_labels_layer
 
 pytestmark = pytest.mark.usefixtures("qapp")
 

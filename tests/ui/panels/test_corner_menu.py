@@ -66,6 +66,33 @@ def test_a_table_has_a_row_for_each_object(dock, tmp_path, qtbot):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["objects.csv", "labels.tif"])
+def test_an_export_that_is_stopped_leaves_the_old_file(
+    dock, tmp_path, qtbot, monkeypatch, name
+):
+    layer = open_layers(dock, qtbot)
+    path = tmp_path / name
+    path.write_text("the old one")
+    active = dock.workspace.active
+    read, gate, is_read = active.labels.read, threading.Event(), threading.Event()
+
+    def wait(frame):
+        if frame == len(layer.data) - 1:
+            is_read.set()
+            gate.wait(WAIT_MS / 1000)
+        return read(frame)
+
+    monkeypatch.setattr(active.labels, "read", wait)
+    exporting = dock.corner_menu.exporting
+    exporting.export(path)
+    qtbot.waitUntil(is_read.is_set, timeout=WAIT_MS)
+    exporting._job.stop()
+    gate.set()
+    qtbot.waitUntil(lambda: not exporting.is_on, timeout=WAIT_MS)
+    is_old = path.read_bytes() == b"the old one"
+    assert ("was not written" in dock.workspace.message.text) is is_old
+
+
 def test_what_cannot_be_written_is_said(dock, tmp_path, qtbot):
     open_layers(dock, qtbot)
     export(dock, tmp_path / "no" / "such" / "labels.tif", qtbot)

@@ -49,6 +49,46 @@ def test_a_list_that_is_opened_has_room_for_its_names(panel, qtbot):
     box.hidePopup()
 
 
+def axis_texts(panel):
+    return [panel.axis_box.itemText(i) for i in range(panel.axis_box.count())]
+
+
+def test_axes_without_a_name_are_called_as_the_sliders_show_them(panel, qtbot):
+    open_image(panel, None, (4, 5, 2, 16, 16), qtbot)
+    sliders = panel._workspace.viewer.dims.axis_labels
+    assert sliders[:3] == ("-5", "-4", "-3")
+    assert axis_texts(panel) == [
+        "slider -5 and slider -4: 4 x 5",
+        "slider -5: 4",
+        "slider -4: 5",
+        "slider -3: 2",
+    ]
+    rows = [r.label.text() for r, _ in panel._other_axes if not r.field.isHidden()]
+    assert rows == ["Slider -4", "Slider -3"]
+    open_image(panel, ("t", "", "c", "y", "x"), (4, 5, 2, 16, 16), qtbot)
+    assert "slider -4: 5" in axis_texts(panel)
+    assert "time (t): 4" in axis_texts(panel)
+
+
+def test_the_only_axis_without_a_name_is_that_of_the_frames(panel, qtbot):
+    open_image(panel, None, (12, 16, 16), qtbot)
+    assert axis_texts(panel)[0] == "frames: 12"
+    assert panel.axis_box.shown_text == "frames"
+
+
+def test_frames_along_two_axes_without_names_are_named_by_sliders(panel, qtbot):
+    open_image(panel, None, (4, 5, 16, 16), qtbot)
+    workspace = panel._workspace
+    workspace.choose(workspace.choice.with_axis((0, 1)))
+    workspace.make_labels()
+    qtbot.waitUntil(lambda: workspace.active is not None)
+    assert workspace.active.name(7) == "slider -4 at 1, slider -3 at 2"
+    workspace.session.references.add(7)
+    thumbnails = panel.window().references_panel.thumbnails
+    qtbot.waitUntil(lambda: thumbnails.count() == 1)
+    assert thumbnails.item(0).text() == "1, 2"  # there is room for no more
+
+
 def test_a_long_name_of_an_axis_does_not_widen_the_dock(panel, qtbot):
     width = panel.minimumSizeHint().width()
     open_image(panel, ("a" * 80, "y", "x"), (3, 16, 16), qtbot)

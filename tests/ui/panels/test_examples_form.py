@@ -38,3 +38,10 @@ def test_a_frame_that_cannot_be_read_is_named_after_the_others_were_taken():
     assert [next(steps)[0], next(steps)[0]] == ["cells 1", "cells 3"]
     with pytest.raises(StackError, match="Expected frame 2 to be readable"):
         next(steps)
+
+
+def test_labels_that_cannot_be_read_keep_no_other_frame_from_being_taken():
+    steps = labelled_frames(Frames(4), Frames(4, 1), "cells")
+    assert [next(steps)[0], next(steps)[0]] == ["cells 2", "cells 3"]
+    with pytest.raises(StackError, match="Expected frame 1 to be readable"):
+        next(steps)

@@ -152,6 +152,16 @@ def done(dock):
     return dock.objects_panel.list_button.isEnabled()
 
 
+def test_a_list_of_classes_says_so(dock, qtbot):
+    run_to_end(qtbot, dock)
+    panel = dock.objects_panel
+    panel.task_row.box.setCurrentIndex(panel.task_row.box.findData("classes"))
+    qtbot.waitUntil(lambda: reason(dock).startswith("Classes. "), timeout=WAIT_MS)
+    click(qtbot, panel.list_button)
+    qtbot.waitUntil(lambda: done(dock), timeout=WAIT_MS)
+    assert "3 classes in 15 rows" in panel.about_label.text()
+
+
 def test_the_table_leads_to_each_object(dock, viewer, qtbot):
     run_to_end(qtbot, dock)
     panel = dock.objects_panel

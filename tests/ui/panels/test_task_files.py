@@ -1,5 +1,6 @@
 """Task files through the dock, from one stack to another."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -68,3 +69,15 @@ def test_what_is_no_task_is_said(dock, tmp_path, qtbot):
     qtbot.waitUntil(
         lambda: "Expected a task file" in dock.hint_line.text, timeout=WAIT_MS
     )
+
+
+def test_a_task_is_written_beside_the_window(dock, tmp_path, qtbot, monkeypatch):
+    threads = []
+    monkeypatch.setattr(
+        Task, "save", lambda *_: threads.append(threading.current_thread())
+    )
+    files = dock.references_panel.examples.task_files
+    files.save(tmp_path / "walls.zip")
+    qtbot.waitUntil(lambda: files._job is None, timeout=WAIT_MS)
+    assert threads[0] is not threading.main_thread()
+    assert "Saved as" in dock.workspace.message.text

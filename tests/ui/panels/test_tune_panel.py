@@ -54,6 +54,8 @@ def test_tune_look_and_keep(dock, tuner, qtbot):
     qtbot.waitUntil(lambda: panel.remove_button.isEnabled(), timeout=WAIT_MS)
     click(qtbot, panel.remove_button)
     assert dock.workspace.session.references.tuned is None
+    hint = dock.hint_line
+    qtbot.waitUntil(lambda: "used alone again" in hint.text, timeout=WAIT_MS)
 
 
 def test_what_is_no_better_is_said_and_not_kept(dock, tuner, qtbot):
@@ -88,6 +90,8 @@ def test_a_file_is_loaded_or_refused_in_words(dock, tmp_path, qtbot, make_tuned)
     panel = dock.tune_panel
     make_tuned().save(tmp_path / "prompt.safetensors")
     panel.load(str(tmp_path / "prompt.safetensors"))
+    hint = dock.hint_line
+    qtbot.waitUntil(lambda: "used from now on" in hint.text, timeout=WAIT_MS)
     assert dock.workspace.session.references.tuned.class_names == {1: "cell"}
     qtbot.waitUntil(lambda: "cell" in panel.state_label.text(), timeout=WAIT_MS)
     (tmp_path / "other.safetensors").write_bytes(b"no such thing")

@@ -1,5 +1,6 @@
 """The dock saves what is done, and goes on with it when the image is opened again."""
 
+import re
 import shutil
 import threading
 import time
@@ -249,6 +250,27 @@ def test_a_damaged_frame_of_labels_on_disk_keeps_no_other(
     qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
     assert "Frame 1 is left out: Expected the labels of frame 1" in hint(qtbot, dock)
     assert damaged.read_bytes() == b"no chunk"
+
+
+def test_a_session_that_ends_while_another_image_is_chosen_can_be_resumed(
+    image_file, open_dock, viewer, qtbot
+):
+    dock = open_dock(image_file)
+    first = viewer.layers[0]
+    work(qtbot, dock)
+    saved(qtbot, dock)
+    other = viewer.add_image(np.zeros((LENGTH, SIDE, SIDE), np.uint8), name="other")
+    labels = dock.workspace.active.labels.layer
+    dock.workspace.choose_image(other, [])
+    settle(qtbot, dock)
+    viewer.layers.remove(labels)
+    settle(qtbot, dock)
+    dock.workspace.choose_image(first, [])
+    settle(qtbot, dock)
+    (found,) = dock.saved_sessions.sessions
+    assert not found.is_open
+    resume(qtbot, dock)
+    assert dock.workspace.session.frames.protected
 
 
 @pytest.mark.parametrize("damage", [None, "null", '{"zarr_format": 3, "shape": 7}'])
@@ -615,7 +637,7 @@ def test_a_session_that_can_only_be_read_goes_on_elsewhere(
     assert before == {f: f.read_bytes() for f in first.rglob("*") if f.is_file()}
 
 
-def test_html_from_a_file_is_shown_as_text(image_file, open_dock, viewer, qtbot):
+def test_html_from_a_file_is_no_html_in_the_dock(image_file, open_dock, viewer, qtbot):
     dock = open_dock(image_file)
     dock.workspace.make_labels()
     settle(qtbot, dock)
@@ -625,11 +647,11 @@ def test_html_from_a_file_is_shown_as_text(image_file, open_dock, viewer, qtbot)
     saved(qtbot, dock)
     dock = open_dock(image_file)
     text = hint(qtbot, dock)
-    assert "&lt;img src=&quot;x&quot;&gt;" in text
-    assert "&lt;b&gt;bold&lt;/b&gt;" in text
-    for raw in ("<img", "<b>bold", "\x1b", "\n"):
+    for raw in ("img", "bold", "\x1b", "\n"):  # names are in the menu, as plain text
         assert raw not in text
     ((entry, _),) = listed(dock)
+    assert '<img src="x">' in entry
+    assert "<b>bold" in entry
     assert "\n" not in entry
     assert "\x1b" not in entry
 
@@ -759,7 +781,11 @@ def test_a_film_of_volumes_is_resumed(open_film, qtbot):
     path = saved(qtbot, dock)
     again = open_film()
     settle(qtbot, again)
-    assert "You worked on this image before" in hint(qtbot, again)
+    offer = hint(qtbot, again)
+    assert "You worked on this image before" in offer
+    assert "12 frames" in offer
+    assert 'or press <a href="new">New</a> to begin anew' in offer
+    assert len(re.sub("<.*?>", "", offer)) < 110  # three lines
     resume(qtbot, again)
     session = again.workspace.session
     np.testing.assert_array_equal(again.workspace.choice.labels.data, before)
@@ -782,6 +808,7 @@ def test_a_session_along_one_axis_is_found_from_both(open_film, viewer, qtbot):
     settle(qtbot, again)
     assert again.workspace.choice.axis == (0, 1)
     assert "before: along z, t 2" in hint(qtbot, again)
+    assert hint(qtbot, again).endswith("New</a> to begin anew.")
     again.hint_line.link_clicked.emit("part")
     settle(qtbot, again)
     assert (again.workspace.choice.axis, again.workspace.choice.fixed) == (1, ((0, 2),))
