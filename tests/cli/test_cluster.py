@@ -37,7 +37,7 @@ def test_the_labels_are_those_of_one_process(run, stack, scheduler, memory):
         *command, "--output", stack / "there.zarr", "--scheduler", scheduler
     )
     assert code == 0
-    assert "5 of 5 frames predicted from 1 references" in out
+    assert "5 of 5 frames predicted from 1 reference" in out
     found = frames_of(stack / "there.zarr")
     np.testing.assert_array_equal(found, frames_of(stack / "here.zarr"))
     np.testing.assert_array_equal(found[2], frames_of(stack / "labels.tif")[2])

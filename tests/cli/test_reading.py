@@ -74,7 +74,7 @@ def test_broken_frames_of_labels_and_output_stop_no_other(run, stack, caplog):
     code, out, errors = run(*command)
     assert code == 1
     assert "Label frame 3 is left out" in errors
-    assert "5 of 5 frames predicted from 1 references" in out
+    assert "5 of 5 frames predicted from 1 reference" in out
     os.truncate(stack / "out" / "frame_0004.png", 60)
     code, _, _ = run(*command, "--resume", "--memory", 1, "--frames", 0)
     assert code == 0

@@ -50,14 +50,14 @@ def test_a_tuned_prompt_labels_a_stack(tune, run, stack):
         "predict", stack / "stack.tif", "--prompt", file, "--output", stack / "a.tif"
     )
     assert code == 0
-    assert "6 of 6 frames predicted from 1 tuned prompts" in out
+    assert "6 of 6 frames predicted from 1 tuned prompt" in out
     code, out, _ = run(
         "predict", stack / "stack.tif", "--labels", stack / "labels.tif",
         "--frames", 1, "--prompt", file, "--output", stack / "b.tif",
         "--overlay", stack / "b.png",
     )  # fmt: skip
     assert code == 0
-    assert "5 of 5 frames predicted from 1 references and 1 tuned prompts" in out
+    assert "5 of 5 frames predicted from 1 reference and 1 tuned prompt" in out
     with open_stack(stack / "b.tif") as result:
         assert {int(i) for frame in result for i in np.unique(frame)} <= {0, 3}
         labels = tifffile.imread(stack / "labels.tif")

@@ -33,7 +33,7 @@ def test_a_folder_of_images_and_labels_gives_a_prompt(tune, run, published, tmp_
         "predict", folder / "images", "--prompt", file, "--output", tmp_path / "a.tif"
     )
     assert code == 0
-    assert "4 of 4 frames predicted from 1 tuned prompts" in out
+    assert "4 of 4 frames predicted from 1 tuned prompt" in out
 
 
 def test_the_training_subset_is_taken_and_150_classes_fit(tune, published):
