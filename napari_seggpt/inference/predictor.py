@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from napari_seggpt.inference.decoding import read_passes
 from napari_seggpt.inference.ensemble import spatial_grid
+from napari_seggpt.inference.frame_view import FrameView
 from napari_seggpt.inference.memory import (
     Memory,
     PromptTile,
@@ -22,9 +22,9 @@ from napari_seggpt.inference.memory import (
 )
 from napari_seggpt.inference.passes import Passes
 from napari_seggpt.inference.prediction import Prediction, read_prediction
-from napari_seggpt.inference.tiling import enlarged, make_tiles
+from napari_seggpt.inference.tiling import enlarged
 from napari_seggpt.inference.tuned import plan_passes
-from napari_seggpt.preprocessing import measure_limits, to_rgb
+from napari_seggpt.preprocessing import measure_limits
 from napari_seggpt.settings import PredictionSettings
 
 if TYPE_CHECKING:
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from napari_seggpt.prompts import Prompt, TunedPrompt
 
 logger = logging.getLogger(__name__)
-
-WORTH_SHRINKING = 0.8  # of a frame's pixels: a size that saves less is not gone to
 
 
 class Predictor:
@@ -154,13 +152,14 @@ class Predictor:
         """
         self.prompts = tuple(prompts)
         images = [prompt.image for prompt in self.prompts]
-        self.tiling = self.settings.tiling
+        self.tiling, config = self.settings.tiling, self.model.config
         if images and finest is not None:
             shapes = [image.shape for image in images]
-            self.tiling = enlarged(self.tiling, finest, shapes, self.model.config)
+            self.tiling = enlarged(self.tiling, finest, shapes, config)
         self.limits = self._given_limits
         if self.limits is None and images:
             self.limits = measure_limits(images)
+        self._view = FrameView(config=config, tiling=self.tiling, limits=self.limits)
         ids = {int(i) for prompt in self.prompts for i in prompt.ids}
         self.passes.set_palettes(
             plan_passes(ids, self.tuned, self.settings.labels_per_pass)
@@ -241,21 +240,7 @@ class Predictor:
             the prompt: resized to the grid of the frame and back, small objects would
             lose pixels with every frame.
         """
-        rgb = self._rgb(prompt.image)
-        tiles, size = self._cut(rgb)
-        if seen is None:
-            seen = [tile.labels(prompt.labels, size) for tile in tiles]
-        return [
-            prompt_tile(
-                tile.picture(rgb, size),
-                labels,
-                center=tile.center,
-                index=prompt.index,
-                is_predicted=predicted,
-                is_hint=prompt.is_hint,
-            )
-            for tile, labels in zip(tiles, seen, strict=True)
-        ]
+        return self._view.prompt_tiles(prompt, predicted=predicted, seen=seen)
 
     def predict(
         self,
@@ -303,22 +288,14 @@ class Predictor:
         if not any(len(palette.ids) for palette in self.palettes):
             raise ValueError("Expected a prompt with labels, got none.")
         indices = indices or [None] * len(frames)
-        queries, shapes = [], []
-        for frame, index in zip(frames, indices, strict=True):
-            rgb = self._rgb(frame)
-            tiles, size = self._cut(rgb)
-            queries.append(
-                [
-                    QueryTile(
-                        picture=t.picture(rgb, size), tile=t, index=index, grid=grid
-                    )
-                    for t in tiles
-                ]
-            )
-            shape = rgb.shape[:2]
-            is_whole = as_seen and not self.tiling.enabled
-            is_less = np.prod(size) < WORTH_SHRINKING * np.prod(shape)
-            shapes.append(size if is_whole and is_less else shape)
+        queries = [
+            self._view.query_tiles(frame, index, grid)
+            for frame, index in zip(frames, indices, strict=True)
+        ]
+        shapes = [
+            self._view.answer_size(frame.shape) if as_seen else frame.shape[:2]
+            for frame in frames
+        ]
         painted = self._paint([q for part in queries for q in part], memory)
         return [
             read_prediction(
@@ -357,13 +334,8 @@ class Predictor:
             What each pass painted of a tile, (h, w, C) at the model's size; see
             `read_painted`.
         """
-        size = self.model.config.tile_size
         queries = [
-            QueryTile(
-                picture=replace(tile, top=0, left=0).picture(self._rgb(part), size),
-                tile=tile,
-                index=index,
-            )
+            self._view.part_tile(part, tile, index)
             for part, tile in zip(parts, tiles, strict=True)
         ]
         return self._paint(queries, None)
@@ -374,20 +346,6 @@ class Predictor:
             joined, self.palettes, are_shares=self.passes.are_shares
         )
         return Prediction(labels=labels, confidence=confidence, colors=colors)
-
-    # -- one example, one query --------------------------------------------------
-
-    def _rgb(self, frame: NDArray[Any]) -> NDArray[np.uint8]:
-        limits = self.limits or measure_limits([frame])
-        return to_rgb(frame, limits)
-
-    def _cut(self, rgb: NDArray[np.uint8]) -> tuple[list[Tile], tuple[int, int]]:
-        """Return the tiles of a picture (H, W, 3), and at what size they are seen."""
-        config, tiling = self.model.config, self.tiling
-        size = config.tile_size if tiling.enabled else config.seen_size(rgb.shape)
-        return make_tiles(rgb.shape[:2], size, tiling), size
-
-    # -- many queries ------------------------------------------------------------
 
     def _paint(
         self, queries: list[QueryTile], memory: Memory | None

@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from napari_seggpt.inference import predictor as predictor_module
-from napari_seggpt.inference.predictor import Predictor
+from napari_seggpt.inference.frame_view import FrameView
 from napari_seggpt.inference.task_predictors import ClassPredictor
 from napari_seggpt.inference.tiling import Tile
 from napari_seggpt.io import open_stack
@@ -39,7 +39,7 @@ REST = "all else"
 # other's.
 CLOCKED: tuple[tuple[Any, str, str], ...] = (
     (ClassPredictor, "predict_batch", REST),
-    (Predictor, "_rgb", "picture"),
+    (FrameView, "rgb", "picture"),
     (Tile, "picture", "picture"),
     (SegGPT, "probabilities", "network: all else"),
     (SegGPT, "_stem_levels", "network: stem"),
