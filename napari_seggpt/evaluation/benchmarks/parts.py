@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from napari_seggpt.inference import predictor as predictor_module
 from napari_seggpt.inference.frame_view import FrameView
+from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.inference.task_predictors import ClassPredictor
 from napari_seggpt.inference.tiling import Tile
 from napari_seggpt.io import open_stack
