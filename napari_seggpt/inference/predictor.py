@@ -134,8 +134,9 @@ class Predictor:
     ) -> None:
         """Replace all but the tuned prompts; each is encoded once, at its first use.
 
-        A hint needs a prompt beside it that shows what is background, and a network
-        with a readout: others are not shown hints. A hint alone is read as a whole one.
+        A hint needs a prompt beside it that shows what is background, a network with a
+        readout, and prompts that are joined in features: others are not shown hints. A
+        hint alone is read as a whole one.
 
         Parameters
         ----------
@@ -208,7 +209,9 @@ class Predictor:
 
     def _usable_tiles(self) -> list[PromptTile]:
         tiles = [tile for tiles in self._tiles for tile in tiles]
-        return usable(tiles, understands_hints=self.passes.are_shares)
+        # In a grid of prompts, what a hint leaves open would be background.
+        is_grid = self.settings.ensemble == "spatial"
+        return usable(tiles, understands_hints=self.passes.are_shares and not is_grid)
 
     @property
     def frames_at_once(self) -> int:

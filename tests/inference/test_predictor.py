@@ -632,3 +632,16 @@ def test_hints_that_cannot_be_understood(
     without = Predictor(tiny_model, [whole, hint], settings=cpu())
     assert [tile.is_hint for tile in without.tiles] == [False]
     assert without.only([0]).tiles == without.tiles
+
+
+def test_a_grid_of_prompts_shows_no_hint(
+    readout_model: Any, frame: Any, blocks: Any
+) -> None:
+    labels = blocks((32, 32), [1])
+    prompts = [
+        Prompt(image=frame(seed=i), labels=labels, is_hint=i == 1) for i in range(2)
+    ]
+    grid = Predictor(readout_model, prompts, settings=cpu(ensemble="spatial"))
+    assert [tile.is_hint for tile in grid.tiles] == [False]
+    joined = Predictor(readout_model, prompts, settings=cpu())
+    assert [tile.is_hint for tile in joined.tiles] == [False, True]
