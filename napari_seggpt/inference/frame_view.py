@@ -97,11 +97,21 @@ class FrameView:
         ]
 
     def query_tiles(
-        self, frame: NDArray[Any], index: int | None, grid: FrameGrid | None
+        self,
+        frame: NDArray[Any],
+        index: int | None,
+        grid: FrameGrid | None,
+        shape: tuple[int, int],
     ) -> list[QueryTile]:
-        """Cut a frame that is to be predicted; see `Predictor.predict_batch`."""
+        """Cut a frame that is to be predicted; see `Predictor.predict_batch`.
+
+        The tiles lie in a frame of a shape (H, W) that is the frame's own or, if it is
+        seen whole, the size at which it is answered.
+        """
         rgb = self.rgb(frame)
         tiles, size = self.cut(rgb.shape)
+        if shape != rgb.shape[:2]:
+            tiles = [replace(tiles[0], height=shape[0], width=shape[1])]
         return [
             QueryTile(
                 picture=tile.picture(rgb, size), tile=tile, index=index, grid=grid

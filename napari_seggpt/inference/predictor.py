@@ -291,13 +291,13 @@ class Predictor:
         if not any(len(palette.ids) for palette in self.palettes):
             raise ValueError("Expected a prompt with labels, got none.")
         indices = indices or [None] * len(frames)
-        queries = [
-            self._view.query_tiles(frame, index, grid)
-            for frame, index in zip(frames, indices, strict=True)
-        ]
         shapes = [
             self._view.answer_size(frame.shape) if as_seen else frame.shape[:2]
             for frame in frames
+        ]
+        queries = [
+            self._view.query_tiles(frame, index, grid, shape)
+            for frame, index, shape in zip(frames, indices, shapes, strict=True)
         ]
         painted = self._paint([q for part in queries for q in part], memory)
         return [

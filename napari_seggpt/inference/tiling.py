@@ -143,7 +143,8 @@ def blend(
         (H, W, C). Where tiles overlap, each counts by its distance from its edge.
     """
     if len(tiles) == 1:
-        return resize_colors(next(iter(colors)), shape)
+        whole = resize_colors(next(iter(colors)), (tiles[0].height, tiles[0].width))
+        return whole[: shape[0], : shape[1]]  # a tile may be larger than the frame
     weights = np.zeros((*shape, 1), dtype=np.float32)
     total = weights
     for number, (picture, tile) in enumerate(zip(colors, tiles, strict=True)):

@@ -16,10 +16,10 @@ def view(**tiling):
 
 def test_a_frame_is_seen_whole_or_in_tiles_of_one_size():
     frame = np.zeros((700, 900), np.uint8)
-    (whole,) = view().query_tiles(frame, 3, None)
+    (whole,) = view().query_tiles(frame, 3, None, frame.shape)
     assert whole.picture.shape == (*SMALL.seen_size(frame.shape), 3)
     assert whole.index == 3
-    cut = view(enabled=True).query_tiles(frame, 3, None)
+    cut = view(enabled=True).query_tiles(frame, 3, None, frame.shape)
     assert len(cut) > 1
     assert {tile.picture.shape for tile in cut} == {(*SMALL.tile_size, 3)}
 
@@ -38,8 +38,10 @@ def test_frames_that_are_seen_much_smaller_are_answered_so():
     assert view().answer_size(large) == SMALL.seen_size(large)
     assert view().answer_size(small) == small
     assert view(enabled=True).answer_size(large) == large
+    (asked,) = view().query_tiles(np.zeros(large), 0, None, (150, 100))
+    assert (asked.tile.height, asked.tile.width) == (150, 100)
 
 
 def test_what_is_no_picture_is_refused():
     with pytest.raises(FrameError):
-        view().query_tiles(np.zeros((2, 3, 4, 5)), 0, None)
+        view().query_tiles(np.zeros((2, 3, 4, 5)), 0, None, (2, 3))
