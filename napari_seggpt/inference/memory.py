@@ -227,7 +227,8 @@ def choose(
 
     Tiles with labels come before those without. Among tiles, the one at the
     query's place in the nearest frame is taken, labelled or not, unless it would be
-    the only one: it shows what is background here.
+    the only one: it shows what is background here. At least one is no hint, if there
+    is such a one with labels.
     """
     if len(tiles) <= limit:
         return list(tiles)
@@ -237,9 +238,12 @@ def choose(
         (one for one in tiles if one is not here),
         key=lambda one: (not one.is_labelled, _cost(one, query, look)),
     )
-    if limit == 1 and not here.is_labelled:
-        return ranked[:1]
-    return [here, *ranked[: limit - 1]]
+    is_bare = limit == 1 and not here.is_labelled
+    chosen = ranked[:1] if is_bare else [here, *ranked[: limit - 1]]
+    whole = [one for one in ranked if one.is_labelled and not one.is_hint]
+    if whole and not any(one.is_labelled and not one.is_hint for one in chosen):
+        chosen[-1] = whole[0]
+    return chosen
 
 
 def _cost(tile: PromptTile, query: QueryTile, look: NDArray[np.float32]) -> float:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+HINT_SHARE = 0.9  # of the pixels are known of a prompt that is more than a hint
+LAST = 1e6  # added to a difference of pictures, which is far below
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadPrompts:
     """What prompts offer to be read by a readout; every tensor begins with (B, K).
@@ -35,6 +39,8 @@ class ReadPrompts:
         for motion.
     predicted : Tensor
         (B, K), 1 where the colours are the network's own.
+    known : Tensor
+        (B, K), the share of the pixels of which somebody said what they are.
     """
 
     keys: Tensor
@@ -44,6 +50,7 @@ class ReadPrompts:
     grey: Tensor
     shares: Tensor
     predicted: Tensor
+    known: Tensor
 
     def map(self, function: Callable[[Tensor], Tensor]) -> ReadPrompts:
         """Apply a function to every tensor."""
@@ -52,13 +59,21 @@ class ReadPrompts:
     def nearest(self, grey: Tensor, count: int) -> tuple[ReadPrompts, Tensor]:
         """Return the prompts most like queries `grey` (B, 1, h, w), and their places.
 
-        The most alike comes first; at most `count` are kept.
+        The most alike comes first; at most `count` are kept. Where there are others,
+        at most half of them are hints: these hardly show what is background.
         """
         small, own = (F.adaptive_avg_pool2d(x, 16).flatten(1) for x in
                       (self.grey.flatten(0, 1), grey))  # fmt: skip
         apart = (small.unflatten(0, self.grey.shape[:2]) - own[:, None]).abs().mean(2)
+        apart = apart + LAST * self._is_hint_too_many(apart, count // 2)
         place = apart.argsort(dim=1, stable=True)[:, :count]
         return self.map(lambda x: take(x, place)), place
+
+    def _is_hint_too_many(self, apart: Tensor, most: int) -> Tensor:
+        """Return which prompts (B, K) are hints, and so many hints are more alike."""
+        is_hint = self.known < HINT_SHARE
+        closer = apart[:, None] < apart[:, :, None]  # (B, K, K): j than i
+        return is_hint & ((closer & is_hint[:, None]).sum(2) >= most)
 
 
 def take(x: Tensor, place: Tensor) -> Tensor:

@@ -143,6 +143,7 @@ class Readout(nn.Module):
             grey=views.grey,
             shares=pooled(shares, views.grey),
             predicted=predicted.to(matched.dtype),
+            known=_share_of(known, predicted).to(matched.dtype),
         )
 
     # -- query ---------------------------------------------------------------------
@@ -269,6 +270,11 @@ def color_shares(colors: Tensor, palettes: Tensor) -> Tensor:
     )
     nearest = apart.argmin(1, keepdim=True)
     return torch.zeros_like(apart).scatter_(1, nearest, 1.0)
+
+
+def _share_of(known: Tensor | None, like: Tensor) -> Tensor:
+    """Return the share (B,) of the pixels that are known: all, if nothing is said."""
+    return torch.ones_like(like) if known is None else known.mean((1, 2, 3))
 
 
 def _spread(facts: Sequence[Tensor], like: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ def example(
     index: int | None = None,
     center: tuple[float, float] = MIDDLE,
     is_labelled: bool = True,
+    is_hint: bool = False,
 ) -> PromptTile:
     return PromptTile(
         picture=flat(value),
@@ -36,6 +37,7 @@ def example(
         index=index,
         thumbnail=thumbnail(flat(value)),
         is_labelled=is_labelled,
+        is_hint=is_hint,
     )
 
 
@@ -172,6 +174,16 @@ def test_the_only_example_taken_has_labels() -> None:
         example(10, index=5),
     ]
     assert indices(choose(query(90, index=4), examples, 1)) == [8]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_hints_are_never_without_one_that_is_more(limit: int) -> None:
+    hints = [example(90, index=i, is_hint=True) for i in (3, 4, 5)]
+    far = example(10, index=50)
+    blank = example(90, index=4, is_labelled=False)
+    chosen = choose(query(90, index=4), [*hints, far, blank], limit)
+    assert 50 in indices(chosen)
+    assert len(chosen) == limit
 
 
 class Doubting:

@@ -219,6 +219,19 @@ def test_the_prompts_most_like_the_query_come_first(readout: Readout) -> None:
     assert torch.equal(every.shares, prompts.shares[:, order[0]])
 
 
+def test_hints_leave_room_for_prompts_that_show_background(readout: Readout) -> None:
+    prompts = encode(readout, 1, 2, 3, 4, 5)
+    known = torch.tensor([[0.1, 0.1, 0.1, 0.1, 1.0]])  # the last is no hint
+    hinted = replace(prompts, known=known)
+    _, place = hinted.nearest(prompts.grey[:, 0], 4)
+    assert place[0, 0] == 0
+    assert 4 in place[0, :3]
+    assert len(set(place[0].tolist())) == 4
+    _, place = replace(prompts, known=0 * known).nearest(prompts.grey[:, 0], 4)
+    _, usual = prompts.nearest(prompts.grey[:, 0], 4)
+    assert torch.equal(place.sort().values, usual.sort().values)
+
+
 # -- motion ------------------------------------------------------------------------
 
 
@@ -246,7 +259,7 @@ def carried(grey: list[Tensor], colors: list[Tensor], predicted: list[float]) ->
     return ReadPrompts(
         keys=nothing, values=nothing, fine=sums, whole=sums,
         grey=torch.stack(grey, 1), shares=torch.stack(colors, 1),
-        predicted=torch.tensor([predicted]),
+        predicted=torch.tensor([predicted]), known=torch.ones(1, len(grey)),
     )  # fmt: skip
 
 
