@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from napari_seggpt.io import (
     tiff_labels,
 )
 from napari_seggpt.io.labels import labels_axis
+from napari_seggpt.io.png_labels import PngLabels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,6 +118,27 @@ def test_reopened_labels_take_more_frames(tmp_path: Path, name: str) -> None:
         assert (labels[1] == 7).all()
         labels[2] = np.full((20, 30), 9)
     assert [int(frame.max()) for frame in read_elsewhere(path)] == [0, 7, 9]
+
+
+def test_masks_beside_images_are_reopened_without_the_images(tmp_path: Path) -> None:
+    for index in range(2):
+        for name, value in ((f"f{index}", 100), (f"f{index}_mask", index)):
+            frame = np.full((8, 8), value, np.uint8)
+            Image.fromarray(frame).save(tmp_path / f"{name}.png")
+    with reopen_labels(tmp_path) as labels:
+        labels[0] = np.full((8, 8), 7)
+        assert [int(labels[index].max()) for index in range(2)] == [7, 1]
+    found = [int(frame.max()) for frame in read_elsewhere(tmp_path)]
+    assert found == [100, 7, 100, 1]
+
+
+def test_a_folder_of_another_number_of_frames_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "labels"
+    with create_labels(path, length=2, frame_shape=(20, 30)) as labels:
+        geometry = labels.geometry
+    shutil.copyfile(path / "frame_0000.png", path / "frame_0002.png")
+    with pytest.raises(StackError, match="Expected 2 label files in labels, got 3"):
+        PngLabels.open(path, geometry)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.int32])
