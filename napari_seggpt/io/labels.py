@@ -115,6 +115,12 @@ class LabelsGeometry:
         first = () if self.times is None else ("t",)
         return (*first, self.axis, "y", "x")
 
+    @property
+    def long_axes(self) -> tuple[str, ...]:
+        """The name of each axis that is longer than 1."""
+        lengths = zip(self.axes, self.shape, strict=True)
+        return tuple(axis for axis, length in lengths if length > 1)
+
     def place(self, frame: int) -> tuple[int, ...]:
         """Return the place of a frame on the axes before rows and columns."""
         if self.times is None:

@@ -154,6 +154,11 @@ class Stack:
         return (len(self), *self.frame_shape, *channels)
 
     @property
+    def long_axes(self) -> tuple[str, ...]:
+        """Names of the axes longer than 1, in the order in which data is stored."""
+        return self._frames.long_axes
+
+    @property
     def pixel_size(self) -> tuple[float, float, float]:
         """Distance of frames, rows and columns in `units`; 1.0 where unknown."""
         frame, row, column = self._steps

@@ -534,6 +534,41 @@ def test_stacks_that_cannot_be_reopened_as_labels(tmp_path: Path) -> None:
         reopen_labels(tmp_path / "none.tif")
 
 
+@pytest.mark.parametrize(
+    ("name", "axes", "right"),
+    [
+        ("a.ome.tif", "ztyx", "t, z, y, x"),
+        ("a.tif", "ztyx", "t, z, y, x"),
+        ("a.tif", "zxy", "z, y, x"),
+        ("a.zarr", "ztyx", "t, z, y, x"),
+        ("a.zarr", "zxy", "z, y, x"),
+    ],
+)
+def test_labels_stored_in_another_order_are_refused(
+    tmp_path: Path, name: str, axes: str, right: str
+) -> None:
+    """Frames would be written at the place of others, also where lengths are equal."""
+    stored = np.arange(3 ** len(axes), dtype=np.uint16).reshape([3] * len(axes))
+    path = tmp_path / name
+    if path.suffix == ".zarr":
+        zarr.create_array(str(path), data=stored, dimension_names=list(axes))
+    else:
+        tifffile.imwrite(
+            path, stored, photometric="minisblack", metadata={"axes": axes.upper()}
+        )
+    message = f"stored along {right}, got {', '.join(axes)} in {name}"
+    with pytest.raises(StackError, match=message):
+        reopen_labels(path)
+
+
+def test_labels_of_one_slice_may_have_any_order(tmp_path: Path) -> None:
+    """Axes of length 1 have no place."""
+    stored = np.stack([FRAME, FRAME + 1])[None]
+    tifffile.imwrite(tmp_path / "a.ome.tif", stored, metadata={"axes": "ZTYX"})
+    with reopen_labels(tmp_path / "a.ome.tif") as labels:
+        np.testing.assert_array_equal(labels[1], FRAME + 1)
+
+
 def test_foreign_tiff_labels_are_written_in_their_byte_order(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, np.stack([FRAME, FRAME]), byteorder=">")
