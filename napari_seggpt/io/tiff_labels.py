@@ -11,6 +11,7 @@ import numpy as np
 import tifffile
 
 from napari_seggpt.io.drafts import DRAFT_END, DRAFT_START
+from napari_seggpt.io.frame_note import FrameNote
 from napari_seggpt.io.labels import UNKNOWN_UNITS, LabelsGeometry, LabelsWriter
 from napari_seggpt.io.layout import StackError
 from napari_seggpt.io.tiff import TiffSource
@@ -109,7 +110,7 @@ class TiffLabels(LabelsWriter):
                 f"got {path.name} of shape {shape}."
             )
         labels = cls(path, geometry, offset, source.stored_dtype)
-        labels._clear_unfinished()
+        labels._undo_unfinished()
         return labels
 
     def close(self) -> None:
@@ -120,43 +121,63 @@ class TiffLabels(LabelsWriter):
 
     def _write(self, frame: int, labels: npt.NDArray[Any]) -> None:
         data = labels.astype(self._stored_dtype).tobytes()
-        start = self._offset + frame * len(data)
-        with self._lock, self._noted(frame):
+        start = self._start(frame)
+        with self._lock:
             before = self._get(start, len(data))
-            try:
-                self._put(start, data)
-            except BaseException:
-                # Half a frame would be taken for a whole one. What was written can be
-                # written again even where the disk is full.
-                written = before[: self._file.tell() - start]
-                with contextlib.suppress(OSError):
-                    self._put(start, written)
-                raise
+            with self._noted(frame, before, data):
+                try:
+                    self._put(start, data)
+                except BaseException:
+                    # Half a frame would be taken for a whole one. What was written
+                    # can be written again even where the disk is full.
+                    written = before[: self._file.tell() - start]
+                    with contextlib.suppress(OSError):
+                        self._put(start, written)
+                    raise
 
     @contextlib.contextmanager
-    def _noted(self, frame: int) -> Iterator[None]:
+    def _noted(self, frame: int, before: bytes, after: bytes) -> Iterator[None]:
         """Keep a note of a frame while it is written.
 
         A program that is killed meanwhile leaves half of it, and the note.
         """
+        note = FrameNote.new(frame, self._stored_dtype, before=before, after=after)
         try:
             with contextlib.suppress(OSError):
-                self._note.write_text(str(frame))
+                note.save(self._note)
             yield
         finally:
             with contextlib.suppress(OSError):
                 self._note.unlink()
 
-    def _clear_unfinished(self) -> None:
-        """Empty the frame that a killed program was writing, if one was."""
+    def _undo_unfinished(self) -> None:
+        """Bring back the frame that a killed program was writing, if one was.
+
+        It is left alone while its writer still runs, and where somebody has changed it
+        since.
+        """
         if not self._note.is_file():
             return
-        num_bytes = math.prod(self.geometry.frame_shape) * self._stored_dtype.itemsize
-        with contextlib.suppress(ValueError):
-            frame = int(self._note.read_text(errors="replace")[:20])
-            if 0 <= frame < len(self):
-                self._put(self._offset + frame * num_bytes, bytes(num_bytes))
-        self._note.unlink()
+        try:
+            note = FrameNote.load(self._note, math.prod(self.geometry.frame_shape))
+        except FileNotFoundError:  # its writer came to the end meanwhile
+            return
+        if note is not None:
+            if note.header.writer_is_running:
+                return
+            self._undo(note)
+        self._note.unlink(missing_ok=True)
+
+    def _undo(self, note: FrameNote) -> None:
+        frame = note.header.frame
+        if 0 <= frame < len(self) and note.is_half_of(self._read(frame)):
+            before = note.frame_before.astype(self._stored_dtype)
+            self._put(self._start(frame), before.tobytes())
+
+    def _start(self, frame: int) -> int:
+        """Return where in the file a frame begins."""
+        num_pixels = math.prod(self.geometry.frame_shape)
+        return self._offset + frame * num_pixels * self._stored_dtype.itemsize
 
     def _put(self, start: int, data: bytes) -> None:
         self._file.seek(start)
@@ -176,7 +197,7 @@ class TiffLabels(LabelsWriter):
         shape = self.geometry.frame_shape
         num_bytes = math.prod(shape) * self._stored_dtype.itemsize
         with self._lock:
-            data = self._get(self._offset + frame * num_bytes, num_bytes)
+            data = self._get(self._start(frame), num_bytes)
         labels = np.frombuffer(data, self._stored_dtype).reshape(shape)
         return labels.astype(self.geometry.dtype)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import subprocess
 import sys
@@ -373,31 +374,112 @@ def test_what_stops_a_write_leaves_no_half_frame(
     labels.close()
 
 
+@pytest.fixture
+def half_written(tmp_path: Path) -> Path:
+    """Labels of which a program was killed while it wrote frame 1 anew."""
+    program = """
+import os, signal, sys
+import numpy as np
+from napari_seggpt.io import create_labels
+labels = create_labels(sys.argv[1], length=3, frame_shape=(20, 30))
+for index in range(3):
+    labels[index] = np.full((20, 30), 5 + index)
+put = labels._put
+def put_half_and_die(start, data):
+    put(start, data[:501])
+    os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+labels._put = put_half_and_die
+labels[1] = np.full((20, 30), 1000)
+"""
+    path = tmp_path / "a.tif"
+    arguments = [sys.executable, "-c", program, str(path)]
+    assert subprocess.run(arguments, check=False).returncode != 0
+    assert set(np.unique(read_elsewhere(path)[1])) > {6, 1000}
+    return path
+
+
+@pytest.mark.parametrize("saved_elsewhere", [False, True])
 def test_a_killed_program_leaves_no_half_frame(
+    half_written: Path, saved_elsewhere: bool
+) -> None:
+    """A frame that was being written is as it was before."""
+    if saved_elsewhere:
+        stored = tifffile.imread(half_written).astype(np.uint32)
+        tifffile.imwrite(half_written, stored, byteorder=">", photometric="minisblack")
+    with reopen_labels(half_written) as labels:
+        assert [set(np.unique(labels[i])) for i in range(3)] == [{5}, {6}, {7}]
+    assert [file.name for file in half_written.parent.iterdir()] == ["a.tif"]
+
+
+@pytest.mark.parametrize("repaired", [{(15, 3): 9}, {(2, 3): 0}, "all"])
+def test_a_frame_that_a_person_repaired_after_a_kill_is_kept(
+    half_written: Path, repaired: Any
+) -> None:
+    stored = tifffile.imread(half_written)
+    if repaired == "all":
+        stored[1] = FRAME
+    else:
+        for place, value in repaired.items():
+            stored[1][place] = value
+    tifffile.imwrite(half_written, stored, imagej=True, metadata={"axes": "ZYX"})
+    with reopen_labels(half_written) as labels:
+        np.testing.assert_array_equal(labels[1], stored[1])
+    assert [file.name for file in half_written.parent.iterdir()] == ["a.tif"]
+
+
+def test_a_frame_that_is_being_written_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A note tells which frame was being written: it is empty again."""
+    """Another writer that is opened meanwhile takes it for no half frame."""
     note = tmp_path / ".a.tif.part"
     with create_labels(tmp_path / "a.tif", length=3, frame_shape=(20, 30)) as labels:
-        labels[0] = labels[1] = FRAME
-        notes, put = [], labels._put
+        put = labels._put
 
-        def put_and_look(start: int, data: bytes) -> None:
-            notes.append(note.read_text())
-            put(start, data)
+        def put_while_reopened(start: int, data: bytes) -> None:
+            put(start, data[:500])
+            reopen_labels(tmp_path / "a.tif").close()
+            assert note.exists()
+            put(start + 500, data[500:])
 
-        monkeypatch.setattr(labels, "_put", put_and_look)
+        monkeypatch.setattr(labels, "_put", put_while_reopened)
         labels[2] = FRAME
-        assert notes == ["2"]
         assert not note.exists()
-    note.write_text("1")
-    with reopen_labels(tmp_path / "a.tif") as labels:
-        assert [bool(labels[index].any()) for index in range(3)] == [True, False, True]
-    for nonsense in ("", "9", "one", "1" * 5000):
-        note.write_text(nonsense)
-        with reopen_labels(tmp_path / "a.tif") as labels:
-            np.testing.assert_array_equal(labels[0], FRAME)
-        assert [file.name for file in tmp_path.iterdir()] == ["a.tif"]
+        np.testing.assert_array_equal(labels[2], FRAME)
+
+
+def note_of(**changes: object) -> bytes:
+    """Return the note of a process that no longer runs: frame 0 is to be 0."""
+    header = {"frame": 0, "dtype": "<u2", "pid": 2**22 + 1, "started": 0.5} | changes
+    return json.dumps(header).encode() + b"\n" + FRAME.tobytes() + bytes(FRAME.nbytes)
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        b"",
+        b"9",
+        b"one",
+        b"1" * 5000,
+        b"[" * 5000,
+        note_of()[:-1],
+        note_of(dtype="<u4"),
+        note_of(frame=9),
+        note_of(frame="0"),
+        note_of(dtype="O"),
+        note_of(dtype=None),
+        note_of(pid=-1),
+        note_of(pid=10**30),
+        note_of(more=1),
+    ],
+)
+def test_notes_of_no_half_frame_change_nothing(tmp_path: Path, note: bytes) -> None:
+    path = tmp_path / "a.tif"
+    with create_labels(path, length=3, frame_shape=(20, 30)) as labels:
+        labels[0] = FRAME + 1
+    (tmp_path / ".a.tif.part").write_bytes(note)
+    with reopen_labels(path) as labels:
+        np.testing.assert_array_equal(labels[0], FRAME + 1)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.tif"]
 
 
 @pytest.mark.parametrize("name", FORMATS)
