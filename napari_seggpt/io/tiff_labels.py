@@ -86,11 +86,15 @@ class TiffLabels(LabelsWriter):
         # holds the same entries.
         is_imagej = not (is_ome or bigtiff) and geometry.dtype.name in IMAGEJ_DTYPES
         metadata = _ome_metadata(geometry) if is_ome else _imagej_metadata(geometry)
+        shape = geometry.shape
+        if is_imagej:
+            # Else tifffile takes columns of frames of width 1 for colours.
+            shape, metadata["axes"] = (*shape, 1), f"{metadata['axes']}S"
         with tifffile.TiffWriter(
             path, bigtiff=bigtiff, byteorder="<", imagej=is_imagej, ome=is_ome
         ) as file:
             file.write(
-                shape=geometry.shape,
+                shape=shape,
                 dtype=geometry.dtype,
                 photometric="minisblack",
                 resolution=(1 / geometry.pixel_size[2], 1 / geometry.pixel_size[1]),

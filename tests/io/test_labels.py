@@ -183,6 +183,39 @@ def test_pixel_size_is_kept(
         assert (stack[2] == 5).all()
 
 
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize(
+    "shape", [(3, 7, 1), (1, 7, 1), (3, 1, 7), (3, 1, 1), (1, 1, 1), (4, 4, 3)]
+)
+def test_frames_may_be_narrow(
+    tmp_path: Path, name: str, dtype: type[np.integer], shape: tuple[int, int, int]
+) -> None:
+    length, *frame_shape = shape
+    path = tmp_path / name
+    with create_labels(
+        path, length=length, frame_shape=frame_shape, dtype=dtype
+    ) as labels:
+        labels[-1] = np.full(frame_shape, 5)
+    with open_stack(path, labels=True) as stack:
+        assert stack.shape == shape
+        assert [int(frame.max()) for frame in stack] == [0] * (length - 1) + [5]
+    with reopen_labels(path) as labels:
+        assert labels.geometry.frame_shape == tuple(frame_shape)
+        assert (labels[-1] == 5).all()
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (7, 1), (1, 7)])
+def test_imagej_is_told_the_frames(tmp_path: Path, shape: tuple[int, int]) -> None:
+    create_labels(tmp_path / "a.tif", length=6, times=2, frame_shape=shape).close()
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert file.imagej_metadata is not None
+        assert file.imagej_metadata["frames"] == 2
+        assert file.imagej_metadata["slices"] == 3
+        assert file.pages.first.shape == shape
+        assert len(file.pages) == 6
+
+
 @pytest.mark.parametrize("name", CALIBRATED)
 def test_volumes_at_several_times_keep_both_axes(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
