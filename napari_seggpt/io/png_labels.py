@@ -11,7 +11,7 @@ from PIL import Image
 
 from napari_seggpt.files import whole_file
 from napari_seggpt.io.drafts import is_draft
-from napari_seggpt.io.folder import frame_files
+from napari_seggpt.io.folder import PictureSource, frame_files
 from napari_seggpt.io.labels import LabelsGeometry, LabelsWriter
 from napari_seggpt.io.layout import StackError
 
@@ -82,8 +82,9 @@ class PngLabels(LabelsWriter):
         _save_png(self._frames[frame], labels)
 
     def _read(self, frame: int) -> npt.NDArray[Any]:
-        with Image.open(self._frames[frame]) as image:
-            return np.asarray(image).astype(self.geometry.dtype)
+        source = PictureSource(self._frames[frame], labels=True)
+        pixels = source.read((slice(None), slice(None), 0))
+        return pixels.astype(self.geometry.dtype)
 
 
 def _save_png(path: Path, labels: npt.NDArray[Any]) -> None:

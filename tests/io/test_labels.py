@@ -133,6 +133,15 @@ def test_masks_beside_images_are_reopened_without_the_images(tmp_path: Path) -> 
     assert found == [100, 7, 100, 1]
 
 
+def test_grey_labels_with_alpha_can_be_reopened(tmp_path: Path) -> None:
+    alpha = np.full((20, 30), 255, np.uint8)
+    alpha[0] = 0
+    grey = Image.fromarray(np.full((20, 30), 7, np.uint8))
+    Image.merge("LA", (grey, Image.fromarray(alpha))).save(tmp_path / "a.png")
+    with reopen_labels(tmp_path) as labels:
+        np.testing.assert_array_equal(labels[0], np.where(alpha, 7, 0))
+
+
 def test_a_folder_of_another_number_of_frames_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "labels"
     with create_labels(path, length=2, frame_shape=(20, 30)) as labels:
