@@ -121,6 +121,18 @@ class Stack:
         return self.grid.shape[0] if self.grid.has_two_axes else None
 
     @property
+    def time_step(self) -> tuple[float, str] | None:
+        """Distance of two volumes in time and its unit, if there are and it is known.
+
+        The other sizes are those of slices.
+        """
+        known = self._source.layout.calibration.get("t")
+        if self.times is None or known is None:
+            return None
+        size, unit = known
+        return size, UNKNOWN_STEPS[0][1] if unit in ("", "pixel", "frame") else unit
+
+    @property
     def stored_dtype(self) -> np.dtype[Any]:
         """Data type of the file, in the byte order of this machine."""
         return self._source.layout.dtype.newbyteorder("=")

@@ -212,16 +212,18 @@ def _is_ome(path: Path) -> bool:
 
 def _imagej_metadata(geometry: LabelsGeometry) -> dict[str, Any]:
     """Return what ImageJ keeps in the image description, and tifffile in its own."""
-    step, unit = geometry.pixel_size[0], geometry.units[0]
+    steps = geometry.steps
     metadata: dict[str, Any] = {
         "axes": "".join(geometry.axes).upper(),
-        "unit": _ascii(geometry.units[1]),
+        "unit": _ascii(steps["y"][1]),
     }
-    if geometry.axis == "z":
-        return metadata | {"spacing": step, "zunit": _ascii(unit)}
-    if unit in UNKNOWN_UNITS and step == 1:
-        return metadata
-    return metadata | {"finterval": step, "tunit": _ascii(unit)}
+    if "z" in steps:
+        step, unit = steps["z"]
+        metadata |= {"spacing": step, "zunit": _ascii(unit)}
+    step, unit = steps.get("t", (1.0, "frame"))
+    if step != 1 or unit not in UNKNOWN_UNITS:
+        metadata |= {"finterval": step, "tunit": _ascii(unit)}
+    return metadata
 
 
 def _ascii(unit: str) -> str:
@@ -232,12 +234,12 @@ def _ascii(unit: str) -> str:
 
 def _ome_metadata(geometry: LabelsGeometry) -> dict[str, Any]:
     """Return the attributes of Pixels in OME-XML; unknown sizes are left out."""
-    names = {"z": "PhysicalSizeZ", "t": "TimeIncrement"}
-    attributes = (names[geometry.axis], "PhysicalSizeY", "PhysicalSizeX")
+    names = {"t": "TimeIncrement"} | {
+        axis: f"PhysicalSize{axis.upper()}" for axis in "zyx"
+    }
     metadata: dict[str, Any] = {"axes": "".join(geometry.axes).upper()}
-    for name, size, unit in zip(
-        attributes, geometry.pixel_size, geometry.units, strict=True
-    ):
+    for axis, (size, unit) in geometry.steps.items():
+        name = names[axis]
         # OME has no word for an unknown unit of time.
         if unit not in UNKNOWN_UNITS or (size != 1 and name != "TimeIncrement"):
             metadata |= {name: size, f"{name}Unit": _OME_UNITS.get(unit, unit)}

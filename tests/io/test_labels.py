@@ -249,6 +249,41 @@ def test_volumes_at_several_times_keep_both_axes(tmp_path: Path, name: str) -> N
         np.testing.assert_array_equal(stack[2], FRAME + 5)
 
 
+@pytest.mark.parametrize("name", CALIBRATED)
+@pytest.mark.parametrize("source", ["tif", "ome.tif"])
+def test_volumes_keep_the_time_between_them(
+    tmp_path: Path, name: str, source: str
+) -> None:
+    path = tmp_path / f"film.{source}"
+    film = np.zeros((2, 3, 20, 30), np.uint8)
+    metadata = {"axes": "TZYX", "finterval": 2.5, "spacing": 2.0, "unit": "um"}
+    if source == "ome.tif":
+        metadata = {"axes": "TZYX", "TimeIncrement": 2.5, "PhysicalSizeZ": 2.0}
+    tifffile.imwrite(path, film, imagej=source == "tif", metadata=metadata)
+    with open_stack(path, axis="tz") as stack:
+        assert stack.time_step == (2.5, "second")
+        created = create_labels(tmp_path / name, like=stack)
+        created.close()
+    with open_stack(tmp_path / name, axis="t", at=1, labels=True) as stack:
+        assert stack.pixel_size[0] == 2.5
+        assert stack.units[0] == "second"
+        assert stack.time_step is None
+    with reopen_labels(tmp_path / name) as labels:
+        assert labels.geometry == created.geometry
+        assert labels.geometry.pixel_size[0] == 2.0
+
+
+@pytest.mark.parametrize("name", CALIBRATED)
+def test_an_unknown_time_between_volumes_stays_unknown(
+    tmp_path: Path, name: str
+) -> None:
+    film = array_stack(np.zeros((2, 3, 20, 30)), axes="tzyx", axis="tz")
+    create_labels(tmp_path / name, like=film).close()
+    with open_stack(tmp_path / name, axis="tz", labels=True) as stack:
+        assert stack.time_step in (None, (1.0, "frame"))
+        assert stack.pixel_size == (1.0, 1.0, 1.0)
+
+
 def test_volumes_of_unequal_depth_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StackError, match="the slices of 4 volumes, got 6 frames"):
         create_labels(tmp_path / "x.tif", length=6, frame_shape=(2, 2), times=4)
