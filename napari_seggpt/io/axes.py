@@ -38,8 +38,9 @@ class Selection:
     `fixed` has for every axis the index of all frames, or None where a frame takes
     the whole axis; `position` is the axis that frames run along, None for a lone
     frame. If they run along two, `outer` is that of the volumes, of which there are
-    `num_outer`. `block_lengths` are the axes, in stored order, that a frame has.
-    `notes` say what else the data could be taken for.
+    `num_outer`. `block_lengths` are the axes, in stored order, that a frame has, and
+    `long_axes` those of all data that are longer than 1. `notes` say what else the
+    data could be taken for.
     """
 
     axis: str
@@ -47,6 +48,7 @@ class Selection:
     fixed: tuple[int | None, ...]
     position: int | None
     block_lengths: Mapping[str, int]
+    long_axes: tuple[str, ...]
     notes: tuple[str, ...] = ()
     outer: int | None = None
     num_outer: int = 1
@@ -212,6 +214,7 @@ def select_frames(
         ),
         position=axes.index(axis) if axis in axes else None,
         block_lengths={name: n for name, n in lengths.items() if name in inside},
+        long_axes=tuple(name for name, n in lengths.items() if n > 1),
         notes=tuple(notes),
         outer=axes.index("t") if is_pair else None,
         num_outer=times,

@@ -94,9 +94,12 @@ class PictureSource:
     def read(self, index: Index) -> npt.NDArray[Any]:
         """Return the block at one integer or full slice per axis."""
         with self._open() as image:
+            seen = image.getchannel("A") if image.mode == "LA" else None
             if not (self._labels and image.mode in ("1", "P")):
                 image = image.convert(self._mode(image)[0])
             pixels = np.asarray(image).astype(self.layout.dtype)
+            if self._labels and seen is not None:
+                pixels[np.asarray(seen) == 0] = 0
         return pixels.reshape(self.layout.shape)[index]
 
     def close(self) -> None:

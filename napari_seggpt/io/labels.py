@@ -55,13 +55,18 @@ class StackLike(Protocol):
     def units(self) -> tuple[str, str, str]:
         """Units of that."""
 
+    @property
+    def time_step(self) -> tuple[float, str] | None:
+        """Distance of two volumes in time and its unit, if it is known."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelsGeometry:
     """Size, dtype, axis and calibration of a label stack.
 
     With a number of `times` frames are the slices of volumes at so many times, in the
-    order of time; the other attributes are about the slices.
+    order of time, and `time_step` is the distance of those, and its unit; the other
+    attributes are about the slices.
     """
 
     length: int
@@ -71,6 +76,7 @@ class LabelsGeometry:
     pixel_size: tuple[float, float, float]
     units: tuple[str, str, str]
     times: int | None = None
+    time_step: tuple[float, str] | None = None
 
     def __post_init__(self) -> None:
         """Check that labels of this kind can be written."""
@@ -100,6 +106,7 @@ class LabelsGeometry:
             pixel_size=stack.pixel_size,
             units=stack.units,
             times=stack.times,
+            time_step=stack.time_step,
         )
 
     @property
@@ -114,6 +121,26 @@ class LabelsGeometry:
         """The name of each axis of that shape."""
         first = () if self.times is None else ("t",)
         return (*first, self.axis, "y", "x")
+
+    @property
+    def steps(self) -> dict[str, tuple[float, str]]:
+        """For each axis the distance of two neighbours and its unit."""
+        known = dict(
+            zip(
+                self.axes[-3:],
+                zip(self.pixel_size, self.units, strict=True),
+                strict=True,
+            )
+        )
+        if self.times is None:
+            return known
+        return {"t": self.time_step or (1.0, "frame")} | known
+
+    @property
+    def long_axes(self) -> tuple[str, ...]:
+        """The name of each axis that is longer than 1."""
+        lengths = zip(self.axes, self.shape, strict=True)
+        return tuple(axis for axis, length in lengths if length > 1)
 
     def place(self, frame: int) -> tuple[int, ...]:
         """Return the place of a frame on the axes before rows and columns."""

@@ -11,7 +11,7 @@ from PIL import Image
 
 from napari_seggpt.files import whole_file
 from napari_seggpt.io.drafts import is_draft
-from napari_seggpt.io.folder import image_files
+from napari_seggpt.io.folder import PictureSource, frame_files
 from napari_seggpt.io.labels import LabelsGeometry, LabelsWriter
 from napari_seggpt.io.layout import StackError
 
@@ -66,9 +66,14 @@ class PngLabels(LabelsWriter):
 
     @classmethod
     def open(cls, path: Path, geometry: LabelsGeometry) -> PngLabels:
-        """List the files of an existing folder."""
+        """List the files of an existing folder, without the images beside masks."""
         cls.check_dtype(geometry.dtype, path)
-        frames = image_files(path)
+        frames, _ = frame_files(path, labels=True)
+        if len(frames) != geometry.length:
+            raise StackError(
+                f"Expected {geometry.length} label files in {path.name}, got "
+                f"{len(frames)}."
+            )
         if any(frame.suffix.lower() != ".png" for frame in frames):
             raise StackError(f"Expected a folder of PNG files, got {path.name}.")
         return cls(path, geometry, frames)
@@ -77,8 +82,9 @@ class PngLabels(LabelsWriter):
         _save_png(self._frames[frame], labels)
 
     def _read(self, frame: int) -> npt.NDArray[Any]:
-        with Image.open(self._frames[frame]) as image:
-            return np.asarray(image).astype(self.geometry.dtype)
+        source = PictureSource(self._frames[frame], labels=True)
+        pixels = source.read((slice(None), slice(None), 0))
+        return pixels.astype(self.geometry.dtype)
 
 
 def _save_png(path: Path, labels: npt.NDArray[Any]) -> None:

@@ -121,6 +121,18 @@ class Stack:
         return self.grid.shape[0] if self.grid.has_two_axes else None
 
     @property
+    def time_step(self) -> tuple[float, str] | None:
+        """Distance of two volumes in time and its unit, if there are and it is known.
+
+        The other sizes are those of slices.
+        """
+        known = self._source.layout.calibration.get("t")
+        if self.times is None or known is None:
+            return None
+        size, unit = known
+        return size, UNKNOWN_STEPS[0][1] if unit in ("", "pixel", "frame") else unit
+
+    @property
     def stored_dtype(self) -> np.dtype[Any]:
         """Data type of the file, in the byte order of this machine."""
         return self._source.layout.dtype.newbyteorder("=")
@@ -152,6 +164,11 @@ class Stack:
         """Shape of all frames together: (frames, H, W) or (frames, H, W, C)."""
         channels = (self.num_channels,) if self.num_channels > 1 else ()
         return (len(self), *self.frame_shape, *channels)
+
+    @property
+    def long_axes(self) -> tuple[str, ...]:
+        """Names of the axes longer than 1, in the order in which data is stored."""
+        return self._frames.long_axes
 
     @property
     def pixel_size(self) -> tuple[float, float, float]:

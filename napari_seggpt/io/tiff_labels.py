@@ -11,6 +11,7 @@ import numpy as np
 import tifffile
 
 from napari_seggpt.io.drafts import DRAFT_END, DRAFT_START
+from napari_seggpt.io.frame_note import FrameNote
 from napari_seggpt.io.labels import UNKNOWN_UNITS, LabelsGeometry, LabelsWriter
 from napari_seggpt.io.layout import StackError
 from napari_seggpt.io.tiff import TiffSource
@@ -85,11 +86,15 @@ class TiffLabels(LabelsWriter):
         # holds the same entries.
         is_imagej = not (is_ome or bigtiff) and geometry.dtype.name in IMAGEJ_DTYPES
         metadata = _ome_metadata(geometry) if is_ome else _imagej_metadata(geometry)
+        shape = geometry.shape
+        if is_imagej:
+            # Else tifffile takes columns of frames of width 1 for colours.
+            shape, metadata["axes"] = (*shape, 1), f"{metadata['axes']}S"
         with tifffile.TiffWriter(
             path, bigtiff=bigtiff, byteorder="<", imagej=is_imagej, ome=is_ome
         ) as file:
             file.write(
-                shape=geometry.shape,
+                shape=shape,
                 dtype=geometry.dtype,
                 photometric="minisblack",
                 resolution=(1 / geometry.pixel_size[2], 1 / geometry.pixel_size[1]),
@@ -109,7 +114,7 @@ class TiffLabels(LabelsWriter):
                 f"got {path.name} of shape {shape}."
             )
         labels = cls(path, geometry, offset, source.stored_dtype)
-        labels._clear_unfinished()
+        labels._undo_unfinished()
         return labels
 
     def close(self) -> None:
@@ -120,43 +125,63 @@ class TiffLabels(LabelsWriter):
 
     def _write(self, frame: int, labels: npt.NDArray[Any]) -> None:
         data = labels.astype(self._stored_dtype).tobytes()
-        start = self._offset + frame * len(data)
-        with self._lock, self._noted(frame):
+        start = self._start(frame)
+        with self._lock:
             before = self._get(start, len(data))
-            try:
-                self._put(start, data)
-            except BaseException:
-                # Half a frame would be taken for a whole one. What was written can be
-                # written again even where the disk is full.
-                written = before[: self._file.tell() - start]
-                with contextlib.suppress(OSError):
-                    self._put(start, written)
-                raise
+            with self._noted(frame, before, data):
+                try:
+                    self._put(start, data)
+                except BaseException:
+                    # Half a frame would be taken for a whole one. What was written
+                    # can be written again even where the disk is full.
+                    written = before[: self._file.tell() - start]
+                    with contextlib.suppress(OSError):
+                        self._put(start, written)
+                    raise
 
     @contextlib.contextmanager
-    def _noted(self, frame: int) -> Iterator[None]:
+    def _noted(self, frame: int, before: bytes, after: bytes) -> Iterator[None]:
         """Keep a note of a frame while it is written.
 
         A program that is killed meanwhile leaves half of it, and the note.
         """
+        note = FrameNote.new(frame, self._stored_dtype, before=before, after=after)
         try:
             with contextlib.suppress(OSError):
-                self._note.write_text(str(frame))
+                note.save(self._note)
             yield
         finally:
             with contextlib.suppress(OSError):
                 self._note.unlink()
 
-    def _clear_unfinished(self) -> None:
-        """Empty the frame that a killed program was writing, if one was."""
+    def _undo_unfinished(self) -> None:
+        """Bring back the frame that a killed program was writing, if one was.
+
+        It is left alone while its writer still runs, and where somebody has changed it
+        since.
+        """
         if not self._note.is_file():
             return
-        num_bytes = math.prod(self.geometry.frame_shape) * self._stored_dtype.itemsize
-        with contextlib.suppress(ValueError):
-            frame = int(self._note.read_text(errors="replace")[:20])
-            if 0 <= frame < len(self):
-                self._put(self._offset + frame * num_bytes, bytes(num_bytes))
-        self._note.unlink()
+        try:
+            note = FrameNote.load(self._note, math.prod(self.geometry.frame_shape))
+        except FileNotFoundError:  # its writer came to the end meanwhile
+            return
+        if note is not None:
+            if note.header.writer_is_running:
+                return
+            self._undo(note)
+        self._note.unlink(missing_ok=True)
+
+    def _undo(self, note: FrameNote) -> None:
+        frame = note.header.frame
+        if 0 <= frame < len(self) and note.is_half_of(self._read(frame)):
+            before = note.frame_before.astype(self._stored_dtype)
+            self._put(self._start(frame), before.tobytes())
+
+    def _start(self, frame: int) -> int:
+        """Return where in the file a frame begins."""
+        num_pixels = math.prod(self.geometry.frame_shape)
+        return self._offset + frame * num_pixels * self._stored_dtype.itemsize
 
     def _put(self, start: int, data: bytes) -> None:
         self._file.seek(start)
@@ -176,7 +201,7 @@ class TiffLabels(LabelsWriter):
         shape = self.geometry.frame_shape
         num_bytes = math.prod(shape) * self._stored_dtype.itemsize
         with self._lock:
-            data = self._get(self._offset + frame * num_bytes, num_bytes)
+            data = self._get(self._start(frame), num_bytes)
         labels = np.frombuffer(data, self._stored_dtype).reshape(shape)
         return labels.astype(self.geometry.dtype)
 
@@ -187,16 +212,18 @@ def _is_ome(path: Path) -> bool:
 
 def _imagej_metadata(geometry: LabelsGeometry) -> dict[str, Any]:
     """Return what ImageJ keeps in the image description, and tifffile in its own."""
-    step, unit = geometry.pixel_size[0], geometry.units[0]
+    steps = geometry.steps
     metadata: dict[str, Any] = {
         "axes": "".join(geometry.axes).upper(),
-        "unit": _ascii(geometry.units[1]),
+        "unit": _ascii(steps["y"][1]),
     }
-    if geometry.axis == "z":
-        return metadata | {"spacing": step, "zunit": _ascii(unit)}
-    if unit in UNKNOWN_UNITS and step == 1:
-        return metadata
-    return metadata | {"finterval": step, "tunit": _ascii(unit)}
+    if "z" in steps:
+        step, unit = steps["z"]
+        metadata |= {"spacing": step, "zunit": _ascii(unit)}
+    step, unit = steps.get("t", (1.0, "frame"))
+    if step != 1 or unit not in UNKNOWN_UNITS:
+        metadata |= {"finterval": step, "tunit": _ascii(unit)}
+    return metadata
 
 
 def _ascii(unit: str) -> str:
@@ -207,12 +234,12 @@ def _ascii(unit: str) -> str:
 
 def _ome_metadata(geometry: LabelsGeometry) -> dict[str, Any]:
     """Return the attributes of Pixels in OME-XML; unknown sizes are left out."""
-    names = {"z": "PhysicalSizeZ", "t": "TimeIncrement"}
-    attributes = (names[geometry.axis], "PhysicalSizeY", "PhysicalSizeX")
+    names = {"t": "TimeIncrement"} | {
+        axis: f"PhysicalSize{axis.upper()}" for axis in "zyx"
+    }
     metadata: dict[str, Any] = {"axes": "".join(geometry.axes).upper()}
-    for name, size, unit in zip(
-        attributes, geometry.pixel_size, geometry.units, strict=True
-    ):
+    for axis, (size, unit) in geometry.steps.items():
+        name = names[axis]
         # OME has no word for an unknown unit of time.
         if unit not in UNKNOWN_UNITS or (size != 1 and name != "TimeIncrement"):
             metadata |= {name: size, f"{name}Unit": _OME_UNITS.get(unit, unit)}

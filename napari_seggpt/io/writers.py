@@ -211,5 +211,11 @@ def reopen_labels(path: str | os.PathLike[str]) -> LabelsWriter:
         geometry = replace(
             LabelsGeometry.like(stack, stack.stored_dtype), axis=stack.axis
         )
+        # Writers put one frame after the other, and within it row after row.
+        if stack.long_axes != geometry.long_axes:
+            raise StackError(
+                f"Expected labels stored along {', '.join(geometry.long_axes)}, got "
+                f"{', '.join(stack.long_axes)} in {path.name}."
+            )
     kind = TiffLabels if path.is_file() else ZarrLabels if is_zarr(path) else PngLabels
     return kind.open(path, geometry)

@@ -140,11 +140,11 @@ def ngff_metadata(
     geometry: LabelsGeometry, *, name: str, num_levels: int = 1
 ) -> dict[str, Any]:
     """Return the OME-Zarr 0.5 metadata of labels; see `label_metadata`."""
-    more = len(geometry.axes) - 3
+    steps = geometry.steps.values()
     return label_metadata(
         geometry.axes,
-        units=(*(UNKNOWN_UNITS[:1] * more), *geometry.units),
-        scale=(*([1.0] * more), *geometry.pixel_size),
+        units=[unit for _, unit in steps],
+        scale=[size for size, _ in steps],
         name=name,
         num_levels=num_levels,
     )

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import shutil
 import subprocess
 import sys
 import time
@@ -21,6 +23,7 @@ from napari_seggpt.io import (
     tiff_labels,
 )
 from napari_seggpt.io.labels import labels_axis
+from napari_seggpt.io.png_labels import PngLabels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,6 +121,36 @@ def test_reopened_labels_take_more_frames(tmp_path: Path, name: str) -> None:
     assert [int(frame.max()) for frame in read_elsewhere(path)] == [0, 7, 9]
 
 
+def test_masks_beside_images_are_reopened_without_the_images(tmp_path: Path) -> None:
+    for index in range(2):
+        for name, value in ((f"f{index}", 100), (f"f{index}_mask", index)):
+            frame = np.full((8, 8), value, np.uint8)
+            Image.fromarray(frame).save(tmp_path / f"{name}.png")
+    with reopen_labels(tmp_path) as labels:
+        labels[0] = np.full((8, 8), 7)
+        assert [int(labels[index].max()) for index in range(2)] == [7, 1]
+    found = [int(frame.max()) for frame in read_elsewhere(tmp_path)]
+    assert found == [100, 7, 100, 1]
+
+
+def test_grey_labels_with_alpha_can_be_reopened(tmp_path: Path) -> None:
+    alpha = np.full((20, 30), 255, np.uint8)
+    alpha[0] = 0
+    grey = Image.fromarray(np.full((20, 30), 7, np.uint8))
+    Image.merge("LA", (grey, Image.fromarray(alpha))).save(tmp_path / "a.png")
+    with reopen_labels(tmp_path) as labels:
+        np.testing.assert_array_equal(labels[0], np.where(alpha, 7, 0))
+
+
+def test_a_folder_of_another_number_of_frames_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "labels"
+    with create_labels(path, length=2, frame_shape=(20, 30)) as labels:
+        geometry = labels.geometry
+    shutil.copyfile(path / "frame_0000.png", path / "frame_0002.png")
+    with pytest.raises(StackError, match="Expected 2 label files in labels, got 3"):
+        PngLabels.open(path, geometry)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.int32])
 @pytest.mark.parametrize(
     ("axis", "pixel_size", "units"),
@@ -159,6 +192,39 @@ def test_pixel_size_is_kept(
         assert (stack[2] == 5).all()
 
 
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize(
+    "shape", [(3, 7, 1), (1, 7, 1), (3, 1, 7), (3, 1, 1), (1, 1, 1), (4, 4, 3)]
+)
+def test_frames_may_be_narrow(
+    tmp_path: Path, name: str, dtype: type[np.integer], shape: tuple[int, int, int]
+) -> None:
+    length, *frame_shape = shape
+    path = tmp_path / name
+    with create_labels(
+        path, length=length, frame_shape=frame_shape, dtype=dtype
+    ) as labels:
+        labels[-1] = np.full(frame_shape, 5)
+    with open_stack(path, labels=True) as stack:
+        assert stack.shape == shape
+        assert [int(frame.max()) for frame in stack] == [0] * (length - 1) + [5]
+    with reopen_labels(path) as labels:
+        assert labels.geometry.frame_shape == tuple(frame_shape)
+        assert (labels[-1] == 5).all()
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (7, 1), (1, 7)])
+def test_imagej_is_told_the_frames(tmp_path: Path, shape: tuple[int, int]) -> None:
+    create_labels(tmp_path / "a.tif", length=6, times=2, frame_shape=shape).close()
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert file.imagej_metadata is not None
+        assert file.imagej_metadata["frames"] == 2
+        assert file.imagej_metadata["slices"] == 3
+        assert file.pages.first.shape == shape
+        assert len(file.pages) == 6
+
+
 @pytest.mark.parametrize("name", CALIBRATED)
 def test_volumes_at_several_times_keep_both_axes(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
@@ -181,6 +247,41 @@ def test_volumes_at_several_times_keep_both_axes(tmp_path: Path, name: str) -> N
         assert len(stack) == 3
         assert stack.pixel_size == pytest.approx(size)
         np.testing.assert_array_equal(stack[2], FRAME + 5)
+
+
+@pytest.mark.parametrize("name", CALIBRATED)
+@pytest.mark.parametrize("source", ["tif", "ome.tif"])
+def test_volumes_keep_the_time_between_them(
+    tmp_path: Path, name: str, source: str
+) -> None:
+    path = tmp_path / f"film.{source}"
+    film = np.zeros((2, 3, 20, 30), np.uint8)
+    metadata = {"axes": "TZYX", "finterval": 2.5, "spacing": 2.0, "unit": "um"}
+    if source == "ome.tif":
+        metadata = {"axes": "TZYX", "TimeIncrement": 2.5, "PhysicalSizeZ": 2.0}
+    tifffile.imwrite(path, film, imagej=source == "tif", metadata=metadata)
+    with open_stack(path, axis="tz") as stack:
+        assert stack.time_step == (2.5, "second")
+        created = create_labels(tmp_path / name, like=stack)
+        created.close()
+    with open_stack(tmp_path / name, axis="t", at=1, labels=True) as stack:
+        assert stack.pixel_size[0] == 2.5
+        assert stack.units[0] == "second"
+        assert stack.time_step is None
+    with reopen_labels(tmp_path / name) as labels:
+        assert labels.geometry == created.geometry
+        assert labels.geometry.pixel_size[0] == 2.0
+
+
+@pytest.mark.parametrize("name", CALIBRATED)
+def test_an_unknown_time_between_volumes_stays_unknown(
+    tmp_path: Path, name: str
+) -> None:
+    film = array_stack(np.zeros((2, 3, 20, 30)), axes="tzyx", axis="tz")
+    create_labels(tmp_path / name, like=film).close()
+    with open_stack(tmp_path / name, axis="tz", labels=True) as stack:
+        assert stack.time_step in (None, (1.0, "frame"))
+        assert stack.pixel_size == (1.0, 1.0, 1.0)
 
 
 def test_volumes_of_unequal_depth_are_refused(tmp_path: Path) -> None:
@@ -350,31 +451,112 @@ def test_what_stops_a_write_leaves_no_half_frame(
     labels.close()
 
 
+@pytest.fixture
+def half_written(tmp_path: Path) -> Path:
+    """Labels of which a program was killed while it wrote frame 1 anew."""
+    program = """
+import os, signal, sys
+import numpy as np
+from napari_seggpt.io import create_labels
+labels = create_labels(sys.argv[1], length=3, frame_shape=(20, 30))
+for index in range(3):
+    labels[index] = np.full((20, 30), 5 + index)
+put = labels._put
+def put_half_and_die(start, data):
+    put(start, data[:501])
+    os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+labels._put = put_half_and_die
+labels[1] = np.full((20, 30), 1000)
+"""
+    path = tmp_path / "a.tif"
+    arguments = [sys.executable, "-c", program, str(path)]
+    assert subprocess.run(arguments, check=False).returncode != 0
+    assert set(np.unique(read_elsewhere(path)[1])) > {6, 1000}
+    return path
+
+
+@pytest.mark.parametrize("saved_elsewhere", [False, True])
 def test_a_killed_program_leaves_no_half_frame(
+    half_written: Path, saved_elsewhere: bool
+) -> None:
+    """A frame that was being written is as it was before."""
+    if saved_elsewhere:
+        stored = tifffile.imread(half_written).astype(np.uint32)
+        tifffile.imwrite(half_written, stored, byteorder=">", photometric="minisblack")
+    with reopen_labels(half_written) as labels:
+        assert [set(np.unique(labels[i])) for i in range(3)] == [{5}, {6}, {7}]
+    assert [file.name for file in half_written.parent.iterdir()] == ["a.tif"]
+
+
+@pytest.mark.parametrize("repaired", [{(15, 3): 9}, {(2, 3): 0}, "all"])
+def test_a_frame_that_a_person_repaired_after_a_kill_is_kept(
+    half_written: Path, repaired: Any
+) -> None:
+    stored = tifffile.imread(half_written)
+    if repaired == "all":
+        stored[1] = FRAME
+    else:
+        for place, value in repaired.items():
+            stored[1][place] = value
+    tifffile.imwrite(half_written, stored, imagej=True, metadata={"axes": "ZYX"})
+    with reopen_labels(half_written) as labels:
+        np.testing.assert_array_equal(labels[1], stored[1])
+    assert [file.name for file in half_written.parent.iterdir()] == ["a.tif"]
+
+
+def test_a_frame_that_is_being_written_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A note tells which frame was being written: it is empty again."""
+    """Another writer that is opened meanwhile takes it for no half frame."""
     note = tmp_path / ".a.tif.part"
     with create_labels(tmp_path / "a.tif", length=3, frame_shape=(20, 30)) as labels:
-        labels[0] = labels[1] = FRAME
-        notes, put = [], labels._put
+        put = labels._put
 
-        def put_and_look(start: int, data: bytes) -> None:
-            notes.append(note.read_text())
-            put(start, data)
+        def put_while_reopened(start: int, data: bytes) -> None:
+            put(start, data[:500])
+            reopen_labels(tmp_path / "a.tif").close()
+            assert note.exists()
+            put(start + 500, data[500:])
 
-        monkeypatch.setattr(labels, "_put", put_and_look)
+        monkeypatch.setattr(labels, "_put", put_while_reopened)
         labels[2] = FRAME
-        assert notes == ["2"]
         assert not note.exists()
-    note.write_text("1")
-    with reopen_labels(tmp_path / "a.tif") as labels:
-        assert [bool(labels[index].any()) for index in range(3)] == [True, False, True]
-    for nonsense in ("", "9", "one", "1" * 5000):
-        note.write_text(nonsense)
-        with reopen_labels(tmp_path / "a.tif") as labels:
-            np.testing.assert_array_equal(labels[0], FRAME)
-        assert [file.name for file in tmp_path.iterdir()] == ["a.tif"]
+        np.testing.assert_array_equal(labels[2], FRAME)
+
+
+def note_of(**changes: object) -> bytes:
+    """Return the note of a process that no longer runs: frame 0 is to be 0."""
+    header = {"frame": 0, "dtype": "<u2", "pid": 2**22 + 1, "started": 0.5} | changes
+    return json.dumps(header).encode() + b"\n" + FRAME.tobytes() + bytes(FRAME.nbytes)
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        b"",
+        b"9",
+        b"one",
+        b"1" * 5000,
+        b"[" * 5000,
+        note_of()[:-1],
+        note_of(dtype="<u4"),
+        note_of(frame=9),
+        note_of(frame="0"),
+        note_of(dtype="O"),
+        note_of(dtype=None),
+        note_of(pid=-1),
+        note_of(pid=10**30),
+        note_of(more=1),
+    ],
+)
+def test_notes_of_no_half_frame_change_nothing(tmp_path: Path, note: bytes) -> None:
+    path = tmp_path / "a.tif"
+    with create_labels(path, length=3, frame_shape=(20, 30)) as labels:
+        labels[0] = FRAME + 1
+    (tmp_path / ".a.tif.part").write_bytes(note)
+    with reopen_labels(path) as labels:
+        np.testing.assert_array_equal(labels[0], FRAME + 1)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.tif"]
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -509,6 +691,41 @@ def test_stacks_that_cannot_be_reopened_as_labels(tmp_path: Path) -> None:
         reopen_labels(tmp_path / "jpg")
     with pytest.raises(StackError, match="does not exist"):
         reopen_labels(tmp_path / "none.tif")
+
+
+@pytest.mark.parametrize(
+    ("name", "axes", "right"),
+    [
+        ("a.ome.tif", "ztyx", "t, z, y, x"),
+        ("a.tif", "ztyx", "t, z, y, x"),
+        ("a.tif", "zxy", "z, y, x"),
+        ("a.zarr", "ztyx", "t, z, y, x"),
+        ("a.zarr", "zxy", "z, y, x"),
+    ],
+)
+def test_labels_stored_in_another_order_are_refused(
+    tmp_path: Path, name: str, axes: str, right: str
+) -> None:
+    """Frames would be written at the place of others, also where lengths are equal."""
+    stored = np.arange(3 ** len(axes), dtype=np.uint16).reshape([3] * len(axes))
+    path = tmp_path / name
+    if path.suffix == ".zarr":
+        zarr.create_array(str(path), data=stored, dimension_names=list(axes))
+    else:
+        tifffile.imwrite(
+            path, stored, photometric="minisblack", metadata={"axes": axes.upper()}
+        )
+    message = f"stored along {right}, got {', '.join(axes)} in {name}"
+    with pytest.raises(StackError, match=message):
+        reopen_labels(path)
+
+
+def test_labels_of_one_slice_may_have_any_order(tmp_path: Path) -> None:
+    """Axes of length 1 have no place."""
+    stored = np.stack([FRAME, FRAME + 1])[None]
+    tifffile.imwrite(tmp_path / "a.ome.tif", stored, metadata={"axes": "ZTYX"})
+    with reopen_labels(tmp_path / "a.ome.tif") as labels:
+        np.testing.assert_array_equal(labels[1], FRAME + 1)
 
 
 def test_foreign_tiff_labels_are_written_in_their_byte_order(tmp_path: Path) -> None:

@@ -753,6 +753,17 @@ def test_alpha_is_left_out(tmp_path: Path, mode: str) -> None:
         assert stack[0].dtype == np.uint8
 
 
+def test_transparent_pixels_of_grey_labels_are_background(tmp_path: Path) -> None:
+    values = np.array([[7, 7], [9, 0]], np.uint8)
+    alpha = np.array([[0, 1], [255, 255]], np.uint8)
+    image = Image.merge("LA", (Image.fromarray(values), Image.fromarray(alpha)))
+    image.save(tmp_path / "a.png")
+    with open_stack(tmp_path / "a.png", labels=True) as stack:
+        np.testing.assert_array_equal(stack[0], [[0, 7], [9, 0]])
+    with open_stack(tmp_path / "a.png") as stack:
+        np.testing.assert_array_equal(stack[0], values)
+
+
 def test_reading_16_bit_png_and_integer_labels(tmp_path: Path) -> None:
     wide = np.array([[0, 40000], [7, 1]], np.uint16)
     Image.fromarray(wide).save(tmp_path / "a.png")

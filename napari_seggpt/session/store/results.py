@@ -47,6 +47,8 @@ class SessionLabels:
         Of how many times, if frames are the slices of volumes, in the order of time.
     pixel_size, units : tuple
         Of frames, rows and columns.
+    time_step : None
+        A session does not keep the time between volumes.
     classes : dict of int to str
         Names of labels.
 
@@ -69,6 +71,7 @@ class SessionLabels:
         self._place = _place(about.labels_axes, getattr(self._array, "ndim", 3))
         self.times = _times(about.labels_axes, len(self))
         self.axis: str = "z" if self.times else about.axis
+        self.time_step: tuple[float, str] | None = None
         self.pixel_size, self.units = checked_steps(about.pixel_size, about.units)
         self.classes = about.classes
         self.frame_shape: tuple[int, int] = self._find_shape()
