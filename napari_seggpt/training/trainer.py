@@ -96,15 +96,14 @@ def recall(model: SegGPT, pictures: Pictures) -> Pictures:
     Each is predicted from those before it, as frames in memory are: so the network
     learns what they are worth, and its own mistakes are among them.
     """
-    colors = pictures.colors.clone()
+    colors, known = pictures.colors.clone(), pictures.known.clone()
     predicted = torch.ones(colors.shape[:2], dtype=torch.bool, device=colors.device)
     predicted[:, 0] = False
     for number in range(1, colors.shape[1] - 1):
-        shown = replace(pictures, colors=colors)
+        shown = replace(pictures, colors=colors, known=known)
         prompts = _encode(model, shown, slice(0, number), predicted)
         colors[:, number] = _likeliest(model, pictures, number, prompts)
-    known = pictures.known.clone()
-    known[:, 1:-1] = 1
+        known[:, number] = 1
     return replace(pictures, colors=colors, known=known)
 
 

@@ -212,6 +212,27 @@ def test_all_of_what_is_recalled_is_known(recalling, new_model):
     assert torch.equal(recalled.known[:, -1], known[:, -1])  # the query's
 
 
+def test_what_is_recalled_is_known_to_those_that_follow(
+    recalling, new_model, monkeypatch
+):
+    recipe, batch = recalling
+    hints = torch.zeros_like(batch.known)
+    hints[:, -1] = 1
+    model, seen = new_model(), []
+    encode = model.encode_prompts
+
+    def spy(*arguments, known, **more):
+        seen.append(known.clone())
+        return encode(*arguments, known=known, **more)
+
+    monkeypatch.setattr(model, "encode_prompts", spy)
+    recall(model, render(replace(batch, known=hints), recipe.foreground_weight))
+    assert len(seen) > 1
+    for known in seen:
+        assert not known[:, 0].any()  # what a person gave stays a hint
+        assert known[:, 1:].all()
+
+
 def test_painted_prompts_are_not_marked(sampler, recipe, new_model, monkeypatch):
     recipe = replace(recipe, recalled_prompts=0.0)
     model, marks = new_model(), []
