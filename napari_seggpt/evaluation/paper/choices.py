@@ -62,7 +62,8 @@ TUNED = (
     ),
     (
         "Unlabelled pixels are learned as black; views are crops of 30 to 100 % of an "
-        "image's area, flipped, with varied brightness and contrast."
+        "image's area, flipped, with varied brightness and contrast, unless below it "
+        "says otherwise."
     ),
 )
 PALETTE_ADE20K = (
@@ -90,6 +91,11 @@ PANOPTIC = (
         "Two prompts are tuned: one paints the 133 classes in Painter's colours, of 7 "
         "levels; the other paints objects, in one of 64 colours by the place of their "
         "centre on a grid of 8 x 8 (Painter has 80 x 80). Crowds are not learned from."
+    ),
+    (
+        "The prompt for objects learns from whole images, never flipped (as Painter's "
+        "instances, which are cropped to 99.99 % or more), since places are those in "
+        "whole images."
     ),
     NEAREST_CLASS,
     (
