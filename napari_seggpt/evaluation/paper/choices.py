@@ -28,7 +28,8 @@ VIDEOS = (
     ),
     (
         "What is remembered of a frame is what was decided of it, after all objects "
-        "were compared; a frame in which an object was not found is not remembered."
+        "were compared. A frame in which an object was not found is not remembered for "
+        "it, unless another that is coloured in the same picture was."
     ),
     (
         "An object that is given later begins there, with that frame as its example, "
