@@ -84,6 +84,15 @@ def test_few_shots_by_who_knows(options, published, monkeypatch):
     assert values["FSS-1000 one FB"] > 75
 
 
+def test_with_a_limit_only_classes_that_were_looked_for_count(
+    options, published, monkeypatch
+):
+    monkeypatch.setattr(few_shot, "Predictor", Painter)
+    one = options(published("fss-1000"), shots=[1], limit=1)
+    (values,) = ours(run(TABLES["2"](one)))
+    assert values["FSS-1000 one"] > 75
+
+
 def test_no_example_of_a_class_finds_nothing(options, published, monkeypatch):
     monkeypatch.setattr(few_shot, "Predictor", Painter)
     data = few_shot.FewShotData(options(published("fss-1000")), ["fss-1000"])
