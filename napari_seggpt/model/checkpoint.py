@@ -188,9 +188,7 @@ def _add_type_tokens(tensors: dict[str, Tensor], dim: int, source: Path) -> None
     """
     if any(name in tensors for name in TYPE_TOKENS):
         return
-    logger.warning(
-        "%s is a Painter checkpoint: its type embeddings are zero.", source
-    )
+    logger.warning("%s is a Painter checkpoint: its type embeddings are zero.", source)
     for name in TYPE_TOKENS:
         tensors[name] = torch.zeros(1, 1, 1, dim)
 

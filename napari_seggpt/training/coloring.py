@@ -89,9 +89,7 @@ def find_border(labels: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
     return edge & find_known(labels, border=True)
 
 
-def find_known(
-    labels: NDArray[np.integer[Any]], *, border: bool
-) -> NDArray[np.bool_]:
+def find_known(labels: NDArray[np.integer[Any]], *, border: bool) -> NDArray[np.bool_]:
     """Return where labels (H, W) are known: not below 0.
 
     With `border`, where it is known whether they meet: the next pixels are known, too.

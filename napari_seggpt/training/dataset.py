@@ -86,8 +86,8 @@ def read_datasets(root: Path) -> list[DataSet]:
     which a set with more than 16 ids in its first image counts as instances, its
     `weight`, without which it is the fourth root of the number of images, the value
     that stands for `unknown` pixels in its labels, beside those below 0, and the file
-    names of its `sequences`. Without sequences, files of classes named `p7_12` and `p7_15`
-    count as slices of one volume; ids of objects may mean another in each.
+    names of its `sequences`. Without sequences, files of classes named `p7_12` and
+    `p7_15` count as slices of one volume; ids of objects may mean another in each.
 
     Raises
     ------

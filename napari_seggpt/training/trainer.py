@@ -260,7 +260,7 @@ class _Run:
         self._started = time.perf_counter()
 
     def stop_clock(self) -> None:
-        """End it: what is done with an update, as measuring the Dice, does not count."""
+        """End it: what is done with an update, as measuring, does not count."""
         self.seconds += time.perf_counter() - self._started
         self.seconds = self.processes.of_first(self.seconds, self.device)
 

@@ -36,7 +36,9 @@ def test_what_is_unknown_stays_so(largest, tmp_path):
     labels = np.array([[-1, 0, 1, largest]], np.int32)
     image = np.zeros((1, 4), np.uint8)
     images = [LabelledImage(image=image, labels=x) for x in (labels, labels * 0)]
-    write_pack([DataSet(name="a", label_kind="semantic", images=images)], tmp_path / "p")
+    write_pack(
+        [DataSet(name="a", label_kind="semantic", images=images)], tmp_path / "p"
+    )
     (read,) = read_datasets(tmp_path / "p")
     for one, other in zip(read.images, images, strict=True):
         np.testing.assert_array_equal(one.labels, other.labels)
