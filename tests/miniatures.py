@@ -400,10 +400,11 @@ def paco(folder: Path) -> None:
                 "area": int(mask.sum()),
             })  # fmt: skip
     classes = {1: "mug", 76: "mug:rim"}
-    save_json(folder / "annotations" / "paco_lvis_v1_val.json", {
-        "images": images, "annotations": annotations,
-        "categories": categories(classes),
-    })  # fmt: skip
+    for subset in ("train", "val"):
+        save_json(folder / "annotations" / f"paco_lvis_v1_{subset}.json", {
+            "images": images, "annotations": annotations,
+            "categories": categories(classes),
+        })  # fmt: skip
 
 
 # -- videos ------------------------------------------------------------------------

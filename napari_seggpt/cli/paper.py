@@ -34,6 +34,17 @@ TABLES = {
     "6": "COCO panoptic, tuned",
     "s1": "ADE20K by examples",
 }
+# The options that only some tables depend on, and which.
+USED_BY = {
+    "splits": ("1", "2", "4a"),
+    "subset": ("3", "4a", "4b", "5", "6", "s1"),
+    "seeds": ("1", "2", "4a", "s1"),
+    "shots": ("1", "2"),
+    "examples": ("3", "s1"),
+    "frames": ("4b",),
+    "prompt": ("5", "6"),
+    "instance_prompt": ("6",),
+}
 # How an example is predicted; of a video one object is coloured in a picture.
 FLAGS = (
     "prediction.seg_type",
@@ -162,6 +173,13 @@ def _check(args: argparse.Namespace) -> None:
     for name in ("shots", "examples", "frames"):
         if any(value < 1 for value in getattr(args, name) or ()):
             raise ValueError(f"Expected --{name} of 1 or more, got less.")
+    for name, tables in USED_BY.items():
+        if getattr(args, name) and args.table not in tables:
+            raise ValueError(
+                f"Expected --{name.replace('_', '-')} with table "
+                f"{' or '.join(tables)}, got it with {args.table}, which does not "
+                "depend on it."
+            )
     if args.limit is not None and args.limit < 1:
         raise ValueError(f"Expected a --limit of 1 or more, got {args.limit}.")
 

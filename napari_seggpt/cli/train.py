@@ -222,6 +222,7 @@ def _read(folder: Path) -> list[DataSet]:
             datasets, missing = read_mixture(folder)
         except DatasetError as other:
             raise DataError(f"{error} {other}") from None
+    warn(f"Learning from {'; '.join(one.name for one in datasets)}.")
     if missing:
         warn(f"Not there, of the paper's mixture: {', '.join(missing)}.")
     return datasets

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import pickle
 from dataclasses import dataclass
+from functools import partial
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_seggpt.datasets.base import (
+    DatasetError,
     PairedSample,
     as_it_is,
     check_any,
@@ -27,12 +30,13 @@ from napari_seggpt.datasets.few_shot import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from napari_seggpt.datasets.base import Labels, Sample
+    from napari_seggpt.datasets.base import ImageDataset, Labels, Sample
+    from napari_seggpt.datasets.coco import CocoSample
 
 COCO_CLASSES = 80
 NEEDS = ("val2014", "annotations/*val2014*")  # what its folder has in it
@@ -74,6 +78,8 @@ class CocoFold:
 def coco_fold(folder: Path, number: int, splits: Path | None = None) -> CocoFold:
     """Return a fold of COCO-20i, 0 to 3.
 
+    HSNet's lists are read wherever the classes are: in maps or in instances.
+
     Parameters
     ----------
     folder : Path
@@ -84,14 +90,19 @@ def coco_fold(folder: Path, number: int, splits: Path | None = None) -> CocoFold
     splits : Path, optional
         `data/splits` of HSNet. Without it the images are those of val2014 that show
         2048 pixels or more of a class.
+
+    Raises
+    ------
+    DatasetError
+        If there is no fold, no list, or not what the list names.
     """
     classes = tuple(range(number + 1, COCO_CLASSES + 1, FOLDS))
     maps = folder / "annotations" / "val2014"
-    if splits is not None and maps.is_dir():
+    by_class: dict[int, Sequence[Sample]]
+    if splits is not None:
         names = _read_lists(splits / "coco" / "val" / f"fold{number}.pkl")
-        by_class: dict[int, Sequence[Sample]] = {
-            i: [_mapped(folder, name) for name in names.get(i - 1, ())] for i in classes
-        }
+        find = partial(_mapped, folder) if maps.is_dir() else _by_name(folder)
+        by_class = {i: [find(name) for name in names.get(i - 1, ())] for i in classes}
     else:
         by_class = _list_coco(folder, classes, maps)
     present = tuple(i for i in classes if len(by_class[i]) > 1)
@@ -111,6 +122,31 @@ def _mapped(folder: Path, name: str) -> PairedSample:
     )
 
 
+def _by_name(folder: Path) -> Callable[[str], Sample]:
+    """Return what finds an image of the instances by its path in COCO 2014."""
+    dataset, numbers = _open_instances(folder)
+    samples = {one.name: one for one in dataset.samples}
+
+    def find(name: str) -> Sample:
+        stem = PurePosixPath(name).stem
+        if stem not in samples:
+            raise DatasetError(
+                f"Expected {name} in instances_val2014.json of {folder}, as the lists "
+                "of --splits name it, got none."
+            )
+        return Renumbered(sample=samples[stem], numbers=numbers)
+
+    return find
+
+
+def _open_instances(
+    folder: Path,
+) -> tuple[ImageDataset[CocoSample], dict[int, int]]:
+    """Open the instances, and number their classes from 1 without gaps."""
+    dataset = open_instances(folder, "val2014")
+    return dataset, {i: place for place, i in enumerate(sorted(dataset.classes), 1)}
+
+
 def _list_coco(
     folder: Path, classes: Sequence[int], maps: Path
 ) -> dict[int, Sequence[Sample]]:
@@ -124,8 +160,7 @@ def _list_coco(
                 if shown[i] >= FEWEST_PIXELS:
                     by_class[i].append(sample)
         return dict(by_class)
-    dataset = open_instances(folder, "val2014")
-    numbers = {i: place for place, i in enumerate(sorted(dataset.classes), 1)}
+    dataset, numbers = _open_instances(folder)
     for each in dataset.samples:
         areas: dict[int, float] = {}
         for one in each.annotations:

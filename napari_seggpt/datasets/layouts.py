@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 DEEPEST = 3  # folders that data sets may lie below the one that is named
 
 
+class NoTrainingSubsetError(DatasetError):
+    """A data set without the subset that is to be learned from."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """How the folder of a published data set looks.
@@ -254,13 +258,13 @@ def open_dataset(
     subset : str, optional
         Which part; without it the one that is scored.
     to_learn_from : bool
-        Whether it is the one for training instead, if there is one.
+        Whether it is the one for training instead, of a data set that has one.
 
     Raises
     ------
     DatasetError
         If the folder looks like none of them, or like several, or the subset is not
-        there.
+        there; a `NoTrainingSubsetError` if that is the one for training.
     """
     found = _choose(folder, layout)
     present = found.present(folder)
@@ -269,10 +273,23 @@ def open_dataset(
             f"Expected one of {', '.join(present or found.subsets)} of {found.title} "
             f"in {folder}, got {subset!r}."
         )
-    usual = present or list(found.subsets)
-    if to_learn_from:
-        usual.sort(key=lambda name: "train" not in name.lower())
-    return found.open(folder, subset or usual[0])
+    if to_learn_from and subset is None:
+        present = _for_training(found, folder, present)
+    return found.open(folder, subset or (present or found.subsets)[0])
+
+
+def _for_training(layout: Layout, folder: Path, present: list[str]) -> list[str]:
+    """Return the subsets that are there to learn from: what is scored is not."""
+    known = [name for name in layout.subsets if "train" in name.lower()]
+    if not known:
+        return present
+    found = [name for name in known if name in present]
+    if not found:
+        raise NoTrainingSubsetError(
+            f"Expected {' or '.join(known)} of {layout.title} in {folder} to learn "
+            f"from, got {', '.join(present) or 'neither'}."
+        )
+    return found
 
 
 def _choose(folder: Path, name: str | None) -> Layout:

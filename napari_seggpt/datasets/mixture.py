@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_seggpt.datasets.base import DatasetError, ImageDataset
-from napari_seggpt.datasets.layouts import find_folders, needs_of, open_dataset
+from napari_seggpt.datasets.layouts import (
+    NoTrainingSubsetError,
+    find_folders,
+    needs_of,
+    open_dataset,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,6 +95,8 @@ class Mixture:
 def open_mixture(root: Path, parts: Sequence[MixturePart] = PAPER_MIXTURE) -> Mixture:
     """Open the parts of a mixture that lie in a folder, or below it, for training.
 
+    A data set without its training subset counts as missing.
+
     Within a part, data sets are drawn by their numbers of images; the weights of what
     was found are scaled to sum to 1.
 
@@ -103,7 +110,11 @@ def open_mixture(root: Path, parts: Sequence[MixturePart] = PAPER_MIXTURE) -> Mi
     found: list[MixedDataset] = []
     missing = []
     for part in parts:
-        opened = [_open(folders[x], x) for x in part.layouts if x in folders]
+        opened = [
+            dataset
+            for x in part.layouts
+            if x in folders and (dataset := _open(folders[x], x)) is not None
+        ]
         images = sum(len(dataset) for dataset in opened)
         found += [
             MixedDataset(
@@ -126,7 +137,10 @@ def open_mixture(root: Path, parts: Sequence[MixturePart] = PAPER_MIXTURE) -> Mi
     return Mixture(datasets=tuple(scaled), missing=tuple(missing))
 
 
-def _open(folder: Path, layout: str) -> ImageDataset[Any]:
-    dataset = open_dataset(folder, layout=layout, to_learn_from=True)
+def _open(folder: Path, layout: str) -> ImageDataset[Any] | None:
+    try:
+        dataset = open_dataset(folder, layout=layout, to_learn_from=True)
+    except NoTrainingSubsetError:
+        return None
     assert isinstance(dataset, ImageDataset)  # no part has videos
     return dataset

@@ -7,16 +7,18 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from skimage.segmentation import find_boundaries
 
 from napari_seggpt.frames import evenly
 from napari_seggpt.io import read_frame
 from napari_seggpt.prompts import Prompt
+from napari_seggpt.training.coloring import find_border, find_known
 from napari_seggpt.training.dataset import (
+    UNKNOWN,
     DataError,
     find_datasets,
     guess_kind,
     pair_files,
+    read_labels,
 )
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ class LabelledSequence:
         What is to be segmented: the classes, all objects, or where objects meet.
     files : tuple of (Path, Path)
         Image and labels of each frame.
+    unknown : int, optional
+        The value in label files of pixels that are unknown, beside those below 0.
     numbers : tuple of int
         The number of each frame in the whole sequence, if it was thinned.
     """
@@ -50,6 +54,7 @@ class LabelledSequence:
     name: str
     task: str
     files: tuple[tuple[Path, Path], ...]
+    unknown: int | None = None
     numbers: tuple[int, ...] = ()
 
     def __len__(self) -> int:
@@ -59,12 +64,25 @@ class LabelledSequence:
         return read_frame(self.files[index][0])
 
     def labels(self, index: int) -> NDArray[np.integer[Any]]:
-        """Return the true labels (H, W) of the task; not to be written to."""
-        return _read_labels(self.files[index][1], self.task)
+        """Return the true labels (H, W) of the task; not to be written to.
+
+        What is unknown is background: see `known`.
+        """
+        return _read_labels(self.files[index][1], self.task, self.unknown)[0]
+
+    def known(self, index: int) -> NDArray[np.bool_]:
+        """Return where (H, W) the labels of the task are known; elsewhere none count.
+
+        Not to be written to.
+        """
+        return _read_labels(self.files[index][1], self.task, self.unknown)[1]
 
     def objects(self, index: int) -> NDArray[np.integer[Any]]:
-        """Return the labels (H, W) as they are in the file: one id an object."""
-        return read_frame(self.files[index][1], labels=True)
+        """Return the labels (H, W) as they are in the file: one id an object.
+
+        What is unknown is background.
+        """
+        return np.maximum(read_labels(self.files[index][1], self.unknown), 0)
 
     def number(self, index: int) -> int:
         """Return where in the whole sequence a frame is."""
@@ -94,11 +112,15 @@ class LabelledSequence:
 
 
 @lru_cache(maxsize=CACHED_LABELS)
-def _read_labels(file: Path, task: str) -> NDArray[np.integer[Any]]:
+def _read_labels(
+    file: Path, task: str, unknown: int | None
+) -> tuple[NDArray[np.integer[Any]], NDArray[np.bool_]]:
     """Read labels, once for the choice of references and once for their use."""
-    labels = _of_task(read_frame(file, labels=True), task)
-    labels.setflags(write=False)  # the next who asks gets the same array
-    return labels
+    raw = read_labels(file, unknown)
+    labels, known = _of_task(raw, task), find_known(raw, border=task == "border")
+    for array in (labels, known):
+        array.setflags(write=False)  # the next who asks gets the same array
+    return labels, known
 
 
 def find_sequences(root: Path) -> list[LabelledSequence]:
@@ -127,7 +149,8 @@ def _sequences_of(folder: Path, facts: dict[str, Any]) -> list[LabelledSequence]
     if len(pairs) < 2:
         return []
     first = next(iter(pairs.values()))[1]
-    task = _task(read_frame(first, labels=True), facts.get("label_kind"))
+    unknown = facts.get(UNKNOWN)
+    task = _task(read_labels(first, unknown), facts.get("label_kind"))
     named = facts.get("sequences") or {folder.name: list(pairs)}
     return [
         LabelledSequence(
@@ -135,6 +158,7 @@ def _sequences_of(folder: Path, facts: dict[str, Any]) -> list[LabelledSequence]
             name=name,
             task=task,
             files=tuple(pairs[file] for file in files if file in pairs),
+            unknown=unknown,
         )
         for name, files in named.items()
         if len(files) > 1
@@ -144,15 +168,15 @@ def _sequences_of(folder: Path, facts: dict[str, Any]) -> list[LabelledSequence]
 def _task(labels: NDArray[np.integer[Any]], kind: str | None) -> str:
     if (kind or guess_kind(labels)) != "instance":
         return "semantic"
-    return "border" if (labels == 0).mean() < TILED_BACKGROUND else "objects"
+    return "border" if (labels <= 0).mean() < TILED_BACKGROUND else "objects"
 
 
 def _of_task(labels: NDArray[np.integer[Any]], task: str) -> NDArray[np.integer[Any]]:
     if task == "objects":
         return (labels > 0).astype(np.uint8)
     if task == "border":
-        return find_boundaries(labels, mode="thick").astype(np.uint8)
-    return labels
+        return find_border(labels).astype(np.uint8)
+    return np.maximum(labels, 0)
 
 
 def spread_references(labelled: Sequence[int], count: int) -> list[int]:

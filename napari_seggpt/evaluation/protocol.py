@@ -160,14 +160,16 @@ def evaluate_sequence(
         answers = {SEGGPT: step.labels}
         for name, other in others.items():
             answers[name], _ = other.segment(sequence[step.index], step.index)
-        true = sequence.labels(step.index)
+        true, known = sequence.labels(step.index), sequence.known(step.index)
+        # Where nobody knows what is there, nothing counts as found or missed.
+        answers = {name: np.where(known, x, 0) for name, x in answers.items()}
         yield FrameScore(
             dataset=sequence.dataset,
             sequence=sequence.name,
             index=sequence.number(step.index),
             distance=_distance(sequence, prompts, step.index),
             dice={name: mean_dice(x, true, ids) for name, x in answers.items()},
-            measures=measures.add(sequence, step.index, step.labels, ids)
+            measures=measures.add(sequence, step.index, answers[SEGGPT], ids)
             if measures
             else {},
         )

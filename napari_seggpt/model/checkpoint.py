@@ -182,15 +182,15 @@ def _with_official_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _add_type_tokens(tensors: dict[str, Tensor], dim: int, source: Path) -> None:
-    """Complete a Painter checkpoint, which has no type embeddings."""
+    """Complete a Painter checkpoint, which has no type embeddings: they are zero.
+
+    The network is then Painter's, and the embeddings learn from there.
+    """
     if any(name in tensors for name in TYPE_TOKENS):
         return
-    logger.warning(
-        "%s is a Painter checkpoint: its type embeddings start at random.", source
-    )
-    generator = torch.Generator().manual_seed(0)
+    logger.warning("%s is a Painter checkpoint: its type embeddings are zero.", source)
     for name in TYPE_TOKENS:
-        tensors[name] = 0.02 * torch.randn(1, 1, 1, dim, generator=generator)
+        tensors[name] = torch.zeros(1, 1, 1, dim)
 
 
 # -- building ----------------------------------------------------------------------

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.ndimage import binary_dilation
 from skimage.segmentation import find_boundaries
 
 from napari_seggpt.palette import random_colors, separated_colors
@@ -58,9 +59,12 @@ class Task:
         for number, ids in enumerate(self.groups, start=1):
             regions[np.isin(labels, ids)] = number
         if self.border:
-            edge = find_boundaries(labels, mode="thick")
-            regions[edge] = self.num_regions
+            regions[find_border(labels)] = self.num_regions
         return regions
+
+    def known(self, labels: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+        """Return where the regions of a label image (H, W) are known."""
+        return find_known(labels, border=self.border)
 
     def palette(
         self, rng: np.random.Generator, *, coloured_background: bool
@@ -74,6 +78,24 @@ class Task:
         else:
             colors = random_colors(count, rng)
         return np.vstack([np.zeros((1, 3)), colors]).astype(np.float32)
+
+
+def find_border(labels: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+    """Return where labels (H, W) meet, a pixel to either side of the line.
+
+    Where they meet what is unknown (below 0), there need not be a border.
+    """
+    edge: NDArray[np.bool_] = find_boundaries(np.maximum(labels, 0), mode="thick")
+    return edge & find_known(labels, border=True)
+
+
+def find_known(labels: NDArray[np.integer[Any]], *, border: bool) -> NDArray[np.bool_]:
+    """Return where labels (H, W) are known: not below 0.
+
+    With `border`, where it is known whether they meet: the next pixels are known, too.
+    """
+    unknown: NDArray[np.bool_] = labels < 0
+    return ~(binary_dilation(unknown) if border and unknown.any() else unknown)
 
 
 def draw_task(

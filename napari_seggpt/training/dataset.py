@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MOST_CLASSES = 16  # with more ids in an image, they are taken for objects
 MANIFEST = "datasets.json"
+UNKNOWN = "unknown"  # in the manifest, the value in label files of unknown pixels
 LONGEST_SIDE = 512  # larger images are shrunk once, when they are read
 VOLUME_NAME = re.compile(r"(.*\d)_(\d+)")
 SEQUENCE_LENGTH = 8  # frames of a simulated sequence
@@ -83,9 +84,10 @@ def read_datasets(root: Path) -> list[DataSet]:
 
     A `datasets.json` beside the folders may tell each one's `label_kind`, without
     which a set with more than 16 ids in its first image counts as instances, its
-    `weight`, without which it is the fourth root of the number of images, and the file
-    names of its `sequences`. Without those, files of classes named `p7_12` and `p7_15`
-    count as slices of one volume; ids of objects may mean another in each.
+    `weight`, without which it is the fourth root of the number of images, the value
+    that stands for `unknown` pixels in its labels, beside those below 0, and the file
+    names of its `sequences`. Without sequences, files of classes named `p7_12` and
+    `p7_15` count as slices of one volume; ids of objects may mean another in each.
 
     Raises
     ------
@@ -135,7 +137,7 @@ def guess_kind(labels: NDArray[np.integer[Any]]) -> str:
 
 def _read_set(folder: Path, facts: dict[str, Any]) -> DataSet:
     pairs = pair_files(folder)
-    images = tuple(_read_pair(image, label) for image, label in pairs)
+    images = tuple(_read_pair(*pair, facts.get(UNKNOWN)) for pair in pairs)
     kind = facts.get("label_kind") or guess_kind(images[0].labels)
     # A set of 400 images teaches more than one of 20, but not 20 times more.
     weight = float(facts.get("weight", len(images) ** 0.25))
@@ -183,12 +185,22 @@ def pair_files(folder: Path) -> list[tuple[Path, Path]]:
     return [(path, labels[path.stem]) for path in images if path.stem in labels]
 
 
-def _read_pair(image_path: Path, label_path: Path) -> LabelledImage:
+def read_labels(path: Path, unknown: int | None) -> NDArray[np.integer[Any]]:
+    """Read labels (H, W); those of the value that stands for unknown become -1."""
+    labels = read_frame(path, labels=True)
+    if unknown is None:
+        return labels
+    return np.where(labels == unknown, -1, labels.astype(np.int64))
+
+
+def _read_pair(
+    image_path: Path, label_path: Path, unknown: int | None
+) -> LabelledImage:
     frame = read_frame(image_path)
     # Grey stays one channel: all images of a run are kept in memory.
     is_shown = frame.dtype == np.uint8 and frame.ndim == 2
     image = frame if is_shown else to_rgb(frame, measure_limits([frame]))
-    labels = read_frame(label_path, labels=True)
+    labels = read_labels(label_path, unknown)
     if labels.shape != image.shape[:2]:
         raise DataError(
             f"Expected labels of shape {image.shape[:2]} in {label_path}, "

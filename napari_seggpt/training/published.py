@@ -104,7 +104,7 @@ def read_mixture(root: Path) -> tuple[list[DataSet], tuple[str, ...]]:
 
 def _data_set(mixed: MixedDataset) -> DataSet:
     return DataSet(
-        name=mixed.dataset.title,
+        name=f"{mixed.dataset.title}, {mixed.dataset.subset}",
         label_kind=mixed.kind,
         images=PublishedImages(mixed.dataset, objects=mixed.kind == "instance"),
         weight=mixed.weight,

@@ -12,6 +12,9 @@ from napari_seggpt.fields import Checked, Help, documented
 Count = Annotated[int, Ge(1)]
 Share = Annotated[float, Ge(0), Le(1)]
 
+# What only the training of networks that paint depends on.
+OF_PAINTING = ("block_masks", "block_share", "foreground_weight", "beta")
+
 
 @documented
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,19 +167,31 @@ class Recipe(Checked):
         Share,
         Help(
             "Share of the batches in which blocks of the query are hidden; in the "
-            "others the whole query is."
+            "others the whole query is. Only of networks that paint."
         ),
     ] = 0.0
     block_share: Annotated[
-        Share, Help("Share of the query's patches that such blocks hide.")
+        Share,
+        Help(
+            "Share of the query's patches that such blocks hide. Only of networks that "
+            "paint."
+        ),
     ] = 0.75
     foreground_weight: Annotated[
-        float, Ge(0), Help("Rare coloured pixels count up to so many times more.")
+        float,
+        Ge(1),
+        Help(
+            "Rare coloured pixels count up to so many times more. Only of networks "
+            "that paint."
+        ),
     ] = 5.0
     beta: Annotated[
         float,
         Gt(0),
-        Help("Where the smooth L1 loss turns from square to linear (paper: 0.01)."),
+        Help(
+            "Where the smooth L1 loss turns from square to linear (paper: 0.01). Only "
+            "of networks that paint."
+        ),
     ] = 0.01
     seed: Annotated[int, Ge(0), Help("The run is a function of it.")] = 0
     save_every: Annotated[

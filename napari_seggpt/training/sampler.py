@@ -189,7 +189,7 @@ class ExampleSampler:
         recipe = self._recipe
         coloured = rng.random() < recipe.coloured_background
         regions = [task.regions(one) for one in labels]
-        known = (np.stack(labels) >= 0).astype(np.uint8)
+        known = np.stack([task.known(one) for one in labels]).astype(np.uint8)
         prompts = len(regions) - 1
         if rng.random() < recipe.spoiled_prompts:
             one = int(rng.integers(prompts))

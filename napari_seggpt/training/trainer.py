@@ -25,6 +25,7 @@ from napari_seggpt.training.batches import (
 from napari_seggpt.training.losses import color_loss, score_loss
 from napari_seggpt.training.optim import build_optimizer, learning_rate, update_average
 from napari_seggpt.training.processes import Processes
+from napari_seggpt.training.recipe import OF_PAINTING, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from napari_seggpt.model.encoding import EncodedPrompts
     from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.settings import Precision
-    from napari_seggpt.training.recipe import Recipe
     from napari_seggpt.training.sampler import ExampleSampler
 
 
@@ -96,15 +96,14 @@ def recall(model: SegGPT, pictures: Pictures) -> Pictures:
     Each is predicted from those before it, as frames in memory are: so the network
     learns what they are worth, and its own mistakes are among them.
     """
-    colors = pictures.colors.clone()
+    colors, known = pictures.colors.clone(), pictures.known.clone()
     predicted = torch.ones(colors.shape[:2], dtype=torch.bool, device=colors.device)
     predicted[:, 0] = False
     for number in range(1, colors.shape[1] - 1):
-        shown = replace(pictures, colors=colors)
+        shown = replace(pictures, colors=colors, known=known)
         prompts = _encode(model, shown, slice(0, number), predicted)
         colors[:, number] = _likeliest(model, pictures, number, prompts)
-    known = pictures.known.clone()
-    known[:, 1:-1] = 1
+        known[:, number] = 1
     return replace(pictures, colors=colors, known=known)
 
 
@@ -163,8 +162,10 @@ def train(
     Raises
     ------
     ValueError
-        At once, if the checkpoint is damaged or of a run with another recipe.
+        At once, if the checkpoint is damaged or of a run with another recipe, if the
+        recipe has settings that such a network does not depend on, or in float16.
     """
+    _check_recipe(recipe, model)
     run = _Run(model, recipe, checkpoint, precision)
     if checkpoint.exists():
         run.resume()
@@ -183,20 +184,36 @@ def train(
     return _steps(run, batches)
 
 
+def _check_recipe(recipe: Recipe, model: SegGPT) -> None:
+    """Refuse settings that would change nothing."""
+    if model.config.decoder != "readout":
+        return
+    usual = Recipe()
+    idle = [x for x in OF_PAINTING if getattr(recipe, x) != getattr(usual, x)]
+    if idle:
+        raise ValueError(
+            f"Expected a network that paints for {', '.join(idle)}, got one with a "
+            "readout, which does not depend on that."
+        )
+
+
 def _steps(run: _Run, batches: Iterable[Batch]) -> Generator[TrainStep]:
     recipe = run.recipe
     run.model.train()
     try:
+        run.start_clock()
         left = iter(batches)
         for first in left:
             more = itertools.islice(left, recipe.accumulate - 1)
             done = run.update(itertools.chain([first], more))
+            run.stop_clock()
             ended = run.progress >= 1
             if run.step % recipe.save_every == 0 or ended:
                 run.save()
             yield done
             if ended:
                 return
+            run.start_clock()
     except GeneratorExit:
         run.save()
         raise
@@ -217,11 +234,16 @@ class _Run:
         self.recipe = recipe
         self.step = 0
         self.seconds = 0.0
-        self._clock: float | None = None
+        self._started = 0.0
         self.device = next(model.parameters()).device
         self.processes = Processes.here()
         self.average = {name: x.clone() for name, x in model.state_dict().items()}
         self._dtype = pick_dtype(precision, self.device)
+        if self._dtype == torch.float16:
+            raise ValueError(
+                "Expected float32 or bfloat16 for training, got float16, in which "
+                "gradients vanish."
+            )
         self._optimizer = build_optimizer(model, recipe)
         self._checkpoint = checkpoint
 
@@ -233,17 +255,17 @@ class _Run:
             return max(by_time, float(self.step >= self.recipe.steps))
         return self.step / self.recipe.steps
 
-    def _tick(self) -> None:
-        """Count the time since the last update, drawing the batch included."""
-        now = time.perf_counter()
-        if self._clock is not None:
-            self.seconds += now - self._clock
-            self.seconds = self.processes.of_first(self.seconds, self.device)
-        self._clock = now
+    def start_clock(self) -> None:
+        """Begin to count the time of an update, drawing its batches included."""
+        self._started = time.perf_counter()
+
+    def stop_clock(self) -> None:
+        """End it: what is done with an update, as measuring, does not count."""
+        self.seconds += time.perf_counter() - self._started
+        self.seconds = self.processes.of_first(self.seconds, self.device)
 
     def update(self, batches: Iterable[Batch]) -> TrainStep:
         """Make the next update from as many batches as the recipe says."""
-        self._tick()
         step, recipe = self.step, self.recipe
         # The first update is made with the rate of the second: zero teaches nothing.
         rate = learning_rate(max(self.progress, 1 / recipe.steps), recipe)

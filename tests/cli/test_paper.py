@@ -83,6 +83,39 @@ def test_table_2(paper, few_shot_data):
     assert set(ours(folder)["SegGPT"]) == {"FSS-1000 one", "FSS-1000 one FB"}
 
 
+def test_every_number_of_shots_has_its_column(paper, few_shot_data):
+    options = ("--shots", 1, 2, 3, "--limit", 2)
+    code, out, _, folder = paper("2", few_shot_data / "FSS-1000", *options)
+    assert code == 0
+    columns = ("FSS-1000 one", "FSS-1000 2 shots", "FSS-1000 3 shots")
+    assert set(ours(folder)["SegGPT"]) == {
+        name for column in columns for name in (column, f"{column} FB")
+    }
+    assert "mIoU is the mean over the classes that were looked for" in out
+
+
+def test_every_number_of_examples_has_its_row(paper, video_data):
+    options = ("--examples", 1, 3, "--limit", 1)
+    code, _, _, folder = paper("3", video_data / "davis2017", *options)
+    assert code == 0
+    rows = ours(folder)
+    assert list(rows) == ["SegGPT, 1 example", "SegGPT, 3 examples"]
+    assert all("DAVIS17 J&F" in values for values in rows.values())
+    for count in ("1-example", "3-examples"):
+        assert (folder / "davis2017" / count / "Annotations").is_dir()
+
+
+def test_without_the_training_categories_no_object_is_unseen(
+    paper, miniatures, tmp_path
+):
+    data = miniatures.write("youtube-vos", tmp_path / "youtube-vos")
+    (data / "train" / "meta.json").unlink()
+    code, out, _, folder = paper("3", data, "--examples", 1)
+    assert code == 0
+    assert ours(folder) == {"SegGPT, 1 example": {}}
+    assert "Without train/meta.json" in out
+
+
 def test_table_3(paper, video_data):
     code, out, _, folder = paper("3", video_data / "davis2017", "--examples", 2)
     assert code == 0
@@ -290,6 +323,10 @@ def test_mistakes_are_one_line(paper, tmp_path, published):
     code, _, errors, _ = paper("1", published("voc"), "--limit", 0)
     assert code == 2
     assert "Expected a --limit of 1 or more" in errors
+    for table, option in (("1", "subset"), ("3", "shots"), ("5", "examples")):
+        code, _, errors, _ = paper(table, published("voc"), f"--{option}", 3)
+        assert code == 2
+        assert f"Expected --{option} with table" in errors
     code, _, errors, _ = paper("7", published("voc"))
     assert code == 2
 

@@ -103,14 +103,40 @@ def test_coco_lists_can_be_made_of_maps(published):
     assert (episode.query.labels() == 1).sum() >= 2048
 
 
-def test_coco_lists_can_be_made_of_instances(miniatures, tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_seggpt.datasets.coco20i.FEWEST_PIXELS", 100)
-    folder = miniatures.write("coco-instances", tmp_path)
+def instances_of_2014(miniatures, folder):
+    miniatures.write("coco-instances", folder)
     (folder / "val2017").rename(folder / "val2014")
     annotations = folder / "annotations"
     (annotations / "instances_val2017.json").rename(
         annotations / "instances_val2014.json"
     )
+    return folder
+
+
+def write_lists(folder, lists):
+    file = folder / "coco" / "val" / "fold1.pkl"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(pickle.dumps(lists))
+    return folder
+
+
+def test_lists_are_read_beside_instances(miniatures, tmp_path):
+    folder = instances_of_2014(miniatures, tmp_path / "coco")
+    names = sorted(file.name for file in (folder / "val2014").iterdir())
+    listed = [f"val2014/{name}" for name in names[:2]]
+    splits = write_lists(tmp_path / "splits", {1: listed})
+    fold = coco_fold(folder, 1, splits)
+    assert [f"val2014/{one.name}.jpg" for one in fold.by_class[2]] == listed
+    other = write_lists(tmp_path / "other", {1: ["val2014/COCO_val2014_7.jpg"]})
+    with pytest.raises(DatasetError, match=r"Expected val2014/COCO_val2014_7\.jpg in"):
+        coco_fold(folder, 1, other)
+    with pytest.raises(DatasetError, match="Expected lists of images in"):
+        coco_fold(folder, 1, tmp_path / "nothing")
+
+
+def test_coco_lists_can_be_made_of_instances(miniatures, tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_seggpt.datasets.coco20i.FEWEST_PIXELS", 100)
+    folder = instances_of_2014(miniatures, tmp_path)
     fold = coco_fold(folder, 1)  # the dog is the second class of this file
     assert fold.classes == (2,)
     episode = next(fold.episodes(1, 0))

@@ -73,6 +73,19 @@ def test_another_subset_may_be_asked_for(published):
         open_dataset(published("ade20k"), subset="test")
 
 
+def test_what_is_scored_is_not_learned_from(miniatures, tmp_path):
+    folder = miniatures.write("coco-instances", tmp_path)
+    assert open_dataset(folder, to_learn_from=True).subset == "train2017"
+    for file in (folder / "annotations").glob("*train*"):
+        file.unlink()
+    with pytest.raises(DatasetError, match="train2017 or train2014 of COCO instances"):
+        open_dataset(folder, to_learn_from=True)
+    told = open_dataset(folder, subset="val2017", to_learn_from=True)
+    assert told.subset == "val2017"
+    plain = miniatures.write("plain", tmp_path / "plain")
+    assert open_dataset(plain, to_learn_from=True).subset == "all"
+
+
 def test_another_folder_is_told_what_is_known(tmp_path):
     with pytest.raises(DatasetError, match="as it is published") as error:
         open_dataset(tmp_path)

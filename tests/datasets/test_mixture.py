@@ -31,6 +31,16 @@ def test_all_parts_are_opened_for_training(miniatures, tmp_path):
         assert one.dataset[0].labels().max() > 0
 
 
+def test_a_part_without_what_is_to_be_learned_from_is_missing(miniatures, tmp_path):
+    for layout in ("coco-instances", "ade20k"):
+        miniatures.write(layout, tmp_path / layout)
+    for file in (tmp_path / "coco-instances" / "annotations").glob("*train*"):
+        file.unlink()
+    mixture = open_mixture(tmp_path)
+    assert [one.dataset.title for one in mixture.datasets] == ["ADE20K"]
+    assert "COCO instance" in mixture.missing
+
+
 def test_what_is_missing_is_said(published):
     mixture = open_mixture(published("ade20k"))
     (one,) = mixture.datasets

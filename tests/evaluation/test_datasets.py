@@ -1,8 +1,15 @@
+import json
+
 import numpy as np
 import pytest
+import tifffile
 
-from napari_seggpt.evaluation import datasets
-from napari_seggpt.evaluation.datasets import find_sequences, spread_references
+from napari_seggpt.evaluation.datasets import (
+    find_sequences,
+    given_frames,
+    spread_references,
+)
+from napari_seggpt.training import dataset as training_dataset
 from napari_seggpt.training.dataset import DataError
 
 
@@ -25,6 +32,26 @@ def test_labels_are_those_of_the_task(root):
     border = by_name["tiled"].labels(0)
     assert border[5, 9] == border[5, 10] == 1
     assert border[5, 5] == 0
+
+
+@pytest.mark.parametrize("kind", ["semantic", "instance"])
+@pytest.mark.parametrize("marked_by", ["sign", "manifest"])
+def test_what_is_unknown_is_no_label(tmp_path, kind, marked_by):
+    stored = np.zeros((8, 12), np.int16)
+    stored[:, 4:8] = 3
+    stored[:, 8:] = -1 if marked_by == "sign" else 255
+    for folder, frame in (("images", stored * 0), ("labels", stored)):
+        (tmp_path / "toy" / folder).mkdir(parents=True)
+        for index in range(2):
+            tifffile.imwrite(tmp_path / "toy" / folder / f"{index}.tif", frame)
+    facts = {"label_kind": kind, "unknown": 255}
+    (tmp_path / "datasets.json").write_text(json.dumps({"toy": facts}))
+    (toy,) = find_sequences(tmp_path)
+    shown = 3 if kind == "semantic" else 1
+    assert toy.labels(0)[0].tolist() == [0] * 4 + [shown] * 4 + [0] * 4
+    assert toy.objects(0)[0].tolist() == [0] * 4 + [3] * 4 + [0] * 4
+    assert toy.known(0)[0].tolist() == [True] * 8 + [False] * 4
+    assert toy.classes() == given_frames(toy, [0])[0].ids.tolist() == [shown]
 
 
 def test_a_single_set_has_the_sequences_of_the_manifest_beside_it(root):
@@ -58,13 +85,13 @@ def test_references_are_spread(labelled, count, expected):
 
 def test_labels_are_read_once_and_kept_from_changes(make_sequence, monkeypatch):
     sequence = make_sequence(np.ones((4, 8, 8), int))
-    reads, original = [], datasets.read_frame
+    reads, original = [], training_dataset.read_frame
 
     def read(path, *, labels=False):
         reads.append(path)
         return original(path, labels=labels)
 
-    monkeypatch.setattr(datasets, "read_frame", read)
+    monkeypatch.setattr(training_dataset, "read_frame", read)
     assert sequence.labelled() == sequence.labelled() == [0, 1, 2, 3]
     assert len(reads) == 4
     with pytest.raises(ValueError, match="read-only"):

@@ -1,5 +1,8 @@
+import json
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from napari_seggpt.evaluation import protocol
 from napari_seggpt.evaluation.datasets import find_sequences
@@ -75,6 +78,20 @@ def test_scores_are_those_of_the_labels(root, tiny_model, knows_the_answer):
     assert all(score.dice["copied"] == pytest.approx(0.9) for score in scores)
     assert all(score.dice["w"] > 0.9 for score in scores)
     assert all(score.measures == {} for score in scores)
+
+
+def test_what_is_unknown_does_not_count(root, tiny_model, knows_the_answer):
+    facts = {"moving": {"label_kind": "semantic", "unknown": 255}}
+    (root / "datasets.json").write_text(json.dumps(facts))
+    for file in (root / "moving" / "labels").iterdir():
+        labels = np.array(Image.open(file))
+        labels[:, 13:20] = 255  # a part of what is found to be 1
+        Image.fromarray(labels).save(file)
+    sequence = next(x for x in find_sequences(root) if x.dataset == "moving")
+    scores = evaluate(sequence, tiny_model, measures=Measures())
+    assert len(scores) == 5
+    for score in scores:
+        assert score.dice["seggpt"] == score.measures["iou"] == 1.0
 
 
 def test_distances_are_those_to_the_nearest_reference(make_sequence, tiny_model):

@@ -136,7 +136,7 @@ def test_a_painter_checkpoint(
         loaded = load_checkpoint(path)
     assert "Painter" in caplog.text
     for name in tokens:
-        assert 0.01 < loaded.state_dict()[name].std() < 0.03
+        assert not loaded.state_dict()[name].any()  # the network is Painter's
     assert_same(load_checkpoint(path), loaded)
 
 

@@ -11,6 +11,7 @@ from napari_seggpt.training.batches import (
     pixel_weights,
     render,
 )
+from napari_seggpt.training.recipe import Recipe
 
 
 @pytest.fixture
@@ -117,6 +118,12 @@ def test_rare_pixels_weigh_more_and_the_mean_is_one():
     torch.testing.assert_close(weight.mean((1, 2, 3)), torch.ones(3))
     assert weight[0, 0, 0, 0] == pytest.approx(5 * weight[0, 0, 9, 9])
     assert weight[1:].min() == weight[1:].max()
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_rare_pixels_never_weigh_less(weight):
+    with pytest.raises(ValueError, match="foreground_weight"):
+        Recipe(foreground_weight=weight)
 
 
 def test_colours_become_the_nearest_of_their_palette():

@@ -21,6 +21,18 @@ def test_the_border_is_where_labels_meet():
     np.testing.assert_array_equal(regions[0], [1, 1, 2, 2, 1, 1])
 
 
+def test_what_is_unknown_has_no_border():
+    labels = np.repeat([[1, 1, 1, -1, -1, 0, 0, 2, 2]], 4, axis=0)
+    for task, expected in (
+        (Task(border=True), [1, 1, 1, 0, 0, 0, 2, 2, 1]),
+        (Task(border=True, objects=False), [0, 0, 0, 0, 0, 0, 1, 1, 0]),
+    ):
+        np.testing.assert_array_equal(task.regions(labels)[1], expected)
+        # Beside what is unknown there may be a border, or none.
+        assert task.known(labels)[1].tolist() == [True] * 2 + [False] * 4 + [True] * 3
+    assert Task().known(labels)[1].tolist() == [True] * 3 + [False] * 2 + [True] * 4
+
+
 def test_the_background_is_black_or_coloured():
     rng = np.random.default_rng(0)
     task = Task(groups=((1,), (2,)))

@@ -8,6 +8,7 @@ from napari_seggpt.model.config import TINY
 from napari_seggpt.model.seggpt import SegGPT
 from napari_seggpt.training import trainer
 from napari_seggpt.training.batches import BatchSource, render
+from napari_seggpt.training.recipe import OF_PAINTING
 from napari_seggpt.training.trainer import (
     coloring_loss,
     read_average,
@@ -97,6 +98,27 @@ def test_another_recipe_does_not_resume(sampler, recipe, new_model, tmp_path):
     other = replace(recipe, learning_rate=1e-5)
     with pytest.raises(ValueError, match="Expected the recipe of the run"):
         train(new_model(), sampler, other, checkpoint=file)
+
+
+@pytest.mark.parametrize("name", OF_PAINTING)
+def test_settings_that_change_nothing_are_refused(
+    name, sampler, recipe, new_model, tmp_path
+):
+    other = replace(recipe, **{name: 1.0})
+    with pytest.raises(ValueError, match=f"a network that paints for {name}, got one"):
+        train(new_model(), sampler, other, checkpoint=tmp_path / "state.pt")
+    train(SegGPT(TINY), sampler, other, checkpoint=tmp_path / "state.pt")
+
+
+def test_gradients_need_more_than_float16(sampler, recipe, new_model, tmp_path):
+    with pytest.raises(ValueError, match="for training, got float16"):
+        train(
+            new_model(),
+            sampler,
+            recipe,
+            checkpoint=tmp_path / "state.pt",
+            precision="float16",
+        )
 
 
 def test_closing_leaves_a_model_with_averaged_weights(
@@ -212,6 +234,27 @@ def test_all_of_what_is_recalled_is_known(recalling, new_model):
     assert torch.equal(recalled.known[:, -1], known[:, -1])  # the query's
 
 
+def test_what_is_recalled_is_known_to_those_that_follow(
+    recalling, new_model, monkeypatch
+):
+    recipe, batch = recalling
+    hints = torch.zeros_like(batch.known)
+    hints[:, -1] = 1
+    model, seen = new_model(), []
+    encode = model.encode_prompts
+
+    def spy(*arguments, known, **more):
+        seen.append(known.clone())
+        return encode(*arguments, known=known, **more)
+
+    monkeypatch.setattr(model, "encode_prompts", spy)
+    recall(model, render(replace(batch, known=hints), recipe.foreground_weight))
+    assert len(seen) > 1
+    for known in seen:
+        assert not known[:, 0].any()  # what a person gave stays a hint
+        assert known[:, 1:].all()
+
+
 def test_painted_prompts_are_not_marked(sampler, recipe, new_model, monkeypatch):
     recipe = replace(recipe, recalled_prompts=0.0)
     model, marks = new_model(), []
@@ -243,13 +286,16 @@ def test_minutes_end_a_run_and_set_the_course_of_the_rate(
 ):
     recipe = replace(recipe, steps=1000, minutes=1.0, warmup=0.0)
     file = tmp_path / "state.pt"
-    steps = list(train(new_model(), sampler, recipe, checkpoint=file))
-    assert [step.step for step in steps] == list(range(11))  # ten times six seconds
+    steps = []
+    for step in train(new_model(), sampler, recipe, checkpoint=file):
+        steps.append(step)
+        trainer.time.perf_counter()  # six seconds of validation, which do not count
+    assert [step.step for step in steps] == list(range(10))  # ten times six seconds
     rates = [step.learning_rate for step in steps]
     assert rates == sorted(rates, reverse=True)
     assert rates[0] == pytest.approx(recipe.learning_rate, rel=1e-3)
     assert rates[5] == pytest.approx(recipe.learning_rate / 2, rel=1e-3)
-    assert rates[-1] == pytest.approx(0, abs=1e-9)
+    assert rates[-1] < 0.03 * recipe.learning_rate
     assert list(train(new_model(), sampler, recipe, checkpoint=file)) == []
 
 
@@ -265,7 +311,7 @@ def test_a_run_of_minutes_goes_on_where_it_was(sampler, recipe, new_model, tmp_p
     first.close()
     rest = [step.step for step in train(new_model(), sampler, recipe, checkpoint=file)]
     # The seconds between stopping and going on do not count.
-    assert begun + rest == [*expected, expected[-1] + 1]
+    assert begun + rest == expected
 
 
 def test_steps_may_end_a_run_before_its_minutes(sampler, recipe, new_model, tmp_path):

@@ -28,7 +28,8 @@ VIDEOS = (
     ),
     (
         "What is remembered of a frame is what was decided of it, after all objects "
-        "were compared; a frame in which an object was not found is not remembered."
+        "were compared. A frame in which an object was not found is not remembered for "
+        "it, unless another that is coloured in the same picture was."
     ),
     (
         "An object that is given later begins there, with that frame as its example, "
@@ -62,7 +63,8 @@ TUNED = (
     ),
     (
         "Unlabelled pixels are learned as black; views are crops of 30 to 100 % of an "
-        "image's area, flipped, with varied brightness and contrast."
+        "image's area, flipped, with varied brightness and contrast, unless below it "
+        "says otherwise."
     ),
 )
 PALETTE_ADE20K = (
@@ -90,6 +92,11 @@ PANOPTIC = (
         "Two prompts are tuned: one paints the 133 classes in Painter's colours, of 7 "
         "levels; the other paints objects, in one of 64 colours by the place of their "
         "centre on a grid of 8 x 8 (Painter has 80 x 80). Crowds are not learned from."
+    ),
+    (
+        "The prompt for objects learns from whole images, never flipped (as Painter's "
+        "instances, which are cropped to 99.99 % or more), since places are those in "
+        "whole images."
     ),
     NEAREST_CLASS,
     (

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 BLOCK = 50  # episodes of a unit
 SEEDS = (0,)  # HSNet tests with this one
-SHOTS = (1, 5)
+SHOTS_OF_PAPER = {1: "one", 5: "few"}
 HERE = "SegGPT"
 
 NEEDS = {
@@ -93,6 +93,19 @@ class FewShotData:
         limit = self._options.limit
         return count if limit is None else min(count, limit)
 
+    def scored(
+        self, name: str, number: int, counts: Sequence[EpisodeCounts]
+    ) -> Sequence[int]:
+        """Return the classes that count: those of a fold.
+
+        With a limit, only those that an episode looked for.
+        """
+        classes = self.fold(name, number).classes
+        if self._options.limit is None:
+            return classes
+        drawn = {one.class_id for one in counts}
+        return [i for i in classes if i in drawn]
+
     def notes(self) -> tuple[str, ...]:
         """Say what is missing, and what makes figures not comparable."""
         notes = [f"{TITLES[x]} was not found." for x in self.missing]
@@ -103,7 +116,10 @@ class FewShotData:
                 "are tested."
             )
         if self._options.limit is not None:
-            notes.append(f"Only {self._options.limit} episodes of a fold were tested.")
+            notes.append(
+                f"Only {self._options.limit} episodes of a fold were tested. mIoU is "
+                "the mean over the classes that were looked for."
+            )
         return tuple(notes)
 
 
@@ -185,7 +201,7 @@ def score(
                 if key.startswith(start)
                 for row in rows
             ]
-            scores.append(score_episodes(counts, data.fold(name, fold).classes))
+            scores.append(score_episodes(counts, data.scored(name, fold, counts)))
     return FewShotScore(
         miou=float(np.mean([one.miou for one in scores])),
         fb_iou=float(np.mean([one.fb_iou for one in scores])),
@@ -223,17 +239,17 @@ def _plan(
 ) -> Plan:
     data = FewShotData(options, names)
     check_found(data.folders, names, options.data)
-    seeds, shots = options.seeds or SEEDS, options.shots or SHOTS
+    seeds, shots = options.seeds or SEEDS, options.shots or SHOTS_OF_PAPER
     settings = {n: [Setting(shots=n, seed=s) for s in seeds] for n in shots}
     every = [setting for each in settings.values() for setting in each]
-    columns = tuple(f"{TITLES[x]} {n}" for x in names for n in ("one", "few"))
+    columns = tuple(f"{TITLES[x]} {n}" for x in names for n in SHOTS_OF_PAPER.values())
 
     def summarise(done: Mapping[str, Any]) -> Report:
         ours: dict[str, float] = {}
         for name in data.folders:
             for n, each in settings.items():
                 found = score(done, data, name, each)
-                column = f"{TITLES[name]} {'one' if n == 1 else 'few'}"
+                column = f"{TITLES[name]} {SHOTS_OF_PAPER.get(n, f'{n} shots')}"
                 ours |= {column: found.miou, f"{column} FB": found.fb_iou}
         more = tuple(column for column in ours if column not in columns)
         rows = [paper_row(name, columns, x) for name, x in theirs.items()]

@@ -160,8 +160,10 @@ def plan_table_6(options: PaperOptions) -> Plan:
     prompts = TunedPrompts(
         options, options.prompts, "classes", Palette.painter(tested.classes, LEVELS)
     )
+    # A view would show an object at another place than that which it is labelled by.
+    whole = replace(options.tuning, crop=1.0, flip=False)
     places = TunedPrompts(
-        options,
+        replace(options, tuning=whole),
         options.instance_prompts,
         "objects",
         Palette.of(range(1, GRID * GRID + 1)),

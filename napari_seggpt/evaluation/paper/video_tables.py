@@ -32,6 +32,10 @@ SHORT = {"youtube-vos": "YTVOS", "davis2017": "DAVIS17", "davis2016": "DAVIS16",
          "mose": "MOSE"}  # fmt: skip
 G_COLUMNS = tuple(f"YTVOS {x}" for x in ("G", "Js", "Fs", "Ju", "Fu"))
 JF = ("J&F", "J", "F")
+NO_CATEGORIES = (
+    "Without train/meta.json of YouTube-VOS nobody knows which of its objects are "
+    "unseen: its columns are empty."
+)
 COLUMNS_3 = (*G_COLUMNS, *(f"{SHORT[x]} {y}" for x in SETS[1:] for y in JF))
 COLUMNS_4A = (*(f"DAVIS17 {x}" for x in JF), "FSS mIoU", "FSS FB-IoU")
 COLUMNS_4B = tuple(f"DAVIS17 {x}" for x in JF)
@@ -124,36 +128,27 @@ def plan_table_3(options: PaperOptions) -> Plan:
     """Plan Table 3: video objects. Result files for the servers are written, too."""
     data = VideoData(options, (*SETS, *MORE_SETS))
     check_found(data.folders, SETS, options.data)
-    examples = (options.examples or (EXAMPLES,))[0]
+    counts = options.examples or (EXAMPLES,)
     ensemble = options.prediction.ensemble
     units = [
-        _unit(options, name, video, examples, ensemble, _result_folder(options, name))
+        _unit(options, name, video, n, ensemble, _result_folder(options, name, n))
+        for n in counts
         for name in data.sets
         for video in data.videos(name)
     ]
 
     def summarise(done: Mapping[str, Any]) -> Report:
-        ours: dict[str, float] = {}
         notes = data.notes()
-        for name in data.sets:
-            start = f"{name}/{examples}-{ensemble}/"
-            scores = _objects(done, start, data.videos(name))
-            if not scores:
-                notes.append(
-                    f"The labels of {data.sets[name].title} ({data.sets[name].subset}) "
-                    "are not public: send the folder to its server. "
-                    f"{_result_folder(options, name)}"
-                )
-            elif name == "youtube-vos":
-                ours |= _seen(data.sets[name], scores)
-            else:
-                ours |= _jf(SHORT[name], scores.values())
+        found = {n: _row_of_3(options, data, done, n, notes) for n in counts}
         missing = [SHORT[x] for x in SETS if x not in data.sets]
         notes += [f"{x} was not found." for x in missing]
-        columns = COLUMNS_3 + tuple(x for x in ours if x not in COLUMNS_3)
+        names = dict.fromkeys(x for ours in found.values() for x in ours)
+        columns = COLUMNS_3 + tuple(x for x in names if x not in COLUMNS_3)
         rows = [paper_row(x, COLUMNS_3, row) for x, row in published.VIDEOS.items()]
-        name = f"SegGPT, {count_of(examples, 'example')}"
-        rows.append(Row(name=name, values=ours, ours=True))
+        rows += [
+            Row(name=f"SegGPT, {count_of(n, 'example')}", values=ours, ours=True)
+            for n, ours in found.items()
+        ]
         return Report(
             title="Table 3: objects of videos, in %",
             columns=columns,
@@ -165,15 +160,47 @@ def plan_table_3(options: PaperOptions) -> Plan:
     return Plan(units=units, summarise=summarise, facts={"videos": data.facts()})
 
 
-def _result_folder(options: PaperOptions, name: str) -> Path:
-    return options.results / name / "Annotations"
+def _row_of_3(
+    options: PaperOptions,
+    data: VideoData,
+    done: Mapping[str, Any],
+    examples: int,
+    notes: list[str],
+) -> dict[str, float]:
+    """Return the figures with so many examples; add what is to be said of them."""
+    ours: dict[str, float] = {}
+    for name, dataset in data.sets.items():
+        start = f"{name}/{examples}-{options.prediction.ensemble}/"
+        scores = _objects(done, start, data.videos(name))
+        if not scores:
+            notes.append(
+                f"The labels of {dataset.title} ({dataset.subset}) are not public: "
+                "send the folder to its server. "
+                f"{_result_folder(options, name, examples)}"
+            )
+        elif name != "youtube-vos":
+            ours |= _jf(SHORT[name], scores.values())
+        elif dataset.seen is not None:
+            ours |= _seen(dataset, dataset.seen, scores)
+        elif NO_CATEGORIES not in notes:
+            notes.append(NO_CATEGORIES)
+    return ours
+
+
+def _result_folder(options: PaperOptions, name: str, examples: int) -> Path:
+    """Return where files for the servers are; of several rows each has a folder."""
+    folder = options.results / name
+    if len(options.examples or ()) > 1:
+        folder /= count_of(examples, "example").replace(" ", "-")
+    return folder / "Annotations"
 
 
 def _seen(
-    dataset: VideoDataset, scores: Mapping[tuple[str, int], ObjectScore]
+    dataset: VideoDataset,
+    seen: frozenset[str],
+    scores: Mapping[tuple[str, int], ObjectScore],
 ) -> dict[str, float]:
     videos = {video.name: video.known_objects() for video in dataset.videos}
-    seen = dataset.seen or frozenset()
     found = score_seen(
         (one, videos[video][i].category in seen) for (video, i), one in scores.items()
     )

@@ -12,6 +12,7 @@ from napari_seggpt.inference.decoding import combine_passes
 from napari_seggpt.inference.memory import Memory
 from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.metrics.video import ObjectScore, score_objects
+from napari_seggpt.palette import Palette
 from napari_seggpt.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ COLORS = 256  # of a palette image
 
 
 class _Group:
-    """Objects that are given in one frame, and what is remembered of them.
+    """Objects that are given in one frame and coloured in one picture.
+
+    What is remembered is of them alone: a frame without any of them would teach the
+    next that they are gone.
 
     Parameters
     ----------
@@ -108,8 +112,9 @@ def follow_objects(
         if index + 1 < len(video):
             for group in groups:
                 group.remember(frame, labels, index)
-        if new:
-            prompt = Prompt(image=frame, labels=given, index=index)
+        for palette in Palette.of(new).split(settings.labels_per_pass) if new else ():
+            own = np.where(np.isin(given, palette.ids), given, 0)
+            prompt = Prompt(image=frame, labels=own, index=index)
             groups.append(_Group(model, prompt, settings, memory))
         yield index, labels
 

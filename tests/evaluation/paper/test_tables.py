@@ -20,6 +20,7 @@ from napari_seggpt.inference.prediction import Prediction
 from napari_seggpt.palette import Palette
 from napari_seggpt.settings import PredictionSettings
 from napari_seggpt.training.dataset_tuning import DATASET_TUNING
+from napari_seggpt.training.tuning_data import FrameTile, augment
 
 
 @pytest.fixture
@@ -81,6 +82,15 @@ def test_few_shots_by_who_knows(options, published, monkeypatch):
     (values,) = ours(report)
     assert values["FSS-1000 one"] > 75  # jpeg blurs the borders
     assert values["FSS-1000 one FB"] > 75
+
+
+def test_with_a_limit_only_classes_that_were_looked_for_count(
+    options, published, monkeypatch
+):
+    monkeypatch.setattr(few_shot, "Predictor", Painter)
+    one = options(published("fss-1000"), shots=[1], limit=1)
+    (values,) = ours(run(TABLES["2"](one)))
+    assert values["FSS-1000 one"] > 75
 
 
 def test_no_example_of_a_class_finds_nothing(options, published, monkeypatch):
@@ -187,6 +197,28 @@ def test_objects_are_placed_by_their_centre(published):
     classes, places = dataset[0].labels(), sample.labels()
     assert len(np.unique(places[classes == 1])) == 1
     assert (places[np.isin(classes, [-1, 149])] == 0).all()
+
+
+def test_objects_are_tuned_where_they_are_placed(options, published, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        tuned, "tune_on_dataset",
+        lambda model, dataset, palette, *, settings, **more: asked.append(settings),
+    )  # fmt: skip
+    plan = TABLES["6"](options(published("coco-panoptic")))
+    for one in plan.preparations:
+        with pytest.raises(TypeError):  # no steps
+            list(one.steps())
+    classes, places = asked
+    assert classes == DATASET_TUNING
+    rng, labels = np.random.default_rng(0), np.arange(32 * 32).reshape(32, 32)
+    tile = FrameTile(
+        picture=np.zeros((32, 32, 3), np.uint8), labels=labels, frame=0, place=0.0,
+        center=(0.5, 0.5),
+    )  # fmt: skip
+    for _ in range(20):
+        _, shown, _ = augment(tile, places, rng)
+        np.testing.assert_array_equal(shown, labels)
 
 
 def test_segments_are_objects_and_the_stuff_between_them():

@@ -121,6 +121,27 @@ def test_objects_begin_where_they_are_given(knowing, make_video):
     ]  # fmt: skip
 
 
+def test_an_object_remembers_no_frame_in_which_it_was_not_found(
+    tiny_model, make_video, monkeypatch
+):
+    kept = []
+    add = videos.Memory.add
+
+    def spy(memory, tiles):
+        add(memory, tiles)
+        kept.append([np.unique(x.labels).tolist() for f in memory.frames for x in f])
+
+    monkeypatch.setattr(videos.Memory, "add", spy)
+    monkeypatch.setattr(videos, "combine_passes", lambda _: (next(answers), None))
+    truth = moving(4, [1, 2])
+    answers = iter([truth[1], np.where(truth[2] == 2, 2, 0), truth[3]])
+    frames = follow_objects(tiny_model, make_video(truth), settings=SETTINGS, memory=3)
+    assert len(dict(frames)) == 4
+    one, two = kept[-2:]
+    assert one == [[0, 1]]  # in the second of the two predicted frames it was lost
+    assert two == [[0, 2], [0, 2]]
+
+
 @pytest.mark.usefixtures("knowing")
 def test_before_any_object_frames_are_empty(make_video):
     truth = moving(4, [1])
