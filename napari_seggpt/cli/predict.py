@@ -20,7 +20,7 @@ from napari_seggpt.cli.follow import add_follow, check_follow
 from napari_seggpt.cli.interrupt import INTERRUPTED
 from napari_seggpt.cli.paths import check_apart, check_new, check_picture
 from napari_seggpt.cli.reading import Reading, open_images
-from napari_seggpt.cli.steps import check_axes, label_steps
+from napari_seggpt.cli.steps import check_axes, check_objects, label_steps
 from napari_seggpt.cli.track import check_tracks, write_tracks
 from napari_seggpt.inference.watching import UnreadableFrame, WatchedFrames
 from napari_seggpt.settings import SessionSettings
@@ -218,6 +218,7 @@ def _label(
         check_axes(request, client, stack)
         others = references.other_prompts(files, colors, reading)
         predictor = _make_predictor(request, task, load, stack, labelled, others)
+        check_objects(request, client, predictor)
         with _open_output(request, stack, predictor, labelled) as output:
             frames = WatchedFrames(stack, stack.grid.name)
             steps = label_steps(request, client, predictor, frames, labelled, output)
@@ -275,13 +276,10 @@ def _make_predictor(
         prompts, settings.prediction, model.config, auto=auto
     )
     prediction = references.tiles_of_tuned(tuned, prediction, auto=auto)
-    predictor = task_predictor(
+    return task_predictor(
         Predictor(model, prompts, tuned=tuned, settings=prediction, limits=limits),
         settings,
     )
-    if request.tracks and not predictor.are_objects:
-        raise ValueError("Expected objects for --tracks, got classes: try --objects.")
-    return predictor
 
 
 def _check_paths(request: PredictRequest) -> None:

@@ -113,3 +113,18 @@ def test_a_mistake_is_one_line(run, stack, flags, message):
     code, _, errors = run("predict", stack, *flags)
     assert code == 2
     assert message in errors
+
+
+def test_objects_are_refused_before_anything_is_written(run, stack, files):
+    command = ["predict", stack / "later", "--reference", f"0={stack / 'first.tif'}"]
+    command += ["--output", stack / "out.zarr"]
+    assert run(*command)[0] == 0
+    before = frames_of(stack / "out.zarr")
+    command += ["--follow", 1, "--objects", "objects"]
+    code, _, errors = run(*command, "--overwrite")
+    assert code == 2
+    assert "Expected classes (--objects classes) with" in errors
+    np.testing.assert_array_equal(frames_of(stack / "out.zarr"), before)
+    shutil.rmtree(stack / "out.zarr")
+    assert run(*command)[0] == 2
+    assert not (stack / "out.zarr").exists()
