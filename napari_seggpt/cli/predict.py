@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from tqdm import tqdm
 
 from napari_seggpt.cli import arguments, references
@@ -250,25 +251,26 @@ def _make_predictor(
     """Read what is shown to the model, and load it; nothing is written yet."""
     from napari_seggpt.frames import sample_frames
     from napari_seggpt.inference.chains import plan
-    from napari_seggpt.inference.labelling import frames_in_range
+    from napari_seggpt.inference.labelling import frame_lines, frames_in_range
     from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.inference.references import read_references
     from napari_seggpt.inference.task_predictors import task_predictor
     from napari_seggpt.preprocessing import measure_limits
 
     settings, propagation = request.settings, request.settings.propagation
+    lines = frame_lines(stack, None, settings)
     prompts = read_references(
         stack,
         labelled,
         frames_in_range(len(stack), labelled, propagation) or [0],
         max_prompts=settings.prediction.max_prompts,
-        grid=stack.grid if stack.grid.has_two_axes else None,
+        grid=lines,
     )
     chosen = [prompt.index for prompt in prompts if prompt.index is not None]
     flags = "--labels, --reference, --prompt or --task"
     prompts, tuned = references.with_task(request.files, prompts + others, task, flags)
-    is_known = request.follow is None  # which frames there are
-    if is_known and not plan(len(stack), chosen, propagation, protected=labelled):
+    found = plan(len(stack), chosen, propagation, protected=labelled, grid=lines)
+    if not found and request.follow is None:  # else frames are still to come
         raise ValueError("Expected frames to predict in the range, got none.")
     limits = measure_limits(sample_frames(stack), settings.contrast)
     model, auto = load(settings.model), request.auto_tiles
@@ -322,9 +324,10 @@ def _open_output(
             raise ValueError(f"Expected labels of this stack in {request.output}.")
         return writer
     known = {int(each) for palette in predictor.palettes for each in palette.ids}
-    dtype = smallest_dtype(known | labelled.extremes)
+    known |= labelled.extremes
     if predictor.are_objects:  # there may be many new ones
-        dtype = max(dtype, object_dtype(request.output), key=lambda x: x.itemsize)
+        known.add(int(np.iinfo(object_dtype(request.output)).max))
+    dtype = smallest_dtype(known)
     return create_labels(
         request.output, like=stack, dtype=dtype, overwrite=request.overwrite
     )
