@@ -139,7 +139,7 @@ def test_an_object_may_have_a_negative_id(run, stack):
     labels[labels > 0] = -3
     labels[30:38, 32:44] = 7
     tifffile.imwrite(stack / "first.tif", labels)
-    code, out, errors = run(
+    code, _, errors = run(
         "predict", stack / "stack.tif", "--reference", f"0={stack / 'first.tif'}",
         "--output", stack / "out.tif", "--objects", "objects",
     )  # fmt: skip
