@@ -261,6 +261,18 @@ def with_flags(args: argparse.Namespace, settings: T) -> T:
     return settings
 
 
+def given(
+    args: argparse.Namespace, settings: type, paths: Iterable[str]
+) -> dict[str, Any]:
+    """Return the flags of some settings that were given, with their values."""
+    known = {path: _dest(settings, path) for path in paths}
+    return {
+        flag(settings, path): getattr(args, name)
+        for path, name in known.items()
+        if hasattr(args, name)
+    }
+
+
 def parsed(kind: type[T], args: argparse.Namespace, **more: object) -> T:
     """Return what was parsed as a frozen value, so that nothing below knows argparse.
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from napari_seggpt.cli import references
+from napari_seggpt.cli import arguments, references
 from napari_seggpt.cli.console import say
 from napari_seggpt.cli.interrupt import INTERRUPTED
 from napari_seggpt.cli.reading import open_images
+from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
     import argparse
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
     from napari_seggpt.settings import PredictionSettings
 
 DEFAULT_BLOCK = 1024  # pixels
+FLAGS_OF_STACKS = (
+    "each", "workers", "scheduler", "follow", "overlay", "tracks", "labels", "frames",
+    "reference",
+)  # fmt: skip
+SETTINGS_OF_STACKS = ("propagation.direction", "propagation.memory")
 
 
 def add_blocks(parser: argparse.ArgumentParser) -> None:
@@ -60,16 +66,30 @@ def check_blocks(args: argparse.Namespace) -> None:
         return
     if args.blocks is None:
         raise ValueError("Expected --blocks with --skip-flat, got none.")
-    flags = ("each", "workers", "scheduler", "follow", "overlay", "labels", "reference")
-    for flag in flags:
+    for flag in FLAGS_OF_STACKS:
         if getattr(args, flag):
             raise ValueError(
                 f"Expected --prompt or --task with --blocks, got --{flag}."
             )
+    unheeded = _unheeded(args)
+    if unheeded:
+        raise ValueError(
+            f"Expected flags that --blocks goes by, got {unheeded[0]}: blocks are "
+            "labelled in tiles, one by one, as classes."
+        )
     if args.output.suffix.lower() != ".zarr":
         raise ValueError(
             f"Expected an --output ending in .zarr with --blocks, got {args.output}."
         )
+
+
+def _unheeded(args: argparse.Namespace) -> list[str]:
+    """Return the flags that were given and change nothing in blocks."""
+    paths = (*arguments.OBJECTS, *arguments.CLEANUP, *SETTINGS_OF_STACKS)
+    flags = arguments.given(args, SessionSettings, paths)
+    if flags.get("--objects") in ("auto", "classes"):
+        del flags["--objects"]
+    return [*flags]
 
 
 def label_in_blocks(
@@ -77,17 +97,26 @@ def label_in_blocks(
 ) -> int:
     """Label the frames of a zarr in blocks; returns the exit code."""
     from napari_seggpt.inference.blocks import label_blocks
+    from napari_seggpt.inference.labelling import frames_in_range
 
     with open_images(request.reading, request.stack) as stack:
         if stack.grid.has_two_axes:
             raise ValueError("Expected frames along one axis with --blocks, got tz.")
+        frames = frames_in_range(len(stack), {}, request.settings.propagation)
+        if not frames:
+            raise ValueError("Expected frames to predict in the range, got none.")
         predictor = _make_predictor(request, task, load, stack)
         output = _open_output(request, stack, predictor)
         coarse = None
         if request.skip_flat is not None:
             coarse = _open_coarsest(request.reading, request.stack)
         steps = label_blocks(
-            stack, predictor, output, coarse=coarse, flat=request.skip_flat or 0.0
+            stack,
+            predictor,
+            output,
+            frames=frames,
+            coarse=coarse,
+            flat=request.skip_flat or 0.0,
         )
         return _show(steps, request.output)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_seggpt.cli.console import say
+from napari_seggpt.cli.console import say, warn
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -24,8 +24,12 @@ def draw_result(
     given: Collection[int],
     labelled: set[int],
 ) -> None:
-    """Draw some references and some predicted frames, both evenly chosen."""
+    """Draw some references and some predicted frames, both evenly chosen.
+
+    Those whose image cannot be read are left out.
+    """
     from napari_seggpt.frames import evenly
+    from napari_seggpt.inference.watching import UnreadableFrame, read_frame
     from napari_seggpt.overlay import save_sheet
     from napari_seggpt.preprocessing import measure_limits, to_rgb
 
@@ -33,9 +37,14 @@ def draw_result(
     others = evenly(sorted(labelled - {*given}), SHEET_FRAMES - len(first))
     panels = []
     for index in sorted(first + others):
-        frame = stack[index]
+        frame = read_frame(stack, index)
+        if isinstance(frame, UnreadableFrame):
+            continue
         rgb = to_rgb(frame, predictor.limits or measure_limits([frame]))
         kind = "reference" if index in given else "predicted"
         panels.append((f"frame {index} - {kind}", rgb, output[index]))
+    if not panels:
+        warn("No picture of the result: none of its frames can be read.")
+        return
     save_sheet(path, panels)
     say(f"Picture of the result: {path}")

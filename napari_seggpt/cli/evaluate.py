@@ -240,6 +240,11 @@ def _check(request: EvaluateRequest) -> None:
         raise ValueError(
             f"Expected 2 or more references for --tune, got {request.references}."
         )
+    figures = request.figures is not None
+    given = [f"--{x}" for x in ("objects", "ranking") if getattr(request, x)]
+    extra = ["--figures"] * figures + ["--tune"] * request.tune
+    if given and extra:
+        raise ValueError(f"Expected {given[0]} alone, got {extra[0]}, too.")
     if request.figures is not None:
         check_matplotlib()
         request.figures.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,9 @@ import math
 import time
 from typing import TYPE_CHECKING
 
+from napari_seggpt.cli.arguments import given
 from napari_seggpt.cli.reading import opener
+from napari_seggpt.settings import SessionSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +57,9 @@ def check_follow(args: argparse.Namespace) -> None:
             raise ValueError(
                 f"Expected --reference, --prompt or --task with --follow, got --{flag}."
             )
+    for flag, order in given(args, SessionSettings, ("propagation.direction",)).items():
+        if order != "forward":
+            raise ValueError(f"Expected {flag} forward with --follow, got {order}.")
     if args.output.suffix.lower() != ".zarr":
         raise ValueError(
             f"Expected an --output ending in .zarr with --follow, got {args.output}."
@@ -72,7 +77,7 @@ def follow(
 ) -> Iterator[LabelledFrame | UnreadableFrame]:
     """Label frames as they arrive; `patience` in seconds, as of `follow_stack`."""
     from napari_seggpt.inference.following import follow_stack
-    from napari_seggpt.inference.labelling import LabelledFrame
+    from napari_seggpt.inference.labelling import LabelledFrame, frames_in_range
     from napari_seggpt.inference.watching import UnreadableFrame
     from napari_seggpt.io.growing import open_growing
     from napari_seggpt.io.zarr_labels import ZarrLabels
@@ -98,7 +103,8 @@ def follow(
             yield step
             continue
         done, last = done + 1, max(last, step.index)
-        later = sum(i not in labelled for i in range(last + 1, len(frames)))
+        wanted = frames_in_range(len(frames), labelled, settings)
+        later = sum(index > last for index in wanted)
         yield LabelledFrame(
             index=step.index, prediction=step.prediction, done=done, total=done + later
         )

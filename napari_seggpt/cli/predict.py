@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from tqdm import tqdm
 
 from napari_seggpt.cli import arguments, references
@@ -20,7 +21,7 @@ from napari_seggpt.cli.follow import add_follow, check_follow
 from napari_seggpt.cli.interrupt import INTERRUPTED
 from napari_seggpt.cli.paths import check_apart, check_new, check_picture
 from napari_seggpt.cli.reading import Reading, open_images
-from napari_seggpt.cli.steps import check_axes, label_steps
+from napari_seggpt.cli.steps import check_axes, check_objects, label_steps
 from napari_seggpt.cli.track import check_tracks, write_tracks
 from napari_seggpt.inference.watching import UnreadableFrame, WatchedFrames
 from napari_seggpt.settings import SessionSettings
@@ -218,6 +219,7 @@ def _label(
         check_axes(request, client, stack)
         others = references.other_prompts(files, colors, reading)
         predictor = _make_predictor(request, task, load, stack, labelled, others)
+        check_objects(request, client, predictor)
         with _open_output(request, stack, predictor, labelled) as output:
             frames = WatchedFrames(stack, stack.grid.name)
             steps = label_steps(request, client, predictor, frames, labelled, output)
@@ -249,25 +251,26 @@ def _make_predictor(
     """Read what is shown to the model, and load it; nothing is written yet."""
     from napari_seggpt.frames import sample_frames
     from napari_seggpt.inference.chains import plan
-    from napari_seggpt.inference.labelling import frames_in_range
+    from napari_seggpt.inference.labelling import frame_lines, frames_in_range
     from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.inference.references import read_references
     from napari_seggpt.inference.task_predictors import task_predictor
     from napari_seggpt.preprocessing import measure_limits
 
     settings, propagation = request.settings, request.settings.propagation
+    lines = frame_lines(stack, None, settings)
     prompts = read_references(
         stack,
         labelled,
         frames_in_range(len(stack), labelled, propagation) or [0],
         max_prompts=settings.prediction.max_prompts,
-        grid=stack.grid if stack.grid.has_two_axes else None,
+        grid=lines,
     )
     chosen = [prompt.index for prompt in prompts if prompt.index is not None]
     flags = "--labels, --reference, --prompt or --task"
     prompts, tuned = references.with_task(request.files, prompts + others, task, flags)
-    is_known = request.follow is None  # which frames there are
-    if is_known and not plan(len(stack), chosen, propagation, protected=labelled):
+    found = plan(len(stack), chosen, propagation, protected=labelled, grid=lines)
+    if not found and request.follow is None:  # else frames are still to come
         raise ValueError("Expected frames to predict in the range, got none.")
     limits = measure_limits(sample_frames(stack), settings.contrast)
     model, auto = load(settings.model), request.auto_tiles
@@ -275,13 +278,10 @@ def _make_predictor(
         prompts, settings.prediction, model.config, auto=auto
     )
     prediction = references.tiles_of_tuned(tuned, prediction, auto=auto)
-    predictor = task_predictor(
+    return task_predictor(
         Predictor(model, prompts, tuned=tuned, settings=prediction, limits=limits),
         settings,
     )
-    if request.tracks and not predictor.are_objects:
-        raise ValueError("Expected objects for --tracks, got classes: try --objects.")
-    return predictor
 
 
 def _check_paths(request: PredictRequest) -> None:
@@ -324,9 +324,10 @@ def _open_output(
             raise ValueError(f"Expected labels of this stack in {request.output}.")
         return writer
     known = {int(each) for palette in predictor.palettes for each in palette.ids}
-    dtype = smallest_dtype(known | labelled.extremes)
+    known |= labelled.extremes
     if predictor.are_objects:  # there may be many new ones
-        dtype = max(dtype, object_dtype(request.output), key=lambda x: x.itemsize)
+        known.add(int(np.iinfo(object_dtype(request.output)).max))
+    dtype = smallest_dtype(known)
     return create_labels(
         request.output, like=stack, dtype=dtype, overwrite=request.overwrite
     )

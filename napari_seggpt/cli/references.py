@@ -77,8 +77,19 @@ class ReferenceFiles:
         return files if self.labels is None else [*files, self.labels]
 
 
-def add_references(parser: argparse.ArgumentParser) -> None:
-    """Add where labelled frames come from, and along which axis frames lie."""
+def add_references(
+    parser: argparse.ArgumentParser, *, takes_tuned: bool = True
+) -> None:
+    """Add where labelled frames come from, and along which axis frames lie.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+        Of a command.
+    takes_tuned : bool
+        Whether the command takes tuned prompts.
+    """
+    tuned = ", or (one file) a prompt that tune made" if takes_tuned else ""
     parser.add_argument(
         "--labels",
         type=Path,
@@ -107,8 +118,8 @@ def add_references(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar=("IMAGE", "LABELS"),
-        help="another labelled image, shown with its own contrast, or (one file) a "
-        "prompt that tune made; may be repeated",
+        help=f"another labelled image, shown with its own contrast{tuned}; may be "
+        "repeated",
     )
     add_reading(parser)
 

@@ -41,6 +41,27 @@ def check_axes(request: PredictRequest, client: Client | None, stack: Stack) -> 
         )
 
 
+def check_objects(
+    request: PredictRequest, client: Client | None, predictor: TaskPredictor
+) -> None:
+    """Refuse objects where they cannot be linked, before anything is written.
+
+    Raises
+    ------
+    ValueError
+        If labels are objects, and workers or one who waits label them; or if they are
+        not, and their tracks are wanted.
+    """
+    is_alone = client is None and request.follow is None
+    if predictor.are_objects and not is_alone:
+        raise ValueError(
+            "Expected classes (--objects classes) with --workers, --scheduler or "
+            "--follow, got objects, which are linked frame after frame."
+        )
+    if request.tracks and not predictor.are_objects:
+        raise ValueError("Expected objects for --tracks, got classes: try --objects.")
+
+
 def label_steps(
     request: PredictRequest,
     client: Client | None,
@@ -53,12 +74,6 @@ def label_steps(
     from napari_seggpt.inference.labelling import label_stack
 
     settings, reading = request.settings, request.reading
-    is_alone = client is None and request.follow is None
-    if predictor.are_objects and not is_alone:
-        raise ValueError(
-            "Expected classes (--objects classes) with --workers, --scheduler or "
-            "--follow, got objects, which are linked frame after frame."
-        )
     if request.follow is not None:
         return follow(
             request.stack,

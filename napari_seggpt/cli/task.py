@@ -104,11 +104,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write(request: TaskRequest, labels: SessionLabels | None) -> int:
-    from napari_seggpt.prompts import TunedPrompt
-
-    check_apart([request.output], [request.source])
-    check_new(request.output, overwrite=request.overwrite)
-    tuned = None if request.tuned is None else TunedPrompt.load(request.tuned)
+    _check(request, is_session=labels is not None)
+    tuned = _tuned(request)
     if labels is None:
         task = _of_stack(request, tuned)
     else:
@@ -118,6 +115,34 @@ def _write(request: TaskRequest, labels: SessionLabels | None) -> int:
     references = count_of(len(task.prompts), "reference")
     say(f"{references} with labels {ids} in {request.output}")
     return 0
+
+
+def _check(request: TaskRequest, *, is_session: bool) -> None:
+    """Refuse to write over what is read, and flags of the other kind of source."""
+    files = request.files
+    others = [path for path in (request.stack, request.tuned) if path is not None]
+    check_apart([request.output], [request.source, *files.paths, *others])
+    check_new(request.output, overwrite=request.overwrite)
+    if not is_session and request.stack is not None:
+        raise ValueError(f"Expected a session with --stack, got {request.source}.")
+    given = [f"--{name}" for name in files.of_frames]
+    given += ["--prompt IMAGE LABELS"] if any(len(x) > 1 for x in files.prompt) else []
+    if is_session and given:
+        raise ValueError(
+            f"Expected the references of the session only, got {given[0]}."
+        )
+
+
+def _tuned(request: TaskRequest) -> TunedPrompt | None:
+    """Read the tuned prompt, which is that of --tuned or a single file of --prompt."""
+    from napari_seggpt.prompts import TunedPrompt
+
+    tuned = references.read_tuned(request.files)
+    if request.tuned is not None:
+        tuned.append(TunedPrompt.load(request.tuned))
+    if len(tuned) > 1:
+        raise ValueError(f"Expected one tuned prompt in a task, got {len(tuned)}.")
+    return tuned[0] if tuned else None
 
 
 def _of_stack(request: TaskRequest, tuned: TunedPrompt | None) -> Task:

@@ -82,7 +82,7 @@ def add_parser(commands: Any) -> None:
         help="TIFF, OME-TIFF, zarr or a folder; or, without references, the folder of "
         "a data set as it is published, or with images/ and labels/",
     )
-    references.add_references(parser)
+    references.add_references(parser, takes_tuned=False)
     parser.add_argument(
         "--output", type=Path, required=True, help=f"file of the prompt ({ENDING})"
     )
@@ -130,6 +130,11 @@ def run(args: argparse.Namespace) -> int:
 def _tune(request: TuneRequest) -> int:
     check_apart([request.output], [request.stack, *request.files.paths])
     check_new(request.output, overwrite=request.overwrite)
+    for each in request.files.prompt:
+        if len(each) == 1:
+            raise ValueError(
+                f"Expected --prompt IMAGE LABELS to tune on, got {each[0]}."
+            )
     with open_images(request.reading, request.stack) as stack:
         steps = _start(request, stack)
     with StopAtNextStep() as interrupt:

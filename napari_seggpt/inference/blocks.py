@@ -53,6 +53,7 @@ def label_blocks(
     predictor: Predictor,
     output: BlockLabels,
     *,
+    frames: Sequence[int] | None = None,
     coarse: Stack | None = None,
     flat: float = 0.0,
 ) -> Iterator[LabelledBlock]:
@@ -70,6 +71,8 @@ def label_blocks(
         With tiles, and with a given contrast.
     output : BlockLabels
         Labels of the same shape.
+    frames : sequence of int, optional
+        The frames that are labelled; all by default.
     coarse : Stack, optional
         The frames at a coarser level: a block that is flat there is left empty.
     flat : float
@@ -86,21 +89,24 @@ def label_blocks(
     shape = (len(stack), *stack.frame_shape)
     if output.shape != shape:
         raise ValueError(f"Expected labels of shape {shape}, got {output.shape}.")
-    return _label_blocks(stack, predictor, output, predictor.limits, coarse, flat)
+    chosen = range(len(stack)) if frames is None else frames
+    limits = predictor.limits
+    return _label_blocks(stack, predictor, output, chosen, limits, coarse, flat)
 
 
 def _label_blocks(
     stack: Stack,
     predictor: Predictor,
     output: BlockLabels,
+    frames: Sequence[int],
     limits: Limits,
     coarse: Stack | None,
     flat: float,
 ) -> Iterator[LabelledBlock]:
     """Label blocks by arguments that were checked; see `label_blocks`."""
     corners = list(output.corners())
-    total, done = len(stack) * len(corners), 0
-    for frame in range(len(stack)):
+    total, done = len(frames) * len(corners), 0
+    for frame in frames:
         picture = None if coarse is None else to_rgb(coarse[frame], limits)
         # Beside the output: the folder for temporary files may lie in memory.
         with tempfile.TemporaryDirectory(

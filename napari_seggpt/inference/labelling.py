@@ -138,7 +138,7 @@ def label_stack(
     if isinstance(output, np.ndarray):
         output = ArrayLabels(output)
     _check(stack, references, output)
-    lines = _lines(stack, grid, settings)
+    lines = frame_lines(stack, grid, settings)
     if predictor is None:
         _check_sources(references, settings)
     else:
@@ -246,10 +246,30 @@ def _make_linker(
     )
 
 
-def _lines(
+def frame_lines(
     stack: Frames, grid: FrameGrid | None, settings: SessionSettings
 ) -> FrameGrid | None:
-    """Return how frames lie, in the lines that they follow each other in."""
+    """Return how frames lie, in the lines that they follow each other in.
+
+    Parameters
+    ----------
+    stack : Frames
+        The images; a `Stack` tells its own grid.
+    grid : FrameGrid, optional
+        How frames lie, if the stack does not tell it.
+    settings : SessionSettings
+        Along what objects are linked.
+
+    Returns
+    -------
+    FrameGrid or None
+        None if all frames lie in one line.
+
+    Raises
+    ------
+    ValueError
+        If the grid is of another length.
+    """
     grid = getattr(stack, "grid", None) if grid is None else grid
     if grid is None or not grid.has_two_axes:
         return None

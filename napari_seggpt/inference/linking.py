@@ -239,13 +239,11 @@ class StackLinker:
         """Join the chain to what lies beyond its end."""
         if self._chain is None or self._last is None:
             return
-        beyond = self._grid.place(self._last) + self._chain.way * self._step
-        if not 0 <= beyond < self._grid.line_length:
+        beyond = self._beyond(self._grid.place(self._last), self._chain)
+        if beyond is None:
             return
-        labels = self._known(self._grid.frame_at(self._chain.line, beyond))
-        if labels is None:
-            return
-        names = self._linker.meet(beyond / self._step, labels)
+        place, labels = beyond
+        names = self._linker.meet(place / self._step, labels)
         for spans, written in (
             (self._spans, self._written),
             (self._before, self._written_before),
@@ -254,6 +252,19 @@ class StackLinker:
                 if (known := self._ends.get(renamed.index)) is not None:
                     self._ends[renamed.index] = renamed.applied(known)
                 yield renamed
+
+    def _beyond(self, last: int, chain: Chain) -> tuple[int, Labels] | None:
+        """Return the next known frame after the last place of a chain, and its place.
+
+        A reference may lie between the frames that every so many are predicted.
+        """
+        for away in range(1, self._step + 1):
+            place = last + chain.way * away
+            if 0 <= place < self._grid.line_length:
+                labels = self._known(self._grid.frame_at(chain.line, place))
+                if labels is not None:
+                    return place, labels
+        return None
 
 
 def _renamed(

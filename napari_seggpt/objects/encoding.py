@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_seggpt.objects.class_ids import class_of_id
 from napari_seggpt.objects.kinds import object_classes
 from napari_seggpt.objects.shapes import (
     ObjectSizes,
@@ -102,9 +103,15 @@ class ObjectEncoding:
         interior = self._interior(objects)
         encoded = np.zeros(labels.shape, dtype=np.uint8)
         encoded[labels != 0] = self.border
-        encoded[interior] = 1  # an id that is not known is of the first class
-        for number, kind in enumerate(self.kinds[1:], start=2):
-            of_kind = [i for i, known in self.classes.items() if known == kind]
+        encoded[interior] = 1  # an id that tells no known class is of the first
+        kinds = self.kinds
+        if len(kinds) == 1:
+            return encoded
+        ids = np.unique(labels).tolist()
+        # Predicted ids are of no reference, but tell their class.
+        classes = {i: class_of_id(i) for i in ids} | dict(self.classes)
+        for number, kind in enumerate(kinds[1:], start=2):
+            of_kind = [i for i in ids if classes[i] == kind]
             encoded[interior & np.isin(labels, of_kind)] = number
         return encoded
 

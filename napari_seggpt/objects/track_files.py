@@ -244,11 +244,15 @@ def _write_masks(
         tracks.frames.tolist(), tracks.ids.tolist(), numbers, strict=True
     ):
         names.setdefault(frame, {})[i] = number
-    digits = max(LEAST_DIGITS, len(str(max(names, default=0))))
+    files: dict[int, Path] = {}
     for index, labels in frames:
         known = renamed(labels, names.get(index, {})).astype(np.uint16)
-        file = folder / f"mask{index:0{digits}d}.tif"
-        tifffile.imwrite(file, known, compression="zlib")
+        files[index] = folder / f"mask{index:0{LEAST_DIGITS}d}.tif"
+        tifffile.imwrite(files[index], known, compression="zlib")
+    # How many frames there are is known at the end: all names get as many digits.
+    digits = max(LEAST_DIGITS, len(str(max(files, default=0))))
+    for index, file in files.items():
+        file.rename(folder / f"mask{index:0{digits}d}.tif")
 
 
 def check_geff() -> None:

@@ -73,6 +73,13 @@ def test_it_is_what_whole_frames_give(run, huge, command):
         (["--blocks", "100"], "a power of 2"),
         (["--skip-flat", "0.1"], "Expected --blocks with --skip-flat"),
         (["--blocks", "--follow"], "got --follow"),
+        (["--blocks", "--tracks", "t.csv"], "got --tracks"),
+        (["--blocks", "--frames", "0"], "got --frames"),
+        (["--blocks", "--objects"], "flags that --blocks goes by, got --objects"),
+        (["--blocks", "--thresholds", "0.5"], "goes by, got --thresholds"),
+        (["--blocks", "--memory", "4"], "goes by, got --memory"),
+        (["--blocks", "--direction", "both"], "goes by, got --direction"),
+        (["--blocks", "--start", "1"], "Expected frames to predict in the range"),
         (["--blocks", "64", "--level", "1", "--skip-flat", "0"], "several resolution"),
     ],
 )

@@ -227,14 +227,18 @@ def test_stopping_prints_what_was_done(run, data, monkeypatch, options, calls):
         (["--frames", "1"], "Expected 2 or more frames, got 1"),
         (["--annotator", "--references", "2"], "Expected 1 reference for --annotator"),
         (["--annotator", "--measures"], "not allowed with"),
+        (["--objects", "--figures", "f"], "Expected --objects alone, got --figures"),
+        (["--ranking", "--tune", "--references", "2"], "--ranking alone, got --tune"),
         (["--peers", "cellpose"], "invalid choice: 'cellpose'"),
     ],
 )
-def test_says_what_is_wrong(run, data, options, message):
+def test_says_what_is_wrong(run, data, monkeypatch, options, message):
+    monkeypatch.chdir(data)
     code, out, errors = run("evaluate", data, *options)
     assert code == 2
     assert message in errors
     assert out == ""
+    assert not (data / "f").exists()
 
 
 def test_objects_are_measured_where_labels_are_objects(run, data):

@@ -93,7 +93,11 @@ def test_it_goes_on_where_it_was(run, stack, files):
     for index in range(3):
         shutil.copy(stack / "later" / f"frame{index}.tif", folder)
     command = ["predict", folder, "--reference", f"0={stack / 'first.tif'}"]
-    command += ["--output", stack / "out.zarr", "--follow", 1, "--contrast", 0, 950]
+    command += ["--follow", 1, "--contrast", 0, 950, "--output"]
+    _, out, _ = run(*command, stack / "two.zarr", "--stop", 2)
+    assert "1 of 1 frames" in out
+    assert "goes on" not in out  # the range is done
+    command.append(stack / "out.zarr")
     assert "2 of 2 frames" in run(*command)[1]
     before = frames_of(stack / "out.zarr")
     shutil.copy(stack / "later" / "frame3.tif", folder)
@@ -107,9 +111,28 @@ def test_it_goes_on_where_it_was(run, stack, files):
         (["--output", "o.tif", "--follow"], "ending in .zarr with --follow"),
         (["--output", "o.zarr", "--follow", "-1"], "expected a number above 0"),
         (["--output", "o.zarr", "--follow", "--workers", "2"], "got --workers"),
+        (
+            ["--output", "o.zarr", "--follow", "--direction", "backward"],
+            "Expected --direction forward with --follow, got backward",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(run, stack, flags, message):
     code, _, errors = run("predict", stack, *flags)
     assert code == 2
     assert message in errors
+
+
+def test_objects_are_refused_before_anything_is_written(run, stack, files):
+    command = ["predict", stack / "later", "--reference", f"0={stack / 'first.tif'}"]
+    command += ["--output", stack / "out.zarr"]
+    assert run(*command)[0] == 0
+    before = frames_of(stack / "out.zarr")
+    command += ["--follow", 1, "--objects", "objects"]
+    code, _, errors = run(*command, "--overwrite")
+    assert code == 2
+    assert "Expected classes (--objects classes) with" in errors
+    np.testing.assert_array_equal(frames_of(stack / "out.zarr"), before)
+    shutil.rmtree(stack / "out.zarr")
+    assert run(*command)[0] == 2
+    assert not (stack / "out.zarr").exists()

@@ -134,6 +134,21 @@ def test_draws_a_picture(run, stack):
         assert len(picture.getcolors(1 << 24)) > 50
 
 
+def test_an_object_may_have_a_negative_id(run, stack):
+    labels = tifffile.imread(stack / "labels.tif")[0].astype(np.int32)
+    labels[labels > 0] = -3
+    labels[30:38, 32:44] = 7
+    tifffile.imwrite(stack / "first.tif", labels)
+    code, _, errors = run(
+        "predict", stack / "stack.tif", "--reference", f"0={stack / 'first.tif'}",
+        "--output", stack / "out.tif", "--objects", "objects",
+    )  # fmt: skip
+    assert code == 0, errors
+    with open_stack(stack / "out.tif", labels=True) as result:
+        np.testing.assert_array_equal(result[0], labels)
+        assert result.dtype == np.int64
+
+
 def test_small_objects_are_said_and_tiles_taken(run, stack):
     labels = tifffile.imread(stack / "labels.tif") * 0
     labels[0, 10:14, 10:14] = 1
@@ -386,6 +401,21 @@ def test_all_frames_of_time_and_depth_are_labelled_from_one(run, film, name):
     with open_stack(film / name, axis="tz", labels=True) as result:
         for index in (0, 1, 2, 3, 5):
             np.testing.assert_array_equal(result[index], before[index])
+
+
+def test_the_way_along_time_and_depth_is_planned_as_it_is_gone(run, film):
+    labels = tifffile.imread(film / "labels-film.tif")
+    labels[[0, 1]] = labels[[1, 0]]  # the reference is at time 1 and depth 1
+    tifffile.imwrite(
+        film / "labels-film.tif", labels, imagej=True, metadata={"axes": "TZYX"}
+    )
+    code, out, errors = run(
+        "predict", film / "stack-film.tif", "--labels", film / "labels-film.tif",
+        "--output", film / "out.tif", "--axis", "tz", "--direction", "forward",
+        "--start", 0, "--stop", 2,
+    )  # fmt: skip
+    assert code == 0, errors
+    assert "1 of 1 frames predicted from 1 reference" in out
 
 
 @pytest.mark.parametrize("flag", [("--tracks", "tracks.csv"), ("--follow", 1)])

@@ -52,9 +52,10 @@ def test_one_broken_frame_stops_no_other(run, stack, folder, memory):
 def test_a_broken_reference_stops_no_other(run, stack, folder, caplog):
     code, out, _ = run(
         "predict", folder, "--labels", stack / "labels.tif", "--frames", 0, 2,
-        "--output", stack / "out.tif",
+        "--output", stack / "out.tif", "--overlay", stack / "overlay.png",
     )  # fmt: skip
     assert code == 0
+    assert "Picture of the result" in out
     assert "Reference 2 is left out" in caplog.text
     assert "4 of 4 frames predicted from 1 of 2 references" in out
     with open_stack(stack / "out.tif") as result:  # what a person labelled is kept

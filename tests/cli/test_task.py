@@ -227,6 +227,12 @@ def test_of_a_session(run, stack):
     assert task.settings.prediction.max_prompts == 4
     assert task.settings.propagation == PropagationSettings(memory=2)
     np.testing.assert_array_equal(task.prompts[0].labels, labels[1])
+    for flag in (["--labels", stack / "labels.tif"], ["--frames", 0]):
+        code, _, error = run(
+            "task", stack / "stack.tif.seggpt", "--output", stack / "u.zip", *flag
+        )
+        assert code == 2
+        assert f"the references of the session only, got {flag[0]}" in error
     tifffile.imwrite(stack / "other.tif", images + 1, metadata={"axes": "ZYX"})
     code, _, error = run(
         "task", stack / "stack.tif.seggpt", "--stack", stack / "other.tif",
@@ -348,3 +354,23 @@ def test_a_task_without_references_is_refused(run, stack):
     assert code == 2
     assert "Expected references" in error
     assert not (stack / "t.zip").exists()
+
+
+def test_a_tuned_prompt_is_put_in(run, stack, make_tuned):
+    tuned = make_tuned()
+    tuned.save(stack / "tuned.safetensors")
+    command = ["task", stack / "stack.tif", "--output", stack / "t.zip"]
+    command += ["--prompt", stack / "tuned.safetensors"]
+    assert run(*command)[0] == 0
+    assert Task.load(stack / "t.zip").tuned.digest == tuned.digest
+    command.append("--overwrite")
+    code, _, error = run(*command, "--tuned", stack / "tuned.safetensors")
+    assert code == 2
+    assert "Expected one tuned prompt in a task, got 2" in error
+    code, _, error = run(*command, "--stack", stack / "labels.tif")
+    assert code == 2
+    assert "Expected a session with --stack" in error
+    command[command.index("--output") + 1] = stack / "tuned.safetensors"
+    code, _, error = run(*command)
+    assert code == 2
+    assert "Expected to write outside of what is read" in error

@@ -133,6 +133,9 @@ def test_mistakes_are_one_line(tune, run, stack):
     code, _, errors = run(*command, *[stack / "labels.tif"] * 3)
     assert code == 2
     assert "Expected --prompt IMAGE LABELS or a file that tune made" in one_line(errors)
+    code, _, errors, _ = tune("--prompt", stack / "labels.tif")
+    assert code == 2
+    assert "Expected --prompt IMAGE LABELS to tune on" in one_line(errors)
     code, _, errors, _ = tune("--names", "square")
     assert code == 2
     assert "expected ID=NAME" in errors

@@ -69,6 +69,15 @@ def test_blocks_are_what_the_whole_frame_would_be(huge, predictor):
     assert len(np.unique(expected)) > 1
 
 
+def test_only_chosen_frames_are_labelled(huge, predictor):
+    with open_stack(huge / "in.zarr") as stack:
+        steps = list(label_blocks(stack, predictor, create(huge), frames=[1]))
+    assert {(step.frame, step.total) for step in steps} == {(1, 12)}
+    labels = frames_of(huge / "out.zarr")
+    assert not labels[0].any()
+    assert labels[1].any()
+
+
 def test_each_tile_is_painted_once(huge, predictor, monkeypatch):
     painted = []
     original = Predictor.paint_tiles

@@ -48,13 +48,15 @@ def run(
     next_id: int = 100,
     vouched: Any = lambda _: None,
     grid: FrameGrid | None = None,
+    step: int = 1,
 ) -> dict[int, np.ndarray]:
     """Link what is found, and return the labels of all frames as they are in the end.
 
     `others` are frames that are not predicted.
     """
     known = references | (others or {})
-    chains = plan(length, references, PropagationSettings(), protected=known, grid=grid)
+    settings = PropagationSettings(step=step)
+    chains = plan(length, references, settings, protected=known, grid=grid)
     order = [index for chain in chains for index in chain if index in found]
     linker = StackLinker(
         LinkingSettings(along="t"),
@@ -65,6 +67,7 @@ def run(
         new_ids=NewIds(next_id),
         vouched=vouched,
         grid=grid,
+        step=step,
     )
     written = dict(known)
     for step in linker.link(predicted(i, found[i]) for i in order):
@@ -107,6 +110,14 @@ def test_an_id_of_a_reference_takes_the_place_of_new_ones() -> None:
     references = {0: picture(7, 9), 7: picture(7, 9, 5)}
     written = run(references, found, length=8)
     assert all(ids_at(written[index]) == [7, 9, 5] for index in range(1, 7))
+
+
+@pytest.mark.parametrize(("step", "second"), [(2, 3), (3, 5)])
+def test_a_reference_between_two_steps_gives_its_id(step: int, second: int) -> None:
+    references = {1: picture(7, 9), second: picture(7, 9, 5)}
+    found = {step: picture(1, 2, 3)}  # it is as near to one as to the other
+    written = run(references, found, length=second + 1, step=step)
+    assert ids_at(written[step]) == [7, 9, 5]
 
 
 def test_a_frame_in_between_is_taken_as_it_is_and_carried_on() -> None:

@@ -69,6 +69,14 @@ def test_interiors_of_classes_have_labels_of_their_own(discs) -> None:
     assert encoding.encode(unknown)[40, 62] == 1
 
 
+def test_predicted_ids_tell_their_class_though_no_reference_has_them(discs) -> None:
+    encoding = ObjectEncoding.of([discs((40, 40, 12), (40, 62, 12))], {1: 1, 2: 2})
+    labels = discs((40, 40, 12), (40, 62, 12), (90, 40, 12))
+    encoded = encoding.encode(np.choose(labels, (0, 1007, 2021, 3001)))
+    assert [encoded[at] for at in ((40, 40), (40, 62), (90, 40))] == [1, 2, 1]
+    assert encoding.encode(np.where(labels == 3, 2_000_017, 0))[90, 40] == 2
+
+
 def test_filled_frames_are_known(tissue, cells) -> None:
     assert ObjectEncoding.of([tissue()]).fills_frame
     assert not ObjectEncoding.of([cells()]).fills_frame

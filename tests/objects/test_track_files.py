@@ -49,6 +49,14 @@ def test_the_challenge_gets_masks_and_tracks_without_gaps(film, tmp_path) -> Non
     assert np.array_equal(masks[2] == 8, film[2][1] == 7)
 
 
+def test_masks_of_all_frames_have_as_many_digits(film, tmp_path) -> None:
+    empty = np.zeros_like(film[0][1])
+    longer = [film[0], (999, empty), (1000, empty)]  # no object is on the last ones
+    write_challenge(tmp_path / "out", longer, trace(longer))
+    names = sorted(file.name for file in (tmp_path / "out").glob("mask*"))
+    assert names == ["mask0000.tif", "mask0999.tif", "mask1000.tif"]
+
+
 @pytest.mark.parametrize("name", ["tracks.csv", "tracks"])
 def test_tracks_are_replaced_only_if_asked_for(film, tmp_path, name) -> None:
     path = tmp_path / name
