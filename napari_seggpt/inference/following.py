@@ -57,7 +57,8 @@ def follow_stack(
     settings : PropagationSettings, optional
         Memory, and the range of frames; the direction is forward.
     patience : float, optional
-        It ends after so many seconds without a new frame; without it, it does not.
+        It ends after so many seconds in which nothing came; without it, it does not.
+        The last frames of a zarr with several frames a chunk are predicted then.
     pause : callable
         Waits for so many seconds.
 
@@ -71,8 +72,11 @@ def follow_stack(
     while True:
         arrived = frames.look()
         output.extend(arrived)
-        if arrived > place:
+        if arrived > place or frames.is_changing:
             waited = 0.0
+        is_over = patience is not None and waited >= patience
+        if is_over:
+            output.extend(arrived := frames.look_no_more())
         yield from following.missed_frames()
         for index in range(place, arrived):
             if index in references:
@@ -83,7 +87,7 @@ def follow_stack(
         place = arrived
         stop = following.settings.stop
         is_whole = stop is not None and place >= stop and not following.missed
-        if is_whole or (patience is not None and waited >= patience):
+        if is_whole or is_over:
             yield from following.missed.values()
             return
         pause(SECONDS_BETWEEN_LOOKS)

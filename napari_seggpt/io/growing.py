@@ -29,12 +29,18 @@ class GrowingFrames(ABC):
     ----------
     path : Path
         The folder.
+
+    Attributes
+    ----------
+    is_changing : bool
+        Whether the last look found something else than the one before.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.is_changing = False
         self._signs: list[Hashable] = []
-        self._num_arrived = 0
+        self._num_arrived = self._num_settled = 0
 
     def __len__(self) -> int:
         """Return how many frames have arrived."""
@@ -61,9 +67,19 @@ class GrowingFrames(ABC):
         same = next((i for i, (a, b) in enumerate(pairs) if a != b), None)
         if same is None:
             same = min(len(self._signs), len(signs))
-        self._signs = signs
-        self._num_arrived = max(self._num_arrived, same)
+        self.is_changing = signs != self._signs
+        self._signs, self._num_settled = signs, same
+        self._num_arrived = max(self._num_arrived, min(same, self._num_whole()))
         return self._num_arrived
+
+    def look_no_more(self) -> int:
+        """Take what was found alike for whole, and return how many have arrived."""
+        self._num_arrived = max(self._num_arrived, self._num_settled)
+        return self._num_arrived
+
+    def _num_whole(self) -> int:
+        """Return how many frames of the last look lie in files without later ones."""
+        return len(self._signs)
 
 
 class GrowingFolder(GrowingFrames):
@@ -107,7 +123,8 @@ class GrowingZarr(GrowingFrames):
     """A zarr array that becomes longer, or is as long as it will be and fills.
 
     A frame without chunks has arrived as soon as a later one has: it is black, and
-    zarr does not store it.
+    zarr does not store it. Where several frames share a chunk nobody sees which of them
+    are written, so they have arrived once there is a later chunk.
 
     Parameters
     ----------
@@ -135,6 +152,10 @@ class GrowingZarr(GrowingFrames):
             if None not in found:
                 num_there = index + 1
         return signs[:num_there]
+
+    def _num_whole(self) -> int:
+        num_there, shared = len(self._signs), self._stack.frames_per_chunk
+        return num_there if shared == 1 else (num_there - 1) // shared * shared
 
 
 def open_growing(path: Path, open_stack: OpenStack) -> GrowingFrames:

@@ -120,16 +120,22 @@ class ZarrSource(ArraySource):
         self._folder = path / image.array.path
         self._zarr = image.array
 
+    @property
+    def chunk_lengths(self) -> tuple[int, ...]:
+        """How long a chunk, or a shard of chunks, is along each axis."""
+        return tuple(getattr(self._zarr, "shards", None) or self._zarr.chunks)
+
     def chunk_signs(self, index: Index) -> tuple[tuple[int, int] | None, ...]:
         """Return size and time of each chunk of a block, None where none is stored.
 
         The index is as of `read`. A chunk that is being written changes them.
         """
         array = self._zarr
-        parts = getattr(array, "shards", None) or array.chunks
         places = [
             range(math.ceil(length / part)) if isinstance(at, slice) else [at // part]
-            for at, length, part in zip(index, array.shape, parts, strict=True)
+            for at, length, part in zip(
+                index, array.shape, self.chunk_lengths, strict=True
+            )
         ]
         keys = map(array.metadata.encode_chunk_key, itertools.product(*places))
         return tuple(_sign(self._folder / key) for key in keys)

@@ -258,6 +258,13 @@ class Stack:
         return () if signs is None else tuple(signs(self._frames.index(frame)))
 
     @property
+    def frames_per_chunk(self) -> int:
+        """How many frames share the chunks of a zarr; 1 of other formats."""
+        lengths = getattr(self._source, "chunk_lengths", None)
+        position = self._frames.position
+        return 1 if lengths is None or position is None else int(lengths[position])
+
+    @property
     def _num_frame_bytes(self) -> int:
         numbers = math.prod(self._frames.block_lengths.values())
         return numbers * self.stored_dtype.itemsize

@@ -95,3 +95,25 @@ def test_a_frame_that_stays_damaged_is_told_of_once(
     assert [step.index for step in steps] == [1, 3, DAMAGED]
     assert isinstance(steps[-1], UnreadableFrame)
     assert len(counts) <= most
+
+
+def test_frames_of_a_shared_chunk_are_not_predicted_before_they_are_written(
+    tmp_path: Path, predictor: Any
+) -> None:
+    path = tmp_path / "in.zarr"
+    array = zarr.create_array(path, shape=(4, 8, 9), dtype="u1", chunks=(4, 8, 9))
+    array[0] = 9
+    seen: list[int] = []
+
+    def write(count: int) -> None:  # slower than the patience, all in all
+        if count in (1, 3, 5):
+            array[(count + 1) // 2] = 9
+
+    class Seeing(predictor):  # type: ignore[misc]
+        def _predict(self, frame: Any, index: int) -> Any:
+            seen.append(int(frame.max()))
+            return super()._predict(frame, index)
+
+    steps = followed(path, Seeing, write, patience=3.0)
+    assert [step.index for step in steps] == [1, 2, 3]
+    assert seen == [9, 9, 9]
