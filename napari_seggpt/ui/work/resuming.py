@@ -208,9 +208,11 @@ class SessionResume:
         tone = Tone.GOOD
         if self._others:
             report += (
-                f" {self._named(self._others)} had other labels than were saved: they "
-                "are protected as they are."
+                f" {self._named(self._others)} had other labels than were saved: these "
+                "stay as they are"
             )
+            kept = f", and what was saved is kept in {self._stored.path}."
+            report += kept if self._stored.labels is None else "."
         if self._damaged:
             tone = Tone.WARNING
             report += f" What was saved of {self._named(self._damaged)} cannot be read."

@@ -290,6 +290,7 @@ class SavedSessions:
         if self._resuming is not None:
             self._resuming.close()
             self._resuming = None
+            self._workspace.hold("")
         for layer_session in list(self._autosaves):
             self._let_go(layer_session)
 
@@ -307,6 +308,7 @@ class SavedSessions:
             return
         self._resuming = SessionResume(workspace, chosen.stored, found.signature)
         self._resuming.ended.connect(self._on_resumed)
+        workspace.hold(_RESUMING)
         self._resuming.start()
         self.changed.emit()
 
@@ -314,6 +316,7 @@ class SavedSessions:
         resuming, self._resuming = self._resuming, None
         if resuming is None:
             return
+        self._workspace.hold("")
         layer_session = resuming.layer_session
         autosave = None if layer_session is None else self._autosaves.get(layer_session)
         if tone is Tone.ERROR or autosave is None or layer_session is None:
@@ -341,3 +344,6 @@ class SavedSessions:
 def _has_failed_for_long(autosave: Autosave) -> bool:
     since = autosave.failing_since
     return since is not None and time.monotonic() - since > MOVE_SECONDS
+
+
+_RESUMING = "Your last work is being brought back: wait until all frames are there."

@@ -14,14 +14,19 @@ from filelock import FileLock
 
 from napari_seggpt.session import FrameStatus, autosave
 from napari_seggpt.session.frames import labelled_frames
-from napari_seggpt.session.store import folder, journal, saving_thread
+from napari_seggpt.session.store import (
+    folder,
+    journal,
+    saving_thread,
+    stored_session,
+)
 from napari_seggpt.session.store.signature import LevelSignatures
 from napari_seggpt.session.store.stored_session import StoredSession
 from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.layers import image_stack, new_labels
 from napari_seggpt.ui.layers.class_names import class_names, name_class
 from napari_seggpt.ui.layers.labels_layer import LabelsLayer
-from napari_seggpt.ui.work import actions, saved_sessions
+from napari_seggpt.ui.work import actions, layer_session, saved_sessions
 
 LENGTH, SIDE = 8, 24
 WAIT_MS = 20_000  # a busy machine is slow, not wrong
@@ -815,3 +820,86 @@ def test_a_session_along_one_axis_is_found_from_both(open_film, viewer, qtbot):
     resume(qtbot, again)
     assert again.workspace.session.references.used_frames == [1]
     assert viewer.dims.point[0] == 2
+
+
+# -- what happens while a session is being resumed ------------------------------------
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Let a worker read saved frames only as long as this is set."""
+    is_open, read = threading.Event(), stored_session.read_frame
+
+    def read_frame(index, *args):
+        if index:
+            assert is_open.wait(WAIT_MS / 1000)
+        return read(index, *args)
+
+    monkeypatch.setattr(stored_session, "read_frame", read_frame)
+    monkeypatch.setattr(layer_session, "GROUP_SECONDS", 0)  # each frame is taken alone
+    yield is_open
+    is_open.set()
+
+
+def begin_resuming(qtbot, dock):
+    """Resume, until the first of the saved frames is there."""
+    qtbot.waitUntil(lambda: dock.saved_sessions.offer is not None, timeout=WAIT_MS)
+    dock.saved_sessions.resume()
+    qtbot.waitUntil(
+        lambda: bool(dock.workspace.session and dock.workspace.session.frames.known),
+        timeout=WAIT_MS,
+    )
+    assert dock.saved_sessions.is_resuming
+
+
+def test_nothing_is_begun_while_a_session_is_being_resumed(
+    image_file, open_dock, qtbot, slow
+):
+    dock = open_dock(image_file)
+    work(qtbot, dock)
+    paint(dock, 0, 3)
+    saved(qtbot, dock)
+    labels = dock.workspace.active.labels.layer.data.copy()
+    dock = open_dock(image_file)
+    begin_resuming(qtbot, dock)
+    workspace, reason = dock.workspace, "Your last work is being brought back"
+    run, objects, tune = dock.run_panel, dock.objects_panel, dock.tune_panel
+    for button in (
+        run.run_button, run.frame_button, run.undo_button, run.redo_button,
+        objects.carry_button, tune.tune_button,
+    ):  # fmt: skip
+        assert not button.isEnabled()
+    assert reason in run.run_button.toolTip()
+    for act in (
+        lambda: actions.start_run(workspace, "all"),
+        lambda: actions.carry_ids_on(workspace),
+        lambda: actions.complete_frame(workspace, 0),
+        lambda: actions.undo_run(workspace),
+        lambda: actions.redo_run(workspace),
+        tune._on_tune,
+    ):
+        workspace.show_message("")
+        act()
+        assert reason in workspace.message.text
+        assert not workspace.active.is_busy
+    slow.set()
+    settle(qtbot, dock)
+    assert not workspace.is_busy
+    np.testing.assert_array_equal(workspace.active.labels.layer.data, labels)
+    qtbot.waitUntil(run.run_button.isEnabled, timeout=WAIT_MS)
+
+
+def test_a_dock_that_is_closed_while_it_resumes_holds_nothing(
+    image_file, open_dock, qtbot, slow
+):
+    dock = open_dock(image_file)
+    work(qtbot, dock)
+    paint(dock, 0, 3)
+    folder = saved(qtbot, dock)
+    names = sorted(file.name for file in folder.glob("frames/*"))
+    dock = open_dock(image_file)
+    begin_resuming(qtbot, dock)
+    slow.set()
+    dock.release()
+    assert dock.workspace.held == ""
+    assert sorted(file.name for file in folder.glob("frames/*")) == names
