@@ -80,6 +80,7 @@ class SessionResume:
         self.store: SessionStore | None = None
         self.same: dict[int, FrameRecord] = {}
         self._workspace = workspace
+        self._choice = workspace.choice  # whose session it is
         self._labels = None if workspace.active is None else workspace.active.labels
         self._stored = stored
         self._signature = signature
@@ -144,6 +145,11 @@ class SessionResume:
     def _prepare(self, start: _Start) -> LayerSession:
         """Choose the labels layer, or make it, and bring back all but the frames."""
         workspace, about = self._workspace, self._stored.about
+        if workspace.choice.place != self._choice.place:
+            raise ValueError(
+                "other layers were chosen meanwhile. Choose "
+                f"{self._choice.image} again, then resume."
+            )
         choice = _with_pictures(workspace.choice, about)
         if self._stored.labels is not None:
             labels = self._open_labels(choice, self._stored.labels)

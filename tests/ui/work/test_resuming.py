@@ -4,6 +4,7 @@ import re
 import shutil
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from napari_seggpt.session.store.stored_session import StoredSession
 from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.layers import image_stack, new_labels
 from napari_seggpt.ui.layers.class_names import class_names, name_class
+from napari_seggpt.ui.layers.layer_choice import first_choice
 from napari_seggpt.ui.layers.labels_layer import LabelsLayer
 from napari_seggpt.ui.work import actions, layer_session, saved_sessions
 
@@ -903,3 +905,40 @@ def test_a_dock_that_is_closed_while_it_resumes_holds_nothing(
     dock.release()
     assert dock.workspace.held == ""
     assert sorted(file.name for file in folder.glob("frames/*")) == names
+
+
+@pytest.mark.parametrize("other", ["image", "labels"])
+def test_layers_that_are_chosen_while_it_resumes_are_left_alone(
+    image_file, open_dock, viewer, qtbot, other
+):
+    dock = open_dock(image_file)
+    work(qtbot, dock)
+    folder = saved(qtbot, dock)
+    dock = open_dock(image_file)
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    blank = np.zeros((LENGTH, SIDE, SIDE), np.uint8)
+    layer = viewer.add_labels(blank.copy(), name="others")
+    image = viewer.layers[0]
+    if other == "image":
+        image = viewer.add_image(blank.copy(), name="another")
+        dock.workspace.choose_image(viewer.layers[0], [])
+    settle(qtbot, dock)
+    qtbot.waitUntil(lambda: dock.saved_sessions.offer is not None, timeout=WAIT_MS)
+    dock.workspace.choose(replace(dock.workspace.choice, labels=None))
+    dock.saved_sessions.resume()
+    dock.workspace.choose(replace(first_choice(image), labels=layer))
+    settle(qtbot, dock)
+    message = dock.workspace.message
+    assert "not resumed: other layers were chosen meanwhile" in message.text
+    assert "Choose stack again" in message.text
+    assert dock.workspace.choice.labels is layer
+    assert not layer.data.any()
+    assert dock.workspace.session.frames.known == ()
+    paint(dock, 1)
+    assert saved(qtbot, dock) != folder
+    assert before == {f: f.read_bytes() for f in folder.rglob("*") if f.is_file()}
+    dock.workspace.choose_image(viewer.layers[0], [])
+    settle(qtbot, dock)
+    dock.saved_sessions.resume(dock.saved_sessions.sessions[-1])
+    settle(qtbot, dock)
+    assert "8 frames are back" in dock.workspace.message.text
