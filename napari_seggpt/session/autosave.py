@@ -252,12 +252,23 @@ class Autosave:
             self._store.close()
             self._store = None
 
+    def leave(self) -> bool:
+        """Write what waits, and go on elsewhere once anybody does more.
+
+        Returns
+        -------
+        bool
+            Whether all is saved; if not, there is something to save already.
+        """
+        is_saved = self.flush() if self._store is not None else not self.is_touched
+        self.abandon()
+        self.is_touched = not is_saved
+        return is_saved
+
     def close(self) -> bool:
         """Write what waits, and let go of the session; whether all of it is saved."""
         self._session.frames.records_changed.disconnect(self._on_records)
-        is_saved = self.flush() if self._store is not None else not self.is_touched
-        self.abandon()
-        return is_saved
+        return self.leave()
 
 
 def _state_key(state: SessionState, about: About) -> tuple[object, ...]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from napari.layers import Image
     from numpy.typing import NDArray
 
     from napari_seggpt.session import FrameLabels
@@ -92,6 +93,11 @@ class SessionResume:
             self._read, self._take, title="Resuming"
         )
         self._job.ended.connect(self._on_ended)
+
+    @property
+    def image(self) -> Image | None:
+        """The image layer that the session is of."""
+        return self._choice.image
 
     def start(self) -> None:
         """Begin."""

@@ -942,3 +942,111 @@ def test_layers_that_are_chosen_while_it_resumes_are_left_alone(
     dock.saved_sessions.resume(dock.saved_sessions.sessions[-1])
     settle(qtbot, dock)
     assert "8 frames are back" in dock.workspace.message.text
+
+
+# -- other data in the image layer ----------------------------------------------------
+
+
+def pixels(seed):
+    return np.random.default_rng(seed).integers(0, 255, (LENGTH, SIDE, SIDE), np.uint8)
+
+
+@pytest.fixture
+def dock_on(viewer, models, predictor, qtbot):
+    """Open a dock on pixels that are in no file, as in a napari just started."""
+    docks = []
+
+    def opened(images):
+        for dock in docks:
+            dock.release()
+        viewer.layers.clear()
+        viewer.add_image(images, name="made up", axis_labels=("t", "y", "x"))
+        docks.append(SegGPTWidget(viewer, models=models))
+        qtbot.addWidget(docks[-1])
+        settle(qtbot, docks[-1])
+        return docks[-1]
+
+    yield opened
+    for dock in docks:
+        dock.release()
+
+
+def signature_of(folder):
+    return StoredSession.read(folder).signature
+
+
+def test_work_on_other_data_is_another_session(dock_on, viewer, qtbot):
+    dock = dock_on(pixels(0))
+    dock.workspace.make_labels()
+    settle(qtbot, dock)
+    paint(dock, 1)
+    first = saved(qtbot, dock)
+    paint(dock, 5)  # not saved yet when the data are replaced
+    viewer.layers["made up"].data = pixels(7)
+    assert dock.saved_sessions.autosave.store is None
+    assert StoredSession.read(first).num_frames == 2
+    before = {file: file.read_bytes() for file in first.rglob("*") if file.is_file()}
+    settle(qtbot, dock)
+    paint(dock, 3, 4)
+    second = saved(qtbot, dock)
+    assert second != first
+    assert signature_of(second).difference(signature_of(first))
+    assert before == {f: f.read_bytes() for f in first.rglob("*") if f.is_file()}
+    for images, folder, frames in (
+        (pixels(0), first, {1, 5}),
+        (pixels(7), second, {1, 3, 5}),
+    ):
+        dock = dock_on(images)
+        qtbot.waitUntil(lambda: dock.saved_sessions.offer is not None, timeout=WAIT_MS)
+        (found,) = dock.saved_sessions.sessions
+        assert found.stored.path == folder
+        resume(qtbot, dock)
+        assert dock.workspace.session.frames.protected == frames
+
+
+def test_other_data_before_anything_was_done_are_signed_anew(dock_on, viewer, qtbot):
+    dock = dock_on(pixels(0))
+    dock.workspace.make_labels()
+    settle(qtbot, dock)
+    viewer.layers["made up"].data = pixels(7)
+    paint(dock, 3, 4)
+    folder = saved(qtbot, dock)
+    hashes = signature_of(folder).hashes
+    dock = dock_on(pixels(7))
+    qtbot.waitUntil(lambda: dock.saved_sessions.offer is not None, timeout=WAIT_MS)
+    assert dock.saved_sessions.offer.stored.signature.hashes == hashes
+
+
+def test_data_that_are_replaced_during_a_search_are_looked_for(dock_on, viewer, qtbot):
+    dock = dock_on(pixels(0))
+    dock.workspace.make_labels()
+    settle(qtbot, dock)
+    paint(dock, 1)
+    folder = saved(qtbot, dock)
+    dock = dock_on(pixels(7))
+    assert dock.saved_sessions.offer is None
+    viewer.layers["made up"].data = pixels(3)
+    assert dock.saved_sessions.is_busy
+    viewer.layers["made up"].data = pixels(0)
+    settle(qtbot, dock)
+    assert dock.saved_sessions.offer.stored.path == folder
+
+
+def test_data_that_are_replaced_while_it_resumes_end_that(
+    dock_on, viewer, qtbot, slow
+):
+    dock = dock_on(pixels(0))
+    work(qtbot, dock)
+    paint(dock, 0, 3)
+    folder = saved(qtbot, dock)
+    dock = dock_on(pixels(0))
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    begin_resuming(qtbot, dock)
+    slow.set()
+    viewer.layers["made up"].data = pixels(7)
+    assert not dock.saved_sessions.is_resuming
+    assert "the data of made up were replaced" in dock.workspace.message.text
+    settle(qtbot, dock)
+    paint(dock, 6)
+    assert saved(qtbot, dock) != folder
+    assert before == {f: f.read_bytes() for f in folder.rglob("*") if f.is_file()}
