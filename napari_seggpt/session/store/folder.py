@@ -33,7 +33,8 @@ the entry is left out, so that no damage beside the frames makes these unreadabl
       before ``labels``: whoever copies a folder above both has copied the labels.
     - ``settings``: of `settings.SessionSettings`; unknown entries are ignored.
     - ``stacks``: how often other channels or another level were chosen, from 1.
-    - ``locked``: label ids that no run changes.
+    - ``locked``: label ids that no run changes, from 1 to 2**63 - 1; others are left
+      out.
     - ``examples``: labelled images from elsewhere: ``name``, ``enabled``, ``file``.
     - ``tuned``: file of the tuned prompt that is used, or null.
     - ``about``: what the window knows: ``name`` of the image, ``labels_name`` of the

@@ -297,6 +297,22 @@ def test_a_damaged_frame_is_protected_and_the_rest_opens(
     assert other.frames.status(3) is FrameStatus.PREDICTED
 
 
+def test_locked_ids_that_no_label_has_are_left_out(
+    make_session, label, blob, begin, tmp_path
+):
+    session = make_session()
+    label(session, 1, blob())
+    begin(session).flush()
+    file = tmp_path / "s/session.json"
+    content = json.loads(file.read_text())
+    content["locked"] = [0, -3, 2, 2**63, 2**70, 2**63 - 1]
+    file.write_text(json.dumps(content))
+    other = make_session()
+    assert resume(StoredSession.read(tmp_path / "s"), other) == []
+    assert other.frames.locks.labels == {2, 2**63 - 1}
+    assert 1 in other.frames.protected
+
+
 def test_no_damage_raises(make_session, tmp_path, blob):
     session = make_session(length=2)
     store = SessionStore(tmp_path / "s", ImageSignature.of(session.stack))
