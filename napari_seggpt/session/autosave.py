@@ -272,7 +272,10 @@ class Autosave:
 
 
 def _state_key(state: SessionState, about: About) -> tuple[object, ...]:
-    """Return what is equal if there is nothing new to write."""
-    examples = tuple((x.name, x.enabled, id(x.prompt)) for x in state.examples)
-    tuned = None if state.tuned is None else id(state.tuned)
-    return (state.settings, state.stacks, state.locked, examples, tuned, about)
+    """Return what is equal if there is nothing new to write.
+
+    Prompts are equal if they are the same object. The key holds them, because another
+    prompt may have the identity of one that is gone.
+    """
+    examples = tuple((x.name, x.enabled, x.prompt) for x in state.examples)
+    return (state.settings, state.stacks, state.locked, examples, state.tuned, about)
