@@ -252,16 +252,30 @@ class Autosave:
             self._store.close()
             self._store = None
 
+    def leave(self) -> bool:
+        """Write what waits, and go on elsewhere once anybody does more.
+
+        Returns
+        -------
+        bool
+            Whether all is saved; if not, there is something to save already.
+        """
+        is_saved = self.flush() if self._store is not None else not self.is_touched
+        self.abandon()
+        self.is_touched = not is_saved
+        return is_saved
+
     def close(self) -> bool:
         """Write what waits, and let go of the session; whether all of it is saved."""
         self._session.frames.records_changed.disconnect(self._on_records)
-        is_saved = self.flush() if self._store is not None else not self.is_touched
-        self.abandon()
-        return is_saved
+        return self.leave()
 
 
 def _state_key(state: SessionState, about: About) -> tuple[object, ...]:
-    """Return what is equal if there is nothing new to write."""
-    examples = tuple((x.name, x.enabled, id(x.prompt)) for x in state.examples)
-    tuned = None if state.tuned is None else id(state.tuned)
-    return (state.settings, state.stacks, state.locked, examples, tuned, about)
+    """Return what is equal if there is nothing new to write.
+
+    Prompts are equal if they are the same object. The key holds them, because another
+    prompt may have the identity of one that is gone.
+    """
+    examples = tuple((x.name, x.enabled, x.prompt) for x in state.examples)
+    return (state.settings, state.stacks, state.locked, examples, state.tuned, about)

@@ -4,8 +4,10 @@ import shutil
 import threading
 import time
 
+import numpy as np
 import pytest
 
+from napari_seggpt.prompts import Prompt
 from napari_seggpt.session.store import saving_thread
 from napari_seggpt.session.store.folder import SessionStore
 from napari_seggpt.session.store.signature import ImageSignature
@@ -111,3 +113,21 @@ def remove(folder):
     """Remove a folder into which something may be written meanwhile."""
     while folder.exists():
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_another_example_of_the_same_name_is_saved(
+    make_session, blob, begin, monkeypatch
+):
+    session = make_session()
+    saver, written = begin(session), []
+
+    def add_state(self, state, about):
+        written.extend(int(each.prompt.image[0, 0]) for each in state.examples)
+
+    monkeypatch.setattr(saving_thread.SavingThread, "add_state", add_state)
+    for value in range(100):  # the one before is gone, and its place in memory free
+        image = np.full((8, 8), value, np.uint8)
+        session.references.add_example(Prompt(image=image, labels=blob()), "mine")
+        saver.save()
+        session.references.remove_example("mine")
+    assert written == [*range(100)]

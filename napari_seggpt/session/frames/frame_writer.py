@@ -271,8 +271,8 @@ class FrameWriter:
         """Take what was known of a frame in an earlier session.
 
         Labels that are there count more than what is stored, but for those that are
-        known to be a run's: a person's work is never replaced, and where it is not
-        what was stored, it is protected.
+        known to be a run's, of the earlier session or of this one: a person's work is
+        never replaced, and where it is not what was stored, it is protected.
 
         Parameters
         ----------
@@ -296,7 +296,7 @@ class FrameWriter:
         known = [record for record in records if record.checksum == found]
         if not known or (present != UNKNOWN and present.checksum != found):
             return self._restore_read(frame, records, labels)
-        if not is_found(present):
+        if not _gives_way(present, known[-1]):
             return False
         self._records[frame] = known[-1]
         self._note_look(frame)
@@ -311,19 +311,20 @@ class FrameWriter:
     ) -> bool:
         now = self.read(frame)
         present, last = self._records[frame], records[-1]
-        if not is_found(present):
+        if not _gives_way(present, last):
             return False
         known = [r for r in records if r.checksum == present.checksum]
         if known:
             self._records[frame] = known[-1]
             return True
-        replaceable = (NO_LABELS, last.predicted)
+        replaceable = (NO_LABELS, last.predicted, present.predicted)
         fits = labels is not None and labels.shape == now.shape
         if fits and labels is not None and present.checksum in replaceable:
             with self._recording(frame, labels, last):
                 self._labels.write(frame, labels)
             return True
-        self._records[frame] = vouched_for(last, present.checksum)
+        if is_found(present):
+            self._records[frame] = vouched_for(last, present.checksum)
         return False
 
     @contextmanager
@@ -342,3 +343,12 @@ class FrameWriter:
         self.ids.note(frame, labels)
         self._note_look(frame)
         self._records[frame] = record
+
+
+def _gives_way(present: FrameRecord, stored: FrameRecord) -> bool:
+    """Whether what was stored of a frame counts more than what is known of it now.
+
+    It does if the frame was only read, and if a person vouched for what was stored
+    while what is there now is a run's.
+    """
+    return is_found(present) or (stored.is_protected and not present.is_protected)

@@ -33,7 +33,8 @@ the entry is left out, so that no damage beside the frames makes these unreadabl
       before ``labels``: whoever copies a folder above both has copied the labels.
     - ``settings``: of `settings.SessionSettings`; unknown entries are ignored.
     - ``stacks``: how often other channels or another level were chosen, from 1.
-    - ``locked``: label ids that no run changes.
+    - ``locked``: label ids that no run changes, from 1 to 2**63 - 1; others are left
+      out.
     - ``examples``: labelled images from elsewhere: ``name``, ``enabled``, ``file``.
     - ``tuned``: file of the tuned prompt that is used, or null.
     - ``about``: what the window knows: ``name`` of the image, ``labels_name`` of the
@@ -58,7 +59,8 @@ the entry is left out, so that no damage beside the frames makes these unreadabl
 
 ``frames/000123.damaged``, ``frames/000123.kept``
     Files of frames that could not be brought back when the session was resumed: because
-    they could not be read, or because the layer had other labels. They are not read.
+    they could not be read, or because the layer had other labels; later ones of the
+    same frame end in ``.2.damaged``, ``.2.kept`` and so on. They are not read.
 
 ``frames.jsonl``
     Only where labels are in a zarr: records, each a line with ``frame``, ``record`` and
@@ -93,6 +95,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib import metadata
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -224,10 +227,16 @@ class SessionStore:
         return self.path / FRAMES_FOLDER / frame_name(frame)
 
     def set_aside(self, frame: int, *, is_damaged: bool) -> None:
-        """Keep the file of a frame that could not be brought back, by another name."""
+        """Keep the file of a frame that could not be brought back, by another name.
+
+        What was kept before stays: it may be a person's work, too.
+        """
         file = self._frame_file(frame)
+        ending = "damaged" if is_damaged else "kept"
+        names = (f".{ending}" if n == 1 else f".{n}.{ending}" for n in count(1))
+        free = next(x for name in names if not (x := file.with_suffix(name)).exists())
         with suppress(OSError):
-            file.replace(file.with_suffix(".damaged" if is_damaged else ".kept"))
+            file.replace(free)
 
     def note(self, frame: int, record: FrameRecord, *, writing: bool = False) -> None:
         """Store the record of a frame whose labels are on disk, at once.

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 
 LABELS_TYPE: Any = str | None
+MAX_ID = 2**63 - 1  # of a label that can be locked
 TunedName = (
     Annotated[str, msgspec.Meta(pattern=r"^tuned/[0-9A-Za-z]+\.safetensors$")] | None
 )
@@ -124,12 +125,13 @@ class StoredSession:
         """What was known beside the frames; what is damaged is left out."""
         content = self._content
         examples: list[Any] = entry(content, "examples", list[Any], [])
+        locked = entry(content, "locked", tuple[int, ...], ())
         return SessionState(
             settings=restored(
                 SessionSettings(), entry(content, "settings", dict[str, Any], {})
             ),
             stacks=entry(content, "stacks", int, 1),
-            locked=entry(content, "locked", tuple[int, ...], ()),
+            locked=tuple(each for each in locked if 1 <= each <= MAX_ID),
             examples=tuple(
                 example
                 for each in examples

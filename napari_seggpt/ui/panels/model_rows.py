@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 POLL_MS = 200
 THROTTLE_MS = 100  # references that change in quick succession
+LONGEST_HOURS = 1000  # that are told as they are
 OWN_FILE = "own file"
 ELSEWHERE = "another computer"
 TITLES = {
@@ -359,7 +360,9 @@ def _title(name: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as people say it."""
+    """Return a time as people say it, however long it is."""
+    if not seconds < LONGEST_HOURS * 3600:
+        return f"over {LONGEST_HOURS} h"
     if seconds < 10:
         return f"{seconds:.2g} s"
     minutes, rest = divmod(round(seconds), 60)

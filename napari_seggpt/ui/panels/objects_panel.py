@@ -115,7 +115,7 @@ class ObjectsPanel(Panel):
         """Say why no ids can be carried on; empty if they can."""
         session, guess = self._workspace.session, self.task_row.guess
         if self._workspace.is_busy:
-            return _BUSY
+            return self._workspace.held or _BUSY
         if guess is None or guess.kind == "classes":
             return _NO_OBJECTS
         has_predicted = session is not None and any(

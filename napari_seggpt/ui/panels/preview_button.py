@@ -59,7 +59,7 @@ class PreviewButton(FrameLayerButton):
         if session is None:
             return NO_SESSION
         if self._workspace.is_busy:
-            return _BUSY
+            return self._workspace.held or _BUSY
         has_prompt = session.references.used_frames or session.references.tuned
         examples = any(each.enabled for each in session.references.examples)
         return "" if has_prompt or examples else _NO_REFERENCE

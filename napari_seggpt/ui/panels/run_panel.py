@@ -270,7 +270,7 @@ class RunPanel(Panel):
         """Say why no run can be started; empty if one can."""
         if self._workspace.session is None:
             return NO_SESSION
-        return _BUSY if self._workspace.is_busy else ""
+        return self._workspace.held or (_BUSY if self._workspace.is_busy else "")
 
     def _estimate(self, count: int) -> str:
         """Say how long the run would take, from what a frame took."""

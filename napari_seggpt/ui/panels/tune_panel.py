@@ -118,7 +118,7 @@ class TunePanel(Panel):
         self.tune_button.setText("Stop" if is_on else f"Tune on {references}")
         no_session = "" if session is not None else NO_SESSION
         few = "" if len(used) > 1 else _FEW
-        busy = _BUSY if self._workspace.is_busy else ""
+        busy = self._workspace.held or (_BUSY if self._workspace.is_busy else "")
         allow(self.tune_button, "" if is_on else no_session or few or busy)
         allow(self.load_button, no_session or (_ON if is_on else ""))
         has_curve = control is not None and bool(control.dices)
@@ -185,6 +185,9 @@ class TunePanel(Panel):
             return
         if self._control.is_on:
             self._control.stop()
+            return
+        if self._workspace.held:
+            self._workspace.show_message(self._workspace.held, Tone.WARNING)
             return
         try:
             self._control.start()

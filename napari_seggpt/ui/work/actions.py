@@ -128,7 +128,7 @@ def next_in_circle(session: Session, current: int, step: int) -> int | None:
 
 def start_run(workspace: Workspace, scope: Scope) -> None:
     """Start a run."""
-    active = _active(workspace)
+    active = _free(workspace)
     if active is None:
         return
     status = active.session.frames.status(active.navigation.current)
@@ -164,7 +164,7 @@ def goes_on(workspace: Workspace, scope: Scope) -> bool:
 
 def carry_ids_on(workspace: Workspace) -> None:
     """Carry the ids of the current frame on over the predicted frames after it."""
-    active = _active(workspace)
+    active = _free(workspace)
     if active is None:
         return
     workspace.show_message("")
@@ -187,7 +187,7 @@ def _asks_about_references(workspace: Workspace, active: LayerSession) -> bool:
 
 def complete_frame(workspace: Workspace, frame: int) -> None:
     """Predict what is not painted yet in a frame; what is painted stays."""
-    active = _active(workspace)
+    active = _free(workspace)
     if active is None:
         return
     workspace.show_message("")
@@ -228,7 +228,7 @@ def stop_run(workspace: Workspace) -> None:
 def undo_run(workspace: Workspace) -> None:
     """Undo the last run."""
     active = workspace.active
-    if active is None or active.runs.is_busy:
+    if active is None or active.runs.is_busy or _is_held(workspace):
         return
     if active.session.runs.can_undo:
         workspace.show_message("")
@@ -240,7 +240,9 @@ def undo_run(workspace: Workspace) -> None:
 def redo_run(workspace: Workspace) -> None:
     """Do the run again that was undone last."""
     active = workspace.active
-    if active is not None and active.session.runs.can_redo:
+    if active is None or _is_held(workspace):
+        return
+    if active.session.runs.can_redo:
         workspace.show_message("")
         active.runs.redo()
 
@@ -252,3 +254,16 @@ def _active(workspace: Workspace) -> LayerSession | None:
             "Choose an image and a labels layer first.", Tone.WARNING
         )
     return workspace.active
+
+
+def _free(workspace: Workspace) -> LayerSession | None:
+    """Return the active session if something may be begun in it; else say why not."""
+    active = _active(workspace)
+    return None if active is None or _is_held(workspace) else active
+
+
+def _is_held(workspace: Workspace) -> bool:
+    """Whether nothing may be begun; if so, say why."""
+    if workspace.held:
+        workspace.show_message(workspace.held, Tone.WARNING)
+    return bool(workspace.held)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -116,7 +117,7 @@ class FrameTimes:
             FrameTime(seconds=seconds, references=int(number))
             for key, seconds in self._seconds.items()
             for text, _, number in (key.rpartition(SEPARATOR),)
-            if text == conditions.text and number.isdecimal()
+            if text == conditions.text and NUMBER.fullmatch(number)
         ]
         return min(
             found,
@@ -138,3 +139,4 @@ class FrameTimes:
 
 
 SEPARATOR = ", references "
+NUMBER = re.compile("[0-9]{1,6}")  # of references, as the file of another may say it

@@ -90,6 +90,8 @@ class LayerSession:
         Napari's undo or redo changed a frame that was not shown, with the frame.
     lost : Signal
         The layers do not fit each other any more, with the reason.
+    data_replaced : Signal
+        The image layer has other data.
     closing : Signal
         Emitted at the last moment at which layers and session can be read.
 
@@ -103,6 +105,7 @@ class LayerSession:
     scanned = Signal()
     undone_elsewhere = Signal(int)
     lost = Signal(str)
+    data_replaced = Signal()
     closing = Signal()
 
     def __init__(
@@ -296,6 +299,7 @@ class LayerSession:
 
     def _on_image_data(self, event: object = None) -> None:
         """Go on with other data of the image layer, if it has the same frames."""
+        self.data_replaced.emit()
         try:
             stack = self._choice.stack()
             size = (len(stack), stack.frame_shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -62,12 +63,8 @@ class Preferences:
 
     def load_times(self) -> dict[str, float]:
         """Return seconds a frame, by what was measured."""
-        times = self._read(TIMES)
-        return {
-            str(key): float(value)
-            for key, value in times.items()
-            if isinstance(value, int | float)
-        }
+        times = {key: _number(value) for key, value in self._read(TIMES).items()}
+        return {key: value for key, value in times.items() if value is not None}
 
     def save_times(self, times: dict[str, float]) -> None:
         """Remember measured seconds a frame."""
@@ -75,8 +72,7 @@ class Preferences:
 
     def load_limit(self) -> float:
         """Return the confidence below which frames are marked; 0 if none was chosen."""
-        limit = self._read("review").get("limit", 0.0)
-        return float(limit) if isinstance(limit, int | float) else 0.0
+        return _number(self._read("review").get("limit")) or 0.0
 
     def save_limit(self, limit: float) -> None:
         """Remember the confidence below which frames are marked."""
@@ -103,9 +99,20 @@ class Preferences:
     def _read(self, key: str) -> dict[str, Any]:
         try:
             found = json.loads(str(self._store.value(key, "{}")))
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
 
     def _write(self, key: str, value: dict[str, Any]) -> None:
         self._store.setValue(key, json.dumps(value))
+
+
+def _number(value: Any) -> float | None:
+    """Return a finite number that is not negative; None for all else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None

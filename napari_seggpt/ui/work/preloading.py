@@ -47,7 +47,8 @@ class Preloading:
         name = self._workspace.settings.model
         card = MODELS.get(name)
         is_own = card is not None and card.repo is None
-        if not is_own or self._workspace.is_busy or self._workspace.active is None:
+        active = self._workspace.active
+        if not is_own or active is None or active.is_busy:
             return
         self._job = Job(lambda: self._load(name), lambda _: None, title="Getting ready")
         self._job.ended.connect(self._on_ended)

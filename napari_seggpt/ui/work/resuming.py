@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from napari.layers import Image
     from numpy.typing import NDArray
 
     from napari_seggpt.session import FrameLabels
@@ -80,6 +81,7 @@ class SessionResume:
         self.store: SessionStore | None = None
         self.same: dict[int, FrameRecord] = {}
         self._workspace = workspace
+        self._choice = workspace.choice  # whose session it is
         self._labels = None if workspace.active is None else workspace.active.labels
         self._stored = stored
         self._signature = signature
@@ -91,6 +93,11 @@ class SessionResume:
             self._read, self._take, title="Resuming"
         )
         self._job.ended.connect(self._on_ended)
+
+    @property
+    def image(self) -> Image | None:
+        """The image layer that the session is of."""
+        return self._choice.image
 
     def start(self) -> None:
         """Begin."""
@@ -144,6 +151,11 @@ class SessionResume:
     def _prepare(self, start: _Start) -> LayerSession:
         """Choose the labels layer, or make it, and bring back all but the frames."""
         workspace, about = self._workspace, self._stored.about
+        if workspace.choice.place != self._choice.place:
+            raise ValueError(
+                "other layers were chosen meanwhile. Choose "
+                f"{self._choice.image} again, then resume."
+            )
         choice = _with_pictures(workspace.choice, about)
         if self._stored.labels is not None:
             labels = self._open_labels(choice, self._stored.labels)
@@ -208,9 +220,11 @@ class SessionResume:
         tone = Tone.GOOD
         if self._others:
             report += (
-                f" {self._named(self._others)} had other labels than were saved: they "
-                "are protected as they are."
+                f" {self._named(self._others)} had other labels than were saved: these "
+                "stay as they are"
             )
+            kept = f", and what was saved is kept in {self._stored.path}."
+            report += kept if self._stored.labels is None else "."
         if self._damaged:
             tone = Tone.WARNING
             report += f" What was saved of {self._named(self._damaged)} cannot be read."

@@ -23,6 +23,8 @@ from napari_seggpt.ui.work.session_search import SessionSearch, choice_at
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari.layers import Image
+
     from napari_seggpt.session.store.finding import FoundSessions, SavedWork
     from napari_seggpt.ui.layers.layer_choice import LayerChoice
     from napari_seggpt.ui.work.layer_session import LayerSession
@@ -59,6 +61,7 @@ class SavedSessions:
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.save)
         self._search.changed.connect(self._on_found)
+        self._search.outdated.connect(self._on_other_data)
         workspace.choice_changed.connect(self._search_and_save)
         workspace.active_changed.connect(self._search_and_save)
 
@@ -124,6 +127,15 @@ class SavedSessions:
         self._search.look(self._workspace.choice)
         self.changed.emit()  # what was found of another image is not looked for again
 
+    def _on_other_data(self, image: Image) -> None:
+        """Look for the sessions of the data that an image layer has now."""
+        if self._resuming is not None and self._resuming.image is image:
+            self._stop_resuming()
+            reason = f"the data of {image} were replaced meanwhile"
+            text = f"The session was not resumed: {reason}."
+            self._workspace.show_message(text, Tone.ERROR)
+        self._search_and_save()
+
     def _on_found(self, choice: LayerChoice) -> None:
         found = self._found(choice)
         is_present = choice.image is self._workspace.choice.image
@@ -141,6 +153,7 @@ class SavedSessions:
             is_scanning=lambda: layer_session.is_finding,
         )
         layer_session.closing.connect(lambda: self._let_go(layer_session))
+        layer_session.data_replaced.connect(lambda: self._leave(layer_session))
         self._timer.start(SAVE_MS)
 
     def _let_go(self, layer_session: LayerSession) -> None:
@@ -161,6 +174,19 @@ class SavedSessions:
         if not self._is_closed:  # it can be resumed now
             self._search.outdate(layer_session.choice)
             self._search.look(self._workspace.choice, again=True)
+
+    def _leave(self, layer_session: LayerSession) -> None:
+        """Save the last of what was done on the data that an image had until now.
+
+        What is done from now on is of another image, and another session.
+        """
+        autosave = self._autosaves.get(layer_session)
+        if autosave is None:
+            return
+        self._again_at.pop(layer_session, None)
+        self._keep_saving(layer_session, autosave)
+        autosave.leave()
+        self._again_at.pop(layer_session, None)
 
     def save(self) -> None:
         """Save what has changed; called again and again."""
@@ -287,9 +313,8 @@ class SavedSessions:
         self._timer.stop()
         self._search.close()
         self._search.changed.disconnect(self._on_found)
-        if self._resuming is not None:
-            self._resuming.close()
-            self._resuming = None
+        self._search.outdated.disconnect(self._on_other_data)
+        self._stop_resuming()
         for layer_session in list(self._autosaves):
             self._let_go(layer_session)
 
@@ -307,13 +332,22 @@ class SavedSessions:
             return
         self._resuming = SessionResume(workspace, chosen.stored, found.signature)
         self._resuming.ended.connect(self._on_resumed)
+        workspace.hold(_RESUMING)
         self._resuming.start()
         self.changed.emit()
+
+    def _stop_resuming(self) -> None:
+        """Resume no further; the session that was saved stays as it is."""
+        resuming, self._resuming = self._resuming, None
+        if resuming is not None:
+            resuming.close()
+            self._workspace.hold("")
 
     def _on_resumed(self, report: str, tone: Tone) -> None:
         resuming, self._resuming = self._resuming, None
         if resuming is None:
             return
+        self._workspace.hold("")
         layer_session = resuming.layer_session
         autosave = None if layer_session is None else self._autosaves.get(layer_session)
         if tone is Tone.ERROR or autosave is None or layer_session is None:
@@ -341,3 +375,6 @@ class SavedSessions:
 def _has_failed_for_long(autosave: Autosave) -> bool:
     since = autosave.failing_since
     return since is not None and time.monotonic() - since > MOVE_SECONDS
+
+
+_RESUMING = "Your last work is being brought back: wait until all frames are there."

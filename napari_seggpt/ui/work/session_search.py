@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from psygnal import Signal
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from napari.layers import Image
+    from napari.utils.events import Event
 
     from napari_seggpt.session.store.signature import ImageSignature
     from napari_seggpt.ui.layers.layer_choice import LayerChoice
@@ -57,13 +58,18 @@ class SessionSearch:
     ----------
     changed : Signal
         Something was found for a choice of layers.
+    outdated : Signal
+        An image layer has other data: what was found of it is forgotten. Emitted after
+        those who work on the layer have heard of that.
     """
 
     changed = Signal(object)
+    outdated = Signal(object)
 
     def __init__(self) -> None:
         self._results: WeakKeyDictionary[Image, dict[Key, SearchResult]]
         self._results = WeakKeyDictionary()
+        self._followed: WeakSet[Image] = WeakSet()
         self._job: Job[SearchResult] | None = None
         self._present: LayerChoice | None = None  # that it is looking for
         self._next: LayerChoice | None = None  # that it will look for then
@@ -89,6 +95,7 @@ class SessionSearch:
         again : bool
             Whether to look though it was done: there may be others by now.
         """
+        self._follow(choice.image)
         result = self.result(choice)
         is_known = result is not None and not result.is_stale
         if choice.image is None or (is_known and not again):
@@ -106,6 +113,20 @@ class SessionSearch:
         self._job.ended.connect(self._on_ended)
         self._job.start()
 
+    def _follow(self, image: Image | None) -> None:
+        """Hear of other data of an image layer."""
+        if image is not None and image not in self._followed:
+            self._followed.add(image)
+            image.events.data.connect(self._on_data, position="last")
+
+    def _on_data(self, event: Event) -> None:
+        """Forget all of an image that has other data, also what is being looked for."""
+        image = event.source
+        self._results.pop(image, None)
+        if self._present is not None and self._present.image is image:
+            self._present = None
+        self.outdated.emit(image)
+
     def outdate(self, choice: LayerChoice) -> None:
         """Have the sessions of an image looked for when it is chosen the next time."""
         result = self.result(choice)
@@ -113,6 +134,8 @@ class SessionSearch:
             self._results[choice.image][_key(choice)] = replace(result, is_stale=True)
 
     def _take(self, choice: LayerChoice, result: SearchResult) -> None:
+        if choice is not self._present:  # the image has other data by now
+            return
         assert choice.image is not None
         self._results.setdefault(choice.image, {})[_key(choice)] = result
         self.changed.emit(choice)
@@ -125,6 +148,9 @@ class SessionSearch:
 
     def close(self) -> None:
         """Look no more; what is found within a moment is still taken."""
+        for image in self._followed:
+            image.events.data.disconnect(self._on_data)
+        self._followed.clear()
         self._next = None
         if self._job is not None:
             self._job.close()

@@ -72,6 +72,8 @@ class Workspace:
         Which frames the next run is to label.
     region_layer : Shapes or None
         Where the region is drawn that runs are limited to, if they are.
+    held : str
+        Why nothing that writes labels may be begun at present, see `hold`; else "".
     choice_changed : Signal
         Other layers were chosen, or layers came, went or were renamed.
     active_changed : Signal
@@ -101,6 +103,7 @@ class Workspace:
         self.message: Message | None = None
         self.scope: Scope = "all"
         self.region_layer: Shapes | None = None
+        self.held = ""
         self.frame_times = FrameTimes(preferences)
         self._timed: tuple[BaseRun, RunConditions] | None = None  # the last run
         self._settings = preferences.load_settings()
@@ -153,8 +156,15 @@ class Workspace:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a run or tuning is on, or a run is being undone."""
-        return self.active is not None and self.active.is_busy
+        """Whether a run or tuning is on, a run is being undone, or all is held."""
+        return bool(self.held) or (self.active is not None and self.active.is_busy)
+
+    def hold(self, reason: str) -> None:
+        """Let no run, undo or tuning begin, for a reason; "" lets them again."""
+        self.held = reason
+        if self.active is not None:  # whoever shows what can be begun looks again
+            self.active.runs.changed.emit()
+            self.active.tuning.changed.emit()
 
     @property
     def is_running(self) -> bool:

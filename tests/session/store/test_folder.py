@@ -26,7 +26,7 @@ from napari_seggpt.session.store.folder import SessionStore
 from napari_seggpt.session.store.results import SessionLabels
 from napari_seggpt.session.store.signature import ImageSignature
 from napari_seggpt.session.store.state import SessionState
-from napari_seggpt.session.store.stored_frames import frame_bytes
+from napari_seggpt.session.store.stored_frames import frame_bytes, frame_files
 from napari_seggpt.session.store.stored_session import StoredSession
 from napari_seggpt.settings import PredictionSettings, SessionSettings
 
@@ -212,6 +212,56 @@ def test_what_is_done_before_resuming_stays(
     assert other.frames.status(5) in TO_REVIEW
 
 
+@pytest.mark.parametrize("is_looked_at", [False, True])
+def test_a_persons_frames_replace_what_a_run_wrote_meanwhile(
+    make_session, label, predict, blob, begin, tmp_path, is_looked_at
+):
+    session = make_session()
+    for frame, labels in ((1, blob()), (3, blob(5)), (4, blob())):
+        label(session, frame, labels)
+    begin(session).flush()
+    other = make_session()
+    label(other, 0, blob())
+    predict(other)
+    assert other.frames.status(3) in TO_REVIEW
+    for frame in StoredSession.read(tmp_path / "s").frames():
+        found = checksum(other.frames.labels.read(frame.index))
+        assert other.frames.restore(
+            frame.index, frame.records, frame.labels, found if is_looked_at else None
+        )
+    assert {1, 3, 4} <= other.frames.protected
+    assert_array_equal(other.frames.labels.read(3), blob(5))
+    list(other.runs.undo_steps())
+    assert_array_equal(other.frames.labels.read(3), blob(5))
+
+
+def test_what_a_person_painted_meanwhile_is_not_replaced(
+    make_session, label, blob, begin, tmp_path
+):
+    session = make_session()
+    label(session, 1, blob())
+    begin(session).flush()
+    other = make_session()
+    label(other, 1, blob(8))
+    assert resume(StoredSession.read(tmp_path / "s"), other) == [1]
+    assert_array_equal(other.frames.labels.read(1), blob(8))
+    assert 1 in other.frames.protected
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_what_was_set_aside_before_stays(
+    make_session, label, blob, begin, tmp_path, is_damaged
+):
+    saver, frames = begin(make_session()), tmp_path / "s/frames"
+    for content in (b"1", b"2", b"3"):
+        (frames / "000001.tif").write_bytes(content)
+        saver.store.set_aside(1, is_damaged=is_damaged)
+    ending = "damaged" if is_damaged else "kept"
+    names = [f"000001.{ending}", f"000001.2.{ending}", f"000001.3.{ending}"]
+    assert [(frames / name).read_bytes() for name in names] == [b"1", b"2", b"3"]
+    assert not frame_files(frames)
+
+
 def test_a_stroke_that_nobody_told_of_is_protected(
     make_session, label, predict, blob, begin, tmp_path
 ):
@@ -245,6 +295,22 @@ def test_a_damaged_frame_is_protected_and_the_rest_opens(
     resume(stored, other)
     assert other.frames.status(4) is FrameStatus.CORRECTED
     assert other.frames.status(3) is FrameStatus.PREDICTED
+
+
+def test_locked_ids_that_no_label_has_are_left_out(
+    make_session, label, blob, begin, tmp_path
+):
+    session = make_session()
+    label(session, 1, blob())
+    begin(session).flush()
+    file = tmp_path / "s/session.json"
+    content = json.loads(file.read_text())
+    content["locked"] = [0, -3, 2, 2**63, 2**70, 2**63 - 1]
+    file.write_text(json.dumps(content))
+    other = make_session()
+    assert resume(StoredSession.read(tmp_path / "s"), other) == []
+    assert other.frames.locks.labels == {2, 2**63 - 1}
+    assert 1 in other.frames.protected
 
 
 def test_no_damage_raises(make_session, tmp_path, blob):

@@ -4,6 +4,7 @@ import re
 import shutil
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,20 @@ from filelock import FileLock
 
 from napari_seggpt.session import FrameStatus, autosave
 from napari_seggpt.session.frames import labelled_frames
-from napari_seggpt.session.store import folder, journal, saving_thread
+from napari_seggpt.session.store import (
+    folder,
+    journal,
+    saving_thread,
+    stored_session,
+)
 from napari_seggpt.session.store.signature import LevelSignatures
 from napari_seggpt.session.store.stored_session import StoredSession
 from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.layers import image_stack, new_labels
 from napari_seggpt.ui.layers.class_names import class_names, name_class
+from napari_seggpt.ui.layers.layer_choice import first_choice
 from napari_seggpt.ui.layers.labels_layer import LabelsLayer
-from napari_seggpt.ui.work import actions, saved_sessions
+from napari_seggpt.ui.work import actions, layer_session, saved_sessions
 
 LENGTH, SIDE = 8, 24
 WAIT_MS = 20_000  # a busy machine is slow, not wrong
@@ -815,3 +822,231 @@ def test_a_session_along_one_axis_is_found_from_both(open_film, viewer, qtbot):
     resume(qtbot, again)
     assert again.workspace.session.references.used_frames == [1]
     assert viewer.dims.point[0] == 2
+
+
+# -- what happens while a session is being resumed ------------------------------------
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Let a worker read saved frames only as long as this is set."""
+    is_open, read = threading.Event(), stored_session.read_frame
+
+    def read_frame(index, *args):
+        if index:
+            assert is_open.wait(WAIT_MS / 1000)
+        return read(index, *args)
+
+    monkeypatch.setattr(stored_session, "read_frame", read_frame)
+    monkeypatch.setattr(layer_session, "GROUP_SECONDS", 0)  # each frame is taken alone
+    yield is_open
+    is_open.set()
+
+
+def begin_resuming(qtbot, dock):
+    """Resume, until the first of the saved frames is there."""
+    qtbot.waitUntil(lambda: dock.saved_sessions.offer is not None, timeout=WAIT_MS)
+    dock.saved_sessions.resume()
+    qtbot.waitUntil(
+        lambda: bool(dock.workspace.session and dock.workspace.session.frames.known),
+        timeout=WAIT_MS,
+    )
+    assert dock.saved_sessions.is_resuming
+
+
+def test_nothing_is_begun_while_a_session_is_being_resumed(
+    image_file, open_dock, qtbot, slow
+):
+    dock = open_dock(image_file)
+    work(qtbot, dock)
+    paint(dock, 0, 3)
+    saved(qtbot, dock)
+    labels = dock.workspace.active.labels.layer.data.copy()
+    dock = open_dock(image_file)
+    begin_resuming(qtbot, dock)
+    workspace, reason = dock.workspace, "Your last work is being brought back"
+    run, objects, tune = dock.run_panel, dock.objects_panel, dock.tune_panel
+    for button in (
+        run.run_button, run.frame_button, run.undo_button, run.redo_button,
+        objects.carry_button, tune.tune_button,
+    ):  # fmt: skip
+        assert not button.isEnabled()
+    assert reason in run.run_button.toolTip()
+    for act in (
+        lambda: actions.start_run(workspace, "all"),
+        lambda: actions.carry_ids_on(workspace),
+        lambda: actions.complete_frame(workspace, 0),
+        lambda: actions.undo_run(workspace),
+        lambda: actions.redo_run(workspace),
+        tune._on_tune,
+    ):
+        workspace.show_message("")
+        act()
+        assert reason in workspace.message.text
+        assert not workspace.active.is_busy
+    slow.set()
+    settle(qtbot, dock)
+    assert not workspace.is_busy
+    np.testing.assert_array_equal(workspace.active.labels.layer.data, labels)
+    qtbot.waitUntil(run.run_button.isEnabled, timeout=WAIT_MS)
+
+
+def test_a_dock_that_is_closed_while_it_resumes_holds_nothing(
+    image_file, open_dock, qtbot, slow
+):
+    dock = open_dock(image_file)
+    work(qtbot, dock)
+    paint(dock, 0, 3)
+    folder = saved(qtbot, dock)
+    names = sorted(file.name for file in folder.glob("frames/*"))
+    dock = open_dock(image_file)
+    begin_resuming(qtbot, dock)
+    slow.set()
+    dock.release()
+    assert dock.workspace.held == ""
+    assert sorted(file.name for file in folder.glob("frames/*")) == names
+
+
+@pytest.mark.parametrize("other", ["image", "labels"])
+def test_layers_that_are_chosen_while_it_resumes_are_left_alone(
+    image_file, open_dock, viewer, qtbot, other
+):
+    dock = open_dock(image_file)
+    work(qtbot, dock)
+    folder = saved(qtbot, dock)
+    dock = open_dock(image_file)
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    blank = np.zeros((LENGTH, SIDE, SIDE), np.uint8)
+    layer = viewer.add_labels(blank.copy(), name="others")
+    image = viewer.layers[0]
+    if other == "image":
+        image = viewer.add_image(blank.copy(), name="another")
+        dock.workspace.choose_image(viewer.layers[0], [])
+    settle(qtbot, dock)
+    qtbot.waitUntil(lambda: dock.saved_sessions.offer is not None, timeout=WAIT_MS)
+    dock.workspace.choose(replace(dock.workspace.choice, labels=None))
+    dock.saved_sessions.resume()
+    dock.workspace.choose(replace(first_choice(image), labels=layer))
+    settle(qtbot, dock)
+    message = dock.workspace.message
+    assert "not resumed: other layers were chosen meanwhile" in message.text
+    assert "Choose stack again" in message.text
+    assert dock.workspace.choice.labels is layer
+    assert not layer.data.any()
+    assert dock.workspace.session.frames.known == ()
+    paint(dock, 1)
+    assert saved(qtbot, dock) != folder
+    assert before == {f: f.read_bytes() for f in folder.rglob("*") if f.is_file()}
+    dock.workspace.choose_image(viewer.layers[0], [])
+    settle(qtbot, dock)
+    dock.saved_sessions.resume(dock.saved_sessions.sessions[-1])
+    settle(qtbot, dock)
+    assert "8 frames are back" in dock.workspace.message.text
+
+
+# -- other data in the image layer ----------------------------------------------------
+
+
+def pixels(seed):
+    return np.random.default_rng(seed).integers(0, 255, (LENGTH, SIDE, SIDE), np.uint8)
+
+
+@pytest.fixture
+def dock_on(viewer, models, predictor, qtbot):
+    """Open a dock on pixels that are in no file, as in a napari just started."""
+    docks = []
+
+    def opened(images):
+        for dock in docks:
+            dock.release()
+        viewer.layers.clear()
+        viewer.add_image(images, name="made up", axis_labels=("t", "y", "x"))
+        docks.append(SegGPTWidget(viewer, models=models))
+        qtbot.addWidget(docks[-1])
+        settle(qtbot, docks[-1])
+        return docks[-1]
+
+    yield opened
+    for dock in docks:
+        dock.release()
+
+
+def signature_of(folder):
+    return StoredSession.read(folder).signature
+
+
+def test_work_on_other_data_is_another_session(dock_on, viewer, qtbot):
+    dock = dock_on(pixels(0))
+    dock.workspace.make_labels()
+    settle(qtbot, dock)
+    paint(dock, 1)
+    first = saved(qtbot, dock)
+    paint(dock, 5)  # not saved yet when the data are replaced
+    viewer.layers["made up"].data = pixels(7)
+    assert dock.saved_sessions.autosave.store is None
+    assert StoredSession.read(first).num_frames == 2
+    before = {file: file.read_bytes() for file in first.rglob("*") if file.is_file()}
+    settle(qtbot, dock)
+    paint(dock, 3, 4)
+    second = saved(qtbot, dock)
+    assert second != first
+    assert signature_of(second).difference(signature_of(first))
+    assert before == {f: f.read_bytes() for f in first.rglob("*") if f.is_file()}
+    for images, folder, frames in (
+        (pixels(0), first, {1, 5}),
+        (pixels(7), second, {1, 3, 5}),
+    ):
+        dock = dock_on(images)
+        qtbot.waitUntil(lambda: dock.saved_sessions.offer is not None, timeout=WAIT_MS)
+        (found,) = dock.saved_sessions.sessions
+        assert found.stored.path == folder
+        resume(qtbot, dock)
+        assert dock.workspace.session.frames.protected == frames
+
+
+def test_other_data_before_anything_was_done_are_signed_anew(dock_on, viewer, qtbot):
+    dock = dock_on(pixels(0))
+    dock.workspace.make_labels()
+    settle(qtbot, dock)
+    viewer.layers["made up"].data = pixels(7)
+    paint(dock, 3, 4)
+    folder = saved(qtbot, dock)
+    hashes = signature_of(folder).hashes
+    dock = dock_on(pixels(7))
+    qtbot.waitUntil(lambda: dock.saved_sessions.offer is not None, timeout=WAIT_MS)
+    assert dock.saved_sessions.offer.stored.signature.hashes == hashes
+
+
+def test_data_that_are_replaced_during_a_search_are_looked_for(dock_on, viewer, qtbot):
+    dock = dock_on(pixels(0))
+    dock.workspace.make_labels()
+    settle(qtbot, dock)
+    paint(dock, 1)
+    folder = saved(qtbot, dock)
+    dock = dock_on(pixels(7))
+    assert dock.saved_sessions.offer is None
+    viewer.layers["made up"].data = pixels(3)
+    assert dock.saved_sessions.is_busy
+    viewer.layers["made up"].data = pixels(0)
+    settle(qtbot, dock)
+    assert dock.saved_sessions.offer.stored.path == folder
+
+
+def test_data_that_are_replaced_while_it_resumes_end_that(
+    dock_on, viewer, qtbot, slow
+):
+    dock = dock_on(pixels(0))
+    work(qtbot, dock)
+    paint(dock, 0, 3)
+    folder = saved(qtbot, dock)
+    dock = dock_on(pixels(0))
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    begin_resuming(qtbot, dock)
+    slow.set()
+    viewer.layers["made up"].data = pixels(7)
+    assert not dock.saved_sessions.is_resuming
+    assert "the data of made up were replaced" in dock.workspace.message.text
+    settle(qtbot, dock)
+    paint(dock, 6)
+    assert saved(qtbot, dock) != folder
+    assert before == {f: f.read_bytes() for f in folder.rglob("*") if f.is_file()}
