@@ -260,15 +260,22 @@ class LayerSession:
         self.session.close()
 
     def take_over(
-        self, vouched: Mapping[int, FrameRecord], predicted: Mapping[int, FrameRecord]
+        self, vouched: Mapping[int, FrameRecord], written: Mapping[int, FrameRecord]
     ) -> None:
-        """Keep what a person vouches for in others on these labels, and their runs."""
-        self.is_finding = not self._was_scanned
+        """Keep what a person vouches for in others on these labels, and their runs.
+
+        It is no work on this session: that is saved where it was done.
+        """
+        if not vouched and not written:
+            return
+        was_finding, self.is_finding = self.is_finding, not self.is_touched
         try:
             self.session.frames.vouch_for(vouched)
-            self.session.frames.take_predictions(predicted)
+            self.session.frames.take_predictions(written)
+            if self.is_scanning:  # it may have read these frames before
+                self.session.frames.labels_changed(written)
         finally:
-            self.is_finding = False
+            self.is_finding = was_finding
 
     # -- what happens to the layers --------------------------------------------------
 

@@ -25,7 +25,7 @@ from napari_seggpt.ui.work.frame_times import (
 )
 from napari_seggpt.ui.work.layer_session import LayerSession
 from napari_seggpt.ui.work.messages import Message, Tone
-from napari_seggpt.ui.work.shared_labels import crossing, take_over
+from napari_seggpt.ui.work.shared_labels import crossing, take_over, tell_of_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -129,6 +129,7 @@ class Workspace:
             signal.connect(slot)
 
     def _connections(self, active: LayerSession) -> Connections:
+        yield active.session.frames.records_changed, self._tell_others
         yield active.session.frames.statuses_changed, self._on_statuses
         yield active.runs.changed, self._note_time
         yield active.runs.ended, self._on_run_ended
@@ -255,12 +256,13 @@ class Workspace:
         if known is None:
             known = LayerSession(self.viewer, choice, self._settings, self.models)
             self._layer_sessions[choice.place] = known
-        else:
-            if not known.shows(choice):
-                known.show_pictures(choice)
-            # Another session may have written the same labels on frames not shown.
-            known.session.frames.labels_changed(None)
+            take_over(known, self._others(known))
+            return known
+        if not known.shows(choice):
+            known.show_pictures(choice)
         take_over(known, self._others(known))
+        # A person may have painted on frames not shown; runs of others are known.
+        known.session.frames.labels_changed(None)
         return known
 
     def _others(self, known: LayerSession | None) -> list[LayerSession]:
@@ -340,6 +342,10 @@ class Workspace:
         self.message_changed.emit()
 
     # -- what happens to the session -----------------------------------------------
+
+    def _tell_others(self, frames: tuple[int, ...]) -> None:
+        if self.active is not None:
+            tell_of_runs(self.active, frames, self._others(self.active))
 
     def _on_statuses(self, frames: tuple[int, ...]) -> None:
         """Take the message away when a person goes on: it is about what was before."""
