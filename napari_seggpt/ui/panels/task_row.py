@@ -88,18 +88,16 @@ class TaskRow(QWidget):
         """Have a worker look at the references."""
         if self._is_released:
             return
-        active, session = self._workspace.active, self._workspace.session
+        active = self._workspace.active
         if self._job is not None:
             self._is_outdated = True
             return
-        if (
-            active is None
-            or session is None
-            or not any(x.enabled for x in session.references.all)
+        if active is None or not any(
+            each.enabled for each in active.session.references.all
         ):
             self._show(None, "")
             return
-        results = session.advice.task()
+        results = active.session.advice.task()
 
         def take(guess: TaskGuess) -> None:
             if self._workspace.active is active:  # else it is looked again soon
