@@ -348,6 +348,9 @@ class SegGPTWidget(QWidget):
             self._choose_first()
         elif layer is choice.labels:
             self.workspace.choose(replace(choice, labels=None))
+        elif layer in choice.mixed:
+            mixed = tuple(each for each in choice.mixed if each is not layer)
+            self.workspace.choose(replace(choice, mixed=mixed))
         else:
             self._on_layers()
 

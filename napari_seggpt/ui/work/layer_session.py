@@ -12,6 +12,7 @@ from superqt.utils import qthrottled
 from napari_seggpt.model.cards import model_config
 from napari_seggpt.session import Session
 from napari_seggpt.ui.layers.chunk_lock import ChunkLock
+from napari_seggpt.ui.layers.data_listener import DataListener
 from napari_seggpt.ui.layers.frame_axes import axis_names
 from napari_seggpt.ui.layers.image_stack import ImageStack
 from napari_seggpt.ui.layers.labels_layer import LabelsLayer
@@ -26,6 +27,7 @@ from napari_seggpt.ui.work.tuning_control import TuningControl
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from napari.layers import Layer
     from napari.viewer import Viewer
 
     from napari_seggpt.object_settings import LinkedAxis
@@ -152,7 +154,8 @@ class LayerSession:
         self.session.frames.scan_wanted.connect(self.scan)
         self.session.frames.records_changed.connect(self._on_records)
         self.session.references.changed.connect(self._on_references)
-        self.image.events.data.connect(self._on_image_data)
+        self._pictures = DataListener(self._on_image_data)
+        self._pictures.listen_to(choice.images)
         self.scan()
 
     @property
@@ -186,6 +189,7 @@ class LayerSession:
             )
         self.runs.stop()
         self._choice = choice
+        self._pictures.listen_to(choice.images)
         self._take_stack(stack)
 
     def _take_stack(self, stack: ImageStack | MixedStack) -> None:
@@ -240,7 +244,7 @@ class LayerSession:
     def close(self) -> None:
         """End what is on and let go of the layers; labels stay."""
         self.closing.emit()
-        self.image.events.data.disconnect(self._on_image_data)
+        self._pictures.listen_to(())
         self.runs.close()
         self.tuning.close()
         self.session.references.changed.disconnect(self._on_references)
@@ -301,15 +305,15 @@ class LayerSession:
         self.navigation.go_to(frame)
         self.undone_elsewhere.emit(frame)
 
-    def _on_image_data(self, event: object = None) -> None:
-        """Go on with other data of the image layer, if it has the same frames."""
+    def _on_image_data(self, layer: Layer) -> None:
+        """Go on with other data of an image layer, if it has the same frames."""
         try:
             stack = self._choice.stack()
             size = (len(stack), stack.frame_shape)
             if size != (len(self.labels), self.labels.frame_shape):
                 raise ValueError
         except ValueError:
-            self.lost.emit(f"The data of {self.image.name} have another shape now.")
+            self.lost.emit(f"The data of {layer.name} have another shape now.")
             return
         self._take_stack(stack)
 
