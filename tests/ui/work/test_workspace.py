@@ -116,6 +116,35 @@ def test_labels_that_do_not_fit_are_a_problem_and_no_session(workspace):
     assert workspace.problem is None
 
 
+@pytest.mark.parametrize("names", [("stack", "mine"), ("mine", "stack")])
+@pytest.mark.parametrize("is_active", [True, False])
+def test_layers_that_have_both_another_shape_are_worked_on_again(
+    workspace, qtbot, names, is_active
+):
+    layers = workspace.viewer.layers
+    first = choose(workspace, "mine", qtbot)
+    choice = workspace.choice
+    if not is_active:
+        other = workspace.viewer.add_image(np.ones((LENGTH, SIDE, SIDE)), name="other")
+        workspace.choose_image(other, [layers["others"]])
+    there = workspace.active
+    smaller, larger = (np.zeros((2, 5, 5), np.uint8), np.zeros((3, 7, 7), np.uint8))
+    layers[names[0]].data = smaller
+    assert workspace.active is (None if is_active else there)
+    assert bool(workspace.problem) is is_active
+    layers[names[1]].data = smaller
+    if not is_active:
+        workspace.choose(choice)
+    assert workspace.problem is None
+    assert workspace.active is not first
+    assert len(workspace.session) == 2
+    layers[names[0]].data = larger
+    assert workspace.problem
+    workspace.close()
+    layers[names[1]].data = larger
+    assert workspace.active is None
+
+
 @pytest.mark.parametrize(
     "act",
     [actions.run_or_pause, actions.toggle_reference, actions.review_next],
