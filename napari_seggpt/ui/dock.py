@@ -77,6 +77,12 @@ class SegGPTWidget(QWidget):
         The viewer that the dock is in.
     models : ModelCache, optional
         Where models come from.
+
+    Raises
+    ------
+    RuntimeError
+        If the viewer has a dock: each would take the predictions of the other for a
+        person's. napari's menu shows the one that is there.
     """
 
     _open: ClassVar[WeakSet[SegGPTWidget]] = WeakSet()
@@ -84,6 +90,11 @@ class SegGPTWidget(QWidget):
     def __init__(
         self, napari_viewer: Viewer, *, models: ModelCache | None = None
     ) -> None:
+        if self.of(napari_viewer) is not None:
+            raise RuntimeError(
+                "Expected a viewer without this dock, got one that has it: "
+                "SegGPTWidget.of(viewer) is the one that is there."
+            )
         super().__init__()
         self.viewer = napari_viewer
         self.preferences = Preferences()
@@ -337,6 +348,9 @@ class SegGPTWidget(QWidget):
             self._choose_first()
         elif layer is choice.labels:
             self.workspace.choose(replace(choice, labels=None))
+        elif layer in choice.mixed:
+            mixed = tuple(each for each in choice.mixed if each is not layer)
+            self.workspace.choose(replace(choice, mixed=mixed))
         else:
             self._on_layers()
 

@@ -55,6 +55,19 @@ def test_the_widget_opens_from_the_plugins_menu(viewer):
     assert SegGPTWidget.of(viewer) is None
 
 
+def test_a_viewer_has_one_dock(viewer):
+    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN)
+    active = dock.workspace.active
+    with pytest.raises(RuntimeError, match="a viewer without this dock"):
+        SegGPTWidget(viewer)
+    assert viewer.window.add_plugin_dock_widget(PLUGIN)[1] is dock
+    assert SegGPTWidget.of(viewer) is dock
+    assert dock.workspace.active is active
+    viewer.window.remove_dock_widget(dock)
+    _, another = viewer.window.add_plugin_dock_widget(PLUGIN)
+    assert SegGPTWidget.of(viewer) is another
+
+
 def test_a_command_opens_the_dock_and_acts(viewer, qtbot):
     commands.toggle_approval(viewer)
     dock = SegGPTWidget.of(viewer)

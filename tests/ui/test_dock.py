@@ -723,6 +723,26 @@ def test_a_level_and_layers_that_are_mixed(viewer, open_dock, qtbot):
     assert dock.workspace.choice.stack()[0].shape == (8, 8, 2)
 
 
+def test_layers_that_are_mixed_are_followed(viewer, dock, qtbot):
+    shape = (LENGTH, SIDE, SIDE)
+    green = viewer.add_image(np.zeros(shape, np.uint8), name="green")
+    workspace = dock.workspace
+    dock.data_panel._on_mixed([green])
+    run_to_end(qtbot, dock)
+    assert statuses(dock)[5] is FrameStatus.PREDICTED
+    green.data = np.ones(shape, np.uint8)
+    assert statuses(dock)[5] is FrameStatus.STALE  # of another picture
+    assert workspace.active.stack[0][..., 1].all()
+    viewer.layers.remove(green)
+    assert workspace.choice.mixed == ()
+    assert workspace.active.stack[0].shape == (SIDE, SIDE)
+    blue = viewer.add_image(np.zeros(shape, np.uint8), name="blue")
+    dock.data_panel._on_mixed([blue])
+    blue.data = np.zeros((2, 3, 3), np.uint8)
+    assert workspace.active is None
+    assert "data of blue have another shape" in workspace.problem
+
+
 def test_a_volume_is_cut_along_another_axis(viewer, open_dock, qtbot):
     volume = np.zeros((6, 10, 14), np.uint8)
     viewer.add_image(volume, name="volume", axis_labels=("z", "y", "x"))

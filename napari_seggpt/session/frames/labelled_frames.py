@@ -259,10 +259,10 @@ class LabelledFrames:
         self.publish()
 
     def take_predictions(self, records: Mapping[int, FrameRecord]) -> None:
-        """Take frames for predicted that a run of another session has predicted.
+        """Take note of what runs of another session wrote or undid.
 
-        They are out of date, as nobody knows from what. What a person vouches for here
-        stays as it is, but not what was only found to be labelled.
+        What is predicted is out of date, as nobody knows from what. What a person
+        vouches for here stays as it is, but not what was only found to be labelled.
 
         Parameters
         ----------
@@ -271,7 +271,9 @@ class LabelledFrames:
         """
         for frame, theirs in records.items():
             own = self.records[self._check(frame)]
-            if is_found(own) or not own.is_protected:
+            is_newly_known = is_found(own) and theirs.predicted is not None
+            stays_completed = theirs.is_completed or not own.is_completed
+            if is_newly_known or (own.is_untouched and stays_completed):
                 self.records[frame] = predicted_elsewhere(own, theirs)
         self.publish()
 

@@ -209,11 +209,15 @@ def vouched_as(record: FrameRecord, other: FrameRecord) -> FrameRecord:
 
 
 def predicted_elsewhere(record: FrameRecord, other: FrameRecord) -> FrameRecord:
-    """Return the record of a frame that a run of another session has predicted."""
-    if record.predicted is not None and record.predicted == other.predicted:
+    """Return the record of a frame that a run of another session wrote or undid."""
+    is_known = record.predicted is not None and record.predicted == other.predicted
+    if is_known and record.is_completed == other.is_completed:
         return record
     return FrameRecord(
-        checksum=other.checksum, predicted=other.predicted, confidence=other.confidence
+        checksum=other.checksum,
+        predicted=other.predicted,
+        confidence=other.confidence,
+        is_completed=other.is_completed,
     )
 
 

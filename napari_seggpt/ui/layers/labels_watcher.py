@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from psygnal import Signal
@@ -63,6 +63,8 @@ class LabelsWatcher:
     undone = Signal(object)
     unusable = Signal(str)
 
+    _own_refreshes: ClassVar[set[Labels]] = set()  # layers that are refreshed just now
+
     def __init__(self, layer: Labels, axes: FrameAxes) -> None:
         self.history = NapariUndoHistory(layer, axes)
         self._layer = layer
@@ -71,7 +73,6 @@ class LabelsWatcher:
         self._view_state = _view_state(layer)
         self._stroke: frozenset[int] = frozenset()  # frames told of it
         self._queued: frozenset[int] = frozenset()
-        self._is_own_refresh = False
         self._queue_timer = single_shot(self._emit_queued)
         self._settle_timer = single_shot(self._emit_shown)
         self._any_frame_timer = single_shot(self._emit_any)
@@ -95,12 +96,15 @@ class LabelsWatcher:
 
     @contextmanager
     def own_refresh(self) -> Iterator[None]:
-        """Take a refresh in this context for no news."""
-        self._is_own_refresh = True
+        """Take a refresh in this context for no news, in all watchers of the layer.
+
+        Each session on the layer has one, and is told otherwise of what runs write.
+        """
+        self._own_refreshes.add(self._layer)
         try:
             yield
         finally:
-            self._is_own_refresh = False
+            self._own_refreshes.discard(self._layer)
 
     # -- telling -------------------------------------------------------------------
 
@@ -174,7 +178,7 @@ class LabelsWatcher:
             self._emit(new)
 
     def _on_set_data(self, event: Event) -> None:
-        if self._is_own_refresh:
+        if self._layer in self._own_refreshes:
             return
         undone = self.history.changed_frames()
         if undone is None:

@@ -87,6 +87,11 @@ class LayerChoice:
         others = tuple(id(layer) for layer in self.mixed)
         return (self.channel_axis, self.channels, others, self.level)
 
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """All image layers that the model is shown."""
+        return () if self.image is None else (self.image, *self.mixed)
+
     def stack(self) -> ImageStack | MixedStack:
         """Return the frames.
 
@@ -106,7 +111,7 @@ class LayerChoice:
                 level=self.level,
                 fixed=dict(self.fixed),
             )
-            for layer in (self.image, *self.mixed)
+            for layer in self.images
         ]
         return MixedStack(stacks) if self.mixed else stacks[0]
 

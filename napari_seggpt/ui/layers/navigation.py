@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from napari_seggpt.ui.layers.frame_axes import FrameAxes
 
+# Events of a layer that lies elsewhere now, under the same place of the viewer.
+PLACING = ("scale", "translate", "rotate", "shear", "affine")
+
 
 class Navigation:
     """Follows the frame that a viewer shows.
@@ -31,8 +34,8 @@ class Navigation:
 
     Attributes
     ----------
-    current : int
-        The frame that is shown; the nearest one, if none is.
+    changed : Signal
+        Another frame is shown: the viewer or the layer has moved. With the frame.
     """
 
     changed = Signal(int)
@@ -42,9 +45,27 @@ class Navigation:
         self._camera = viewer.scene.camera
         self._layer = layer
         self._axes = axes
-        self.current = self._shown()
-        self._dims.events.point.connect(self._on_moved)
-        self._dims.events.ndim.connect(self._on_moved)
+        self._told = self.current
+        self._events = (
+            *(viewer.dims.events[name] for name in ("point", "ndim")),
+            *(layer.events[name] for name in PLACING),
+        )
+        for event in self._events:
+            event.connect(self._on_moved)
+
+    @property
+    def current(self) -> int:
+        """The frame that is shown; the nearest one, if none is."""
+        if self._dims.ndim < self._layer.ndim:
+            return 0
+        place = self._layer.world_to_data(self._dims.point)
+        lengths = dict(zip(self._axes.along, self._axes.lengths, strict=True))
+        return self._axes.frame_at(
+            {
+                axis: min(max(0, round(float(place[axis]))), max(0, length - 1))
+                for axis, length in lengths.items()
+            }
+        )
 
     def go_to(self, frame: int) -> None:
         """Show a frame; camera, layers and selection stay as they are."""
@@ -69,25 +90,13 @@ class Navigation:
 
     def close(self) -> None:
         """Follow the viewer no longer."""
-        self._dims.events.point.disconnect(self._on_moved)
-        self._dims.events.ndim.disconnect(self._on_moved)
-
-    def _shown(self) -> int:
-        if self._dims.ndim < self._layer.ndim:
-            return 0
-        place = self._layer.world_to_data(self._dims.point)
-        lengths = dict(zip(self._axes.along, self._axes.lengths, strict=True))
-        return self._axes.frame_at(
-            {
-                axis: min(max(0, round(float(place[axis]))), max(0, length - 1))
-                for axis, length in lengths.items()
-            }
-        )
+        for event in self._events:
+            event.disconnect(self._on_moved)
 
     def _on_moved(self, event: object = None) -> None:
-        frame = self._shown()
-        if frame != self.current:
-            self.current = frame
+        frame = self.current
+        if frame != self._told:
+            self._told = frame
             self.changed.emit(frame)
 
 

@@ -20,6 +20,7 @@ from napari_seggpt.ui.layers.layer_choice import (
 from napari_seggpt.ui.panels.panel import NO_SESSION
 from napari_seggpt.ui.panels.task_files import TaskFileButtons
 from napari_seggpt.ui.widgets.controls import Combo, FormRows, allow, button, muted
+from napari_seggpt.ui.work.actions import is_left
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.messages import Tone
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from napari_seggpt.frames import Frames
     from napari_seggpt.session import FrameLabels
+    from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.workspace import Workspace
 
 MAX_EXAMPLES = 16  # frames that are taken from a stack
@@ -85,27 +87,28 @@ class ExamplesForm(QWidget):
     def add(self) -> None:
         """Add the labelled frames of the layers; a worker reads them."""
         image, layer = self.image_box.currentData(), self.labels_box.currentData()
-        if image is None or layer is None or self._job is not None:
+        active = self._workspace.active
+        if image is None or layer is None or active is None or self._job is not None:
             return
         stack = first_choice(image).stack()
         labels = LabelsLayer.of_stack(stack, layer)
         self._job = Job(
             lambda: labelled_frames(stack, labels, str(layer.name)),
-            self._take,
+            lambda found: self._take(found, active),
             title="Reading references",
         )
-        self._job.ended.connect(lambda _: self._on_ended(labels))
+        self._job.ended.connect(lambda _: self._on_ended(labels, active))
         self._job.start()
 
-    def _take(self, found: tuple[str, Prompt]) -> None:
+    def _take(self, found: tuple[str, Prompt], active: LayerSession) -> None:
         name, prompt = found
-        if self._workspace.session is not None:
-            self._workspace.session.references.add_example(prompt, name)
+        if self._workspace.active is active:
+            active.session.references.add_example(prompt, name)
 
-    def _on_ended(self, labels: LabelsLayer) -> None:
+    def _on_ended(self, labels: LabelsLayer, active: LayerSession) -> None:
         job, self._job = self._job, None
         labels.close()
-        if job is None:
+        if job is None or is_left(self._workspace, active, "further references"):
             return
         if job.error is not None:
             self._workspace.show_message(str(job.error), Tone.ERROR)

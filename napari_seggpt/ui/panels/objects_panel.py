@@ -25,7 +25,7 @@ from napari_seggpt.ui.panels.panel import NO_SESSION, Panel
 from napari_seggpt.ui.panels.task_row import TaskRow
 from napari_seggpt.ui.widgets.controls import allow, button, muted, row_of
 from napari_seggpt.ui.widgets.object_table import ObjectTable
-from napari_seggpt.ui.work.actions import carry_ids_on, go_to
+from napari_seggpt.ui.work.actions import carry_ids_on, go_to, is_left
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.object_survey import ObjectSurvey, survey
@@ -214,14 +214,14 @@ class ObjectsPanel(Panel):
         frames = active.stack, active.labels
 
         def take(found: int | ObjectSurvey) -> None:
-            if isinstance(found, ObjectSurvey):
+            if isinstance(found, ObjectSurvey) and self._workspace.active is active:
                 self._take_survey(found)
 
         self._start(
             lambda: survey(*frames, divisions=axis == "t"),
             take,
             "Looking at objects",
-            lambda: self._on_surveyed(then),
+            lambda: self._on_surveyed(active, then),
         )
 
     def _start(
@@ -244,7 +244,11 @@ class ObjectsPanel(Panel):
         elif state is JobState.DONE:
             then()
 
-    def _on_surveyed(self, then: Callable[[ObjectSurvey], object]) -> None:
+    def _on_surveyed(
+        self, active: LayerSession, then: Callable[[ObjectSurvey], object]
+    ) -> None:
+        if is_left(self._workspace, active, "the objects"):
+            return
         if self._survey is None or not len(self._survey.tracks.rows):
             self._workspace.show_message("There are no objects yet.", Tone.WARNING)
         else:

@@ -12,12 +12,14 @@ from napari_seggpt.session.store.task_file import Task
 from napari_seggpt.ui.layers.class_names import class_names, name_class
 from napari_seggpt.ui.panels.panel import NO_SESSION
 from napari_seggpt.ui.widgets.controls import allow, button, row_of
+from napari_seggpt.ui.work.actions import is_left
 from napari_seggpt.ui.work.jobs import Job
 from napari_seggpt.ui.work.messages import Tone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.workspace import Workspace
 
 
@@ -53,9 +55,11 @@ class TaskFileButtons(QWidget):
 
     def open(self, path: Path) -> None:
         """Add what a file holds to the session."""
-        if self._workspace.session is not None:
+        layer_session = self._workspace.active
+        if layer_session is not None:
             self._work(
-                lambda: iter((Task.load(path),)), lambda task: self._take(task, path)
+                lambda: iter((Task.load(path),)),
+                lambda task: self._take(task, path, layer_session),
             )
 
     def save(self, path: Path) -> None:
@@ -93,9 +97,8 @@ class TaskFileButtons(QWidget):
         if job is not None and job.error is not None:
             self._workspace.show_message(str(job.error), Tone.ERROR)
 
-    def _take(self, task: Task, path: Path) -> None:
-        layer_session = self._workspace.active
-        if layer_session is None:
+    def _take(self, task: Task, path: Path, layer_session: LayerSession) -> None:
+        if is_left(self._workspace, layer_session, "the references for the stack"):
             return
         settings = task.settings.computing_as(self._workspace.settings)
         self._workspace.settings = settings

@@ -88,20 +88,24 @@ class TaskRow(QWidget):
         """Have a worker look at the references."""
         if self._is_released:
             return
-        session = self._workspace.session
+        active = self._workspace.active
         if self._job is not None:
             self._is_outdated = True
             return
-        if session is None or not any(x.enabled for x in session.references.all):
+        if active is None or not any(
+            each.enabled for each in active.session.references.all
+        ):
             self._show(None, "")
             return
-        results = session.advice.task()
-        self._job = Job(lambda: results, self._take, title="Looking at references")
+        results = active.session.advice.task()
+
+        def take(guess: TaskGuess) -> None:
+            if self._workspace.active is active:  # else it is looked again soon
+                self._show(guess, f"{guess.kind.capitalize()}. {guess.reason}")
+
+        self._job = Job(lambda: results, take, title="Looking at references")
         self._job.ended.connect(self._on_ended)
         self._job.start()
-
-    def _take(self, guess: TaskGuess) -> None:
-        self._show(guess, f"{guess.kind.capitalize()}. {guess.reason}")
 
     def _show(self, guess: TaskGuess | None, text: str) -> None:
         self.reason.setText(text)

@@ -21,6 +21,27 @@ if TYPE_CHECKING:
 # -- frames ------------------------------------------------------------------------
 
 
+def is_left(workspace: Workspace, begun_on: LayerSession, what: str) -> bool:
+    """Return whether other layers are worked on than when a worker began; say so.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        Where it is said.
+    begun_on : LayerSession
+        What the worker was started for.
+    what : str
+        What it has found, which is dropped then.
+    """
+    if workspace.active is begun_on:
+        return False
+    text = (
+        f"You work on other layers now: {what} of {begun_on.image.name} were dropped."
+    )
+    workspace.show_message(text, Tone.WARNING)
+    return True
+
+
 def go_to(workspace: Workspace, frame: int) -> None:
     """Show a frame."""
     if workspace.active is not None:

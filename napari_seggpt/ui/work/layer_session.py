@@ -12,6 +12,7 @@ from superqt.utils import qthrottled
 from napari_seggpt.model.cards import model_config
 from napari_seggpt.session import Session
 from napari_seggpt.ui.layers.chunk_lock import ChunkLock
+from napari_seggpt.ui.layers.data_listener import DataListener
 from napari_seggpt.ui.layers.frame_axes import axis_names
 from napari_seggpt.ui.layers.image_stack import ImageStack
 from napari_seggpt.ui.layers.labels_layer import LabelsLayer
@@ -26,6 +27,7 @@ from napari_seggpt.ui.work.tuning_control import TuningControl
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from napari.layers import Layer
     from napari.viewer import Viewer
 
     from napari_seggpt.object_settings import LinkedAxis
@@ -155,7 +157,8 @@ class LayerSession:
         self.session.frames.scan_wanted.connect(self.scan)
         self.session.frames.records_changed.connect(self._on_records)
         self.session.references.changed.connect(self._on_references)
-        self.image.events.data.connect(self._on_image_data)
+        self._pictures = DataListener(self._on_image_data)
+        self._pictures.listen_to(choice.images)
         self.scan()
 
     @property
@@ -189,6 +192,7 @@ class LayerSession:
             )
         self.runs.stop()
         self._choice = choice
+        self._pictures.listen_to(choice.images)
         self._take_stack(stack)
 
     def _take_stack(self, stack: ImageStack | MixedStack) -> None:
@@ -243,7 +247,7 @@ class LayerSession:
     def close(self) -> None:
         """End what is on and let go of the layers; labels stay."""
         self.closing.emit()
-        self.image.events.data.disconnect(self._on_image_data)
+        self._pictures.listen_to(())
         self.runs.close()
         self.tuning.close()
         self.session.references.changed.disconnect(self._on_references)
@@ -263,15 +267,22 @@ class LayerSession:
         self.session.close()
 
     def take_over(
-        self, vouched: Mapping[int, FrameRecord], predicted: Mapping[int, FrameRecord]
+        self, vouched: Mapping[int, FrameRecord], written: Mapping[int, FrameRecord]
     ) -> None:
-        """Keep what a person vouches for in others on these labels, and their runs."""
-        self.is_finding = not self._was_scanned
+        """Keep what a person vouches for in others on these labels, and their runs.
+
+        It is no work on this session: that is saved where it was done.
+        """
+        if not vouched and not written:
+            return
+        was_finding, self.is_finding = self.is_finding, not self.is_touched
         try:
             self.session.frames.vouch_for(vouched)
-            self.session.frames.take_predictions(predicted)
+            self.session.frames.take_predictions(written)
+            if self.is_scanning:  # it may have read these frames before
+                self.session.frames.labels_changed(written)
         finally:
-            self.is_finding = False
+            self.is_finding = was_finding
 
     # -- what happens to the layers --------------------------------------------------
 
@@ -297,16 +308,17 @@ class LayerSession:
         self.navigation.go_to(frame)
         self.undone_elsewhere.emit(frame)
 
-    def _on_image_data(self, event: object = None) -> None:
-        """Go on with other data of the image layer, if it has the same frames."""
-        self.data_replaced.emit()
+    def _on_image_data(self, layer: Layer) -> None:
+        """Go on with other data of an image layer, if it has the same frames."""
+        if layer is self.image:
+            self.data_replaced.emit()
         try:
             stack = self._choice.stack()
             size = (len(stack), stack.frame_shape)
             if size != (len(self.labels), self.labels.frame_shape):
                 raise ValueError
         except ValueError:
-            self.lost.emit(f"The data of {self.image.name} have another shape now.")
+            self.lost.emit(f"The data of {layer.name} have another shape now.")
             return
         self._take_stack(stack)
 

@@ -57,19 +57,45 @@ def take_over(own: LayerSession, others: Iterable[LayerSession]) -> None:
     is no example that a person has made.
     """
     vouched: dict[int, FrameRecord] = {}
-    predicted: dict[int, FrameRecord] = {}
-    axes = own.labels.axes
+    written: dict[int, FrameRecord] = {}
     for other in others:
-        if other.labels.layer is not own.labels.layer:
-            continue
-        frames, place = other.session.frames, other.labels.axes.index
-        for theirs in frames.known:
-            record = frames.record(theirs)
-            frame = axes.frame_of(place(theirs))
-            if frame is None or is_found(record):
-                continue
-            if record.is_vouched_for:
+        records = _records_for(own, other, other.session.frames.known)
+        for frame, record in records.items():
+            if record.is_untouched:
+                written[frame] = record
+            elif record.is_vouched_for and not is_found(record):
                 vouched[frame] = record
-            elif not record.is_protected and record.predicted is not None:
-                predicted[frame] = record
-    own.take_over(vouched, predicted)
+    own.take_over(vouched, written)
+
+
+def tell_of_runs(
+    own: LayerSession, frames: Iterable[int], others: Iterable[LayerSession]
+) -> None:
+    """Tell others on the same labels what runs of a session wrote, and what is undone.
+
+    They would take it for a person's if they only saw that it is there.
+
+    Parameters
+    ----------
+    own : LayerSession
+        Whose frames these are.
+    frames : iterable of int
+        The frames of which something else is known now.
+    others : iterable of LayerSession
+        Those that are told.
+    """
+    for other in others:
+        records = _records_for(other, own, frames)
+        written = {f: record for f, record in records.items() if record.is_untouched}
+        other.take_over({}, written)
+
+
+def _records_for(
+    own: LayerSession, other: LayerSession, frames: Iterable[int]
+) -> dict[int, FrameRecord]:
+    """Return what another session knows of some of its frames, by the own frame."""
+    if other.labels.layer is not own.labels.layer:
+        return {}
+    place, records = other.labels.axes.index, other.session.frames.record
+    pairs = ((own.labels.axes.frame_of(place(frame)), frame) for frame in frames)
+    return {mine: records(theirs) for mine, theirs in pairs if mine is not None}

@@ -10,6 +10,7 @@ from psygnal import Signal
 
 from napari_seggpt.session import PROTECTED, ModelCache, Run
 from napari_seggpt.session.runs.region import Region
+from napari_seggpt.ui.layers.data_listener import DataListener
 from napari_seggpt.ui.layers.drawn_region import drawn_mask
 from napari_seggpt.ui.layers.layer_choice import (
     LayerChoice,
@@ -23,9 +24,8 @@ from napari_seggpt.ui.work.frame_times import (
     RunConditions,
     conditions_of,
 )
-from napari_seggpt.ui.work.layer_session import LayerSession
+from napari_seggpt.ui.work.known_sessions import KnownSessions
 from napari_seggpt.ui.work.messages import Message, Tone
-from napari_seggpt.ui.work.shared_labels import crossing, take_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from napari_seggpt.session import Scope, Session
     from napari_seggpt.session.runs.base_run import BaseRun
     from napari_seggpt.settings import SessionSettings
+    from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.preferences import Preferences
 
     Connections = Iterable[tuple[SignalInstance, Callable[..., Any]]]
@@ -107,7 +108,8 @@ class Workspace:
         self.frame_times = FrameTimes(preferences)
         self._timed: tuple[BaseRun, RunConditions] | None = None  # the last run
         self._settings = preferences.load_settings()
-        self._layer_sessions: dict[tuple[object, ...], LayerSession] = {}
+        self._known = KnownSessions(viewer, self.models, self._on_lost)
+        self._awaited = DataListener(self._on_data)
         self._followers: list[Callable[[LayerSession], Connections]] = []
         self.follow(self._connections)
 
@@ -132,13 +134,13 @@ class Workspace:
             signal.connect(slot)
 
     def _connections(self, active: LayerSession) -> Connections:
+        yield active.session.frames.records_changed, self._tell_of_runs
         yield active.session.frames.statuses_changed, self._on_statuses
         yield active.runs.changed, self._note_time
         yield active.runs.ended, self._on_run_ended
         yield active.scanned, self.message_changed.emit
         yield active.labels.history_shortened, self._on_history_shortened
         yield active.undone_elsewhere, self._on_undone_elsewhere
-        yield active.lost, self._on_lost
 
     @property
     def session(self) -> Session | None:
@@ -201,7 +203,7 @@ class Workspace:
     def choose(self, choice: LayerChoice) -> None:
         """Work on something; a run on something else ends, and keeps what it did."""
         old, self.choice = self.choice, choice
-        self.problem = None
+        self._note_problem(None)
         self._note_channels(old, choice)
         if self.active is not None and choice.place == old.place:
             if choice.pictures != old.pictures:
@@ -240,7 +242,7 @@ class Workspace:
         """Let go of a layer that was removed."""
         if layer is self.region_layer:
             self.region_layer = None
-        for each in list(self._layer_sessions.values()):
+        for each in self._known:
             if layer in (each.image, each.labels.layer):
                 self.close_session(each)
 
@@ -250,31 +252,12 @@ class Workspace:
         self.show_message("")  # it was about other layers
         if self.choice.image is not None and self.choice.labels is not None:
             try:
-                self._enter(self._session_on(self.choice))
+                self._enter(self._known.on(self.choice, self._settings))
             except ValueError as error:
-                self.problem = str(error)
+                self._note_problem(str(error))
         self.active_changed.emit()
         if self.active is not None:
             self.active.request_previews()
-
-    def _session_on(self, choice: LayerChoice) -> LayerSession:
-        known = self._layer_sessions.get(choice.place)
-        # Nobody labelled there: strokes of this session must not count as such.
-        for each in crossing(choice, self._others(known)):
-            self.close_session(each)
-        if known is None:
-            known = LayerSession(self.viewer, choice, self._settings, self.models)
-            self._layer_sessions[choice.place] = known
-        else:
-            if not known.shows(choice):
-                known.show_pictures(choice)
-            # Another session may have written the same labels on frames not shown.
-            known.session.frames.labels_changed(None)
-        take_over(known, self._others(known))
-        return known
-
-    def _others(self, known: LayerSession | None) -> list[LayerSession]:
-        return [x for x in self._layer_sessions.values() if x is not known]
 
     def _enter(self, active: LayerSession) -> None:
         self.active = active
@@ -295,24 +278,20 @@ class Workspace:
         """Close a session for good."""
         if layer_session is self.active:
             self._leave()
-        self._layer_sessions = {
-            place: each
-            for place, each in self._layer_sessions.items()
-            if each is not layer_session
-        }
-        layer_session.close()
+        self._known.close(layer_session)
 
     def _show_other_pictures(self, active: LayerSession) -> None:
         try:
             active.show_pictures(self.choice)
         except ValueError as error:
-            self.problem = str(error)
+            self._note_problem(str(error))
             self._leave()
         self.active_changed.emit()
 
     def close(self) -> None:
         """End what is on, and let go of everything; labels stay."""
-        for each in list(self._layer_sessions.values()):
+        self._awaited.listen_to(())
+        for each in self._known:
             self.close_session(each)
         # Not here, because a worker that is about to end may hold the models.
         threading.Thread(target=self.models.leave, daemon=True).start()
@@ -350,6 +329,10 @@ class Workspace:
         self.message_changed.emit()
 
     # -- what happens to the session -----------------------------------------------
+
+    def _tell_of_runs(self, frames: tuple[int, ...]) -> None:
+        if self.active is not None:
+            self._known.tell_of_runs(self.active, frames)
 
     def _on_statuses(self, frames: tuple[int, ...]) -> None:
         """Take the message away when a person goes on: it is about what was before."""
@@ -403,8 +386,22 @@ class Workspace:
         name = self.name(frame)
         self.show_message(f"Napari's undo or redo changed frame {name}: here it is.")
 
-    def _on_lost(self, reason: str) -> None:
-        if self.active is not None:
-            self.close_session(self.active)
+    def _on_lost(self, layer_session: LayerSession, reason: str) -> None:
+        is_active = layer_session is self.active
+        self.close_session(layer_session)
+        if is_active:
+            self._note_problem(reason)
+            self.active_changed.emit()
+
+    def _note_problem(self, reason: str | None) -> None:
+        """Take note of what is wrong with the layers; other data may mend it."""
         self.problem = reason
-        self.active_changed.emit()
+        layers: list[Layer] = [*self.choice.images] if reason else []
+        if reason and self.choice.labels is not None:
+            layers.append(self.choice.labels)
+        self._awaited.listen_to(layers)
+
+    def _on_data(self, _: Layer) -> None:
+        self._note_problem(None)
+        self._open()
+        self.choice_changed.emit()

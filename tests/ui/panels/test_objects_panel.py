@@ -234,3 +234,16 @@ def test_without_objects_it_is_said(dock, viewer, qtbot):
     qtbot.waitUntil(lambda: done(dock), timeout=WAIT_MS)
     assert "no objects yet" in dock.workspace.message.text
     assert "mine tracks" not in viewer.layers
+
+
+def test_objects_of_layers_that_were_left_are_not_shown(dock, viewer, qtbot):
+    image = viewer.add_image(np.zeros((3, 30, 30), np.uint8), name="other")
+    panel, workspace = dock.objects_panel, dock.workspace
+    panel.show_tracks()
+    workspace.choose_image(image, [])
+    workspace.make_labels()
+    names = {layer.name for layer in viewer.layers}
+    qtbot.waitUntil(lambda: panel._job is None, timeout=WAIT_MS)
+    assert not panel.table.isVisibleTo(panel)
+    assert {layer.name for layer in viewer.layers} == names
+    assert "the objects of stack were dropped" in workspace.message.text

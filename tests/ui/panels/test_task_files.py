@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from napari_seggpt.prompts import Prompt
 from napari_seggpt.session.store.task_file import Task
 from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.layers.class_names import class_names, name_class
@@ -81,3 +82,28 @@ def test_a_task_is_written_beside_the_window(dock, tmp_path, qtbot, monkeypatch)
     qtbot.waitUntil(lambda: files._job is None, timeout=WAIT_MS)
     assert threads[0] is not threading.main_thread()
     assert "Saved as" in dock.workspace.message.text
+
+
+@pytest.mark.parametrize("what", ["task", "layers"])
+def test_references_go_to_no_other_layers_than_they_were_asked_for(
+    viewer, dock, tmp_path, qtbot, what
+):
+    examples, workspace = dock.references_panel.examples, dock.workspace
+    other = viewer.add_image(np.zeros((4, 30, 20), np.uint8), name="other")
+    prompt = Prompt(image=np.zeros((9, 9, 3), np.uint8), labels=np.ones((9, 9), int))
+    Task(prompts=(prompt,), classes={2: "wall"}).save(tmp_path / "walls.zip")
+    viewer.add_labels(np.ones((4, 30, 20), np.uint8), name="theirs")
+    examples.refresh()
+    if what == "task":
+        examples.task_files.open(tmp_path / "walls.zip")
+    else:
+        examples.add()
+    assert examples.task_files._job or examples._job
+    workspace.choose_image(other, [])
+    workspace.make_labels()
+    qtbot.waitUntil(
+        lambda: not (examples.task_files._job or examples._job), timeout=WAIT_MS
+    )
+    assert not workspace.session.references.all
+    assert not class_names(workspace.active.labels.layer)
+    assert "of stack were dropped" in workspace.message.text

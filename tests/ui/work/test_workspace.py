@@ -7,7 +7,9 @@ import pytest
 from napari.layers import Labels
 
 from napari_seggpt.session import FrameStatus
+from napari_seggpt.session.frames import labelled_frames
 from napari_seggpt.settings import ContrastSettings
+from napari_seggpt.ui.layers.labels_watcher import ANY_FRAME_DELAY_MS
 from napari_seggpt.ui.work import actions
 from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.preferences import Preferences
@@ -112,6 +114,35 @@ def test_labels_that_do_not_fit_are_a_problem_and_no_session(workspace):
     assert "small" in workspace.problem
     workspace.choose(choice)
     assert workspace.problem is None
+
+
+@pytest.mark.parametrize("names", [("stack", "mine"), ("mine", "stack")])
+@pytest.mark.parametrize("is_active", [True, False])
+def test_layers_that_have_both_another_shape_are_worked_on_again(
+    workspace, qtbot, names, is_active
+):
+    layers = workspace.viewer.layers
+    first = choose(workspace, "mine", qtbot)
+    choice = workspace.choice
+    if not is_active:
+        other = workspace.viewer.add_image(np.ones((LENGTH, SIDE, SIDE)), name="other")
+        workspace.choose_image(other, [layers["others"]])
+    there = workspace.active
+    smaller, larger = (np.zeros((2, 5, 5), np.uint8), np.zeros((3, 7, 7), np.uint8))
+    layers[names[0]].data = smaller
+    assert workspace.active is (None if is_active else there)
+    assert bool(workspace.problem) is is_active
+    layers[names[1]].data = smaller
+    if not is_active:
+        workspace.choose(choice)
+    assert workspace.problem is None
+    assert workspace.active is not first
+    assert len(workspace.session) == 2
+    layers[names[0]].data = larger
+    assert workspace.problem
+    workspace.close()
+    layers[names[1]].data = larger
+    assert workspace.active is None
 
 
 @pytest.mark.parametrize(
@@ -239,6 +270,120 @@ def test_what_is_approved_in_one_session_is_kept_by_others_of_its_labels(
     assert 4 not in session.runs.undo()
     assert labels.data[1, 1].any()
     assert not labels.data[1, 0].any()
+
+
+@pytest.fixture
+def two_images(workspace, qtbot):
+    """Enters a session on the same labels by the name of its image."""
+    viewer = workspace.viewer
+    viewer.add_image(np.ones((LENGTH, SIDE, SIDE)), name="other")
+    labels = viewer.layers["mine"]
+    labels.data[1, 2:6, 2:6] = 1
+
+    def enter(name):
+        workspace.choose_image(viewer.layers[name], [])
+        workspace.choose(replace(workspace.choice, labels=labels))
+        active = workspace.active
+        qtbot.waitUntil(lambda: not active.is_scanning, timeout=WAIT_MS)
+        return active
+
+    return enter
+
+
+def run(active, qtbot, scope="all", frame=0):
+    """Have a run write, with all that comes of it; returns what was written."""
+    results = active.session.start(scope, frame).results()
+    written = [r.index for r in results if active.session.runs.commit(r)]
+    active.session.runs.finish()
+    refresh(active, qtbot)
+    return written
+
+
+def refresh(active, qtbot):
+    """Have whoever watches the labels take note."""
+    active.labels.flush()
+    qtbot.wait(2 * ANY_FRAME_DELAY_MS)
+
+
+def shift_predictions(predictor, monkeypatch):
+    """Have other labels predicted from now on."""
+    predict = predictor._predict
+
+    def shifted(self, frame, index):
+        found = predict(self, frame, index)
+        return replace(found, labels=np.roll(found.labels, 3, axis=0))
+
+    monkeypatch.setattr(predictor, "_predict", shifted)
+
+
+@pytest.mark.parametrize("is_long", [False, True])
+def test_what_one_session_predicts_is_no_correction_in_another(
+    two_images, predictor, monkeypatch, qtbot, is_long
+):
+    if is_long:  # a worker looks at frames
+        monkeypatch.setattr(labelled_frames, "MAX_PIXELS_READ_AT_ONCE", 0)
+    first = two_images("stack")
+    assert run(first, qtbot) == [0, 2, 3]
+    second = two_images("other")
+    shift_predictions(predictor, monkeypatch)
+    assert run(second, qtbot) == [0, 2, 3]  # over the predictions of the first
+    refresh(second, qtbot)
+    stale = FrameStatus.STALE, FrameStatus.REFERENCE, *[FrameStatus.STALE] * 2
+    assert first.session.frames.statuses == stale
+    assert two_images("stack") is first
+    assert first.session.frames.statuses == stale
+    shift_predictions(predictor, monkeypatch)
+    assert run(first, qtbot) == [0, 2, 3]
+    assert two_images("other") is second
+    assert second.session.frames.statuses == stale
+    second.session.runs.undo()  # another session has written since
+    assert second.session.frames.statuses == stale
+
+
+def test_what_one_session_undoes_is_no_correction_in_another(two_images, qtbot):
+    first = two_images("stack")
+    second = two_images("other")
+    run(second, qtbot)
+    assert two_images("stack") is first
+    assert first.session.frames.status(3) is FrameStatus.STALE
+    assert two_images("other") is second
+    second.session.runs.undo()
+    refresh(second, qtbot)
+    assert two_images("stack") is first
+    assert first.session.frames.status(3) is FrameStatus.EMPTY
+    assert first.session.frames.protected == {1}
+
+
+def test_a_stroke_is_a_persons_in_every_session(two_images, qtbot):
+    first = two_images("stack")
+    run(first, qtbot)
+    second = two_images("other")
+    run(second, qtbot)
+    second.labels.layer.data[3, 9:, 9:] = 2  # nobody is told
+    assert two_images("stack") is first
+    assert first.session.frames.protected == {1, 3}
+    first.labels.layer.paint((0, 10, 10), 2)
+    refresh(first, qtbot)
+    assert two_images("other") is second
+    assert second.session.frames.protected == {0, 1, 3}
+    assert run(second, qtbot) == [2]
+
+
+def test_what_a_run_completed_is_an_example_in_no_session(two_images, qtbot):
+    first = two_images("stack")
+    second = two_images("other")
+    second.labels.layer.data[2, 2:8, 2:6] = 1
+    second.labels.layer.data[2, 9:, 9:] = 2
+    second.labels.layer.refresh()
+    refresh(second, qtbot)
+    (result,) = second.session.complete(1).results()
+    assert second.session.runs.commit(result)
+    second.session.runs.finish()
+    refresh(second, qtbot)
+    assert second.session.frames.record(1).is_completed
+    assert two_images("stack") is first
+    assert first.session.frames.status(1) is FrameStatus.CORRECTED
+    assert first.session.references.used_frames == [2]
 
 
 def test_labels_that_are_cut_one_way_are_not_cut_another_way(workspace, qtbot):
