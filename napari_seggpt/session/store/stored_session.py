@@ -131,7 +131,7 @@ class StoredSession:
                 SessionSettings(), entry(content, "settings", dict[str, Any], {})
             ),
             stacks=entry(content, "stacks", int, 1),
-            locked=tuple(each for each in locked if 1 <= each <= MAX_ID),
+            locked=tuple(label for label in locked if 1 <= label <= MAX_ID),
             examples=tuple(
                 example
                 for each in examples
