@@ -1032,9 +1032,7 @@ def test_data_that_are_replaced_during_a_search_are_looked_for(dock_on, viewer, 
     assert dock.saved_sessions.offer.stored.path == folder
 
 
-def test_data_that_are_replaced_while_it_resumes_end_that(
-    dock_on, viewer, qtbot, slow
-):
+def test_data_that_are_replaced_while_it_resumes_end_that(dock_on, viewer, qtbot, slow):
     dock = dock_on(pixels(0))
     work(qtbot, dock)
     paint(dock, 0, 3)
