@@ -125,7 +125,7 @@ class StoredSession:
         """What was known beside the frames; what is damaged is left out."""
         content = self._content
         examples: list[Any] = entry(content, "examples", list[Any], [])
-        locked = entry(content, "locked", tuple[int, ...], ())
+        locked: tuple[int, ...] = entry(content, "locked", tuple[int, ...], ())
         return SessionState(
             settings=restored(
                 SessionSettings(), entry(content, "settings", dict[str, Any], {})

@@ -155,8 +155,13 @@ def test_loading_counts_for_no_frame(dock, download, predictor, qtbot):
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0.234, "0.23 s"), (42, "42 s"), (125, "2:05 min"), (7500, "2 h 05 min"),
-        (1e300, "over 1000 h"), (math.inf, "over 1000 h"), (math.nan, "over 1000 h"),
+        (0.234, "0.23 s"),
+        (42, "42 s"),
+        (125, "2:05 min"),
+        (7500, "2 h 05 min"),
+        (1e300, "over 1000 h"),
+        (math.inf, "over 1000 h"),
+        (math.nan, "over 1000 h"),
     ],
 )
 def test_times_for_people(seconds, text):
