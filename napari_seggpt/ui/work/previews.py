@@ -96,6 +96,7 @@ class ReferencePreviews:
         self._labels = labels
         self._config = VIT_LARGE
         self._previews: dict[Key, Preview] = {}
+        self._wanted: dict[Key, Reference] = {}  # by the last request
         self._requested: set[Key] = set()
         self._queue: deque[tuple[Key, Reference]] = deque()
         self._outdated: set[Key] = set()
@@ -110,21 +111,26 @@ class ReferencePreviews:
         """Have previews made where there is none, for a model of this config."""
         if config != self._config:
             self._config = config
-            self._outdated.update(self._previews)
+            self.forget(None)
         wanted = {reference_key(each): each for each in list(references)[:MAX_PREVIEWS]}
+        self._wanted = wanted
         for gone in self._previews.keys() - wanted.keys():
             del self._previews[gone]
         for key, reference in wanted.items():
             is_there = key in self._previews and key not in self._outdated
             if not is_there and key not in self._requested:
-                self._outdated.discard(key)
-                self._requested.add(key)
-                self._queue.append((key, reference))
+                self._enqueue(key, reference)
         self._work()
+
+    def _enqueue(self, key: Key, reference: Reference) -> None:
+        self._outdated.discard(key)
+        self._requested.add(key)
+        self._queue.append((key, reference))
 
     def forget(self, frames: Iterable[int] | None) -> None:
         """Make previews of some frames anew when requested; None for all frames."""
-        self._outdated.update(self._previews if frames is None else frames)
+        known = self._previews.keys() | self._requested
+        self._outdated.update(known if frames is None else frames)
 
     def show_stack(self, stack: Frames) -> None:
         """Make all previews anew, from other images."""
@@ -170,6 +176,8 @@ class ReferencePreviews:
         self._requested.discard(key)
         if preview is not None:
             self._previews[key] = preview
+        if key in self._outdated and key in self._wanted:  # painted on meanwhile
+            self._enqueue(key, self._wanted[key])
         self.changed.emit()
 
     def _on_ended(self, state: JobState) -> None:
