@@ -723,6 +723,21 @@ def test_a_level_and_layers_that_are_mixed(viewer, open_dock, qtbot):
     assert dock.workspace.choice.stack()[0].shape == (8, 8, 2)
 
 
+@pytest.mark.filterwarnings("ignore:.*divide:RuntimeWarning")  # napari's own
+def test_an_image_without_frames_is_a_problem_until_it_has_some(
+    viewer, open_dock, qtbot
+):
+    image = viewer.add_image(np.zeros((0, 24, 24), np.uint8), name="stack")
+    labels = viewer.add_labels(np.zeros((0, 24, 24), np.uint8), name="mine")
+    dock = open_dock()
+    assert dock.workspace.active is None
+    assert "at least one frame" in dock.workspace.problem
+    assert "at least one frame" in hint(qtbot, dock)
+    image.data, labels.data = (np.zeros((3, 24, 24), np.uint8) for _ in range(2))
+    settle(qtbot, dock)
+    assert len(dock.workspace.session) == 3
+
+
 def test_layers_that_are_mixed_are_followed(viewer, dock, qtbot):
     shape = (LENGTH, SIDE, SIDE)
     green = viewer.add_image(np.zeros(shape, np.uint8), name="green")
