@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from napari_seggpt.ui.work.workspace import Connections
 
 HINT_MS = 50
+_HAS_ONE = "Expected a viewer without this dock, got one: see SegGPTWidget.of(viewer)."
 FULL_HEIGHT = 680  # pixels in which all steps are seen, with tuning and settings folded
 FURTHER_HEIGHT = 23  # of each row that the data has besides image and labels
 ELSEWHERE = (
@@ -81,8 +82,7 @@ class SegGPTWidget(QWidget):
     Raises
     ------
     RuntimeError
-        If the viewer has a dock: each would take the predictions of the other for a
-        person's. napari's menu shows the one that is there.
+        If the viewer has one: each would take predictions of the other for a person's.
     """
 
     _open: ClassVar[WeakSet[SegGPTWidget]] = WeakSet()
@@ -91,10 +91,7 @@ class SegGPTWidget(QWidget):
         self, napari_viewer: Viewer, *, models: ModelCache | None = None
     ) -> None:
         if self.of(napari_viewer) is not None:
-            raise RuntimeError(
-                "Expected a viewer without this dock, got one that has it: "
-                "SegGPTWidget.of(viewer) is the one that is there."
-            )
+            raise RuntimeError(_HAS_ONE)
         super().__init__()
         self.viewer = napari_viewer
         self.preferences = Preferences()

@@ -723,6 +723,38 @@ def test_a_level_and_layers_that_are_mixed(viewer, open_dock, qtbot):
     assert dock.workspace.choice.stack()[0].shape == (8, 8, 2)
 
 
+def test_the_largest_ids_are_locked(viewer, open_dock, qtbot):
+    large = 2**63 + 5
+    viewer.add_image(np.zeros((3, SIDE, SIDE), np.uint8), name="stack")
+    labels = np.zeros((3, SIDE, SIDE), np.uint64)
+    labels[1, 4:14, 5:15], labels[1, 18:, 18:] = large, 1
+    viewer.add_labels(labels, name="mine")
+    dock = open_dock()
+    settle(qtbot, dock)
+    classes = dock.references_panel.classes
+    classes.locked.emit(large, True)
+    qtbot.waitUntil(lambda: classes.topLevelItemCount() == 2, timeout=WAIT_MS)
+    assert classes.topLevelItem(1).text(0) == str(large)
+    assert dock.workspace.session.frames.locks.labels == {large}
+    run_to_end(qtbot, dock)
+    assert "Expected label ids below 2**63" in dock.workspace.message.text
+
+
+@pytest.mark.filterwarnings("ignore:.*divide:RuntimeWarning")  # napari's own
+def test_an_image_without_frames_is_a_problem_until_it_has_some(
+    viewer, open_dock, qtbot
+):
+    image = viewer.add_image(np.zeros((0, 24, 24), np.uint8), name="stack")
+    labels = viewer.add_labels(np.zeros((0, 24, 24), np.uint8), name="mine")
+    dock = open_dock()
+    assert dock.workspace.active is None
+    assert "at least one frame" in dock.workspace.problem
+    assert "at least one frame" in hint(qtbot, dock)
+    image.data, labels.data = (np.zeros((3, 24, 24), np.uint8) for _ in range(2))
+    settle(qtbot, dock)
+    assert len(dock.workspace.session) == 3
+
+
 def test_layers_that_are_mixed_are_followed(viewer, dock, qtbot):
     shape = (LENGTH, SIDE, SIDE)
     green = viewer.add_image(np.zeros(shape, np.uint8), name="green")

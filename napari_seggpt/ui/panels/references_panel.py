@@ -187,7 +187,9 @@ class ReferencesPanel(Panel):
             self.classes.show_labels([], {}, {}, frozenset())
             return
         layer = layer_session.labels.layer
-        values = _colors(layer, np.array(labels, int))
+        is_large = max(labels, default=0) > np.iinfo(np.int64).max
+        dtype = np.uint64 if is_large else np.int64
+        values = _colors(layer, np.array(labels, dtype))
         colors = {
             label: QColor.fromRgbF(*(float(x) for x in value[:3]))
             for label, value in zip(labels, values, strict=True)

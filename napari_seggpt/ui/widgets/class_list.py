@@ -24,9 +24,10 @@ LABEL, NAME, LOCKED = range(3)
 class ClassList(QTreeWidget):
     """Shows the labels in use; click to paint with one, double-click to name it."""
 
-    chosen = Signal(int)
-    named = Signal(int, str)
-    locked = Signal(int, bool)
+    # Ids are handed to Qt as objects and text: its integers hold 32 or 64 bits, signed.
+    chosen = Signal(object)
+    named = Signal(object, str)
+    locked = Signal(object, bool)
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,11 +111,11 @@ class ClassList(QTreeWidget):
     ) -> None:
         self._shown = (shown, colors, names, locked)
         self.blockSignals(True)
-        chosen = self.currentItem().data(LABEL, _ROLE) if self.currentItem() else None
+        current = self.currentItem()
+        chosen = None if current is None else _label_of(current)
         self.clear()
         for label in shown:
             item = QTreeWidgetItem([str(label), names.get(label, ""), ""])
-            item.setData(LABEL, _ROLE, label)
             item.setIcon(LABEL, _swatch(colors[label]))
             item.setFlags(
                 Qt.ItemFlag.ItemIsEnabled
@@ -145,7 +146,7 @@ class ClassList(QTreeWidget):
 
     def _on_clicked(self, item: QTreeWidgetItem, column: int) -> None:
         if column != LOCKED:
-            self.chosen.emit(item.data(LABEL, _ROLE))
+            self.chosen.emit(_label_of(item))
 
     def _on_changed(self, item: QTreeWidgetItem, column: int) -> None:
         self._is_changing = True
@@ -153,7 +154,7 @@ class ClassList(QTreeWidget):
         self._is_changing = False
 
     def _tell(self, item: QTreeWidgetItem, column: int) -> None:
-        label = item.data(LABEL, _ROLE)
+        label = _label_of(item)
         if column == NAME:
             self.named.emit(label, item.text(NAME).strip())
         elif column == LOCKED:
@@ -161,7 +162,8 @@ class ClassList(QTreeWidget):
             self.locked.emit(label, is_on)
 
 
-_ROLE = Qt.ItemDataRole.UserRole
+def _label_of(item: QTreeWidgetItem) -> int:
+    return int(item.text(LABEL))
 
 
 def _swatch(color: QColor) -> QIcon:

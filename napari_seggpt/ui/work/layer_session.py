@@ -100,7 +100,7 @@ class LayerSession:
     Raises
     ------
     ValueError
-        If the layers do not fit each other.
+        If the layers do not fit each other, or there is no frame.
     """
 
     task_found = Signal()
@@ -121,6 +121,10 @@ class LayerSession:
         assert choice.labels is not None
         self.image = choice.image
         self.stack: ImageStack | MixedStack = choice.stack()
+        if not len(self.stack):
+            raise ValueError(
+                f"Expected an image of at least one frame, got {self.stack.name} of 0."
+            )
         self.labels = LabelsLayer.of_stack(self.stack, choice.labels)
         self._chunks = _locked_chunks(self.labels)
         self.session = Session(
