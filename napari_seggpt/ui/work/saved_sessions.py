@@ -140,7 +140,8 @@ class SavedSessions:
         found = self._found(choice)
         is_present = choice.image is self._workspace.choice.image
         if found is not None and found.refused and is_present:
-            self._workspace.show_message(found.refused, Tone.WARNING)
+            said = (self._workspace.problem, found.refused)  # neither hides the other
+            self._workspace.show_message(" ".join(filter(None, said)), Tone.WARNING)
         self._search.look(self._workspace.choice)  # it may be another by now
         self.changed.emit()
 
