@@ -6,12 +6,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_seggpt.session import Run
+
 if TYPE_CHECKING:
+    from napari_seggpt.session.runs.base_run import BaseRun
     from napari_seggpt.settings import SessionSettings
     from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.preferences import Preferences
 
 MAX_TIMES = 200  # that are kept; the oldest are dropped
+SEPARATOR = ", references "
+NUMBER = re.compile("[0-9]{1,6}")  # of references, as the file of another may say it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +115,7 @@ class FrameTimes:
     def __init__(self, preferences: Preferences) -> None:
         self._preferences = preferences
         self._seconds = preferences.load_times()
+        self._timed: tuple[BaseRun, RunConditions] | None = None  # the last run
 
     def get(self, conditions: RunConditions) -> FrameTime | None:
         """Return what a frame took, with the nearest number of references measured."""
@@ -133,10 +139,19 @@ class FrameTimes:
         while len(self._seconds) > MAX_TIMES:
             del self._seconds[next(iter(self._seconds))]
 
+    def note_run(self, active: LayerSession) -> None:
+        """Note what a frame takes in the run of a session, if the model predicts whole.
+
+        That is noted under what was so when the run began.
+        """
+        run, seconds = active.runs.run, active.runs.seconds_a_frame
+        if run is None:
+            return
+        if self._timed is None or self._timed[0] is not run:
+            self._timed = (run, conditions_of(active))
+        if isinstance(run, Run) and seconds is not None:
+            self.note(self._timed[1], seconds)
+
     def save(self) -> None:
         """Keep what was noted for the next session of napari."""
         self._preferences.save_times(self._seconds)
-
-
-SEPARATOR = ", references "
-NUMBER = re.compile("[0-9]{1,6}")  # of references, as the file of another may say it

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_seggpt.session import PROTECTED, ModelCache, Run
+from napari_seggpt.session import PROTECTED, ModelCache
 from napari_seggpt.session.runs.region import Region
 from napari_seggpt.ui.layers.data_listener import DataListener
 from napari_seggpt.ui.layers.drawn_region import drawn_mask
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from psygnal import SignalInstance
 
     from napari_seggpt.session import Scope, Session
-    from napari_seggpt.session.runs.base_run import BaseRun
     from napari_seggpt.settings import SessionSettings
     from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.preferences import Preferences
@@ -106,7 +105,6 @@ class Workspace:
         self.region_layer: Shapes | None = None
         self.held = ""
         self.frame_times = FrameTimes(preferences)
-        self._timed: tuple[BaseRun, RunConditions] | None = None  # the last run
         self._settings = preferences.load_settings()
         self._known = KnownSessions(viewer, self.models, self._on_lost)
         self._awaited = DataListener(self._on_data)
@@ -361,16 +359,9 @@ class Workspace:
         return None if self.active is None else conditions_of(self.active)
 
     def _note_time(self) -> None:
-        """Note the time of frames under what was so when their run began."""
-        runs = self.active.runs if self.active is not None else None
-        if runs is None or runs.run is None:
-            return
-        is_new = self._timed is None or self._timed[0] is not runs.run
-        if is_new and (conditions := self.conditions) is not None:
-            self._timed = (runs.run, conditions)
-        is_by_model = isinstance(runs.run, Run) and self.region_layer is None
-        if is_by_model and self._timed is not None and runs.seconds_a_frame is not None:
-            self.frame_times.note(self._timed[1], runs.seconds_a_frame)
+        """Note what frames take; a part of a frame says nothing of that."""
+        if self.active is not None and self.region_layer is None:
+            self.frame_times.note_run(self.active)
 
     def _on_run_ended(self, report: str, tone: Tone) -> None:
         self.frame_times.save()
