@@ -109,8 +109,10 @@ class LabelsWatcher:
     # -- telling -------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Tell at once what waits for its turn."""
+        """Tell at once what waits for its turn, and what a stroke has become."""
         self.check_history()
+        if self.history.is_stroke:
+            self._emit(self._stroke)
         self._emit_queued()
         if self._settle_timer.isActive():
             self._emit_shown()

@@ -879,6 +879,21 @@ def test_a_stroke_that_goes_on_where_a_run_wrote_is_told_again() -> None:
     work.teardown()
 
 
+def test_a_stroke_that_goes_on_is_told_again_before_a_run_writes() -> None:
+    """Its first dab changed nothing there, so that the frame was still a run's."""
+    work = Work()
+    work.open(on_disk=False, axis=0)
+    work.look_elsewhere(frame=0, rolls=True)  # a dab reaches into several frames
+    work.run(frame=0, label=2, row=4, anyway=False)
+    work.press(place=(0, 6, 0), label=2, size=3, depth=False)
+    assert work.theirs == {1}
+    work.move(place=(0, 0, 0))
+    work.run(frame=0, label=0, row=0, anyway=False)
+    assert work.theirs == {0, 1}
+    assert work.present()[0, 0, 0] == 2
+    work.teardown()
+
+
 def test_a_removed_or_renamed_layer_stays_of_use(bench: Bench) -> None:
     bench.layer.name = "renamed"
     bench.viewer.layers.clear()
