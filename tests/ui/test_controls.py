@@ -158,7 +158,7 @@ def test_many_references_are_seen_whole_where_the_dock_is_low(dock, qtbot):
     labels.flush()
     shown = dock.references_panel.thumbnails
     until(qtbot, lambda: shown.count() == 9)
-    assert shown.horizontalScrollBar().maximum() > 0
+    until(qtbot, lambda: shown.horizontalScrollBar().maximum() > 0)
     assert shown.viewport().height() >= shown.delegate.size.height()
 
 

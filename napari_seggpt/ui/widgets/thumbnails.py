@@ -69,7 +69,10 @@ class Thumbnails(QListWidget):
         self.itemChanged.connect(self._on_changed)
         self.setToolTip(_ABOUT)
         self._is_low = False
-        self.horizontalScrollBar().rangeChanged.connect(self._take_height)
+        # Queued: the list may be in the middle of counting where its items lie.
+        self.horizontalScrollBar().rangeChanged.connect(
+            self._take_height, Qt.ConnectionType.QueuedConnection
+        )
         self._take_height()
 
     def set_low(self, is_low: bool) -> None:

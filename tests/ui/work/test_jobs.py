@@ -361,10 +361,15 @@ def test_ending_a_job_while_its_bar_is_made(qtbot: QtBot, act: str) -> None:
 
 
 def test_closing_right_after_starting_does_not_wait(qtbot: QtBot) -> None:
-    desk = LayerSession(Work())
-    desk.job.start()
-    started = time.monotonic()
-    desk.job.close(wait=60)
+    desk, pool = LayerSession(Work()), QThreadPool.globalInstance()
+    count = pool.maxThreadCount()
+    pool.setMaxThreadCount(0)  # it does not begin meanwhile
+    try:
+        desk.job.start()
+        started = time.monotonic()
+        desk.job.close(wait=60)
+    finally:
+        pool.setMaxThreadCount(count)
     assert time.monotonic() - started < 30
     assert desk.ends == [JobState.STOPPED]
 
