@@ -173,7 +173,7 @@ class SavedSessions:
             reason = refused or autosave.error or "it took too long"
             show_warning(f"The last of your work was not saved: {reason}")
         if not self._is_closed:  # it can be resumed now
-            self._search.outdate(layer_session.choice)
+            self._search.mark_stale(layer_session.choice)
             self._search.look(self._workspace.choice, again=True)
 
     def _leave(self, layer_session: LayerSession) -> None:

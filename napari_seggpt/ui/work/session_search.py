@@ -127,7 +127,7 @@ class SessionSearch:
             self._present = None
         self.outdated.emit(image)
 
-    def outdate(self, choice: LayerChoice) -> None:
+    def mark_stale(self, choice: LayerChoice) -> None:
         """Have the sessions of an image looked for when it is chosen the next time."""
         result = self.result(choice)
         if choice.image is not None and result is not None:
