@@ -242,6 +242,12 @@ class _Tiles(argparse.Action):
             setattr(namespace, _dest(SessionSettings, f"{path}.scale"), scale)
 
 
+def are_tiles_off(args: argparse.Namespace) -> bool:
+    """Whether `--tiles off` was given, which is also what holds without the flag."""
+    enabled = getattr(args, _dest(SessionSettings, "prediction.tiling.enabled"), None)
+    return enabled is False and not args.auto_tiles
+
+
 # -- what was given ------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from napari_seggpt.cli.console import say, warn
 from napari_seggpt.cli.errors import EXPECTED, USER_ERROR, one_line
 from napari_seggpt.cli.interrupt import INTERRUPTED
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +49,7 @@ def each_stack(
         if code == INTERRUPTED:
             break
     done = codes.count(0)
-    say(f"{done} of {len(stacks)} stacks labelled, in {output}")
+    say(f"{done} of {count_of(len(stacks), 'stack')} labelled, in {output}")
     return next((code for code in codes if code), 0)
 
 

@@ -12,6 +12,7 @@ from napari_seggpt.cli.console import say
 from napari_seggpt.cli.interrupt import INTERRUPTED
 from napari_seggpt.cli.reading import open_images
 from napari_seggpt.settings import SessionSettings
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     import argparse
@@ -89,7 +90,7 @@ def _unheeded(args: argparse.Namespace) -> list[str]:
     flags = arguments.given(args, SessionSettings, paths)
     if flags.get("--objects") in ("auto", "classes"):
         del flags["--objects"]
-    return [*flags]
+    return [*flags, *(["--tiles off"] if arguments.are_tiles_off(args) else [])]
 
 
 def label_in_blocks(
@@ -198,5 +199,5 @@ def _show(steps: Iterator[LabelledBlock], output: Path) -> int:
             code = INTERRUPTED
     flat = f", {skipped} of them flat and left empty" if skipped else ""
     rest = "" if done == total else "; --resume goes on"
-    say(f"{done} of {total} blocks done{flat}, in {output}{rest}")
+    say(f"{done} of {count_of(total, 'block')} done{flat}, in {output}{rest}")
     return code

@@ -14,6 +14,7 @@ from napari_seggpt.cli.arguments import numbered, parsed
 from napari_seggpt.cli.console import say, warn
 from napari_seggpt.cli.paths import check_apart, check_new
 from napari_seggpt.cli.reading import Reading, add_reading, open_images, opened_result
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     import argparse
@@ -140,7 +141,7 @@ def _write_labels(args: ExportRequest, labels: Stack | SessionLabels) -> None:
     )
     for _ in tqdm(steps, total=len(labels), unit="frame", desc="Writing"):
         pass
-    say(f"{len(labels)} frames in {args.output}")
+    say(f"{count_of(len(labels), 'frame')} in {args.output}")
 
 
 def _check_images(images: Stack, labels: Stack | SessionLabels) -> None:
@@ -178,7 +179,7 @@ def _write_table(
             images=images,
         )
         count = sum(counts)
-    say(f"{count} objects in {args.table}")
+    say(f"{count_of(count, 'object')} in {args.table}")
 
 
 def _frames(

@@ -11,6 +11,7 @@ from napari_seggpt.cli import arguments
 from napari_seggpt.cli.arguments import parsed
 from napari_seggpt.cli.console import say
 from napari_seggpt.cli.reading import Reading, add_reading, open_images
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     import argparse
@@ -70,9 +71,10 @@ def _describe_stack(reading: Reading, path: Path) -> str:
         )
         return "\n".join(
             [
-                f"{stack.name}: {len(stack)} frames along {stack.axis}",
+                f"{stack.name}: {count_of(len(stack), 'frame')} along {stack.axis}",
                 (
-                    f"frame: {height} x {width} px, {stack.num_channels} channel(s), "
+                    f"frame: {height} x {width} px, "
+                    f"{count_of(stack.num_channels, 'channel')}, "
                     f"{stack.dtype}"
                 ),
                 f"pixel size ({stack.axis}, y, x): {', '.join(sizes)}",

@@ -364,8 +364,8 @@ def _show(
                 warn(line)
             is_done = code == 0 and len(predicted) == total
             say(
-                f"{len(predicted)} of {total} frames predicted from {source}"
-                + ("" if is_done else "; --resume goes on")
+                f"{len(predicted)} of {count_of(total, 'frame')} predicted from "
+                f"{source}" + ("" if is_done else "; --resume goes on")
             )
     return code, predicted
 

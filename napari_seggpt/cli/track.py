@@ -16,6 +16,7 @@ from napari_seggpt.cli.console import say
 from napari_seggpt.cli.paths import check_apart, check_new
 from napari_seggpt.cli.reading import Reading, add_reading, opened_result
 from napari_seggpt.settings import SessionSettings
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     import argparse
@@ -109,7 +110,7 @@ def _track(request: TrackRequest) -> int:
         if request.output is not None:
             output = opened.enter_context(_create(request, given, request.output))
             _link(given, output, replace(linking, along=axis))
-            say(f"{len(given)} frames in {request.output}")
+            say(f"{count_of(len(given), 'frame')} in {request.output}")
             labels = output
         if request.tracks is not None:
             write_tracks(request.tracks, labels, axis, overwrite=request.overwrite)
@@ -188,7 +189,7 @@ def write_tracks(
     )
     divided = len({mother for parents in tracks.graph.values() for mother in parents})
     count = len(np.unique(tracks.ids))
-    say(f"{count} tracks, {divided} of which divided, in {path}")
+    say(f"{count_of(count, 'track')}, {divided} of which divided, in {path}")
 
 
 def _frames(

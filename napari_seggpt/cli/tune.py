@@ -15,6 +15,7 @@ from napari_seggpt.cli.paths import check_apart, check_new
 from napari_seggpt.cli.reading import Reading, open_images
 from napari_seggpt.cli.tune_dataset import DataSetFlags, follow
 from napari_seggpt.settings import SessionSettings, TuningSettings
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     import argparse
@@ -184,13 +185,14 @@ def _finish(request: TuneRequest, best: TunedPrompt) -> int:
         )
     if not (figures.has_gained or request.keep):
         warn(
-            f"Tuning gained nothing over the {figures.frames} frames as they are: "
-            f"{dice}. Nothing is written. --keep writes it anyway.",
+            f"Tuning gained nothing over {count_of(figures.frames, 'frame')} as they "
+            f"are: {dice}. Nothing is written. --keep writes it anyway.",
         )
         return NO_GAIN
     best.save(request.output)
     say(
-        f"Tuned on {figures.frames} frames: {dice}; {figures.steps} steps, "
+        f"Tuned on {count_of(figures.frames, 'frame')}: {dice}; "
+        f"{count_of(figures.steps, 'step')}, "
         f"{figures.seconds:.0f} s. Prompt: {request.output}"
     )
     return 0

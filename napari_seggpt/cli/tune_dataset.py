@@ -11,6 +11,7 @@ from napari_seggpt.cli import arguments
 from napari_seggpt.cli.console import say, warn
 from napari_seggpt.cli.interrupt import INTERRUPTED, StopAtNextStep
 from napari_seggpt.cli.paths import check_apart, check_new
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     import argparse
@@ -181,7 +182,7 @@ def _is_done(file: Path) -> bool:
 def _announce(file: Path, palette: Palette, dataset: ImageDataset[Any]) -> None:
     warn(
         f"{file.name}: {len(palette.ids)} classes of {dataset.title}, "
-        f"{dataset.subset}, {len(dataset)} images"
+        f"{dataset.subset}, {count_of(len(dataset), 'image')}"
     )
 
 
@@ -210,7 +211,8 @@ def follow(
 def _report(file: Path, best: TunedPrompt) -> None:
     figures = best.figures
     say(
-        f"Tuned on {figures.frames} images: Dice of images that were not learned from "
-        f"{figures.dice_before:.3f} before, {figures.dice_after:.3f} after; "
+        f"Tuned on {count_of(figures.frames, 'image')}: Dice of images that "
+        f"were not learned from {figures.dice_before:.3f} before, "
+        f"{figures.dice_after:.3f} after; "
         f"{figures.steps} steps, {figures.seconds:.0f} s. Prompt: {file}"
     )

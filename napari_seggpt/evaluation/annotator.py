@@ -150,10 +150,11 @@ def _score(
     frame: SegmentedFrame, sequence: LabelledSequence, ids: Sequence[int]
 ) -> _Guess:
     """Keep of a segmented frame what the annotator needs: no pictures."""
+    found = sequence.counted(frame.index, frame.labels)
     return _Guess(
         index=frame.index,
         confidence=frame.confidence,
-        dice=mean_dice(frame.labels, sequence.labels(frame.index), ids),
+        dice=mean_dice(found, sequence.labels(frame.index), ids),
     )
 
 

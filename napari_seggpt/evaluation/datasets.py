@@ -77,6 +77,15 @@ class LabelledSequence:
         """
         return _read_labels(self.files[index][1], self.task, self.unknown)[1]
 
+    def counted(
+        self, index: int, labels: NDArray[np.integer[Any]]
+    ) -> NDArray[np.integer[Any]]:
+        """Return labels (H, W) of a frame, empty where nobody knows what is there.
+
+        So nothing counts there as found or missed.
+        """
+        return np.where(self.known(index), labels, 0)
+
     def objects(self, index: int) -> NDArray[np.integer[Any]]:
         """Return the labels (H, W) as they are in the file: one id an object.
 

@@ -154,6 +154,8 @@ def evaluate_objects(
         for name, other in others.items():
             answer, _ = other.segment(frame, index)
             found[name] = part(_object_mask(answer, sequence.task))
+        true = sequence.counted(index, true)
+        found = {name: sequence.counted(index, x) for name, x in found.items()}
         nearest = min(given, key=lambda i: abs(i - index))
         number = sequence.number
         yield ObjectScore(
@@ -166,7 +168,7 @@ def evaluate_objects(
                 name: float(np.mean(average_precision(x, true, THRESHOLDS)))
                 for name, x in found.items()
             },
-            same_id=_share_of_ids(own[nearest], output[index], true)
+            same_id=_share_of_ids(own[nearest], found[OBJECTS], true)
             if _ids_hold(sequence, index)
             else None,
         )

@@ -160,9 +160,8 @@ def evaluate_sequence(
         answers = {SEGGPT: step.labels}
         for name, other in others.items():
             answers[name], _ = other.segment(sequence[step.index], step.index)
-        true, known = sequence.labels(step.index), sequence.known(step.index)
-        # Where nobody knows what is there, nothing counts as found or missed.
-        answers = {name: np.where(known, x, 0) for name, x in answers.items()}
+        true = sequence.labels(step.index)
+        answers = {name: sequence.counted(step.index, x) for name, x in answers.items()}
         yield FrameScore(
             dataset=sequence.dataset,
             sequence=sequence.name,

@@ -125,7 +125,9 @@ def rank_sequence(
             dataset=sequence.dataset,
             sequence=sequence.name,
             index=sequence.number(index),
-            dice=mean_dice(known[index], sequence.labels(index), ids),
+            dice=mean_dice(
+                sequence.counted(index, known[index]), sequence.labels(index), ids
+            ),
             signals=found | _neighbours(known, index),
         )
 

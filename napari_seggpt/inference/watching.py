@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari_seggpt.frames import DAMAGE
 from napari_seggpt.io.layout import one_line
 from napari_seggpt.preprocessing import check_frame, is_flat
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -108,8 +109,10 @@ class WatchedFrames:
         """
         lines = unreadable_lines(self.unreadable, most, self._name)
         if self._flat:
+            count = len(self._flat)
             lines.append(
-                f"{len(self._flat)} of {len(self)} frames show nothing, but one value "
+                f"{count} of {count_of(len(self), 'frame')} "
+                f"{'shows' if count == 1 else 'show'} nothing, but one value "
                 f"everywhere (NaN left out): the first is frame "
                 f"{self._name(min(self._flat))}."
             )

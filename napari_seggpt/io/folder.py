@@ -19,6 +19,7 @@ from napari_seggpt.io.layout import (
 )
 from napari_seggpt.io.stacks import Stack
 from napari_seggpt.io.tiff import TiffSource
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -158,7 +159,10 @@ class FolderSource:
         first, broken = self._look()
         sizes = zip(("y", "x"), first.pixel_size[1:], first.units[1:], strict=True)
         if broken:
-            notes = (*notes, f"{len(broken)} files cannot be read, first {broken[0]}")
+            notes = (
+                *notes,
+                f"cannot read {count_of(len(broken), 'file')}, first {broken[0]}",
+            )
         self.layout = Layout(
             axes=(UNNAMED, *FRAME_AXES, "s"),
             shape=(len(paths), *first.frame_shape, first.num_channels),

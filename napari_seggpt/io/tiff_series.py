@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 from napari_seggpt.io.layout import StackError, choose
 from napari_seggpt.untrusted import check_regular
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,7 +110,7 @@ def _note(left_out: Sequence[Page]) -> str:
     first, number = left_out[0]
     size = " x ".join(map(str, first.keyframe.shape))
     return (
-        f"{len(left_out)} pages of another kind are left out, the first of them page "
+        f"left out: {count_of(len(left_out), 'page')} of another kind, first page "
         f"{_place(first, number)} of {size}: series= (--series) chooses"
     )
 

@@ -79,6 +79,7 @@ def test_it_is_what_whole_frames_give(run, huge, command):
         (["--blocks", "--thresholds", "0.5"], "goes by, got --thresholds"),
         (["--blocks", "--memory", "4"], "goes by, got --memory"),
         (["--blocks", "--direction", "both"], "goes by, got --direction"),
+        (["--blocks", "--tiles", "off"], "goes by, got --tiles off"),
         (["--blocks", "--start", "1"], "Expected frames to predict in the range"),
         (["--blocks", "64", "--level", "1", "--skip-flat", "0"], "several resolution"),
     ],

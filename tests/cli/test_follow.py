@@ -95,13 +95,13 @@ def test_it_goes_on_where_it_was(run, stack, files):
     command = ["predict", folder, "--reference", f"0={stack / 'first.tif'}"]
     command += ["--follow", 1, "--contrast", 0, 950, "--output"]
     _, out, _ = run(*command, stack / "two.zarr", "--stop", 2)
-    assert "1 of 1 frames" in out
+    assert "1 of 1 frame predicted" in out
     assert "goes on" not in out  # the range is done
     command.append(stack / "out.zarr")
     assert "2 of 2 frames" in run(*command)[1]
     before = frames_of(stack / "out.zarr")
     shutil.copy(stack / "later" / "frame3.tif", folder)
-    assert "1 of 1 frames" in run(*command, "--resume")[1]
+    assert "1 of 1 frame predicted" in run(*command, "--resume")[1]
     np.testing.assert_array_equal(frames_of(stack / "out.zarr")[:3], before)
 
 

@@ -74,7 +74,7 @@ def test_many_references_are_not_all_held(run, stack, monkeypatch):
         "--output", stack / "out.tif", "--max-prompts", 1,
     )  # fmt: skip
     assert code == 0
-    assert "1 of 1 frames predicted from 2 of 5 references" in out
+    assert "1 of 1 frame predicted from 2 of 5 references" in out
     with open_stack(stack / "out.tif") as result:
         for index in (0, 1, 2, 3, 5):
             np.testing.assert_array_equal(result[index], labels[index])
@@ -415,7 +415,7 @@ def test_the_way_along_time_and_depth_is_planned_as_it_is_gone(run, film):
         "--start", 0, "--stop", 2,
     )  # fmt: skip
     assert code == 0, errors
-    assert "1 of 1 frames predicted from 1 reference" in out
+    assert "1 of 1 frame predicted from 1 reference" in out
 
 
 @pytest.mark.parametrize("flag", [("--tracks", "tracks.csv"), ("--follow", 1)])

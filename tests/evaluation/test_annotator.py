@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,14 @@ def test_a_perfect_method_needs_one_frame(square, answer):
         AnnotatorStep(dataset="toy", sequence="toy", labelled=1, frames=5, dice=1.0)
     ]
     assert effort(steps) == 1 / 5
+
+
+def test_what_is_unknown_is_no_work(make_sequence, answer):
+    labels = np.full((5, 16, 16), 255)
+    labels[:, 4:12, 4:12] = 1
+    sequence = replace(make_sequence(labels), unknown=255)
+    (step,) = simulate_annotator(sequence, one_by_one(Perfect(np.ones_like)))
+    assert step.dice == 1.0
 
 
 def test_a_useless_method_leaves_all_the_work(square):

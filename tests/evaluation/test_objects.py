@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -71,6 +73,18 @@ def test_frames_without_objects_do_not_count(tmp_path, write_set, tiny_model, co
     frames = np.array([touching(), touching() * 0, touching()])
     scores = scores_of(tmp_path, write_set, tiny_model, frames)
     assert [score.index for score in scores] == [0]
+
+
+def test_what_is_unknown_is_neither_found_nor_missed(
+    tmp_path, write_set, tiny_model, copies
+):
+    frames = np.array([touching(), touching(), touching()])
+    frames[2][frames[2] == 4] = 255  # found, but nobody knows
+    write_set(tmp_path, "cells", frames)
+    (sequence,) = find_sequences(tmp_path)
+    known = replace(sequence, unknown=255)
+    scores = evaluate_objects(known, tiny_model, references=1, settings=SETTINGS)
+    assert [score.f1["objects"] for score in scores] == [1.0, 1.0]
 
 
 def test_summaries_are_means(tmp_path, write_set, tiny_model, copies):

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from napari_seggpt.evaluation import ranking
 from napari_seggpt.evaluation.ranking import (
     RankedFrame,
     rank_sequence,
@@ -59,6 +62,22 @@ def test_what_cannot_be_ranked_is_left_out():
     assert score_signals([]) == {}
     assert score_signals(frames("a", [0.1, 0.2], [0.3, 0.4])) == {}
     assert score_signals(frames("a", range(6), [0.5] * 6)) == {}
+
+
+def test_what_is_unknown_does_not_count(
+    make_sequence, tiny_model, predictor, monkeypatch
+):
+    monkeypatch.setattr(ranking, "Predictor", predictor)  # labels are the reference's
+    labels = np.zeros((3, 16, 16), int)
+    labels[:, 4:12, 4:12] = 1
+    labels[[0, 2], 4:12, 8:12] = 255
+    sequence = replace(make_sequence(labels), unknown=255)
+    settings = {
+        "prediction": PredictionSettings(),
+        "propagation": PropagationSettings(),
+    }
+    found = rank_sequence(sequence, tiny_model, references=1, **settings)
+    assert [frame.dice for frame in found] == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("references", [1, 2])

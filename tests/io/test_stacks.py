@@ -821,7 +821,7 @@ def test_a_file_without_an_image_keeps_no_other(tmp_path: Path, name: str) -> No
         (tmp_path / name.format(0)).write_bytes(data)
         with open_stack(tmp_path) as stack:
             assert [int(stack[i][0, 0]) for i in (1, 2)] == [50, 100]
-            assert f"1 files cannot be read, first {name.format(0)}" in stack.notes
+            assert f"cannot read 1 file, first {name.format(0)}" in stack.notes
             with pytest.raises(StackError, match=r"Expected frame 0 of .* readable"):
                 stack[0]
     for number in (1, 2):

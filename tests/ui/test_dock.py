@@ -266,7 +266,7 @@ def test_frames_that_cannot_be_read_or_show_nothing_are_said(
     text = hint(qtbot, dock)
     assert f"{LENGTH - 2} frames labelled" in text
     assert "Frame 9 is left out: Expected frame 9 of broken to be readable" in text
-    assert f"1 of {LENGTH} frames show nothing" in text
+    assert f"1 of {LENGTH} frames shows nothing" in text
     assert "the first is frame 7" in text
     assert dock.workspace.message.tone is Tone.WARNING
     assert statuses(dock).count(FrameStatus.PREDICTED) == LENGTH - 2

@@ -9,6 +9,7 @@ import numpy as np
 from napari_seggpt.frames import frame_index
 from napari_seggpt.io.layout import StackError, one_line
 from napari_seggpt.ui.layers.frame_axes import FrameAxes, checked_axis
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -250,7 +251,7 @@ class MixedStack:
 
 def _size(stack: ImageStack) -> str:
     height, width = stack.frame_shape
-    return f"{len(stack)} frames of {height} x {width}"
+    return f"{count_of(len(stack), 'frame')} of {height} x {width}"
 
 
 def with_rows(place: Index, rows: slice) -> Index:

@@ -15,6 +15,7 @@ from napari_seggpt.ui.widgets.controls import allow, button, row_of
 from napari_seggpt.ui.work.actions import is_left
 from napari_seggpt.ui.work.jobs import Job
 from napari_seggpt.ui.work.messages import Tone
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -113,7 +114,7 @@ class TaskFileButtons(QWidget):
         for label, name in task.classes.items():
             name_class(layer_session.labels.layer, label, name)
         self._workspace.show_message(
-            f"{len(task.prompts)} references from {path.name}.", Tone.GOOD
+            f"{count_of(len(task.prompts), 'reference')} from {path.name}.", Tone.GOOD
         )
 
     def close_job(self) -> None:

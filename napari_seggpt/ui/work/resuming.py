@@ -22,6 +22,7 @@ from napari_seggpt.ui.layers.new_labels import DEFAULT_DTYPE, zarr_path
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.layer_session import in_groups
 from napari_seggpt.ui.work.messages import Tone
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -216,7 +217,11 @@ class SessionResume:
             reason = str(self._job.error or "it was stopped")
             self.ended.emit(f"The session was not resumed: {reason}", Tone.ERROR)
             return
-        report = f"You go on where you were: {len(self.same)} frames are back."
+        back = len(self.same)
+        report = (
+            f"You go on where you were: {count_of(back, 'frame')} "
+            f"{'is' if back == 1 else 'are'} back."
+        )
         tone = Tone.GOOD
         if self._others:
             report += (
