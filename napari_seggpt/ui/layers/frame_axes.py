@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_seggpt.frames import FrameGrid
 from napari_seggpt.io.layout import axis_name
+from napari_seggpt.ui.layers.file_axes import file_axis_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -188,9 +189,13 @@ def checked_axis(axis: int, shape: Sequence[int]) -> int:
 
 
 def axis_names(layer: Layer) -> list[str | None]:
-    """Return the lower-case names of a layer's axes, None where it names none."""
+    """Return the lower-case names of a layer's axes, None where it names none.
+
+    Of a layer that names no axis, those in the TIFF that it was read from.
+    """
     labels = [str(label).strip() for label in layer.axis_labels]
-    return [None if _UNNAMED.fullmatch(x) else axis_name(x) for x in labels]
+    names = [None if _UNNAMED.fullmatch(x) else axis_name(x) for x in labels]
+    return names if any(names) else file_axis_names(layer) or names
 
 
 def stack_axes(layer: Layer) -> list[tuple[int, str]]:

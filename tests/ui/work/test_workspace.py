@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 from napari.layers import Labels
 
 from napari_seggpt.session import FrameStatus
@@ -68,6 +69,17 @@ def test_who_follows_hears_of_the_active_session_only(workspace, qtbot):
     workspace.close()
     paint(second, 0)
     assert listener.heard == [1, 3]
+
+
+def test_a_film_from_a_file_is_followed_in_time(workspace, tmp_path, qtbot):
+    film = np.zeros((4, 20, 30), np.uint8)
+    tifffile.imwrite(tmp_path / "film.tif", film, imagej=True, metadata={"axes": "TYX"})
+    (image,) = workspace.viewer.open(tmp_path / "film.tif", plugin="napari")
+    mine = workspace.viewer.add_labels(np.zeros(film.shape, np.uint16))
+    workspace.choose_image(image, [])
+    workspace.choose(replace(workspace.choice, labels=mine))
+    assert workspace.active.frame_axis == "t"
+    qtbot.waitUntil(lambda: not workspace.active.is_scanning, timeout=WAIT_MS)
 
 
 def test_who_follows_late_hears_of_the_session_that_is_active(workspace, qtbot):
