@@ -19,6 +19,7 @@ from napari_seggpt.preprocessing import (
     resize_colors,
     resize_labels,
     resize_rgb,
+    thinnest_width,
     to_rgb,
 )
 from napari_seggpt.settings import ContrastSettings
@@ -459,6 +460,30 @@ def test_the_thickness_of_a_network() -> None:
     labels = canvas()
     labels[10::20], labels[11::20], labels[:, 10::20], labels[:, 11::20] = 1, 1, 1, 1
     assert object_side(labels) == pytest.approx(2, rel=0.2)
+
+
+@pytest.mark.parametrize("width", [2, 5, 12])
+def test_the_width_of_the_thinnest_label(width: int) -> None:
+    labels = canvas()
+    labels[20 : 20 + width, 10:120] = 3
+    labels[60:100, 10:120] = 7
+    assert thinnest_width(labels) == pytest.approx(width, rel=0.15)
+    assert thinnest_width(labels.T) == thinnest_width(labels)
+
+
+def test_labels_that_touch_are_as_wide_as_each_is() -> None:
+    labels = canvas()
+    labels[:, :60], labels[:, 60:64], labels[:, 64:] = 1, 2, 3
+    assert thinnest_width(labels) == pytest.approx(4, rel=0.15)
+
+
+def test_specks_beside_what_is_wide_make_no_thin_label() -> None:
+    labels = canvas()
+    labels[60:100, 10:120] = 7
+    wide = thinnest_width(labels)
+    labels[::10, 5], labels[::10, 125] = 7, 7
+    assert thinnest_width(labels) > 0.9 * wide
+    assert thinnest_width(canvas()) == float("inf")
 
 
 def test_a_disc_is_nearly_as_large_as_a_square() -> None:

@@ -38,11 +38,14 @@ class FrameView:
         Whether and how frames are cut.
     limits : Limits or None
         The contrast; None for each frame's own.
+    zoom : float
+        How many times larger than usual whole frames are shown.
     """
 
     config: SegGPTConfig
     tiling: TilingSettings
     limits: Limits | None
+    zoom: float = 1.0
 
     def rgb(self, frame: NDArray[Any]) -> NDArray[np.uint8]:
         """Return a frame (H, W) or (H, W, C) as a picture (H, W, 3).
@@ -56,7 +59,7 @@ class FrameView:
 
     def cut(self, shape: tuple[int, ...]) -> tuple[list[Tile], tuple[int, int]]:
         """Return the tiles of a frame (H, W), and at what size (h, w) they are seen."""
-        size = self.config.seen_size(shape)
+        size = self._seen_size(shape)
         if self.tiling.enabled:
             size = self.config.tile_size
         height, width = shape[:2]
@@ -68,9 +71,12 @@ class FrameView:
         It is that at which the model sees it, if that is much smaller.
         """
         height, width = shape[:2]
-        size = self.config.seen_size(shape)
+        size = self._seen_size(shape)
         is_less = np.prod(size) < WORTH_SHRINKING * height * width
         return size if is_less and not self.tiling.enabled else (height, width)
+
+    def _seen_size(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        return self.config.seen_size(shape, zoom=self.zoom)
 
     def prompt_tiles(
         self,

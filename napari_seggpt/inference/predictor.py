@@ -22,7 +22,7 @@ from napari_seggpt.inference.memory import (
 )
 from napari_seggpt.inference.passes import Passes
 from napari_seggpt.inference.prediction import Prediction, read_prediction
-from napari_seggpt.inference.tiling import enlarged
+from napari_seggpt.inference.tiling import enlarged, suggest_zoom
 from napari_seggpt.inference.tuned import plan_passes
 from napari_seggpt.preprocessing import measure_limits
 from napari_seggpt.settings import PredictionSettings
@@ -160,7 +160,9 @@ class Predictor:
         self.limits = self._given_limits
         if self.limits is None and images:
             self.limits = measure_limits(images)
-        self._view = FrameView(config=config, tiling=self.tiling, limits=self.limits)
+        self._view = FrameView(
+            config=config, tiling=self.tiling, limits=self.limits, zoom=self._zoom()
+        )
         ids = {int(i) for prompt in self.prompts for i in prompt.ids}
         self.passes.set_palettes(
             plan_passes(ids, self.tuned, self.settings.labels_per_pass)
@@ -173,6 +175,17 @@ class Predictor:
                 "use tiles.",
                 *self.tiles[0].picture.shape[:2],
             )
+
+    def _zoom(self) -> float:
+        """Return how much larger frames are shown, because of what is thin in prompts.
+
+        Hints are strokes, which are thin whatever they mark. Tuned prompts are pictures
+        of one size, to which frames are to be alike.
+        """
+        if self.tuned or self.tiling.enabled:
+            return 1.0
+        labels = [prompt.labels for prompt in self.prompts if not prompt.is_hint]
+        return suggest_zoom(labels, self.model.config)
 
     def with_prompts(
         self, prompts: Iterable[Prompt], *, finest: float | None = None

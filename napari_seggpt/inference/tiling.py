@@ -16,10 +16,11 @@ from napari_seggpt.preprocessing import (
     resize_colors,
     resize_labels,
     resize_rgb,
+    thinnest_width,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -30,6 +31,7 @@ LARGEST_SCALE = 4.0  # enlarging further shows the model nothing new
 # Pixels of a line, in a picture of the size of a tile: the built-in model hardly paints
 # what is thinner than the first, and from the second on it gains no more.
 LEAST_WIDTH, CLEAR_WIDTH = 3.5, 6.0
+ZOOM_STEP = 0.25
 MOST_TILES = 8  # along a side of a frame: more would take minutes
 
 
@@ -204,13 +206,13 @@ def _window(tile: Tile) -> NDArray[np.float32]:
 
 
 def suggest_scale(
-    labels: Iterable[NDArray[np.integer[Any]]], config: SegGPTConfig
+    labels: Sequence[NDArray[np.integer[Any]]], config: SegGPTConfig
 ) -> tuple[float, float | None]:
     """Say how small the smallest labelled object becomes, and which tiles would help.
 
     Parameters
     ----------
-    labels : iterable of NDArray
+    labels : sequence of NDArray
         Label images (H, W) of the references.
     config : SegGPTConfig
         Of the model.
@@ -218,15 +220,16 @@ def suggest_scale(
     Returns
     -------
     side : float
-        Side in model pixels of the smallest object in a squeezed frame; infinity
+        Side in model pixels of the smallest object in a whole frame; infinity
         without objects.
     scale : float or None
         The scale of tiles to suggest, or None where the frame does as it is.
     """
     smallest, scale = float("inf"), None
+    zoom = suggest_zoom(labels, config)
     for image in labels:
         original = object_side(image)
-        height, width = config.seen_size(image.shape)
+        height, width = config.seen_size(image.shape, zoom=zoom)
         squeeze = float(np.sqrt(height * width / image.size))
         if original * squeeze < smallest:
             smallest = original * squeeze
@@ -234,6 +237,41 @@ def suggest_scale(
             helps = smallest < config.smallest_object and wanted > squeeze
             scale = round(wanted, 2) if helps else None
     return smallest, scale
+
+
+def suggest_zoom(
+    labels: Sequence[NDArray[np.integer[Any]]], config: SegGPTConfig
+) -> float:
+    """Return how many times larger than usual whole frames are to be shown.
+
+    Where a label is thin, as vessels and walls are, more of it is found in larger
+    pictures, and where all are wide, less: of what lies around, less is seen at once.
+
+    Parameters
+    ----------
+    labels : sequence of NDArray
+        Label images (H, W) of the references.
+    config : SegGPTConfig
+        Of the model; only a readout sees pictures of any size.
+
+    Returns
+    -------
+    float
+        1 or more, in steps, so that one more reference seldom changes it.
+    """
+    zooms = [
+        _zoom(image, config)
+        for image in labels
+        if config.seen_size(image.shape, zoom=2) != config.seen_size(image.shape)
+    ]
+    return float(np.median(zooms)) if zooms else 1.0
+
+
+def _zoom(labels: NDArray[np.integer[Any]], config: SegGPTConfig) -> float:
+    height, width = config.seen_size(labels.shape)
+    squeeze = math.sqrt(height * width / labels.size)
+    wanted = CLEAR_WIDTH / (thinnest_width(labels) * squeeze)
+    return max(1.0, round(wanted / ZOOM_STEP) * ZOOM_STEP)
 
 
 def enlarged(

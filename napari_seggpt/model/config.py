@@ -147,17 +147,20 @@ class SegGPTConfig:
         height, width = self.image_size
         return height // self.patch_size, width // self.patch_size
 
-    def seen_size(self, shape: tuple[int, ...]) -> tuple[int, int]:
+    def seen_size(
+        self, shape: tuple[int, ...], *, zoom: float = 1.0
+    ) -> tuple[int, int]:
         """Return at what size (h, w) the network sees a picture (H, W, ...).
 
         The published decoder sees all pictures squeezed to one size; a readout sees
-        them at their own, up to its limits.
+        them at their own, or `zoom` times as large, up to its limits.
         """
         height, width = shape[:2]
         if self.decoder != "readout":
             return self.image_size
         least, most = self.fine_sides
-        scale = min(max(height, width, least), most) / max(height, width)
+        longest = max(height, width)
+        scale = min(max(longest, least) * zoom, most) / longest
         rows, columns = (
             max(FINE_STEP, round(side * scale / FINE_STEP) * FINE_STEP)
             for side in (height, width)

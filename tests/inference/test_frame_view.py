@@ -1,5 +1,7 @@
 """How a model sees frames."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -21,6 +23,17 @@ def test_a_frame_is_seen_whole_or_in_tiles_of_one_size():
     assert whole.index == 3
     cut = view(enabled=True).query_tiles(frame, 3, None, frame.shape)
     assert len(cut) > 1
+    assert {tile.picture.shape for tile in cut} == {(*SMALL.tile_size, 3)}
+
+
+def test_whole_frames_are_shown_larger_and_tiles_are_not():
+    frame = np.zeros((400, 300), np.uint8)
+    larger = replace(view(), zoom=1.5)
+    (whole,) = larger.query_tiles(frame, 3, None, frame.shape)
+    assert whole.picture.shape == (672, 512, 3)
+    (shown,) = larger.prompt_tiles(Prompt(image=frame, labels=frame))
+    assert shown.labels.shape == (672, 512)
+    cut = replace(view(enabled=True), zoom=1.5).query_tiles(frame, 3, None, frame.shape)
     assert {tile.picture.shape for tile in cut} == {(*SMALL.tile_size, 3)}
 
 

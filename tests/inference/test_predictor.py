@@ -539,6 +539,30 @@ def test_any_number_of_ids_is_read_in_passes(
     check(prediction, (32, 32), set(ids))
 
 
+def test_frames_are_shown_larger_where_labels_are_thin(
+    readout_model: SegGPT, frame: Make
+) -> None:
+    thin, wide = np.zeros((32, 32), np.uint8), np.zeros((32, 32), np.uint8)
+    thin[4:7, 2:30], wide[4:28, 2:30] = 1, 1
+    prompts = {
+        name: Prompt(image=frame(seed=1), labels=labels)
+        for name, labels in (("thin", thin), ("wide", wide))
+    }
+
+    def sides(*prompts: Prompt, **settings: Any) -> set[tuple[int, ...]]:
+        predictor = Predictor(readout_model, prompts, settings=cpu(**settings))
+        check(predictor.predict(frame(seed=9)), (32, 32), {1})
+        return {tile.labels.shape for tile in predictor.tiles}
+
+    assert sides(prompts["thin"]) == {(64, 64)}
+    assert sides(prompts["wide"]) == {(32, 32)}
+    hint = replace(prompts["thin"], is_hint=True)
+    assert sides(prompts["wide"], hint) == {(32, 32)}
+    tiling = TilingSettings(enabled=True)
+    size = readout_model.config.tile_size
+    assert sides(prompts["thin"], tiling=tiling) == {size}
+
+
 def test_a_new_readout_finds_the_labels_of_its_prompt_again(
     readout_model: SegGPT, frame: Make
 ) -> None:

@@ -133,6 +133,20 @@ def test_a_readout_sees_frames_at_their_own_size(shape, seen):
     assert SMALL.seen_size(seen) == seen  # as pictures of tuned prompts are
 
 
+@pytest.mark.parametrize(
+    ("shape", "zoom", "seen"),
+    [
+        ((100, 50), 1.5, (672, 320)),
+        ((448, 448), 2.0, (896, 896)),
+        ((700, 350), 2.0, (1024, 512)),  # as large as it goes
+        ((3000, 3000), 2.0, (1024, 1024)),
+    ],
+)
+def test_a_readout_can_see_frames_larger(shape, zoom, seen):
+    assert SMALL.seen_size(shape, zoom=zoom) == seen
+    assert VIT_LARGE.seen_size(shape, zoom=zoom) == (448, 448)
+
+
 def test_a_readout_sees_tiles_at_twice_the_size_of_its_transformer():
     assert SMALL.tile_size == (512, 512)
     assert SMALL.seen_size(SMALL.tile_size) == SMALL.tile_size
