@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 DIM_RANGE = 64  # grey levels; 8-bit frames with fewer are stretched
+SLIP = 25  # pixels; a label of no more is no thin one
 SAMPLED_PIXELS = 200_000  # a frame's percentiles are taken from 1 to 4 times as many
 
 
@@ -268,18 +269,20 @@ def thinnest_width(labels: NDArray[np.integer[Any]]) -> float:
     """Return how wide the thinnest label is on average, in pixels of the frame.
 
     Of each label that occurs the mean is taken over all its pixels, so that specks
-    beside what is wide count little; infinity without labels.
+    beside what is wide count little, and a label of a few pixels, as a slip of the
+    brush makes it, does not count; infinity without labels.
     """
     from scipy.ndimage import distance_transform_edt, mean
     from skimage.segmentation import find_boundaries
 
-    ids = np.unique(labels)
-    if not ids.any():
+    found, counts = np.unique(labels, return_counts=True)
+    ids = found[(found != 0) & (counts > SLIP)]
+    if not ids.size:
         return float("inf")
     inner = (labels != 0) & ~find_boundaries(labels, mode="inner")
     depth = distance_transform_edt(inner) + 1
     # Across a strip the mean depth is a quarter of its width.
-    return float(np.min(4 * mean(depth, labels, ids[ids != 0]) - 2))
+    return float(np.min(4 * mean(depth, labels, ids) - 2))
 
 
 def object_side(labels: NDArray[np.integer[Any]]) -> float:

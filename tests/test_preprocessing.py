@@ -483,6 +483,8 @@ def test_specks_beside_what_is_wide_make_no_thin_label() -> None:
     wide = thinnest_width(labels)
     labels[::10, 5], labels[::10, 125] = 7, 7
     assert thinnest_width(labels) > 0.9 * wide
+    labels[2:6, 2:7] = 9  # a slip of the brush
+    assert thinnest_width(labels) > 0.9 * wide
     assert thinnest_width(canvas()) == float("inf")
 
 

@@ -217,7 +217,7 @@ def test_without_objects_there_is_nothing_to_advise() -> None:
 
 def test_where_pixels_are_told_apart_smaller_objects_will_do() -> None:
     side, scale = suggest_scale([with_square(4)], SMALL)
-    assert (side, scale) == (pytest.approx(8), None)  # shown twice as large
+    assert (side, scale) == (pytest.approx(4), None)  # at the frame's own size
     side, scale = suggest_scale([with_square(4, (2048, 2048))], SMALL)
     assert side == pytest.approx(2)
     assert scale == pytest.approx(2 * SMALL.smallest_object / 4)
@@ -230,16 +230,16 @@ def with_line(width: int, shape: tuple[int, int] = (512, 512)) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("width", "zoom"), [(2, 3.0), (3, 1.75), (4, 1.5), (5, 1.25), (6, 1.0), (40, 1.0)]
+    ("width", "zoom"), [(2, 4.0), (3, 2.5), (4, 2.0), (6, 1.25), (8, 1.0), (40, 1.0)]
 )
-def test_thin_labels_are_shown_six_pixels_wide(width: int, zoom: float) -> None:
+def test_thin_labels_are_shown_eight_pixels_wide(width: int, zoom: float) -> None:
     assert suggest_zoom([with_line(width)], SMALL) == zoom
 
 
 def test_most_references_decide_how_large_frames_are_shown() -> None:
     thin, wide, empty = with_line(2), with_line(40), with_line(0)
     assert suggest_zoom([thin, wide, wide], SMALL) == 1
-    assert suggest_zoom([thin, thin, wide], SMALL) == 3
+    assert suggest_zoom([thin, thin, wide], SMALL) == 4
     assert suggest_zoom([empty], SMALL) == suggest_zoom([], SMALL) == 1
 
 
@@ -247,7 +247,7 @@ def test_frames_are_shown_larger_only_where_a_network_can() -> None:
     assert suggest_zoom([with_line(2)], SQUEEZING) == 1
     assert suggest_zoom([with_line(2, (2048, 2048))], SMALL) == 1
     # At 448 pixels, what is small is enlarged already.
-    assert suggest_zoom([with_line(2, (128, 128))], SMALL) == 1
+    assert suggest_zoom([with_line(2, (96, 96))], SMALL) == 1
 
 
 def test_what_is_shown_larger_needs_no_tiles() -> None:
