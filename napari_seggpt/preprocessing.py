@@ -265,12 +265,12 @@ def denormalise(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.clip(values, 0.0, 1.0)
 
 
-def thinnest_width(labels: NDArray[np.integer[Any]]) -> float:
-    """Return how wide the thinnest label is on average, in pixels of the frame.
+def label_widths(labels: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    """Return how wide each label (H, W) is on average, in pixels of the frame.
 
-    Of each label that occurs the mean is taken over all its pixels, so that specks
-    beside what is wide count little, and a label of a few pixels, as a slip of the
-    brush makes it, does not count; infinity without labels.
+    The mean is taken over all pixels of a label, so that specks beside what is wide
+    count little, and a label of a few pixels, as a slip of the brush makes it, is left
+    out.
     """
     from scipy.ndimage import distance_transform_edt, mean
     from skimage.segmentation import find_boundaries
@@ -278,11 +278,11 @@ def thinnest_width(labels: NDArray[np.integer[Any]]) -> float:
     found, counts = np.unique(labels, return_counts=True)
     ids = found[(found != 0) & (counts > SLIP)]
     if not ids.size:
-        return float("inf")
+        return np.empty(0)
     inner = (labels != 0) & ~find_boundaries(labels, mode="inner")
     depth = distance_transform_edt(inner) + 1
     # Across a strip the mean depth is a quarter of its width.
-    return float(np.min(4 * mean(depth, labels, ids) - 2))
+    return 4 * np.asarray(mean(depth, labels, ids)) - 2
 
 
 def object_side(labels: NDArray[np.integer[Any]]) -> float:

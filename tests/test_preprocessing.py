@@ -13,13 +13,13 @@ from napari_seggpt.preprocessing import (
     check_frame,
     denormalise,
     is_flat,
+    label_widths,
     measure_limits,
     normalise,
     object_side,
     resize_colors,
     resize_labels,
     resize_rgb,
-    thinnest_width,
     to_rgb,
 )
 from napari_seggpt.settings import ContrastSettings
@@ -463,29 +463,31 @@ def test_the_thickness_of_a_network() -> None:
 
 
 @pytest.mark.parametrize("width", [2, 5, 12])
-def test_the_width_of_the_thinnest_label(width: int) -> None:
+def test_the_width_of_each_label(width: int) -> None:
     labels = canvas()
     labels[20 : 20 + width, 10:120] = 3
-    labels[60:100, 10:120] = 7
-    assert thinnest_width(labels) == pytest.approx(width, rel=0.15)
-    assert thinnest_width(labels.T) == thinnest_width(labels)
+    labels[60:100, :] = 7
+    widths = label_widths(labels)
+    assert widths[0] == pytest.approx(width, rel=0.15)
+    assert widths[1] == pytest.approx(40, rel=0.15)
+    np.testing.assert_allclose(label_widths(labels.T), widths)
 
 
 def test_labels_that_touch_are_as_wide_as_each_is() -> None:
     labels = canvas()
     labels[:, :60], labels[:, 60:64], labels[:, 64:] = 1, 2, 3
-    assert thinnest_width(labels) == pytest.approx(4, rel=0.15)
+    assert label_widths(labels)[1] == pytest.approx(4, rel=0.15)
 
 
 def test_specks_beside_what_is_wide_make_no_thin_label() -> None:
     labels = canvas()
     labels[60:100, 10:120] = 7
-    wide = thinnest_width(labels)
+    (wide,) = label_widths(labels)
     labels[::10, 5], labels[::10, 125] = 7, 7
-    assert thinnest_width(labels) > 0.9 * wide
     labels[2:6, 2:7] = 9  # a slip of the brush
-    assert thinnest_width(labels) > 0.9 * wide
-    assert thinnest_width(canvas()) == float("inf")
+    (specked,) = label_widths(labels)
+    assert 0.9 * wide < specked < wide
+    assert label_widths(canvas()).size == 0
 
 
 def test_a_disc_is_nearly_as_large_as_a_square() -> None:

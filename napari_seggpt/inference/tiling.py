@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_seggpt.preprocessing import (
+    label_widths,
     object_side,
     resize_colors,
     resize_labels,
     resize_rgb,
-    thinnest_width,
 )
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ LARGEST_SCALE = 4.0  # enlarging further shows the model nothing new
 # Pixels of a line, in a picture of the size of a tile: the built-in model hardly paints
 # what is thinner than the first, and from the second on it gains no more.
 LEAST_WIDTH, CLEAR_WIDTH = 3.5, 6.0
-# Pixels of the thinnest label, in a picture of a whole frame: with 6 mitochondria and
-# synapses gained nothing, and 8 cost nothing elsewhere.
+# Pixels of a label, in a picture of a whole frame: with 6 mitochondria and synapses
+# gained nothing, and 8 cost nothing elsewhere.
 SHOWN_WIDTH, ZOOM_STEP = 8.0, 0.25
 MOST_TILES = 8  # along a side of a frame: more would take minutes
 
@@ -246,8 +246,8 @@ def suggest_zoom(
 ) -> float:
     """Return how many times larger than usual whole frames are to be shown.
 
-    Where a label is thin, as vessels and walls are, more of it is found in larger
-    pictures, and where all are wide, less: of what lies around, less is seen at once.
+    Of a label that is thin, as vessels and walls are, more is found in larger pictures,
+    and of a wide one less: of what lies around, less is seen at once.
 
     Parameters
     ----------
@@ -270,10 +270,14 @@ def suggest_zoom(
 
 
 def _zoom(labels: NDArray[np.integer[Any]], config: SegGPTConfig) -> float:
+    """Return what serves the labels of a frame on average, since each counts alike."""
     height, width = config.seen_size(labels.shape)
-    squeeze = math.sqrt(height * width / labels.size)
-    wanted = SHOWN_WIDTH / (thinnest_width(labels) * squeeze)
-    return max(1.0, round(wanted / ZOOM_STEP) * ZOOM_STEP)
+    widths = label_widths(labels) * math.sqrt(height * width / labels.size)
+    if not widths.size:
+        return 1.0
+    most = max(config.seen_size(labels.shape, zoom=math.inf)) / max(height, width)
+    wanted = float(np.mean(np.clip(SHOWN_WIDTH / widths, 1.0, most)))
+    return round(wanted / ZOOM_STEP) * ZOOM_STEP
 
 
 def enlarged(

@@ -230,16 +230,24 @@ def with_line(width: int, shape: tuple[int, int] = (512, 512)) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("width", "zoom"), [(2, 4.0), (3, 2.5), (4, 2.0), (6, 1.25), (8, 1.0), (40, 1.0)]
+    ("width", "zoom"),
+    [(2, 2.0), (3, 2.0), (4, 2.0), (5, 1.5), (6, 1.25), (8, 1.0), (40, 1.0)],
 )
 def test_thin_labels_are_shown_eight_pixels_wide(width: int, zoom: float) -> None:
     assert suggest_zoom([with_line(width)], SMALL) == zoom
 
 
+def test_each_label_of_a_frame_counts_alike() -> None:
+    labels = with_line(4)
+    for number in range(3):
+        labels[100 + 100 * number : 180 + 100 * number] = number + 2
+    assert suggest_zoom([labels], SMALL) == 1.25
+
+
 def test_most_references_decide_how_large_frames_are_shown() -> None:
     thin, wide, empty = with_line(2), with_line(40), with_line(0)
     assert suggest_zoom([thin, wide, wide], SMALL) == 1
-    assert suggest_zoom([thin, thin, wide], SMALL) == 4
+    assert suggest_zoom([thin, thin, wide], SMALL) == 2
     assert suggest_zoom([empty], SMALL) == suggest_zoom([], SMALL) == 1
 
 
