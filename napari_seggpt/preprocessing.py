@@ -272,16 +272,25 @@ def label_widths(labels: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
     count little, and a label of a few pixels, as a slip of the brush makes it, is left
     out.
     """
+    found, counts = np.unique(labels, return_counts=True)
+    ids = found[(found != 0) & (counts > SLIP)]
+    return _strip_widths(labels, ids)
+
+
+def _strip_widths(
+    labels: NDArray[np.integer[Any]], ids: NDArray[np.integer[Any]]
+) -> NDArray[np.float64]:
+    """Return how wide labels (H, W) of these ids are, if they are strips."""
+    # Here, since they take a while to load and the dock should open at once.
     from scipy.ndimage import distance_transform_edt, mean
     from skimage.segmentation import find_boundaries
 
-    found, counts = np.unique(labels, return_counts=True)
-    ids = found[(found != 0) & (counts > SLIP)]
     if not ids.size:
         return np.empty(0)
     inner = (labels != 0) & ~find_boundaries(labels, mode="inner")
     depth = distance_transform_edt(inner) + 1
-    # Across a strip the mean depth is a quarter of its width.
+    # Across a strip the mean depth is a quarter of its width. In compact shapes it is
+    # less.
     return 4 * np.asarray(mean(depth, labels, ids)) - 2
 
 
@@ -293,9 +302,7 @@ def object_side(labels: NDArray[np.integer[Any]]) -> float:
     the objects is taken, so that specks count little; infinity without objects.
     """
     # Here, since they take a while to load and the dock should open at once.
-    from scipy.ndimage import distance_transform_edt, mean
     from skimage.measure import label, regionprops_table
-    from skimage.segmentation import find_boundaries
 
     regions = label(labels, connectivity=2)
     if regions.max() == 0:
@@ -303,11 +310,8 @@ def object_side(labels: NDArray[np.integer[Any]]) -> float:
     names = ("area", "axis_minor_length")
     table = regionprops_table(regions, properties=names)
     straight = np.sqrt(0.75 * table["axis_minor_length"] ** 2 + 1)  # of a rectangle
-    inner = (regions > 0) & ~find_boundaries(regions, mode="inner")
-    depth = distance_transform_edt(inner) + 1
-    # Across a strip the mean depth is a quarter of its width. In compact shapes it is
-    # less, which is why only what is much longer than wide is measured so.
-    strip = 4 * mean(depth, regions, np.arange(1, regions.max() + 1)) - 2
+    # Only what is much longer than wide is measured as a strip.
+    strip = _strip_widths(regions, np.arange(1, regions.max() + 1))
     strip = np.where(table["area"] > 4 * strip**2, strip, np.inf)
     sides = np.min([np.sqrt(table["area"]), straight, strip], axis=0)
     return float(np.percentile(sides, 10))

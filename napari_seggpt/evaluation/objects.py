@@ -147,14 +147,14 @@ def evaluate_objects(
     others = {name: make(classes, limits) for name, make in (peers or {}).items()}
     part = _watershed_of(list(own.values()))
     for index in rest:
-        frame, true = sequence[index], sequence.objects(index)
+        frame = sequence[index]
+        true = sequence.counted(index, sequence.objects(index))
         found = {OBJECTS: output[index]}
         mask = _object_mask(plain.predict(frame, index=index).labels, sequence.task)
         found[REGIONS] = connected(mask, connectivity=1)
         for name, other in others.items():
             answer, _ = other.segment(frame, index)
             found[name] = part(_object_mask(answer, sequence.task))
-        true = sequence.counted(index, true)
         found = {name: sequence.counted(index, x) for name, x in found.items()}
         nearest = min(given, key=lambda i: abs(i - index))
         number = sequence.number

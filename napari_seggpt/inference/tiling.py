@@ -231,8 +231,7 @@ def suggest_scale(
     zoom = suggest_zoom(labels, config)
     for image in labels:
         original = object_side(image)
-        height, width = config.seen_size(image.shape, zoom=zoom)
-        squeeze = float(np.sqrt(height * width / image.size))
+        squeeze = _squeeze(image.shape, config, zoom)
         if original * squeeze < smallest:
             smallest = original * squeeze
             wanted = min(2 * config.smallest_object / original, LARGEST_SCALE)
@@ -271,13 +270,18 @@ def suggest_zoom(
 
 def _zoom(labels: NDArray[np.integer[Any]], config: SegGPTConfig) -> float:
     """Return what serves the labels of a frame on average, since each counts alike."""
-    height, width = config.seen_size(labels.shape)
-    widths = label_widths(labels) * math.sqrt(height * width / labels.size)
+    widths = label_widths(labels) * _squeeze(labels.shape, config)
     if not widths.size:
         return 1.0
-    most = max(config.seen_size(labels.shape, zoom=math.inf)) / max(height, width)
+    usual, largest = (config.seen_size(labels.shape, zoom=x) for x in (1, math.inf))
+    most = max(largest) / max(usual)
     wanted = float(np.mean(np.clip(SHOWN_WIDTH / widths, 1.0, most)))
     return round(wanted / ZOOM_STEP) * ZOOM_STEP
+
+
+def _squeeze(shape: tuple[int, ...], config: SegGPTConfig, zoom: float = 1.0) -> float:
+    """Return how many pixels of what is seen stand for one of a frame (H, W)."""
+    return math.sqrt(math.prod(config.seen_size(shape, zoom=zoom)) / math.prod(shape))
 
 
 def enlarged(

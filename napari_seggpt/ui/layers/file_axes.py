@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from napari_seggpt.io.layout import FRAME_AXES, StackError
+from napari_seggpt.io.layout import (
+    FRAME_AXES,
+    MAYBE_CHANNELS,
+    MAYBE_COLORS,
+    UNNAMED,
+    StackError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +24,7 @@ if TYPE_CHECKING:
 
     Names = list[str | None]
 
-TIFF_SUFFIXES = (".tif", ".tiff")
+DOUBTFUL = (UNNAMED, MAYBE_CHANNELS, MAYBE_COLORS)
 
 _layouts: WeakKeyDictionary[Layer, Layout | None] = WeakKeyDictionary()
 
@@ -40,18 +46,26 @@ def file_axis_names(layer: Layer) -> Names | None:
     layout = _layouts[layer]
     if layout is None:
         return None
-    shape = [int(high - low) + 1 for low, high in layer.extent.data.T]
-    names = _of_shape(layout, shape) or []
+    names = _of_lengths(layout, axis_lengths(layer)) or []
     *leading, row, column = names if len(names) > 2 else (None, None)
     # napari shows the last two axes, whatever they are.
     return names if any(leading) and (row, column) == FRAME_AXES else None
 
 
+def axis_lengths(layer: Layer) -> list[int]:
+    """Return how long each axis of a layer's data is; colours are no axis."""
+    return [int(high - low) + 1 for low, high in layer.extent.data.T]
+
+
 def _read_layout(source: str | None) -> Layout | None:
-    if source is None or not source.lower().endswith(TIFF_SUFFIXES):
+    if source is None:
         return None
+    # Here, since the dock opens sooner without them.
+    from napari_seggpt.io.folder import TIFF_SUFFIXES
     from napari_seggpt.io.tiff import TiffSource
 
+    if not source.lower().endswith(TIFF_SUFFIXES):
+        return None
     try:
         with closing(TiffSource(Path(source))) as file:
             return file.layout
@@ -59,15 +73,15 @@ def _read_layout(source: str | None) -> Layout | None:
         return None
 
 
-def _of_shape(layout: Layout, shape: Sequence[int]) -> Names | None:
-    """Return a name for each axis of a shape, which may lack axes of length 1."""
+def _of_lengths(layout: Layout, lengths: Sequence[int]) -> Names | None:
+    """Return a name for each axis of these lengths; axes of length 1 may lack."""
     named: Names = []
     rest = list(zip(layout.axes, layout.shape, strict=True))
-    for length in shape:
+    for length in lengths:
         while rest and rest[0][1] != length and rest[0][1] == 1:
             rest.pop(0)
         if not rest or rest[0][1] != length:
             return None
         name = rest.pop(0)[0]
-        named.append(None if name.startswith("?") else name)
+        named.append(None if name in DOUBTFUL else name)
     return named if all(length == 1 for name, length in rest if name != "s") else None

@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_seggpt.frames import FrameGrid
 from napari_seggpt.io.layout import axis_name
-from napari_seggpt.ui.layers.file_axes import file_axis_names
+from napari_seggpt.ui.layers.file_axes import axis_lengths, file_axis_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -210,7 +210,7 @@ def stack_axes(layer: Layer) -> list[tuple[int, str]]:
     """
     names = axis_names(layer)
     spanned = _spanned_axes(names)
-    lengths = [int(high - low) + 1 for low, high in layer.extent.data.T]
+    lengths = axis_lengths(layer)
     axes = [at for at in range(layer.ndim) if at not in spanned]
     axes.sort(key=lambda at: (lengths[at] == 1, AXIS_RANKS.get(names[at] or "", 2), at))
     return [(at, names[at] or f"axis {at}") for at in axes]
@@ -221,7 +221,7 @@ def axis_pair(layer: Layer) -> tuple[int, int] | None:
 
     Time comes before depth. Channels are not among them.
     """
-    lengths = [int(high - low) + 1 for low, high in layer.extent.data.T]
+    lengths = axis_lengths(layer)
     axes = [at for at, name in stack_axes(layer) if name != "c" and lengths[at] > 1]
     return (axes[0], axes[1]) if len(axes) > 1 else None
 

@@ -47,15 +47,15 @@ def image_file(tmp_path):
 
 
 @pytest.fixture
-def open_dock(viewer, models, predictor, qtbot):
-    """Open a file in a dock as in a napari that was just started."""
+def dock_after(viewer, models, predictor, qtbot):
+    """Open a dock, as in a napari just started, once an image was added."""
     docks = []
 
-    def opened(file):
+    def opened(add_image):
         for dock in docks:
             dock.release()
         viewer.layers.clear()
-        viewer.open(file, plugin="napari")
+        add_image()
         dock = SegGPTWidget(viewer, models=models)
         qtbot.addWidget(dock)
         docks.append(dock)
@@ -65,6 +65,12 @@ def open_dock(viewer, models, predictor, qtbot):
     yield opened
     for dock in docks:
         dock.release()
+
+
+@pytest.fixture
+def open_dock(dock_after, viewer):
+    """Open a file in a dock as in a napari that was just started."""
+    return lambda file: dock_after(lambda: viewer.open(file, plugin="napari"))
 
 
 def settle(qtbot, dock):
@@ -952,23 +958,10 @@ def pixels(seed):
 
 
 @pytest.fixture
-def dock_on(viewer, models, predictor, qtbot):
+def dock_on(dock_after, viewer):
     """Open a dock on pixels that are in no file, as in a napari just started."""
-    docks = []
-
-    def opened(images):
-        for dock in docks:
-            dock.release()
-        viewer.layers.clear()
-        viewer.add_image(images, name="made up", axis_labels=("t", "y", "x"))
-        docks.append(SegGPTWidget(viewer, models=models))
-        qtbot.addWidget(docks[-1])
-        settle(qtbot, docks[-1])
-        return docks[-1]
-
-    yield opened
-    for dock in docks:
-        dock.release()
+    about = {"name": "made up", "axis_labels": ("t", "y", "x")}
+    return lambda images: dock_after(lambda: viewer.add_image(images, **about))
 
 
 def signature_of(folder):
