@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PROMPT_FORMAT = "napari-seggpt tuned prompt"
-MAP_PREFIX = "map."
+WEIGHING_PREFIX = "weighing."
 PROMPT_VERSION = 1  # of the file; readers take their own and older ones
 
 
@@ -128,6 +128,7 @@ class _Description:
     tile_scale: float | None
     settings: TuningSettings
     figures: TuningFigures
+    zoom: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -150,11 +151,14 @@ class TunedPrompt:
         How it was tuned.
     figures : TuningFigures
         What that did.
-    prompt_map : dict of str to NDArray[np.float32]
-        The weights of a `model.prompt_map.PromptMap`, if one was learned.
+    weighing : dict of str to NDArray[np.float32]
+        How a readout weighs what it reads, if that was learned; by the names of
+        `model.readout.Readout.weighing`.
     tile_scale : float, optional
         The scale of the tiles that its pictures are, as in `TilingSettings`; whole
         frames without it.
+    zoom : float
+        How much larger than usual whole frames are shown with it, and its pictures.
     """
 
     images: NDArray[np.float32]
@@ -165,8 +169,9 @@ class TunedPrompt:
     settings: TuningSettings
     figures: TuningFigures
     class_names: Mapping[int, str] = field(default_factory=dict)
-    prompt_map: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    weighing: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     tile_scale: float | None = None
+    zoom: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse tensors that are no pictures, or know no label."""
@@ -176,7 +181,7 @@ class TunedPrompt:
                 "Expected images and colours (K, 3, H, W) of one shape, "
                 f"got {shape} and {self.colors.shape}."
             )
-        learned = (self.images, self.colors, *self.prompt_map.values())
+        learned = (self.images, self.colors, *self.weighing.values())
         if not all(np.isfinite(tensor).all() for tensor in learned):
             raise ValueError("Expected finite tensors, got NaN or infinity.")
         if not len(self.palette.ids):
@@ -186,14 +191,18 @@ class TunedPrompt:
             raise ValueError("Expected colours of 0 to 1, got others.")
         if self.tile_scale is not None and not 0 < self.tile_scale < math.inf:
             raise ValueError(f"Expected a tile scale above 0, got {self.tile_scale}.")
+        if not 1 <= self.zoom < math.inf:
+            raise ValueError(f"Expected a zoom of 1 or more, got {self.zoom}.")
 
     @property
     def digest(self) -> bytes:
         """What tells it from others: of all that predictions depend on."""
-        digest = hashlib.sha256(f"{self.model_hash} {self.seg_type}".encode())
+        digest = hashlib.sha256(
+            f"{self.model_hash} {self.seg_type} {self.zoom}".encode()
+        )
         palette = (self.palette.ids, self.palette.colors)
         stored = (np.float16(self.images), np.float16(self.colors))  # as in a file
-        for values in (*stored, *palette, *self.prompt_map.values()):
+        for values in (*stored, *palette, *self.weighing.values()):
             digest.update(np.ascontiguousarray(values).tobytes())
         return digest.digest()
 
@@ -210,6 +219,7 @@ class TunedPrompt:
             "model_hash": self.model_hash,
             "seg_type": self.seg_type,
             "tile_scale": self.tile_scale,
+            "zoom": self.zoom,
             "settings": asdict(self.settings),
             "figures": asdict(self.figures),
         }
@@ -218,12 +228,12 @@ class TunedPrompt:
             "version": str(PROMPT_VERSION),
             "prompt": json.dumps(described),
         }
-        tensors = {
+        tensors: dict[str, NDArray[Any]] = {
             "images": np.ascontiguousarray(self.images, dtype=np.float16),
             "colors": np.ascontiguousarray(self.colors, dtype=np.float16),
         }
-        for name, values in self.prompt_map.items():
-            tensors[MAP_PREFIX + name] = np.ascontiguousarray(values, dtype=np.float32)
+        for name, values in self.weighing.items():
+            tensors[WEIGHING_PREFIX + name] = np.ascontiguousarray(values, np.float32)
         return save_tensors(tensors, metadata=metadata)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -288,12 +298,13 @@ class TunedPrompt:
             model_hash=described.model_hash,
             seg_type=described.seg_type,
             tile_scale=described.tile_scale,
+            zoom=described.zoom,
             settings=described.settings,
             figures=described.figures,
-            prompt_map={
-                name.removeprefix(MAP_PREFIX): values.astype(np.float32)
+            weighing={
+                name.removeprefix(WEIGHING_PREFIX): values.astype(np.float32)
                 for name, values in tensors.items()
-                if name.startswith(MAP_PREFIX)
+                if name.startswith(WEIGHING_PREFIX)
             },
         )
 

@@ -256,21 +256,20 @@ class TuningSettings(Checked):
     """How a prompt is tuned: the network is frozen, the prompt learns (section 3.3)."""
 
     steps: Annotated[Count, Help("At most so many updates.")] = 40
-    map_rate: Annotated[
+    weighing_rate: Annotated[
         Rate,
         Help(
-            "How fast the map of what prompts offer to be read learns, which a network "
-            "with a readout has; 0 leaves it out."
+            "How fast a network with a readout learns to weigh what it reads of the "
+            "prompts; 0 leaves that as it is."
         ),
-    ] = 0.005
+    ] = 0.0002
     image_rate: Annotated[
         Rate | None,
         Unit("normalised grey levels an update"),
         Help(
             "How fast the pictures learn, as in the paper; 0 leaves them as they are. "
-            "Without it they learn where there is no map, or where they start from a "
-            "grid or noise: beside the map they took three times the time for 0.004 "
-            "more Dice, where that was measured."
+            "Without it they learn where the weighing does not, or where they start "
+            "from a grid or noise."
         ),
     ] = None
     color_rate: Annotated[
@@ -320,10 +319,19 @@ class TuningSettings(Checked):
             "The share of the way back to its start that a picture goes in an update."
         ),
     ] = 0.0
+    neighbours: Annotated[
+        float,
+        Ge(0),
+        Le(1),
+        Help(
+            "How often, where the weighing learns, the query is a frame of the prompt "
+            "that is moved and bent a little, as its neighbours are."
+        ),
+    ] = 0.3
     hold_back: Annotated[
         bool,
         Help(
-            "Whether one of three or more frames is never a query: its Dice is then "
+            "Whether one of five or more frames is never a query: its Dice is then "
             "that of a frame that was not learned from. It remains a prompt."
         ),
     ] = True

@@ -80,8 +80,9 @@ def tuned_prompt() -> TunedPrompt:
         figures=TuningFigures(
             frames=5, steps=6, seconds=1.5, dice_before=0.5, dice_after=0.75
         ),
-        prompt_map={"key_bias": np.array([0.1, -3e-6], np.float32)},
+        weighing={"mixer.skip": np.array([0.1, -3e-6], np.float32)},
         tile_scale=2.5,
+        zoom=1.25,
     )
 
 
@@ -98,7 +99,7 @@ def test_a_tuned_prompt_comes_back_from_its_file(file: Path) -> None:
     np.testing.assert_allclose(loaded.images, saved.images, atol=0.1 / 57)
     np.testing.assert_allclose(loaded.colors, saved.colors, atol=0.1 / 57)
     np.testing.assert_array_equal(
-        loaded.prompt_map["key_bias"], saved.prompt_map["key_bias"]
+        loaded.weighing["mixer.skip"], saved.weighing["mixer.skip"]
     )
     np.testing.assert_array_equal(loaded.palette.ids, saved.palette.ids)
     np.testing.assert_array_equal(loaded.palette.colors, saved.palette.colors)

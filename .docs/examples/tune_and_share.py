@@ -1,7 +1,7 @@
 """Let a prompt learn from three labelled frames, and give it to another stack.
 
 Run it as ``python tune_and_share.py FOLDER``; it leaves ``organs.safetensors`` there.
-The network stays as it is. Of three or more frames one is held back, to judge by.
+The network stays as it is. Of five or more frames one is held back, to judge by.
 """
 
 import sys

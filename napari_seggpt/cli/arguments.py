@@ -57,7 +57,7 @@ TUNING = (
     "steps",
     "start",
     "num_prompts",
-    "map_rate",
+    "weighing_rate",
     "image_rate",
     "color_rate",
     "queries_per_step",

@@ -38,11 +38,14 @@ class PassPlan:
         Learned prompts.
     palettes : tuple of Palette
         The colours of each pass.
+    replaced : tuple of frozenset
+        The tensors of each tuned prompt that references show.
     """
 
     settings: PredictionSettings
     tuned: tuple[TunedPrompt, ...]
     palettes: tuple[Palette, ...]
+    replaced: tuple[frozenset[int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -147,7 +150,7 @@ class Painter:
         self._tiles, self._passes = {}, None
         settings = replace(plan.settings, device="auto")
         passes = Passes(self._model, settings, plan.tuned)
-        passes.set_palettes(plan.palettes)
+        passes.set_palettes(plan.palettes, plan.replaced)
         self._passes = passes
 
     def paint(self, request: PaintRequest) -> Painted:

@@ -71,6 +71,7 @@ class RemotePredictor(Predictor):
             settings=replace(self.settings, precision=self._precision),
             tuned=self.tuned,
             palettes=tuple(self.palettes),
+            replaced=self.replaced,
         )
 
     @property

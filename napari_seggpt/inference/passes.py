@@ -76,6 +76,7 @@ class Passes:
         self._tuned = tuple(tuned)
         self._seg_type = choose_seg_type(settings.seg_type, model.config)
         check_tuned(self._tuned, self.model, self._seg_type)
+        self._replaced: Sequence[frozenset[int]] = [frozenset()] * len(self._tuned)
         self._tuned_passes: dict[int, TunedPass] = {}
 
     @property
@@ -83,9 +84,22 @@ class Passes:
         """Whether it paints how likely each colour is, rather than colours."""
         return self.model.config.decoder == "readout"
 
-    def set_palettes(self, palettes: Sequence[Palette]) -> None:
-        """Choose the colours of each pass; no tile may be encoded for others."""
+    def set_palettes(
+        self,
+        palettes: Sequence[Palette],
+        replaced: Sequence[frozenset[int]] | None = None,
+    ) -> None:
+        """Choose the colours of each pass; no tile may be encoded for others.
+
+        Parameters
+        ----------
+        palettes : sequence of Palette
+            Of each pass.
+        replaced : sequence of frozenset, optional
+            The tensors of each tuned prompt that references show; none by default.
+        """
         self.palettes = list(palettes)
+        self._replaced = replaced or [frozenset()] * len(self._tuned)
         self._tuned_passes = {}
 
     def announce(self) -> None:
@@ -124,9 +138,8 @@ class Passes:
             image = self._tensor(tile.picture[None, None])
             colors = self.palettes[number].encode(tile.labels)
             seg_type = torch.tensor([SEG_TYPES[self._seg_type]])
-            tuned = self._tuned_pass(number)
             with torch.inference_mode(), autocast(self.device, self._dtype):
-                encoded = self.model.encode_prompts(
+                tile.encoded[number] = self.model.encode_prompts(
                     image,
                     self._tensor(colors[None, None]),
                     seg_type.to(self.device),
@@ -134,7 +147,6 @@ class Passes:
                     palette=palette_tensor(self.palettes[number]).to(self.device),
                     known=self._known(tile),
                 )
-                tile.encoded[number] = tuned.read(encoded)
             if not tile.is_predicted:
                 self.encoding_seconds += perf_counter() - began
         return tile.encoded[number]
@@ -151,7 +163,11 @@ class Passes:
         if number not in self._tuned_passes:
             with torch.inference_mode(), autocast(self.device, self._dtype):
                 self._tuned_passes[number] = TunedPass.of(
-                    self.model, self._tuned, self.palettes[number], self.device
+                    self.model,
+                    self._tuned,
+                    self.palettes[number],
+                    self._replaced,
+                    self.device,
                 )
         return self._tuned_passes[number]
 
@@ -199,7 +215,8 @@ class Passes:
         prompts = self._join(chosen, number)
         self.announce()
         query = self._tensor(pictures)
-        paint = self.model.probabilities if self.are_shares else self.model
+        model = self._tuned_pass(number).model
+        paint = model.probabilities if self.are_shares else model
         with torch.inference_mode(), autocast(self.device, self._dtype):
             painted = paint(query, prompts)
         if not torch.isfinite(painted).all():

@@ -23,7 +23,7 @@ from napari_seggpt.inference.memory import (
 from napari_seggpt.inference.passes import Passes
 from napari_seggpt.inference.prediction import Prediction, read_prediction
 from napari_seggpt.inference.tiling import enlarged, suggest_zoom
-from napari_seggpt.inference.tuned import plan_passes
+from napari_seggpt.inference.tuned import plan_passes, replaced_tensors
 from napari_seggpt.preprocessing import measure_limits
 from napari_seggpt.settings import PredictionSettings
 
@@ -55,7 +55,7 @@ class Predictor:
     tuned : iterable of TunedPrompt, optional
         Learned prompts, used for every frame, alone or beside the others. They are
         always joined in features, fix the colours of their labels, and the others
-        are read as they are.
+        are read as they are. A picture that is among the others, too, counts once.
     settings : PredictionSettings, optional
         How the model and the prompts are used.
     limits : Limits, optional
@@ -65,6 +65,8 @@ class Predictor:
     ----------
     passes : Passes
         The network, and what it encoded.
+    replaced : tuple of frozenset
+        The tensors of each tuned prompt that its prompts show, with labels of today.
 
     Raises
     ------
@@ -164,11 +166,13 @@ class Predictor:
             config=config, tiling=self.tiling, limits=self.limits, zoom=self._zoom()
         )
         ids = {int(i) for prompt in self.prompts for i in prompt.ids}
-        self.passes.set_palettes(
-            plan_passes(ids, self.tuned, self.settings.labels_per_pass)
-        )
         self._tiles = [self.prepare(prompt) for prompt in self.prompts]
         self.tiles = self._usable_tiles()
+        whole = [tile for tile in self.tiles if tile.is_labelled and not tile.is_hint]
+        self.replaced = replaced_tensors(self.tuned, [tile.picture for tile in whole])
+        self.passes.set_palettes(
+            plan_passes(ids, self.tuned, self.settings.labels_per_pass), self.replaced
+        )
         if ids and not any(tile.is_labelled for tile in self.tiles):
             logger.warning(
                 "Every labelled object vanishes in the model's %d x %d pixels: "
@@ -179,11 +183,13 @@ class Predictor:
     def _zoom(self) -> float:
         """Return how much larger frames are shown, because of what is thin in prompts.
 
-        Hints are strokes, which are thin whatever they mark. Tuned prompts are pictures
-        of one size, to which frames are to be alike.
+        Hints are strokes, which are thin whatever they mark. Tuned prompts have learned
+        from pictures of one size, to which frames are to be alike.
         """
-        if self.tuned or self.tiling.enabled:
+        if self.tiling.enabled:
             return 1.0
+        if self.tuned:
+            return max(prompt.zoom for prompt in self.tuned)
         labels = [prompt.labels for prompt in self.prompts if not prompt.is_hint]
         return suggest_zoom(labels, self.model.config)
 

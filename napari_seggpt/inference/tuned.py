@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from napari_seggpt.model.checkpoint import model_hash
-from napari_seggpt.model.prompt_map import PromptMap
 from napari_seggpt.model.seggpt import SEG_TYPES
 from napari_seggpt.palette import Palette
 from napari_seggpt.preprocessing import normalise
@@ -17,10 +16,15 @@ from napari_seggpt.preprocessing import normalise
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from numpy.typing import NDArray
+
     from napari_seggpt.model.encoding import EncodedPrompts
     from napari_seggpt.model.seggpt import SegGPT
     from napari_seggpt.prompts import TunedPrompt
     from napari_seggpt.settings import SegType
+
+
+SAME = 0.004  # a quarter of a grey level, normalised
 
 
 class TunedPromptError(ValueError):
@@ -96,14 +100,14 @@ class TunedPass:
 
     Attributes
     ----------
+    model : SegGPT
+        The network, with what they learned of how to weigh what it reads.
     encoded : tuple of EncodedPrompts
-        Of each of them; B is 1.
-    prompt_map : PromptMap or None
-        How the prompts beside them are to be read: as a single tuned prompt is.
+        Of each of them that shows what no reference does; B is 1.
     """
 
+    model: SegGPT
     encoded: tuple[EncodedPrompts, ...] = ()
-    prompt_map: PromptMap | None = None
 
     @classmethod
     def of(
@@ -111,34 +115,74 @@ class TunedPass:
         model: SegGPT,
         tuned: Sequence[TunedPrompt],
         palette: Palette,
+        replaced: Sequence[frozenset[int]],
         device: torch.device,
     ) -> TunedPass:
         """Encode those with this palette, on the device that the model is on.
 
+        Parameters
+        ----------
+        model, tuned, device
+            The network, all tuned prompts, and where it computes.
+        palette : Palette
+            Of the pass.
+        replaced : sequence of frozenset
+            The tensors of each tuned prompt that are left out; see `replaced_tensors`.
+
         Raises
         ------
         TunedPromptError
-            If a map does not belong to the network.
+            If a weighing does not belong to the network.
         """
-        chosen = [prompt for prompt in tuned if _same(prompt.palette, palette)]
-        maps = [_load_map(model, prompt, device) for prompt in chosen]
-        encoded = [_encode(model, prompt, device) for prompt in chosen]
+        chosen = [
+            (prompt, sorted(set(range(len(prompt.images))) - left_out))
+            for prompt, left_out in zip(tuned, replaced, strict=True)
+            if _same(prompt.palette, palette)
+        ]
         return cls(
+            model=_with_weighing(model, [prompt for prompt, _ in chosen], device),
             encoded=tuple(
-                one if own_map is None else own_map(one)
-                for one, own_map in zip(encoded, maps, strict=True)
+                _encode(model, prompt, kept, device) for prompt, kept in chosen if kept
             ),
-            prompt_map=maps[0] if len(maps) == 1 else None,
         )
 
-    def read(self, encoded: EncodedPrompts) -> EncodedPrompts:
-        """Map a prompt beside the tuned ones."""
-        return encoded if self.prompt_map is None else self.prompt_map(encoded)
+
+def replaced_tensors(
+    tuned: Sequence[TunedPrompt], pictures: Sequence[NDArray[np.uint8]]
+) -> tuple[frozenset[int], ...]:
+    """Return the tensors of each tuned prompt that are pictures of references.
+
+    These have the labels of today, and a picture that is there twice counts twice.
+
+    Parameters
+    ----------
+    tuned : sequence of TunedPrompt
+        Of which some pictures may have stayed what they started from.
+    pictures : sequence of NDArray[np.uint8]
+        (h, w, 3), of the references beside them.
+    """
+    return tuple(
+        frozenset(
+            number
+            for number, image in enumerate(prompt.images)
+            if any(_is_picture(image, picture) for picture in pictures)
+        )
+        for prompt in tuned
+    )
 
 
-def _encode(model: SegGPT, prompt: TunedPrompt, device: torch.device) -> EncodedPrompts:
+def _is_picture(image: NDArray[np.float32], picture: NDArray[np.uint8]) -> bool:
+    """Tell whether a tensor (3, H, W) is a picture, but for the rounding of a file."""
+    if image.shape[1:] != picture.shape[:2]:
+        return False
+    return bool(np.abs(normalise(picture) - image).max() < SAME)
+
+
+def _encode(
+    model: SegGPT, prompt: TunedPrompt, kept: list[int], device: torch.device
+) -> EncodedPrompts:
     images, colors = (
-        torch.from_numpy(np.ascontiguousarray(x[None])).to(device)
+        torch.from_numpy(np.ascontiguousarray(x[None, kept])).to(device)
         for x in (prompt.images, prompt.colors)
     )
     seg_type = torch.tensor([SEG_TYPES[prompt.seg_type]], device=device)
@@ -146,22 +190,29 @@ def _encode(model: SegGPT, prompt: TunedPrompt, device: torch.device) -> Encoded
     return model.encode_prompts(images, colors, seg_type, palette=palette)
 
 
-def _load_map(
-    model: SegGPT, prompt: TunedPrompt, device: torch.device
-) -> PromptMap | None:
-    if not prompt.prompt_map:
-        return None
+def _with_weighing(
+    model: SegGPT, tuned: Sequence[TunedPrompt], device: torch.device
+) -> SegGPT:
+    """Return the network that weighs as prompts have learned, on average."""
+    learned = [prompt.weighing for prompt in tuned if prompt.weighing]
+    if not learned:
+        return model
     if model.config.decoder != "readout":
         raise TunedPromptError(
-            "Expected a tuned prompt without a map for a model without a readout, "
-            "got one with a map."
+            "Expected a tuned prompt without a weighing for a model without a readout, "
+            "got one with a weighing."
         )
-    prompt_map = PromptMap(model.config.match_dim)
-    weights = {name: torch.from_numpy(x) for name, x in prompt.prompt_map.items()}
     try:
-        prompt_map.load_state_dict(weights)
-    except RuntimeError as error:
-        raise TunedPromptError(
-            "Expected the map of this model's readout in a tuned prompt, got another."
-        ) from error
-    return prompt_map.to(device).requires_grad_(False)
+        weighings = [
+            model.with_weighing(
+                {name: torch.from_numpy(x).to(device) for name, x in one.items()}
+            ).readout.weighing()
+            for one in learned
+        ]
+    except ValueError as error:
+        raise TunedPromptError(str(error)) from error
+    mean = {
+        name: torch.stack([one[name].detach() for one in weighings]).mean(0)
+        for name in weighings[0]
+    }
+    return model.with_weighing(mean)

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 
 HINT_SHARE = 0.9  # of the pixels are known of a prompt that is more than a hint
-LAST = 1e6  # added to a difference of pictures, which is far below
+LAST = 10.0  # added to a difference of pictures, which is at most 1
+NEVER = -1e6  # a score beside which those of pictures are nothing
+COARSE = 16  # pixels a side, by which pictures are compared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +64,43 @@ class ReadPrompts:
         The most alike comes first; at most `count` are kept. Where there are others,
         at most half of them are hints: these hardly show what is background.
         """
-        small, own = (F.adaptive_avg_pool2d(x, 16).flatten(1) for x in
-                      (self.grey.flatten(0, 1), grey))  # fmt: skip
-        apart = (small.unflatten(0, self.grey.shape[:2]) - own[:, None]).abs().mean(2)
+        apart = self._apart(grey)
         apart = apart + LAST * self._is_hint_too_many(apart, count // 2)
         place = apart.argsort(dim=1, stable=True)[:, :count]
         return self.map(lambda x: take(x, place)), place
+
+    def likeness(self, grey: Tensor, sharpness: Tensor) -> Tensor:
+        """Weigh prompts (B, K) by how like they are to queries `grey` (B, 1, h, w).
+
+        Of references, of hints and of predicted frames each, those that are most alike
+        count most; what each of these kinds counts together is left as it is, so that a
+        neighbour with a few strokes does not outweigh what was labelled whole. The
+        weights of a kind have a mean of one, and fall with the `sharpness`.
+        """
+        score = -sharpness * self._apart(grey)
+        weight = torch.zeros_like(score)
+        for of_kind in self._kinds():
+            share = score.masked_fill(~of_kind, NEVER).softmax(1)
+            number = of_kind.sum(1, keepdim=True)
+            weight = torch.where(of_kind, share * number, weight)
+        return weight
+
+    def _apart(self, grey: Tensor) -> Tensor:
+        """Return how far (B, K) the pictures are from queries `grey` (B, 1, h, w).
+
+        The mean difference of coarse grey values, which are 0 to 1.
+        """
+        small, own = (
+            F.adaptive_avg_pool2d(x, COARSE).flatten(1)
+            for x in (self.grey.flatten(0, 1), grey)
+        )
+        return (small.unflatten(0, self.grey.shape[:2]) - own[:, None]).abs().mean(2)
+
+    def _kinds(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return which prompts (B, K) are references, hints and predicted frames."""
+        is_predicted, is_hint = self.predicted > 0, self.known < HINT_SHARE
+        whole = ~is_predicted & ~is_hint
+        return whole, ~is_predicted & is_hint, is_predicted
 
     def _is_hint_too_many(self, apart: Tensor, most: int) -> Tensor:
         """Return which prompts (B, K) are hints, and so many hints are more alike."""

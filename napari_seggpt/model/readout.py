@@ -41,9 +41,16 @@ if TYPE_CHECKING:
 
     from napari_seggpt.model.config import SegGPTConfig
 
+# By how much a prompt counts less whose grey values, 0 to 1, differ more (a logarithm).
+FIRST_LIKENESS = 100.0
 MOTION_PROMPTS = 2  # the labels of so many prompts are carried along
 READS = 4
 FACTS = 8
+# What weighs the reads: nothing of an encoded prompt depends on it.
+WEIGHING = (
+    "linear_fine", "linear_whole", "log_memory", "log_likeness", "log_sharpness",
+    "picture", "picture_norm", "edges", "edge_norm", "mixer",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +93,7 @@ class Readout(nn.Module):
         self.linear_fine = LinearRead(widths)
         self.linear_whole = LinearRead((*widths, channels))
         self.log_memory = nn.Parameter(torch.tensor(math.log(0.5)))
+        self.log_likeness = nn.Parameter(torch.tensor(math.log(FIRST_LIKENESS)))
         self.log_sharpness = nn.Parameter(torch.full((2,), math.log(4.0)))
         self.picture = LevelSum((*widths[2:], channels), PICTURE_DIM)
         self.picture_norm = LayerNorm2d(PICTURE_DIM)
@@ -98,6 +106,14 @@ class Readout(nn.Module):
         context = self.from_tokens(tokens.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         size = (stem.shape[-2], stem.shape[-1])
         return self.norm(self.fuse(stem + resize(context, size)))
+
+    def weighing(self) -> dict[str, nn.Parameter]:
+        """Return what weighs the reads, by name: tuning a prompt may change it."""
+        return {
+            name: parameter
+            for name, parameter in self.named_parameters()
+            if name.partition(".")[0] in WEIGHING
+        }
 
     # -- prompts -------------------------------------------------------------------
 
@@ -177,8 +193,7 @@ class Readout(nn.Module):
         """
         colors = near.shares.shape[2]
         attended = self.attention.read(views.matched, near.keys, near.values, colors)
-        trust = torch.where(every.predicted > 0, self.log_memory.exp(), 1.0)
-        trust = trust / trust.sum(1, keepdim=True)
+        trust = self._trust(views.grey, every)
         solved_fine = self.linear_fine.solve(every.fine.pool(trust))
         solved_whole = self.linear_whole.solve(every.whole.pool(trust))
         finest, glance = _size(views.fine[0]), _size(views.matched)
@@ -214,6 +229,12 @@ class Readout(nn.Module):
             whole * sharpness[1],
         ]
         return [*(x.masked_fill(missing, NEVER) for x in said), *weighed]
+
+    def _trust(self, grey: Tensor, prompts: ReadPrompts) -> Tensor:
+        """Return how much each prompt counts in the linear reads: (B, K), sum 1."""
+        memory = torch.where(prompts.predicted > 0, self.log_memory.exp(), 1.0)
+        trust = memory * prompts.likeness(grey, self.log_likeness.exp())
+        return trust / trust.sum(1, keepdim=True)
 
 
 def carry_along(grey: Tensor, near: ReadPrompts) -> tuple[Tensor, Tensor, Tensor]:

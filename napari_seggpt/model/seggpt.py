@@ -10,8 +10,9 @@ merge), N tokens of one picture, D width, H W pixels, h w patches.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Self, cast
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ from napari_seggpt.model.stem import PretrainedStem
 from napari_seggpt.model.transformer import Transformer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -107,6 +108,33 @@ class SegGPT(nn.Module):
             if "_token" in name:
                 nn.init.normal_(parameter, std=0.02)
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
+
+    def with_weighing(self, weights: Mapping[str, Tensor] | None = None) -> Self:
+        """Return this network with a weighing of its own in its readout.
+
+        All else is shared, and prompts that one encoded the other can read.
+
+        Parameters
+        ----------
+        weights : mapping of str to Tensor, optional
+            By the names of `Readout.weighing`; without them those of this network.
+
+        Raises
+        ------
+        ValueError
+            If they are those of another readout.
+        """
+        other = copy.copy(self)
+        other._modules = dict(self._modules)
+        other.readout = copy.deepcopy(self.readout)
+        if weights is not None:
+            own = {name: x.shape for name, x in self.readout.weighing().items()}
+            if own != {name: x.shape for name, x in weights.items()}:
+                raise ValueError(
+                    "Expected the weighing of this network's readout, got another."
+                )
+            other.readout.load_state_dict(weights, strict=False)
+        return other
 
     # -- geometry ----------------------------------------------------------------
 

@@ -127,6 +127,11 @@ def draw_views(count: int, *, kind: ViewKind, rng: np.random.Generator) -> list[
     ]
 
 
+def draw_neighbour(rng: np.random.Generator) -> View:
+    """Draw how a neighbouring frame shows what a frame shows whole."""
+    return _move(View(box=(0.0, 0.0, 1.0, 1.0)), rng)
+
+
 def _draw_area(rng: np.random.Generator) -> float:
     """Draw the share of a picture's area that is shown; often it is all of it."""
     return 1.0 if rng.random() < WHOLE else float(rng.uniform(SMALLEST_CROP, 1.0))

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 # Painter. The loss is that of training alone, and the views are like those of training.
 DATASET_TUNING = TuningSettings(
     steps=2000,
-    map_rate=0.0,
+    weighing_rate=0.0,
     image_rate=0.1,
     dice_weight=0.0,
     start="grid",
@@ -109,6 +109,7 @@ def tune_on_dataset(
         palette=palette,
         frames=len(dataset),
         held_back=None,
+        zoom=1.0,
     )
     file = None
     if state_file is not None:

@@ -13,7 +13,6 @@ import torch
 from napari_seggpt.inference.ensemble import spatial_grid
 from napari_seggpt.inference.tuned import palette_tensor
 from napari_seggpt.model.encoding import EncodedPrompts
-from napari_seggpt.model.prompt_map import PromptMap
 from napari_seggpt.model.seggpt import SEG_TYPES
 from napari_seggpt.preprocessing import normalise
 from napari_seggpt.training.tuning_data import distance
@@ -32,7 +31,7 @@ DEFAULT_IMAGE_RATE = 0.03  # where the settings leave it to the network
 
 
 class LearnedPrompt:
-    """K tensors, where they come from, and how they learn.
+    """K tensors, how a readout weighs what it reads of them, and how they learn.
 
     Parameters
     ----------
@@ -44,6 +43,11 @@ class LearnedPrompt:
         Through which they learn; on its device.
     seg_type : {"semantic", "instance"}
         The type embedding.
+
+    Attributes
+    ----------
+    model : SegGPT
+        The network with the weighing that learns, if one does.
     """
 
     def __init__(
@@ -61,7 +65,8 @@ class LearnedPrompt:
         self.images = self._leaf(pictures)
         self.colors = self._leaf(colors)
         self._start = (self.images.clone(), self.colors.clone())
-        self.prompt_map = self._new_map(settings)
+        self.learns_weighing = self._may_weigh(settings)
+        self.model = _learning(model) if self.learns_weighing else model
         self._rates = self._choose_rates(settings)
         self._encoded: dict[int, EncodedPrompts] = {}
         self._pull = settings.pull
@@ -69,19 +74,16 @@ class LearnedPrompt:
     def _leaf(self, values: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self._device)
 
-    def _new_map(self, settings: TuningSettings) -> PromptMap | None:
-        config = self._model.config
-        if config.decoder != "readout" or settings.map_rate == 0:
-            return None
-        return PromptMap(config.match_dim).to(self._device)
+    def _may_weigh(self, settings: TuningSettings) -> bool:
+        return self._model.config.decoder == "readout" and settings.weighing_rate > 0
 
     def _choose_rates(self, settings: TuningSettings) -> tuple[float, float]:
         """Return the rates of images and colours."""
         image_rate = settings.image_rate
         if image_rate is None:
-            needed = self.prompt_map is None or settings.start != "reference"
+            needed = not self.learns_weighing or settings.start != "reference"
             image_rate = DEFAULT_IMAGE_RATE if needed else 0.0
-        if self.prompt_map is None and image_rate == settings.color_rate == 0:
+        if not self.learns_weighing and image_rate == settings.color_rate == 0:
             raise ValueError(
                 "Expected something to learn, got a network without a readout and "
                 "rates of 0 for images and colours."
@@ -97,7 +99,7 @@ class LearnedPrompt:
 
     @property
     def moves_pictures(self) -> bool:
-        """Whether images or colours learn, rather than the map alone."""
+        """Whether images or colours learn, rather than the weighing alone."""
         return self.images.requires_grad or self.colors.requires_grad
 
     def optimizer(self, settings: TuningSettings) -> torch.optim.Optimizer:
@@ -109,9 +111,9 @@ class LearnedPrompt:
             )
             if rate > 0
         ]
-        if self.prompt_map is not None:
-            parameters = list(self.prompt_map.parameters())
-            groups.append({"params": parameters, "rate": settings.map_rate})
+        if self.learns_weighing:
+            parameters = list(self.model.readout.weighing().values())
+            groups.append({"params": parameters, "rate": settings.weighing_rate})
         return torch.optim.Adam(groups, betas=(0.9, 0.95))
 
     @torch.no_grad()
@@ -135,22 +137,25 @@ class LearnedPrompt:
             if source is None or source.frame != frame
         ]
 
-    def nearest(self, tile: FrameTile, count: int) -> list[int]:
-        """Return at most so many tensors of other frames, the nearest to a tile."""
+    def nearest(self, tile: FrameTile, count: int, *, own: bool = False) -> list[int]:
+        """Return at most so many tensors of other frames, the nearest to a tile.
+
+        With `own`, those of its own frame are among them.
+        """
+        numbers = range(len(self._sources)) if own else self.usable(tile.frame)
 
         def apart(number: int) -> tuple[float, float]:
             source = self._sources[number]
             return (0.0, 0.0) if source is None else distance(source, tile)
 
-        return sorted(self.usable(tile.frame), key=apart)[:count]
+        return sorted(numbers, key=apart)[:count]
 
     def encode(
         self, numbers: Sequence[int], *, flipped: bool = False
     ) -> EncodedPrompts:
         """Encode some of the tensors, as they are now."""
         parts = [self._encode_one(number, flipped) for number in numbers]
-        joined = EncodedPrompts.join(parts)
-        return joined if self.prompt_map is None else self.prompt_map(joined)
+        return EncodedPrompts.join(parts)
 
     def _encode_one(self, number: int, flipped: bool) -> EncodedPrompts:
         """Encode a tensor; once for all where it is always the same."""
@@ -173,12 +178,25 @@ class LearnedPrompt:
         )
         return images, colors
 
-    def map_arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Return copies of the map's weights, by name."""
-        if self.prompt_map is None:
+    def weighing(self) -> dict[str, Tensor]:
+        """Return how the reads are weighed, by name; nothing if that does not learn."""
+        if not self.learns_weighing:
             return {}
-        state = self.prompt_map.state_dict()
-        return {name: x.detach().cpu().numpy().copy() for name, x in state.items()}
+        parameters = self.model.readout.weighing()
+        return {name: x.detach() for name, x in parameters.items()}
+
+    def weighing_arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Return copies of `weighing`."""
+        return {name: x.cpu().numpy().copy() for name, x in self.weighing().items()}
+
+
+def _learning(model: SegGPT) -> SegGPT:
+    """Return the network with a weighing of its own that learns, and nothing else."""
+    learning = model.with_weighing()
+    learning.readout.eval().requires_grad_(False)
+    for parameter in learning.readout.weighing().values():
+        parameter.requires_grad_(True)
+    return learning
 
 
 Start = tuple["list[FrameTile | None]", "NDArray[np.float32]", "NDArray[np.float32]"]

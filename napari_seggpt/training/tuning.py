@@ -1,7 +1,7 @@
 """tune_prompt(): the network is frozen, the prompt learns (paper, section 3.3).
 
 What learns are the image tensors of the paper, their colours, or, in a network with a
-readout, a small map of what the prompts offer to be read. In every update one labelled
+readout, how what is read of the prompts is weighed. In every update one labelled
 frame is the query, and the tensors that come from other frames are its prompts: a frame
 predicted from itself would teach nothing.
 
@@ -36,7 +36,7 @@ from napari_seggpt.training.frozen import frozen
 from napari_seggpt.training.learned import LearnedPrompt
 from napari_seggpt.training.losses import color_loss, score_loss, soft_dice_loss
 from napari_seggpt.training.recipe import Recipe
-from napari_seggpt.training.tuning_data import TuningData, augment
+from napari_seggpt.training.tuning_data import TuningData, augment, neighbour
 from napari_seggpt.training.tuning_state import Dices, TuningState
 
 if TYPE_CHECKING:
@@ -240,7 +240,8 @@ class Tuner:
                 held_back_before=before.held_back,
                 held_back_after=after.held_back,
             ),
-            prompt_map=self._learned.map_arrays(),
+            weighing=self._learned.weighing_arrays(),
+            zoom=self._data.zoom,
         )
 
     # -- updates -------------------------------------------------------------------
@@ -274,14 +275,13 @@ class Tuner:
         return total
 
     def _loss(self, query: FrameTile, rng: np.random.Generator) -> Tensor:
-        picture, labels, flipped = augment(query, self._settings, rng)
-        near = self._learned.nearest(query, self._settings.prompts_per_step)
+        picture, labels, near, flipped = self._example(query, rng)
         tensor = self._tensor(picture)
         regions = self._regions(labels)
         with autocast(self._device, self._dtype):
             prompts = self._learned.encode(near, flipped=flipped)
             if self._is_readout:
-                return score_loss(self._model.scores(tensor, prompts), regions)
+                return score_loss(self._learned.model.scores(tensor, prompts), regions)
             colors = self._model(tensor, prompts)
         target = self._tensor(self._data.palette.encode(labels))
         weight = pixel_weights(regions > 0, RECIPE.foreground_weight)
@@ -292,6 +292,23 @@ class Tuner:
         shares = (-SHARPNESS * self._distances(colors.float())).softmax(1)
         truth = F.one_hot(regions, shares.shape[1]).movedim(-1, 1).float()
         return loss + share * soft_dice_loss(shares, truth)
+
+    def _example(
+        self, query: FrameTile, rng: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]], list[int], bool]:
+        """Draw a picture, its labels, the tensors beside it, and if these are flipped.
+
+        References are farther from each other than frames are from references. So that
+        a readout does not unlearn to trust what is near, some pictures are made-up
+        neighbours of a frame that is among the prompts.
+        """
+        settings, learned = self._settings, self._learned
+        count = settings.prompts_per_step
+        if learned.learns_weighing and rng.random() < settings.neighbours:
+            near = learned.nearest(query, count, own=True)
+            return *neighbour(query, rng), near, False
+        picture, labels, flipped = augment(query, settings, rng)
+        return picture, labels, learned.nearest(query, count), flipped
 
     def _regions(self, labels: NDArray[np.integer[Any]]) -> Tensor:
         """Return the place of each label (h, w) in the palette, after black."""
@@ -341,7 +358,7 @@ class Tuner:
                 continue
             with autocast(self._device, self._dtype):
                 prompts = learned.encode(others)
-                labels = self._predict(tile, prompts)
+                labels = self._predict(learned.model, tile, prompts)
             scores.append(mean_dice(labels, tile.labels))
             if self._data.is_held_back(tile):
                 held_back.append(scores[-1])
@@ -349,14 +366,14 @@ class Tuner:
         return Dices(mean=float(np.mean(scores)), held_back=own)
 
     def _predict(
-        self, tile: FrameTile, prompts: EncodedPrompts
+        self, model: SegGPT, tile: FrameTile, prompts: EncodedPrompts
     ) -> NDArray[np.integer[Any]]:
         query, palette = self._tensor(tile.picture), self._data.palette
         if self._is_readout:
-            shares = self._model.probabilities(query, prompts)[0]
+            shares = model.probabilities(query, prompts)[0]
             painted = shares.float().movedim(0, -1).cpu().numpy()
         else:
-            colors = self._model(query, prompts)
+            colors = model(query, prompts)
             painted = denormalise(colors.float().cpu().numpy())[0]
         return read_labels(painted, palette, are_shares=self._is_readout)[0]
 

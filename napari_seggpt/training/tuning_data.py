@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_seggpt.frames import evenly
-from napari_seggpt.inference.tiling import make_tiles
+from napari_seggpt.inference.tiling import make_tiles, suggest_zoom
 from napari_seggpt.palette import Palette
 from napari_seggpt.preprocessing import (
     measure_limits,
@@ -20,7 +20,7 @@ from napari_seggpt.preprocessing import (
     resize_rgb,
     to_rgb,
 )
-from napari_seggpt.training.augmentation import Look, View
+from napari_seggpt.training.augmentation import Look, View, draw_neighbour
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         TuningSettings,
     )
 
-ENOUGH_TO_HOLD_BACK = 3  # frames; with two, each has only the other to learn from
+ENOUGH_TO_HOLD_BACK = 5  # frames; of fewer, all are needed to learn from
 PLAIN = Look(
     brightness=0.0, contrast=1.0, log_gamma=0.0, inverted=False,
     channels=(0, 1, 2), hue=0.0, saturation=1.0, noise=0.0, blur=0.0,
@@ -85,12 +85,15 @@ class TuningData:
         How many frames there are.
     held_back : int or None
         The frame that is no query.
+    zoom : float
+        How much larger than usual whole frames are, as a predictor shows them.
     """
 
     tiles: tuple[FrameTile, ...]
     palette: Palette
     frames: int
     held_back: int | None
+    zoom: float
 
     @classmethod
     def of(
@@ -116,8 +119,11 @@ class TuningData:
                 f"got {len(labelled)}."
             )
         palette = _palette_of(examples, prediction.labels_per_pass)
-        size = config.seen_size(labelled[0].labels.shape)  # one for all tensors
-        if prediction.tiling.enabled:
+        is_tiled = prediction.tiling.enabled
+        labels = [one.labels for one in labelled]
+        zoom = 1.0 if is_tiled else suggest_zoom(labels, config)
+        size = config.seen_size(labels[0].shape, zoom=zoom)  # one for all tensors
+        if is_tiled:
             size = config.tile_size
         tiles = _tiles_of(examples, limits, size, prediction.tiling)
         if not any(tile.labels.any() for tile in tiles):
@@ -131,6 +137,7 @@ class TuningData:
             palette=palette,
             frames=len(examples),
             held_back=_typical(examples) if may_hold_back else None,
+            zoom=zoom,
         )
 
     def starts(self, count: int, *, held_back: bool = True) -> list[FrameTile]:
@@ -236,6 +243,20 @@ def augment(
     if settings.brightness:
         picture = PLAIN.vary(rng).table()[picture]
     return picture, labels, view.flip
+
+
+def neighbour(
+    tile: FrameTile, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]:
+    """Move and bend a tile a little and vary how it looks, as a neighbouring frame.
+
+    Returns
+    -------
+    tuple
+        Picture (h, w, 3) and labels (h, w).
+    """
+    picture, labels = _show(tile, draw_neighbour(rng))
+    return PLAIN.vary(rng).table()[picture], labels
 
 
 def _draw_view(settings: TuningSettings, rng: np.random.Generator) -> View:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from napari_seggpt.training.learned import LearnedPrompt
 
-PARTS = {"asked", "course", "best", "images", "colors", "prompt_map", "optimizer"}
+PARTS = {"asked", "course", "best", "images", "colors", "weighing", "optimizer"}
 
 
 class TuningStateError(ValueError):
@@ -92,7 +92,7 @@ class StateFile:
             "best": state.best.to_bytes(),
             "images": learned.images,
             "colors": learned.colors,
-            "prompt_map": learned.prompt_map and learned.prompt_map.state_dict(),
+            "weighing": learned.weighing(),
             "optimizer": optimizer.state_dict(),
         }
         with whole_file(self._path) as draft:
@@ -118,8 +118,8 @@ class StateFile:
             with torch.no_grad():
                 learned.images.copy_(content["images"])
                 learned.colors.copy_(content["colors"])
-            if learned.prompt_map is not None:
-                learned.prompt_map.load_state_dict(content["prompt_map"])
+                for name, values in learned.weighing().items():
+                    values.copy_(content["weighing"][name])
             optimizer.load_state_dict(content["optimizer"])
             course = dict(content["course"])
             mean, held_back = course.pop("before")

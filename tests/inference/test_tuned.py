@@ -11,7 +11,6 @@ from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.inference.seg_type import choose_seg_type
 from napari_seggpt.inference.tuned import TunedPromptError, plan_passes
 from napari_seggpt.model.checkpoint import model_hash
-from napari_seggpt.model.prompt_map import PromptMap
 from napari_seggpt.model.seggpt import SegGPT
 from napari_seggpt.palette import Palette
 from napari_seggpt.preprocessing import AS_IT_IS, normalise
@@ -176,46 +175,99 @@ def test_pictures_are_of_a_size_at_which_the_network_sees_frames(
             Predictor(readout_model, tuned=[wrong], settings=cpu())
 
 
-# -- maps --------------------------------------------------------------------------
+def test_frames_are_shown_as_large_as_what_was_tuned_on(
+    readout_model: SegGPT, frame: Make, blocks: Make
+) -> None:
+    image, labels = frame((64, 64, 3), dtype="uint8"), blocks((64, 64), [1])
+    tuned = tuned_of(readout_model, Prompt(image=image, labels=labels), zoom=2)
+    predictor = Predictor(readout_model, tuned=[tuned], settings=cpu())
+    seen = []
+    paint = predictor.passes.paint
+    predictor.passes.paint = lambda *args: seen.append(args[0].shape) or paint(*args)
+    assert predictor.predict(frame((32, 32))).labels.shape == (32, 32)
+    assert seen == [(1, 64, 64, 3)]  # 32 without
 
 
-def map_weights(match_dim: int, scale: float) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(0)
+def test_a_picture_that_a_reference_shows_counts_once_with_its_labels(
+    readout_model: SegGPT, prompts: list[Prompt], frame: Make, blocks: Make
+) -> None:
+    query = frame((32, 32, 3), dtype="uint8", seed=7)
+    first, second = prompts
+
+    def colors(plain: list[Prompt], *kept: Prompt) -> np.ndarray:
+        tuned = [tuned_of(readout_model, *kept)] if kept else []
+        predictor = Predictor(
+            readout_model, plain, tuned=tuned, settings=cpu(), limits=AS_IT_IS
+        )
+        return predictor.predict(query).colors[0]
+
+    both = colors([first, second])
+    np.testing.assert_allclose(colors([first], second), both, atol=1e-6)
+    np.testing.assert_allclose(colors([first, second], second), both, atol=1e-6)
+    np.testing.assert_allclose(colors([first, second], first, second), both, atol=1e-6)
+    # What was corrected since is what counts.
+    corrected = replace(second, labels=blocks((32, 32), [5, 1], side=8))
+    np.testing.assert_allclose(
+        colors([first, corrected], second), colors([first, corrected]), atol=1e-6
+    )
+    # A hint says less than the prompt did.
+    hint = replace(corrected, is_hint=True)
+    beside, alone = colors([first, hint], second), colors([first, hint])
+    assert np.abs(beside - alone).max() > 1e-3
+
+
+# -- weighings ---------------------------------------------------------------------
+
+
+def weighing_of(model: SegGPT, scale: float, *, seed: int = 0) -> dict[str, np.ndarray]:
+    """Weights for the readout that differ from the network's own by noise."""
+    rng = np.random.default_rng(seed)
     return {
-        name: rng.normal(0, scale, tuple(x.shape)).astype(np.float32)
-        for name, x in PromptMap(match_dim).state_dict().items()
+        name: np.asarray(
+            x.detach().numpy() + rng.normal(0, scale, tuple(x.shape)), np.float32
+        )
+        for name, x in model.readout.weighing().items()
     }
 
 
-def test_a_map_changes_how_all_prompts_of_its_pass_are_read(
+def test_a_weighing_changes_how_all_prompts_of_its_pass_are_read(
     readout_model: SegGPT, prompts: list[Prompt], frame: Make
 ) -> None:
     query = frame((32, 32, 3), dtype="uint8", seed=7)
-    weights = map_weights(readout_model.config.match_dim, 0.5)
     prompts = prompts[:1]  # two in all are read whole
-    tuned = tuned_of(readout_model, *prompts, prompt_map=weights)
+
+    def tuned_with(weighing: dict[str, np.ndarray]) -> TunedPrompt:
+        return tuned_of(readout_model, *prompts, weighing=weighing)
 
     def colors(plain: list[Prompt], *tuned: TunedPrompt) -> np.ndarray:
         predictor = Predictor(readout_model, plain, tuned=tuned, settings=cpu())
         return predictor.predict(query).colors[0]
 
-    alone = colors([], tuned)
+    first, second = (weighing_of(readout_model, 0.05, seed=seed) for seed in (0, 1))
+    alone = colors([], tuned_with(first))
     assert np.abs(alone - colors(prompts)).max() > 1e-3
-    # The same prompts beside it add nothing, since they are mapped alike.
-    np.testing.assert_allclose(colors(prompts, tuned), alone, atol=1e-5)
-    # With two there is no telling whose map others should have.
-    beside_two = colors(prompts, tuned, replace(tuned, prompt_map={}))
-    assert np.abs(beside_two - alone).max() > 1e-4
+    # The same prompts beside it add nothing, since they are weighed alike.
+    np.testing.assert_allclose(colors(prompts, tuned_with(first)), alone, atol=1e-5)
+    # The network itself stays as it is.
+    own = weighing_of(readout_model, 0.0)
+    unchanged, plain = (colors([], tuned_with(each)) for each in (own, {}))
+    np.testing.assert_array_equal(unchanged, plain)
+    # Of two that learned differently, none decides alone.
+    mean = {name: np.asarray((first[name] + second[name]) / 2) for name in first}
+    both = colors([], tuned_with(first), tuned_with(second))
+    np.testing.assert_allclose(both, colors(prompts, tuned_with(mean)), atol=1e-5)
 
 
-def test_a_map_of_another_network_is_refused(
+def test_a_weighing_of_another_network_is_refused(
     tiny_model: SegGPT, readout_model: SegGPT, prompts: list[Prompt], frame: Make
 ) -> None:
+    weighing = weighing_of(readout_model, 0.1)
+    del weighing["mixer.skip"]
     for model, message in (
-        (tiny_model, "without a map"),
-        (readout_model, "the map of"),
+        (tiny_model, "without a weighing"),
+        (readout_model, "the weighing of this network"),
     ):
-        tuned = tuned_of(model, *prompts, prompt_map=map_weights(9, 0.1))
+        tuned = tuned_of(model, *prompts, weighing=weighing)
         predictor = Predictor(model, tuned=[tuned], settings=cpu())
         with pytest.raises(TunedPromptError, match=message):
             predictor.predict(frame())

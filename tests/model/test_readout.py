@@ -48,7 +48,7 @@ def views(seed: int = 0, batch: int = 1) -> Views:
         fine=levels(SIZE),
         whole=levels(SIZE // 2),
         matched=torch.randn(batch, 16, SIZE // 8, SIZE // 8, generator=generator),
-        grey=torch.rand(batch, 1, 8, 8, generator=generator),
+        grey=0.5 + 0.02 * torch.rand(batch, 1, 8, 8, generator=generator),
     )
 
 
@@ -183,7 +183,7 @@ def test_gradients_reach_all_that_learns(readout_config: SegGPTConfig) -> None:
     readout = Readout(readout_config)
     for parameter in readout.mixer.parameters():
         torch.nn.init.normal_(parameter, 0, 0.2)
-    stages = read(readout, encode(readout, 1, 2, predicted=(2,)))
+    stages = read(readout, encode(readout, 1, 2, 3, predicted=(3,)))
     torch.stack([x.square().mean() for x in stages]).sum().backward()
     idle = {
         name
@@ -204,6 +204,39 @@ def test_colours_that_do_not_exist_never_fit(readout: Readout) -> None:
 
 
 # -- the nearest prompts -----------------------------------------------------------
+
+
+def test_the_linear_reads_follow_the_prompts_that_are_most_like_the_query(
+    readout: Readout,
+) -> None:
+    prompts = encode(readout, 1, 2)
+    alone = {seed: read(readout, encode(readout, seed), seed=1) for seed in (1, 2)}
+    readout.log_likeness.fill_(np.log(1e-6))
+    evenly = read(readout, prompts, seed=1)
+    readout.log_likeness.fill_(np.log(1e6))
+    sharply = read(readout, prompts, seed=1)
+    for stage in (FINE, WHOLE):
+        torch.testing.assert_close(sharply[stage], alone[1][stage])
+        for other in alone.values():
+            assert (evenly[stage] - other[stage]).abs().mean() > 1e-2
+
+
+def test_references_hints_and_memory_keep_their_parts_of_the_likeness(
+    readout: Readout,
+) -> None:
+    prompts = encode(readout, 1, 2, 3, 4, 5, 6, predicted=(3, 4))
+    known = torch.tensor([[1.0, 1.0, 1.0, 1.0, 0.1, 0.1]])
+    prompts = replace(prompts, known=known)
+    weight = prompts.likeness(prompts.grey[:, 2], torch.tensor(500.0))
+    torch.testing.assert_close(
+        weight.unflatten(1, (3, 2)).sum(2), torch.full((1, 3), 2.0)
+    )
+    assert weight[0, 2] > 1.5  # it is the query itself
+    assert (weight > 0).all()
+    hint = prompts.likeness(prompts.grey[:, 4], torch.tensor(1e6))
+    torch.testing.assert_close(hint[0, 4:], torch.tensor([2.0, 0.0]))
+    even = prompts.likeness(prompts.grey[:, 2], torch.tensor(0.0))
+    torch.testing.assert_close(even, torch.ones(1, 6))
 
 
 def test_the_prompts_most_like_the_query_come_first(readout: Readout) -> None:

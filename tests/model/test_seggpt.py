@@ -351,7 +351,8 @@ def test_gradients_reach_every_weight_of_a_readout(
     pictures: Pictures,
 ) -> None:
     model = make_model(readout_config)
-    prompts = encode(model, count=2, predicted=torch.tensor([[False, True]]))
+    predicted = torch.tensor([[False, False, True]])
+    prompts = encode(model, count=3, predicted=predicted)
     stages = model.scores(pictures(1), prompts)
     torch.stack([x.square().mean() for x in stages]).sum().backward()
     assert _without_gradient(model) == ["type_token_cls"]

@@ -13,7 +13,7 @@ from napari_seggpt.settings import PredictionSettings, TilingSettings, TuningSet
 from napari_seggpt.training import tuning
 from napari_seggpt.training.frozen import frozen
 from napari_seggpt.training.tuning import tune_prompt
-from napari_seggpt.training.tuning_data import TuningData, augment
+from napari_seggpt.training.tuning_data import TuningData, augment, neighbour
 
 CPU = PredictionSettings(device="cpu")
 QUICK = TuningSettings(steps=4, check_every=2)
@@ -59,20 +59,21 @@ def test_yields_before_and_after_every_update(new_model, frames):
 
 def test_the_prompt_learns_and_the_network_does_not(new_model, frames):
     model = new_model()
-    with torch.no_grad():  # only what is attended to counts, which is what is mapped
-        model.readout.mixer.skip.copy_(torch.tensor([8.0, 0.0, 0.0, 0.0]))
     before = model_hash(model)
-    settings = replace(QUICK, steps=24, check_every=24, map_rate=0.1)
+    settings = replace(QUICK, steps=24, check_every=24, weighing_rate=0.02)
     steps = tune(model, frames, settings)
     assert model_hash(model) == before
     assert all(parameter.requires_grad for parameter in model.parameters())
     losses = [step.loss for step in steps[1:]]
     assert np.mean(losses[-8:]) < 0.8 * np.mean(losses[:8])
-    assert all(weights.any() for weights in steps[-1].best.prompt_map.values())
+    own, best = model.readout.weighing(), steps[-1].best.weighing
+    assert set(best) == set(own)
+    same = {name for name in own if (best[name] == own[name].detach().numpy()).all()}
+    assert same == {"log_memory"}  # nothing here was predicted
 
 
 def test_the_best_prompt_is_kept(new_model, frames):
-    steps = tune(new_model(), frames, replace(QUICK, steps=12, map_rate=0.02))
+    steps = tune(new_model(), frames, replace(QUICK, steps=12, weighing_rate=0.02))
     dices = [step.dice for step in steps if step.dice is not None]
     best = steps[-1].best
     assert best.figures.dice_before == dices[0]
@@ -145,9 +146,9 @@ def test_pictures_and_colours_learn_if_asked(
 ):
     model = new_model() if network == "readout" else tiny_model
     rates = {"image_rate": 0.0, "color_rate": 0.0, f"{part}_rate": 0.05}
-    steps = tune(model, frames, replace(QUICK, map_rate=0.0, **rates))
+    steps = tune(model, frames, replace(QUICK, weighing_rate=0.0, **rates))
     start, best = steps[0].best, steps[-1].best
-    assert best.prompt_map == {}
+    assert best.weighing == {}
     assert np.array_equal(best.images, start.images) == (part == "color")
     assert np.array_equal(best.colors, start.colors) == (part == "image")
 
@@ -155,7 +156,7 @@ def test_pictures_and_colours_learn_if_asked(
 @pytest.mark.usefixtures("improving")
 def test_a_network_without_a_readout_learns_pictures(tiny_model, frames):
     steps = tune(tiny_model, frames)
-    assert steps[-1].best.prompt_map == {}
+    assert steps[-1].best.weighing == {}
     assert not np.array_equal(steps[-1].best.images, steps[0].best.images)
 
 
@@ -263,13 +264,72 @@ def test_a_frame_is_predicted_from_others_and_one_is_never_a_query(
         return augment(tile, *args)
 
     monkeypatch.setattr(tuning, "augment", record)
-    tune(new_model(), frames, replace(QUICK, steps=8, patience=9))
+    settings = replace(QUICK, steps=8, patience=9, neighbours=0.0)
+    tune(new_model(), frames, settings)
     data = data_of(frames)
     assert data.held_back == 1
     assert sorted(queries) == [0, 0, 2, 2, 3, 3, 4, 4]
     learned = tuning.LearnedPrompt(data, QUICK, new_model(), "semantic")
     assert learned.usable(2) == [0, 1, 3, 4]
     assert learned.nearest(data.tiles[2], 2) == [1, 3]
+
+
+@pytest.mark.parametrize(("network", "share"), [("readout", 1.0), ("paint", 0.0)])
+def test_a_made_up_neighbour_is_predicted_beside_its_frame(
+    new_model, tiny_model, frames, monkeypatch, network, share
+):
+    shown = []
+    encode = tuning.LearnedPrompt.encode
+
+    def record(learned, numbers, **more):
+        shown.append(tuple(numbers))
+        return encode(learned, numbers, **more)
+
+    monkeypatch.setattr(tuning.LearnedPrompt, "encode", record)
+    queries = []
+    monkeypatch.setattr(
+        tuning,
+        "neighbour",
+        lambda tile, rng: queries.append(tile.frame) or neighbour(tile, rng),
+    )
+    model = new_model() if network == "readout" else tiny_model
+    settings = replace(QUICK, steps=6, check_every=6, patience=9, neighbours=1.0)
+    tune(model, frames, settings)
+    assert len(queries) == 6 * share  # pictures would learn to be copied
+    updates = [numbers for numbers in shown if len(numbers) == 2]
+    assert len(updates) == 6
+    assert all(frame in pair for frame, pair in zip(queries, updates, strict=False))
+
+
+def test_a_made_up_neighbour_is_moved_with_its_labels(frames):
+    tile = data_of(frames).tiles[2]
+    tile = replace(tile, picture=np.repeat(tile.labels[..., None], 3, axis=2) * 40)
+    rng = np.random.default_rng(0)
+    moved = 0
+    for _ in range(8):
+        picture, labels = neighbour(tile, rng)
+        assert picture.shape == (32, 32, 3)
+        assert ((picture[..., 0] > 80) == (labels > 0)).mean() > 0.9
+        overlap = (labels.astype(bool) & tile.labels.astype(bool)).sum()
+        assert overlap > 0.6 * tile.labels.astype(bool).sum()
+        moved += not np.array_equal(labels, tile.labels)
+    assert moved == 8
+
+
+def test_frames_with_thin_labels_are_larger_as_a_predictor_shows_them(
+    new_model, frames
+):
+    config = new_model().config
+    thin = np.zeros((32, 32), np.uint8)
+    thin[::8] = 4
+    thin = [replace(x, image=x.image[:32, :32], labels=thin) for x in frames]
+    data = data_of(thin, config)
+    assert data.zoom == 2
+    assert {tile.size for tile in data.tiles} == {(64, 64)}
+    wide = [
+        replace(x, image=x.image[:32, :32], labels=x.labels[:32, :32]) for x in frames
+    ]
+    assert data_of(wide, config).zoom == 1
 
 
 def test_the_frame_held_back_has_the_most_labels(frames):
