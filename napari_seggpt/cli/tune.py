@@ -183,6 +183,8 @@ def _finish(request: TuneRequest, best: TunedPrompt) -> int:
             f" (of the one held back {figures.held_back_before:.3f} and "
             f"{figures.held_back_after:.3f})"
         )
+    else:
+        dice += " (all of them were learned from)"
     if not (figures.has_gained or request.keep):
         warn(
             f"Tuning gained nothing over {count_of(figures.frames, 'frame')} as they "

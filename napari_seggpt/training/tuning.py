@@ -6,7 +6,7 @@ frame is the query, and the tensors that come from other frames are its prompts:
 predicted from itself would teach nothing.
 
 Which update was best is decided by the mean Dice of all frames, each predicted from the
-others. One of them is held back: it is never a query. By itself it would decide worse:
+others. Of many, one is held back: it is never a query. By itself it would decide worse:
 frames differ far more from each other than the updates do.
 
 Axes: K tensors, H W pixels of the model's input.
@@ -100,7 +100,7 @@ def tune_prompt(
     model : SegGPT
         Its weights stay as they are.
     examples : sequence of Prompt
-        Two or more labelled frames. With three or more, one is held back.
+        Two or more labelled frames. With five or more, one is held back.
     settings : TuningSettings, optional
         What learns, from what, and how fast.
     prediction : PredictionSettings, optional

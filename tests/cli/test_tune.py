@@ -41,6 +41,7 @@ def test_a_tuned_prompt_labels_a_stack(tune, run, stack):
     code, out, _, file = tune("--names", "3=square", "--overwrite")
     assert code == 0
     assert "Tuned on 4 frames: Dice of frames predicted from the others" in out
+    assert "(all of them were learned from)" in out
     assert "3 steps" in out
     prompt = TunedPrompt.load(file)
     assert prompt.class_names == {3: "square"}

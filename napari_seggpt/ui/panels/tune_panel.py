@@ -341,8 +341,9 @@ _TUNE = (
 )
 _CURVE = (
     "Thick: the mean overlap with your labels (Dice) of the frames, each predicted "
-    "from the others. Dashed: that of the frame that is not learned from. Thin: the "
-    "error that is being made smaller. Each in its own range."
+    "from the others. Dashed, with five references or more: that of the one that is "
+    "not learned from. Thin: the error that is being made smaller. Each in its own "
+    "range."
 )
 _LOAD = "Use a prompt that was tuned before, on this stack or another."
 _FEW = "Two references with labels are needed."

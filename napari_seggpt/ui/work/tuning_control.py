@@ -214,8 +214,10 @@ def verdict(tuned: TunedPrompt) -> tuple[str, Tone]:
             f"; on the frame held back {figures.held_back_before:.2f} and "
             f"{figures.held_back_after:.2f}"
         )
+    else:
+        change += ", on frames that it learned from"
     if figures.has_gained:
-        return f"Tuned: {change}. Keep it, or discard it.", Tone.HINT
+        return f"Tuned: {change}. See what it changes; keep or discard it.", Tone.HINT
     text = (
         f"Tuning is no better than the references as they are ({change}), and is not "
         "kept. More corrected frames may help."
