@@ -227,7 +227,7 @@ def test_references_hints_and_memory_keep_their_parts_of_the_likeness(
     prompts = encode(readout, 1, 2, 3, 4, 5, 6, predicted=(3, 4))
     known = torch.tensor([[1.0, 1.0, 1.0, 1.0, 0.1, 0.1]])
     prompts = replace(prompts, known=known)
-    weight = prompts.likeness(prompts.grey[:, 2], torch.tensor(500.0))
+    weight = prompts.likeness(prompts.grey[:, 2], torch.tensor(2000.0))
     torch.testing.assert_close(
         weight.unflatten(1, (3, 2)).sum(2), torch.full((1, 3), 2.0)
     )
@@ -250,6 +250,33 @@ def test_the_prompts_most_like_the_query_come_first(readout: Readout) -> None:
     every, order = prompts.nearest(grey, 9)
     assert order[0].sort().values.tolist() == [0, 1, 2]
     assert torch.equal(every.shares, prompts.shares[:, order[0]])
+
+
+def test_likeness_counts_most_where_those_alike_have_labels_at_the_same_place(
+    readout: Readout,
+) -> None:
+    prompts = encode(readout, 1, 2, 3, 4)
+    # Two pairs that look alike.
+    grey = 0.3 + prompts.grey[:, [0, 0, 1, 1]]
+    grey[:, 2:] += 0.1
+    marked = torch.zeros(1, 4, 3, 8, 8)
+    marked[:, :, 0] = 1
+
+    def weight(*corners: int) -> Tensor:
+        """Of the second, which looks like the query, if labels lie in such corners."""
+        shown = marked.clone()
+        for number, corner in enumerate(corners):
+            part = slice(0, 4) if corner == 0 else slice(4, 8)
+            shown[:, number, 1, part, part] = 1
+            shown[:, number, 0, part, part] = 0
+        told = replace(prompts, grey=grey, shares=shown)
+        return told.likeness(grey[:, 0], torch.tensor(20.0))[0, 1]
+
+    same_place, other_place = weight(0, 0, 1, 1), weight(0, 1, 0, 1)
+    assert same_place > other_place + 0.2
+    # Where labels lie says nothing if they always lie there.
+    torch.testing.assert_close(weight(0, 0, 0, 0), other_place)
+    assert other_place > 1.0
 
 
 def test_hints_leave_room_for_prompts_that_show_background(readout: Readout) -> None:
