@@ -12,7 +12,7 @@ import pytest
 from napari.utils import progress
 from napari.utils.notifications import Notification, notification_manager
 from pytestqt.qtbot import QtBot
-from qtpy.QtCore import QThreadPool, QTimer
+from qtpy.QtCore import QRunnable, QThreadPool, QTimer
 
 from napari_seggpt.ui.work import jobs
 from napari_seggpt.ui.work.activity import ProgressBar
@@ -360,16 +360,33 @@ def test_ending_a_job_while_its_bar_is_made(qtbot: QtBot, act: str) -> None:
     assert not progress._all_instances
 
 
+class Occupation(QRunnable):
+    """Keeps a thread from anything else until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAutoDelete(False)
+        self.has_begun, self.go = threading.Event(), threading.Event()
+
+    def run(self) -> None:
+        self.has_begun.set()
+        self.go.wait(60)
+
+
 def test_closing_right_after_starting_does_not_wait(qtbot: QtBot) -> None:
     desk, pool = LayerSession(Work()), QThreadPool.globalInstance()
-    count = pool.maxThreadCount()
-    pool.setMaxThreadCount(0)  # it does not begin meanwhile
+    count, occupation = pool.maxThreadCount(), Occupation()
+    pool.setMaxThreadCount(1)  # a pool without threads would begin at once even with 0
     try:
+        pool.start(occupation)
+        assert occupation.has_begun.wait(60)
         desk.job.start()
         started = time.monotonic()
         desk.job.close(wait=60)
     finally:
         pool.setMaxThreadCount(count)
+        occupation.go.set()
+    assert pool.waitForDone(WAIT)
     assert time.monotonic() - started < 30
     assert desk.ends == [JobState.STOPPED]
 
