@@ -76,7 +76,7 @@ class Passes:
         self._tuned = tuple(tuned)
         self._seg_type = choose_seg_type(settings.seg_type, model.config)
         check_tuned(self._tuned, self.model, self._seg_type)
-        self._replaced: Sequence[frozenset[int]] = [frozenset()] * len(self._tuned)
+        self._replaced: Sequence[frozenset[int]] = ()
         self._tuned_passes: dict[int, TunedPass] = {}
 
     @property
@@ -85,9 +85,7 @@ class Passes:
         return self.model.config.decoder == "readout"
 
     def set_palettes(
-        self,
-        palettes: Sequence[Palette],
-        replaced: Sequence[frozenset[int]] | None = None,
+        self, palettes: Sequence[Palette], replaced: Sequence[frozenset[int]]
     ) -> None:
         """Choose the colours of each pass; no tile may be encoded for others.
 
@@ -95,11 +93,11 @@ class Passes:
         ----------
         palettes : sequence of Palette
             Of each pass.
-        replaced : sequence of frozenset, optional
-            The tensors of each tuned prompt that references show; none by default.
+        replaced : sequence of frozenset
+            The tensors of each tuned prompt that references show.
         """
         self.palettes = list(palettes)
-        self._replaced = replaced or [frozenset()] * len(self._tuned)
+        self._replaced = replaced
         self._tuned_passes = {}
 
     def announce(self) -> None:

@@ -12,6 +12,8 @@ from napari_seggpt.training.optim import (
     update_average,
 )
 
+LOGARITHMS = ("log_penalty", "log_memory", "log_likeness", "log_sharpness", "log_scale")
+
 
 def test_biases_norms_tokens_and_positions_are_not_decayed(recipe):
     model = SegGPT(TINY)
@@ -50,7 +52,7 @@ def test_stem_transformer_and_readout_learn_at_their_own_rates(recipe, new_model
     for name, scale in scales.items():
         room, last = name.split(".")[0], name.split(".")[-1]
         expected = {"stem": 0.2, "readout": 1.0, "neck": 1.0}.get(room, 0.5)
-        if last.startswith("log_") and room == "readout":
+        if last in LOGARITHMS:
             expected = LOGARITHM_RATE
         assert scale == expected, name
 

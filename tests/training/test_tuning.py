@@ -61,8 +61,8 @@ def test_the_prompt_learns_and_the_network_does_not(new_model, frames):
     model = new_model()
     before = model_hash(model)
     # Neighbours are drawn anew each time, and their losses differ.
-    settings = replace(QUICK, steps=24, neighbours=0.0, weighing_rate=0.02)
-    settings = replace(settings, check_every=24)
+    course = {"steps": 24, "check_every": 24, "weighing_rate": 0.02}
+    settings = replace(QUICK, neighbours=0.0, **course)
     steps = tune(model, frames, settings)
     assert model_hash(model) == before
     assert all(parameter.requires_grad for parameter in model.parameters())
