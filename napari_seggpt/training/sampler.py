@@ -16,7 +16,7 @@ from napari_seggpt.training.augmentation import (
     draw_bend,
     draw_views,
 )
-from napari_seggpt.training.coloring import Task, draw_task
+from napari_seggpt.training.coloring import Task, draw_task, find_border
 from napari_seggpt.training.dataset import DataError, DataSet, LabelledImage
 
 if TYPE_CHECKING:
@@ -109,8 +109,8 @@ class ExampleSampler:
             return self._mix(scene, data, size, rng)
         pairs = list(zip(scene.sources, scene.views, strict=True))
         images = [view.image(one.image, size) for one, view in pairs]
-        labels = [view.labels(one.labels, size) for one, view in pairs]
-        return self._finish(images, labels, scene.task, rng)
+        shown = [_shown(scene.task, one.labels, view, size) for one, view in pairs]
+        return self._finish(images, shown, scene.task, rng)
 
     def _draw_scene(
         self, data: DataSet, prompts: int, rng: np.random.Generator
@@ -154,7 +154,7 @@ class ExampleSampler:
         self, scene: _Scene, data: DataSet, size: int, rng: np.random.Generator
     ) -> Example:
         """Stitch each picture from views of two images, with one colour map."""
-        images, labels, task = [], [], scene.task
+        images, shown, task = [], [], scene.task
         for source in scene.sources:
             other = data.images[int(rng.integers(len(data.images)))]
             one, two = draw_views(2, kind="free", rng=rng)
@@ -170,26 +170,25 @@ class ExampleSampler:
                     two.image(far.image, size),
                 )
             )
-            labels.append(
-                np.where(
-                    place,
-                    one.labels(source.labels, size),
-                    two.labels(far.labels, size),
-                )
+            pair = (
+                _shown(task, source.labels, one, size),
+                _shown(task, far.labels, two, size),
             )
-        return self._finish(images, labels, task, rng)
+            shown.append(np.where(place, *pair))
+        return self._finish(images, shown, task, rng)
 
     def _finish(
         self,
         images: list[NDArray[np.uint8]],
-        labels: list[NDArray[np.integer[Any]]],
+        shown: list[NDArray[np.uint8]],
         task: Task,
         rng: np.random.Generator,
     ) -> Example:
+        """Make an example of images, their regions and what is known: (2, S, S)."""
         recipe = self._recipe
         coloured = rng.random() < recipe.coloured_background
-        regions = [task.regions(one) for one in labels]
-        known = np.stack([task.known(one) for one in labels]).astype(np.uint8)
+        regions = [one for one, _ in shown]
+        known = np.stack([one for _, one in shown])
         prompts = len(regions) - 1
         if rng.random() < recipe.spoiled_prompts:
             one = int(rng.integers(prompts))
@@ -209,6 +208,22 @@ class ExampleSampler:
             looks=tuple(look.vary(rng) for _ in regions),
             is_instance=task.is_instance,
         )
+
+
+def _shown(
+    task: Task, labels: NDArray[np.integer[Any]], view: View, size: int
+) -> NDArray[np.uint8]:
+    """Return the regions of a view of labels, and which are known: (2, S, S).
+
+    A border is enlarged with its frame, as that of a small frame is when predicting,
+    and never thinner than it is in a frame of the view's size.
+    """
+    seen = view.labels(labels, size)
+    regions = task.regions(seen)
+    if task.border:
+        border = view.labels(find_border(labels), size).astype(bool)
+        regions[border] = task.num_regions
+    return np.stack([regions, task.known(seen).astype(np.uint8)])
 
 
 def spoil(regions: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:

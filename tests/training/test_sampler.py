@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from napari_seggpt.training.augmentation import BEND_CELLS, View
+from napari_seggpt.training.coloring import Task
 from napari_seggpt.training.dataset import (
     DataError,
     DataSet,
@@ -17,6 +19,7 @@ from napari_seggpt.training.sampler import (
     ExampleSampler,
     _neighbours,
     _partner,
+    _shown,
     keep_few,
     spoil,
 )
@@ -70,6 +73,19 @@ def test_every_example_shows_what_is_asked_for(sampler, recipe):
         example = sampler.draw(rng, prompts=1, size=32)
         assert example.regions[0].any()
         assert example.regions[1].any()
+
+
+@pytest.mark.parametrize(("size", "width"), [(8, 2), (16, 2), (32, 4), (64, 8)])
+@pytest.mark.parametrize("bent", [False, True])
+def test_a_border_is_enlarged_with_its_frame(size, width, bent):
+    halves = np.repeat([[1] * 8 + [2] * 8], 16, axis=0)
+    bend = np.zeros((BEND_CELLS + 1, BEND_CELLS + 1, 2)) if bent else None
+    view = View(box=(0.0, 0.0, 1.0, 1.0), bend=bend)
+    regions, known = _shown(Task(border=True), halves, view, size)
+    middle = size // 2
+    is_wall = abs(np.arange(size) + 0.5 - middle) < width / 2
+    np.testing.assert_array_equal(regions, np.where(is_wall, 2, 1) * np.ones((size, 1)))
+    assert known.all()
 
 
 def test_queries_may_be_empty(recipe, square):
