@@ -221,8 +221,8 @@ def _shown(
     seen = view.labels(labels, size)
     regions = task.regions(seen)
     if task.border:
-        border = view.labels(find_border(labels), size).astype(bool)
-        regions[border] = task.num_regions
+        border = view.labels(find_border(labels).astype(np.uint8), size)
+        regions[border > 0] = task.num_regions
     return np.stack([regions, task.known(seen).astype(np.uint8)])
 
 
