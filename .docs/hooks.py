@@ -1,7 +1,9 @@
 """Parts of the documentation that come from elsewhere: a page marks where.
 
 A comment such as ``<!-- from: command line -->`` is replaced when the site is built, so
-that nothing is written twice. mkdocs calls `on_page_markdown` for every page.
+that nothing is written twice. The paragraph directly below it, which tells a reader of
+the bare page where to look, is replaced with it. mkdocs calls `on_page_markdown` for
+every page.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Any
 from napari_seggpt.cli import build_parser
 
 ROOT = Path(__file__).parents[1]
-MARK = re.compile(r"^<!-- from: (.+?) -->$", re.MULTILINE)
+MARK = re.compile(r"^<!-- from: (.+?) -->$(?:\n.+)*", re.MULTILINE)
 PLACES = {  # of links in files that do not lie where their page does
     "(../.docs/": "(../",
     "(CODE_OF_CONDUCT.md)": "(code-of-conduct.md)",

@@ -111,8 +111,15 @@ def describe(name: str, *, cache_dir: str | os.PathLike[str] | None = None) -> s
     parts = [f"{name}: {card.title}", card.licence]
     if size is not None:
         parts.append(readable(size))
-    parts.append(str(found or card.url or "missing"))
+    parts.append(str(found or _where_from(card, cache_dir)))
     return ", ".join(parts)
+
+
+def _where_from(card: ModelCard, cache_dir: str | os.PathLike[str] | None) -> str:
+    """Say where weights that are not here come from, and where they are kept."""
+    if card.url is None:
+        return "missing"
+    return f"{card.url}, kept as {weights_path(card, cache_dir)}"
 
 
 def weights_path(card: ModelCard, cache_dir: str | os.PathLike[str] | None) -> Path:

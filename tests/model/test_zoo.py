@@ -330,9 +330,11 @@ def test_the_builtin_model_that_is_shipped() -> None:
 def test_models_are_described_in_a_line(
     home: Path, official_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    kept = home / "napari-seggpt" / "seggpt-vit-large-hf" / "model.safetensors"
     assert zoo.describe("seggpt-vit-large-hf") == (
         "seggpt-vit-large-hf: SegGPT ViT-L as in transformers, Apache-2.0, 1.48 GB, "
-        "https://huggingface.co/BAAI/seggpt-vit-large/resolve/main/model.safetensors"
+        "https://huggingface.co/BAAI/seggpt-vit-large/resolve/main/model.safetensors, "
+        f"kept as {kept}"
     )
     monkeypatch.setenv("SEGGPT_WEIGHTS", str(official_file))
     size = f"{official_file.stat().st_size / 1000:.3g} kB"

@@ -978,6 +978,19 @@ def test_the_button_knows_of_a_region_and_that_it_is_gone(viewer, dock, qtbot):
     qtbot.waitUntil(lambda: "again" in text(), timeout=WAIT_MS)
 
 
+def test_bridging_by_shape_takes_no_region(viewer, dock, qtbot):
+    panel = dock.run_panel
+    viewer.add_shapes([np.array([[4, 4], [4, 8], [14, 8], [14, 4]])], name="here")
+    qtbot.waitUntil(lambda: not panel.region_box.isHidden(), timeout=WAIT_MS)
+    assert panel.region_box.isEnabled()
+    panel.scope_box.setCurrentText("between references, by shape")
+    assert not panel.region_box.isEnabled()
+    assert "not limited" in panel.region_box.toolTip()
+    panel.scope_box.setCurrentText("all frames")
+    assert panel.region_box.isEnabled()
+    assert "inside the rectangles" in panel.region_box.toolTip()
+
+
 def test_frames_are_bridged_by_shape(dock, predictor, qtbot):
     panel = dock.run_panel
     panel.scope_box.setCurrentText("between references, by shape")

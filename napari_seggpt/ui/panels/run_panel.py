@@ -93,7 +93,6 @@ class RunPanel(Panel):
         frames = _beside(self.scope_box, self.region_box, self.from_spin, self.to_spin)
         rows.add("Frames", frames, _SCOPE)
         self.scope_box.setToolTip(_SCOPE)
-        self.region_box.setToolTip(_REGION)
         for spin in (self.from_spin, self.to_spin):
             compact_spin(spin).setKeyboardTracking(False)
             spin.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)  # there is no room
@@ -185,6 +184,9 @@ class RunPanel(Panel):
         ]
         self.region_box.fill([_EVERYWHERE, *drawn], self._workspace.region_layer)
         self.region_box.setVisible(bool(drawn))
+        bridges = self._workspace.scope == "between"
+        self.region_box.setEnabled(not bridges)
+        self.region_box.setToolTip(_WHOLE_FRAMES if bridges else _REGION)
 
     def refresh(self) -> None:
         """Show settings and what a run would do."""
@@ -361,6 +363,7 @@ _REGION = (
     "are drawn in a shapes layer. A small region of large frames is predicted faster. "
     "Check, Suggest and Least sure look there only, too."
 )
+_WHOLE_FRAMES = "Bridging by shape is not limited to a region."
 _RANGE = "The first and the last frame."
 _YOURS = "You vouch for this frame: no run writes it."
 _NO_EXAMPLES = "Paint on a frame first: the model needs an example."
