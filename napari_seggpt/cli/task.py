@@ -165,7 +165,7 @@ def _of_session(
     request: TaskRequest, labels: SessionLabels, tuned: TunedPrompt | None
 ) -> Task:
     """Make a task of the references that are switched on in a session."""
-    from napari_seggpt.inference.references import choose_references
+    from napari_seggpt.inference.references import choose_references, labels_in
     from napari_seggpt.prompts import Prompt
     from napari_seggpt.session.store.task_file import Task
 
@@ -177,7 +177,7 @@ def _of_session(
             labels.references(),
             range(len(stack)),
             max_prompts=request.settings.prediction.max_prompts,
-            is_labelled=lambda index: bool(labels[index].any()),
+            shown=lambda index: labels_in(labels[index]),
         )
         frames = [
             Prompt(image=_channels(stack[index], labels), labels=labels[index])

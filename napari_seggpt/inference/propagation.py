@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import deque
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, overload
@@ -272,13 +271,14 @@ def predict_chain(
     grid : FrameGrid, optional
         As of `predict_stack`.
     """
-    before = deque[int](maxlen=memory.size)
+    before: list[int] = []
     for index in chain:
         if index in kept:
             before.append(index)
             continue
-        while before and known is not None:
-            _remember_known(memory, predictor, stack, before.popleft(), known)
+        if known is not None:
+            _remember_known(memory, predictor, stack, before, known)
+            before.clear()
         watch = _Stopwatch(predictor)
         frame = read_frame(stack, index)
         if isinstance(frame, UnreadableFrame):
@@ -297,9 +297,22 @@ def _remember_known(
     memory: Memory,
     predictor: Predictor | TaskPredictor,
     stack: Frames,
-    index: int,
+    before: Sequence[int],
     known: Known,
 ) -> None:
-    labels, frame = known(index), read_frame(stack, index)
-    if labels is not None and not isinstance(frame, UnreadableFrame):
+    """Remember the last of the frames before, of those that teach something.
+
+    As a chain does that has predicted them: what it passes over takes no place.
+    """
+    taught: list[tuple[int, NDArray[Any], NDArray[np.integer[Any]]]] = []
+    for index in reversed(before):
+        if len(taught) == memory.size:
+            break
+        labels = known(index)
+        if labels is None or not labels.any():
+            continue
+        frame = read_frame(stack, index)
+        if not isinstance(frame, UnreadableFrame):
+            taught.append((index, frame, labels))
+    for index, frame, labels in reversed(taught):
         remember(memory, predictor, frame, index, labels)

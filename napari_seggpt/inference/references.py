@@ -11,7 +11,7 @@ from napari_seggpt.frames import DAMAGE, evenly
 from napari_seggpt.prompts import Prompt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_HELD = 32  # reference frames that are held in memory, if max_prompts is not more
+MAX_SEARCHED = 128  # of the others, that are looked at for labels which those lack
 
 
 def choose_references(
@@ -27,10 +28,14 @@ def choose_references(
     frames: Sequence[int],
     *,
     max_prompts: int,
-    is_labelled: Callable[[int], bool],
+    shown: Callable[[int], Collection[int]],
     grid: FrameGrid | None = None,
 ) -> list[int]:
     """Choose so few references for some frames that they can be held in memory.
+
+    They are the nearest ones, but for labels that only others show: the nearest that
+    shows such a label takes the place of one, unless these labels are so many that
+    they must be ids of objects.
 
     Parameters
     ----------
@@ -38,8 +43,9 @@ def choose_references(
         In ascending order; at least one frame.
     max_prompts : int
         How many references a frame is predicted from; so many are held in any case.
-    is_labelled : callable
-        Whether a reference shows a label; one that does is among them, if there is one.
+    shown : callable
+        Returns the labels above 0 of a reference. It is asked only where there are
+        more references than can be held.
     grid : FrameGrid, optional
         How frames lie, if along two axes.
 
@@ -49,14 +55,39 @@ def choose_references(
         At most `MAX_HELD` or `max_prompts` references, in ascending order.
     """
     limit = max(MAX_HELD, max_prompts)
-    chosen = nearest_references(references, frames, limit, grid)
-    if any(map(is_labelled, chosen)):
-        return chosen
-    labelled = [frame for frame in references if is_labelled(frame)]
-    if not labelled:
-        return chosen
-    near = nearest_references(references, frames, limit - 1, grid)
-    return sorted({*near, *nearest_references(labelled, frames, 1, grid)})
+    if len(references) <= limit:
+        return list(references)
+    searched = nearest_references(references, frames, limit + MAX_SEARCHED, grid)
+    labels = {frame: frozenset(shown(frame)) for frame in searched}
+    if not any(labels.values()):
+        labels |= _first_labelled({*references} - {*searched}, shown)
+    every, added = frozenset().union(*labels.values()), set[int]()
+    near = nearest_references(sorted(labels), frames, limit, grid)
+    while missing := every.difference(*(labels[frame] for frame in (*near, *added))):
+        are_objects = len(missing) > limit // 2 and len(missing) < len(every)
+        if are_objects or len(added) >= limit // 2:
+            break
+        wanted = min(missing)
+        showing = sorted(frame for frame in labels if wanted in labels[frame])
+        added |= {*nearest_references(showing, frames, 1, grid)}
+        others = sorted({*labels} - added)
+        near = nearest_references(others, frames, limit - len(added), grid)
+    return sorted({*near, *added})
+
+
+def _first_labelled(
+    references: Iterable[int], shown: Callable[[int], Collection[int]]
+) -> dict[int, frozenset[int]]:
+    """Return the first reference that shows anything, with its labels."""
+    for frame in sorted(references):
+        if labels := frozenset(shown(frame)):
+            return {frame: labels}
+    return {}
+
+
+def labels_in(labels: NDArray[np.integer[Any]]) -> frozenset[int]:
+    """Return the labels above 0 of a label image."""
+    return frozenset(int(label) for label in np.unique(labels) if label > 0)
 
 
 def nearest_references(
@@ -135,7 +166,7 @@ def read_references(
         sorted(references),
         frames,
         max_prompts=max_prompts,
-        is_labelled=lambda frame: bool(references[frame].any()),
+        shown=lambda frame: labels_in(references[frame]),
         grid=grid,
     )
     prompts = []

@@ -224,7 +224,8 @@ class Session:
             raise ValueError("Expected the last run to have ended; one is on.")
         if scope == "between":
             return self._start_bridging(current)
-        sources = self._planner.sources(self.plan(scope, current) or (current,))
+        planned = self.plan(scope, current) or (current,)
+        sources = self._planner.sources(planned, region)
         # Planned again, as reading the sources may have shown that one is none.
         chosen = [source.frame for source in sources if source.frame is not None]
         frames = self._planner.reached(scope, self.plan(scope, current), chosen)

@@ -237,6 +237,33 @@ def test_what_was_predicted_before_is_remembered(
     assert len(stack.reads) == len(rest) + taught
 
 
+def test_frames_that_teach_nothing_take_no_place_in_memory(
+    make_predictor: Callable,
+    stack: Stack,
+    tiny_model: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    remembered = []
+    remember = propagation.remember
+
+    def noting(memory: Any, predictor: Any, frame: Any, index: int, found: Any) -> None:
+        remembered.append(index)
+        remember(memory, predictor, frame, index, found)
+
+    monkeypatch.setattr(propagation, "remember", noting)
+    labels = np.ones(stack[0].shape[:2], np.uint8)
+    known = {1: labels, 2: labels, 3: labels, 5: np.zeros_like(labels)}  # 4 is a secret
+    steps = predict_stack(
+        stack,
+        make_predictor([0], tiny_model),
+        settings=PropagationSettings(memory=2, stop=7),
+        protected=range(1, 6),
+        known=known.get,
+    )
+    assert [step.index for step in steps] == [6]
+    assert remembered == [2, 3]
+
+
 @pytest.mark.parametrize("tiled", [False, True])
 def test_frames_are_remembered_by_their_labels_not_by_what_was_painted(
     tiled: bool, stack: Stack, make_predictor: Callable, copying_model: Any

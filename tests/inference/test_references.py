@@ -1,6 +1,6 @@
 """Which references are held: so few, near the frames, and one with labels."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from napari_seggpt.frames import FrameGrid
 from napari_seggpt.inference.references import (
     MAX_HELD,
+    MAX_SEARCHED,
     choose_references,
     nearest_references,
     read_references,
@@ -48,28 +49,67 @@ def test_many_references_among_the_frames_are_spread_evenly() -> None:
 @pytest.mark.parametrize("max_prompts", [8, MAX_HELD + 8])
 def test_so_many_are_held_as_a_frame_is_predicted_from(max_prompts: int) -> None:
     chosen = choose_references(
-        range(200), range(200), max_prompts=max_prompts, is_labelled=lambda _: True
+        range(200), range(200), max_prompts=max_prompts, shown=lambda _: {1}
     )
     assert len(chosen) == max(MAX_HELD, max_prompts)
 
 
 def test_one_that_shows_a_label_is_always_held() -> None:
-    asked = []
-
-    def is_labelled(frame: int) -> bool:
-        asked.append(frame)
-        return frame == 151
-
     chosen = choose_references(
-        range(200), range(20, 30), max_prompts=1, is_labelled=is_labelled
+        range(500),
+        range(20, 30),
+        max_prompts=1,
+        shown=lambda frame: {1} if frame == 451 else (),
     )
     assert len(chosen) == MAX_HELD
-    assert 151 in chosen
+    assert 451 in chosen
     assert set(range(20, 30)) <= set(chosen)
     nothing = choose_references(
-        range(200), range(20, 30), max_prompts=1, is_labelled=lambda _: False
+        range(200), range(20, 30), max_prompts=1, shown=lambda _: ()
     )
     assert len(nothing) == MAX_HELD
+
+
+def choose(shown: Mapping[int, set[int]], frames: Iterable[int]) -> list[int]:
+    """Choose from references that show labels."""
+    asked = choose_references(
+        sorted(shown), sorted(frames), max_prompts=1, shown=lambda frame: shown[frame]
+    )
+    assert asked == sorted(set(asked))
+    return asked
+
+
+def test_a_label_that_few_references_show_is_among_those_held() -> None:
+    shown = {frame: {1} for frame in range(0, 160, 2)}
+    shown |= {6: {1, 2}, 122: {2}, 140: {3}}
+    chosen = choose(shown, range(160))
+    assert len(chosen) == MAX_HELD
+    assert {label for frame in chosen for label in shown[frame]} == {1, 2, 3}
+    near = choose(shown, range(10, 14))
+    assert {6, 140} <= set(near)  # the nearest with 2, and the only one with 3
+    assert set(range(0, 40, 2)) <= set(near)
+
+
+def test_one_reference_in_place_of_another_does_not_lose_its_labels() -> None:
+    shown = {frame: {1} for frame in range(100)} | {0: {2}, 1: {3}, 50: {4}, 99: {5}}
+    chosen = choose(shown, range(100))
+    assert {label for frame in chosen for label in shown[frame]} == {1, 2, 3, 4, 5}
+    assert len(chosen) == MAX_HELD
+
+
+def test_ids_of_objects_do_not_move_the_references() -> None:
+    shown = {frame: {10 * frame + n for n in range(1, 9)} for frame in range(60)}
+    assert choose(shown, range(60)) == nearest_references(
+        range(60), range(60), MAX_HELD
+    )
+
+
+def test_labels_are_not_asked_for_where_all_are_held() -> None:
+    def shown(frame: int) -> set[int]:
+        raise AssertionError(frame)
+
+    chosen = choose_references(range(MAX_HELD), range(60), max_prompts=1, shown=shown)
+    assert chosen == list(range(MAX_HELD))
 
 
 class Read(Mapping[int, np.ndarray]):
@@ -94,7 +134,7 @@ def test_only_what_is_chosen_is_read() -> None:
     images = [np.full((4, 5), frame % 200, np.uint8) for frame in range(999)]
     prompts = read_references(images, labels, range(400, 420), max_prompts=4)
     assert len(prompts) == MAX_HELD
-    assert len(labels.read) <= MAX_HELD + 5
+    assert len(labels.read) <= 2 * MAX_HELD + MAX_SEARCHED
     for prompt in prompts:
         assert prompt.index is not None
         assert abs(prompt.index - 410) < 40

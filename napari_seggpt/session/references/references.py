@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
@@ -9,6 +10,7 @@ from psygnal import Signal
 from napari_seggpt.inference.references import (
     MAX_HELD,
     choose_references,
+    labels_in,
     nearest_references,
 )
 from napari_seggpt.session.frames.frame_labels import NO_LABELS
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from napari_seggpt.frames import FrameGrid
     from napari_seggpt.prompts import Prompt, TunedPrompt
     from napari_seggpt.session.frames.labelled_frames import LabelledFrames
+
+    Part = tuple[slice, slice]
+
+_A_HINT = -1  # stands for the labels of hints, which no other reference replaces
 
 
 class References:
@@ -188,7 +194,9 @@ class References:
 
     # -- for a run -----------------------------------------------------------------
 
-    def sources(self, frames: tuple[int, ...], max_prompts: int) -> list[PromptSource]:
+    def sources(
+        self, frames: tuple[int, ...], max_prompts: int, part: Part | None = None
+    ) -> list[PromptSource]:
         """Copy the examples that a run over some frames is to be shown.
 
         Parameters
@@ -197,6 +205,8 @@ class References:
             The frames of the run, in ascending order; at least one.
         max_prompts : int
             How many references a frame is predicted from, as of `choose_references`.
+        part : tuple of slice, optional
+            The rows and columns that count; without it all.
 
         Raises
         ------
@@ -204,7 +214,9 @@ class References:
             If there is nothing with labels.
         """
         try:
-            sources = self._frame_sources(frames, max_prompts) + self._examples.sources
+            sources = (
+                self._frame_sources(frames, max_prompts, part) + self._examples.sources
+            )
         finally:
             self._frames.publish()
         if self._tuned is None and not any(source.labels.any() for source in sources):
@@ -215,14 +227,14 @@ class References:
         return sources
 
     def _frame_sources(
-        self, frames: tuple[int, ...], max_prompts: int
+        self, frames: tuple[int, ...], max_prompts: int, part: Part | None
     ) -> list[PromptSource]:
         sources = []
         chosen = choose_references(
             self.used_frames,
             frames,
             max_prompts=max_prompts,
-            is_labelled=lambda i: self._frames.records[i].checksum != NO_LABELS,
+            shown=partial(self._shown, part=part),
             grid=self._grid,
         )
         for frame in chosen:
@@ -238,3 +250,12 @@ class References:
                     )
                 )
         return sources
+
+    def _shown(self, frame: int, part: Part | None) -> frozenset[int]:
+        """Return the labels of a reference that teach, and `_A_HINT` for any hint."""
+        if self._frames.records[frame].checksum == NO_LABELS:
+            return frozenset()
+        labels = self._frames.writer.read(frame)
+        shown = labels_in(labels if part is None else labels[part])
+        is_hint = self._frames.records[frame].is_hint
+        return frozenset({_A_HINT}) if shown and is_hint else shown

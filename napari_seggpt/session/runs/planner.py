@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from napari_seggpt.session.references.reference import PromptSource
     from napari_seggpt.session.references.references import References
     from napari_seggpt.session.runs.planning import Scope
+    from napari_seggpt.session.runs.region import Region
     from napari_seggpt.settings import Direction, SessionSettings
 
 
@@ -120,15 +121,21 @@ class RunPlanner:
 
     # -- what the model is shown ---------------------------------------------------
 
-    def sources(self, frames: tuple[int, ...]) -> list[PromptSource]:
+    def sources(
+        self, frames: tuple[int, ...], region: Region | None = None
+    ) -> list[PromptSource]:
         """Copy what a run over some frames, at least one, is to be shown.
+
+        With a region, references are chosen by their labels in its box.
 
         Raises
         ------
         ValueError
             If there is nothing with labels.
         """
-        return self._references.sources(frames, self.settings.prediction.max_prompts)
+        part = None if region is None else region.box
+        limit = self.settings.prediction.max_prompts
+        return self._references.sources(frames, limit, part)
 
     def whole_sources(self, frames: tuple[int, ...]) -> list[PromptSource]:
         """Return the sources of which all objects are labelled."""

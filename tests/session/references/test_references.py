@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_seggpt.inference.references import MAX_HELD
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.session import FrameStatus, Session
 
@@ -62,3 +63,24 @@ def test_examples_from_elsewhere(news: Any, predicted: Session, blob: Any) -> No
         1,
     )
     assert len(predicted.references.all) == 1
+
+
+def test_of_many_references_those_are_shown_that_have_what_others_lack(
+    make_session: Any, blob: Any
+) -> None:
+    length, rare = 2 * MAX_HELD, 7
+    data = np.stack([blob(1)] * length)
+    data[rare] = blob(1) + blob(2, at=0, size=1)
+    data[3] = blob(4, at=0, size=1)
+    session: Session = make_session(data, stack=np.zeros((length, 8, 8), np.uint8))
+    session.frames.labels_changed(range(length))
+    session.references.set_hint(3, True)
+
+    def shown(part: Any = None) -> list[int]:
+        sources = session.references.sources((length - 1,), 1, part)
+        assert len(sources) == MAX_HELD
+        return [source.frame for source in sources if source.frame < MAX_HELD]
+
+    assert shown() == [3, rare]
+    assert shown((slice(2, 8), slice(2, 8))) == []
+    assert shown((slice(0, 2), slice(0, 2))) == [3, rare]
