@@ -29,6 +29,8 @@ class KnownSessions:
     lost : callable
         Called with a session, active or not, and the reason, when its layers do not
         fit each other any more.
+    is_active : callable
+        Whether a session is the one that is worked on.
     """
 
     def __init__(
@@ -36,10 +38,13 @@ class KnownSessions:
         viewer: Viewer,
         models: ModelCache,
         lost: Callable[[LayerSession, str], object],
+        is_active: Callable[[LayerSession], bool],
     ) -> None:
         self._viewer = viewer
         self._models = models
         self._lost = lost
+        self._is_active = is_active
+        self._is_telling = False
         self._by_place: dict[tuple[object, ...], LayerSession] = {}
 
     def __iter__(self) -> Iterator[LayerSession]:
@@ -73,13 +78,24 @@ class KnownSessions:
 
     def _follow(self, new: LayerSession) -> None:
         new.lost.connect(lambda reason: self._lost(new, reason))
+        records = new.session.frames.records_changed
+        records.connect(lambda frames: self._tell_of_runs(new, frames))
 
     def _others(self, known: LayerSession | None) -> list[LayerSession]:
         return [each for each in self if each is not known]
 
-    def tell_of_runs(self, active: LayerSession, frames: Iterable[int]) -> None:
-        """Tell the others what runs of a session wrote, or what was undone."""
-        tell_of_runs(active, frames, self._others(active))
+    def _tell_of_runs(self, own: LayerSession, frames: Iterable[int]) -> None:
+        """Tell the others what runs of a session wrote, or what was undone.
+
+        Also of one that was left, whose run ends with the frame that it is at.
+        """
+        if self._is_telling or not (self._is_active(own) or own.is_busy):
+            return
+        self._is_telling = True  # what the others are told is no news of theirs
+        try:
+            tell_of_runs(own, frames, self._others(own))
+        finally:
+            self._is_telling = False
 
     def close(self, layer_session: LayerSession) -> None:
         """Close a session for good."""

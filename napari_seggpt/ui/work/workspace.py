@@ -106,7 +106,9 @@ class Workspace:
         self.held = ""
         self.frame_times = FrameTimes(preferences)
         self._settings = preferences.load_settings()
-        self._known = KnownSessions(viewer, self.models, self._on_lost)
+        self._known = KnownSessions(
+            viewer, self.models, self._on_lost, lambda each: each is self.active
+        )
         self._awaited = DataListener(self._on_data)
         self._followers: list[Callable[[LayerSession], Connections]] = []
         self.follow(self._connections)
@@ -132,7 +134,6 @@ class Workspace:
             signal.connect(slot)
 
     def _connections(self, active: LayerSession) -> Connections:
-        yield active.session.frames.records_changed, self._tell_of_runs
         yield active.session.frames.statuses_changed, self._on_statuses
         yield active.runs.changed, self._note_time
         yield active.runs.ended, self._on_run_ended
@@ -327,10 +328,6 @@ class Workspace:
         self.message_changed.emit()
 
     # -- what happens to the session -----------------------------------------------
-
-    def _tell_of_runs(self, frames: tuple[int, ...]) -> None:
-        if self.active is not None:
-            self._known.tell_of_runs(self.active, frames)
 
     def _on_statuses(self, frames: tuple[int, ...]) -> None:
         """Take the message away when a person goes on: it is about what was before."""

@@ -1,5 +1,6 @@
 """The session that is active follows the layers that are chosen."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -315,6 +316,34 @@ def refresh(active, qtbot):
     """Have whoever watches the labels take note."""
     active.labels.flush()
     qtbot.wait(2 * ANY_FRAME_DELAY_MS)
+
+
+def test_what_a_run_writes_late_is_nobody_s_in_another_session(
+    two_images, predictor, monkeypatch, qtbot
+):
+    first = two_images("stack")
+    begun, may_end = threading.Event(), threading.Event()
+    predict = predictor._predict
+
+    def waiting(self, frame, index):
+        if index == 2:
+            begun.set()
+            assert may_end.wait(WAIT_MS / 1000)
+        return predict(self, frame, index)
+
+    monkeypatch.setattr(predictor, "_predict", waiting)
+    first.runs.start("all", 1)
+    qtbot.waitUntil(begun.is_set, timeout=WAIT_MS)
+    second = two_images("other")
+    assert first.is_busy
+    may_end.set()
+    qtbot.waitUntil(lambda: not first.is_busy, timeout=WAIT_MS)
+    assert first.session.frames.status(2) is FrameStatus.PREDICTED
+    refresh(second, qtbot)
+    second.session.frames.take_scan(*second.session.frames.scan())
+    assert second.session.frames.status(2) is FrameStatus.STALE
+    assert second.session.references.used_frames == [1]
+    assert first.session.frames.status(2) is FrameStatus.PREDICTED
 
 
 def shift_predictions(predictor, monkeypatch):
