@@ -860,10 +860,12 @@ class Work(RuleBasedStateMachine):
                 if isinstance(result, RenamedResult):
                     now = np.frombuffer(facts.now, np.uint8).reshape(SIDE, SIDE)
                     labels = with_names(now, result.names)
-                    basis, confidence = facts.basis or basis, facts.confidence
+                    basis, confidence = facts.basis, facts.confidence
                     part = facts.part
                 else:
                     labels, confidence = result.labels, result.confidence
+                    if part and facts.predicted is not None:
+                        basis = facts.basis
                 new = labels.astype(np.uint8).tobytes()
                 new = merged(facts.now, new, self.model.locked)
                 first, _ = self.step.get(result.index, (replace(facts), b""))

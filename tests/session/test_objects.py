@@ -226,6 +226,21 @@ def test_there_must_be_frames_to_carry_on_to(objects, predict) -> None:
         objects.start_linking("forward", 0)
 
 
+def test_a_frame_that_was_let_go_of_is_still_out_of_date_after_carrying_on(
+    objects, predict, label
+) -> None:
+    predict(objects)
+    label(objects, 3, row(5, 90, 8))
+    objects.frames.release(3)
+    assert objects.frames.status(3) is FrameStatus.STALE
+    label(objects, 1, row(90, 5, 7))
+    objects.references.remove(1)
+    carry_on(objects, "forward", 1)
+    np.testing.assert_array_equal(frame(objects, 3), row(90, 5, 7))
+    assert objects.frames.status(3) is FrameStatus.STALE
+    assert objects.frames.status(2) is FrameStatus.PREDICTED
+
+
 def test_a_renamed_frame_that_a_person_took_is_left_alone(
     objects, predict, label
 ) -> None:

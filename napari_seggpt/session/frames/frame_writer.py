@@ -158,7 +158,7 @@ class FrameWriter:
         labels: NDArray[np.integer[Any]],
         step: UndoStep,
         *,
-        key: bytes,
+        key: bytes | None,
         confidence: float | None,
         is_part: bool = False,
         prepared: PreparedFrame | None = None,
@@ -174,12 +174,13 @@ class FrameWriter:
             (H, W).
         step : UndoStep
             Remembers what was there.
-        key : bytes
-            The references and settings of the run.
+        key : bytes or None
+            The references and settings of the run, if they are known.
         confidence : float or None
             Of the prediction, if it is known.
         is_part : bool
-            Whether only a region of the frame was predicted.
+            Whether only a region of the frame was predicted; the rest is as up to date
+            as it was.
         prepared : PreparedFrame, optional
             What `prepare` returned; used if the frame is still as it was then.
         asked : bytes, optional
@@ -197,8 +198,8 @@ class FrameWriter:
             prepared = None
         mark = checksum(old) if prepared is None else prepared.old_checksum
         self._note(frame, old, mark)
-        is_protected = self._records[frame].is_protected
-        if is_protected and asked != mark:
+        before = self._records[frame]
+        if before.is_protected and asked != mark:
             return False
         if prepared is None:
             prepared = PreparedFrame.of(old, labels, locked, mark)
@@ -206,13 +207,13 @@ class FrameWriter:
         record = FrameRecord(
             checksum=written,
             predicted=written,
-            key=key,
+            key=before.key if is_part and before.predicted is not None else key,
             confidence=confidence,
             is_part=is_part,
-            is_completed=is_protected,
+            is_completed=before.is_protected,
         )
         with (
-            step.saving(frame, prepared.old_packed, self._records[frame], written),
+            step.saving(frame, prepared.old_packed, before, written),
             self._recording(frame, prepared.new, record),
         ):
             self._labels.write(frame, prepared.new)

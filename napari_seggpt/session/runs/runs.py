@@ -239,7 +239,7 @@ class Runs:
             frame,
             with_names(labels, result.names),
             self._step,
-            key=record.key or run.key,
+            key=record.key,
             confidence=record.confidence,
             is_part=record.is_part,
             asked=record.checksum if is_own else None,

@@ -76,7 +76,7 @@ def test_outside_nothing_changes(session: Session, region: Region) -> None:
     expected = np.full((SIDE, SIDE), 5)
     expected[40:50, 60:70], expected[40:50, 70:80] = 7, 0
     np.testing.assert_array_equal(session.frames.labels.data[1], expected)
-    assert session.frames.status(1) is FrameStatus.PREDICTED
+    assert session.frames.status(1) is FrameStatus.STALE  # but for the region
     sure = session.runs.confidence_map(1)
     assert sure is not None
     assert (sure[~region.mask] == 255).all()

@@ -845,6 +845,23 @@ def test_frames_that_were_labelled_in_a_region_or_by_shape_are_not_up_to_date(
     assert sorted(predict(labelled, goes_on=True)) == [1, 3, 4]
 
 
+def test_a_frame_of_which_a_region_is_updated_stays_out_of_date(
+    labelled: Session, predict: Any, label: Any, blob: Any
+) -> None:
+    predict(labelled)
+    label(labelled, 5, blob(2))  # another reference
+    region = Region(mask=blob() > 0)
+    commit_all(labelled, labelled.start("stale", 0, region).results())
+    labelled.runs.finish()
+    assert labelled.frames.status(3) is FrameStatus.STALE
+    assert 3 in labelled.plan("stale", 0)
+    predict(labelled, "stale")
+    assert labelled.frames.status(3) is FrameStatus.PREDICTED
+    commit_all(labelled, labelled.start("frame", 3, region).results())
+    labelled.runs.finish()
+    assert labelled.frames.status(3) is FrameStatus.PREDICTED
+
+
 def test_with_memory_a_run_remembers_what_it_goes_on_from(
     make_session: Any, label: Any, blob: Any, predict: Any, monkeypatch: Any
 ) -> None:
@@ -881,7 +898,7 @@ def test_what_an_earlier_run_doubted_is_not_remembered(
         ),
     )  # fmt: skip
     predict(session, goes_on=True)
-    assert recalled == [2, 4]
+    assert recalled == [1, 2, 4]  # as if there had been no stop
 
 
 def test_a_run_is_carried_out_to_its_end(labelled: Session) -> None:
