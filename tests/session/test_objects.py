@@ -6,6 +6,7 @@ import pytest
 from napari_seggpt.io.layout import StackError
 from napari_seggpt.object_settings import LinkingSettings, ObjectSettings
 from napari_seggpt.session import FrameStatus, RenamedResult
+from napari_seggpt.session.runs.known_ids import KnownIds
 from napari_seggpt.session.runs.region import Region
 from napari_seggpt.settings import SessionSettings
 
@@ -148,6 +149,62 @@ def test_without_linking_ids_are_those_of_each_frame(make_session, label, predic
     label(session, 0, row(5, 90, 7))
     predict(session)
     assert set(np.unique(frame(session, 1))) == {0, 1, 2, 3}
+
+
+@pytest.fixture
+def unlinked(make_session, label):
+    """Six frames whose objects are numbered on each anew; the first has five."""
+    settings = SessionSettings(
+        objects=ObjectSettings(task="objects", linking=LinkingSettings(enabled=False))
+    )
+    session = make_session(np.zeros((6, *SHAPE), np.uint16), settings=settings)
+    label(session, 0, row(1, 2, 3, 4, 5))
+    return session
+
+
+def test_without_linking_a_region_merges_no_objects(unlinked, predict) -> None:
+    predict(unlinked)
+    mask = np.zeros(SHAPE, bool)
+    mask[:, 40:64] = True  # the last two objects
+    for _ in range(2):
+        run_to_end(unlinked, unlinked.start("frame", 2, Region(mask=mask)))
+        np.testing.assert_array_equal(frame(unlinked, 2), row(1, 2, 3, 6, 7))
+
+
+def test_without_linking_a_locked_id_removes_no_other_object(unlinked, predict) -> None:
+    unlinked.frames.locks.lock(3)
+    (shown,) = unlinked.advice.preview_frame(2).results()
+    predict(unlinked)
+    np.testing.assert_array_equal(frame(unlinked, 2), row(4, 5, 6, 7, 8))
+    np.testing.assert_array_equal(shown, frame(unlinked, 2))
+
+
+def test_without_linking_a_begun_frame_gets_other_ids_for_the_rest(
+    unlinked, label
+) -> None:
+    label(unlinked, 3, row(0, 0, 0, 0, 1))
+    run_to_end(unlinked, unlinked.complete(3))
+    np.testing.assert_array_equal(frame(unlinked, 3), row(2, 3, 4, 5, 1))
+
+
+def test_without_linking_ids_beside_others_tell_the_class(
+    make_session, label, predict
+) -> None:
+    settings = SessionSettings(
+        objects=ObjectSettings(
+            task="objects-of-classes", linking=LinkingSettings(enabled=False)
+        )
+    )
+    session = make_session(np.zeros((3, *SHAPE), np.uint16), settings=settings)
+    label(session, 0, row(1001, 2001, 1002))
+    session.frames.locks.lock(1001)
+    predict(session)
+    np.testing.assert_array_equal(frame(session, 1), row(1002, 2001, 1003))
+
+
+def test_no_new_object_gets_an_id_that_is_locked(objects) -> None:
+    objects.frames.locks.lock(91)
+    assert KnownIds(objects.frames).new_ids().take(1) == 92
 
 
 # -- carrying ids on -------------------------------------------------------------------

@@ -59,8 +59,13 @@ class KnownIds:
             return None
         return self.read(frame)
 
+    @property
+    def locked(self) -> frozenset[int]:
+        """The labels that are locked: no other object can have their ids."""
+        return self._frames.locks.labels
+
     def new_ids(self, kinds: Collection[int] = ()) -> NewIds:
-        """Return what gives ids that no frame has.
+        """Return what gives ids that no frame has, and that are not locked.
 
         Frames that nobody has read are read now.
         """
@@ -69,6 +74,7 @@ class KnownIds:
 
         ids = self._frames.writer.ids
         new_ids = NewIds(ids.largest + 1, kinds=kinds, taken=ids.largest_of_classes)
+        new_ids.note(self.locked)
         for frame in range(len(self)):
             if frame in ids:
                 continue

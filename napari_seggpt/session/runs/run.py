@@ -178,7 +178,7 @@ class Run(BaseRun):
             self.is_loaded = True
             steps = self._steps(predictor)
             while (step := self._next(steps, predictor)) is not None:
-                result = self._result(step, predictor.are_objects)
+                result = self._result(step, predictor)
                 if result is not None:
                     yield result
 
@@ -236,10 +236,13 @@ class Run(BaseRun):
             known=partial(self._recall, predictor) if self._recalled else None,
             skip_unreadable=True,
         )
-        linking = self._request.settings.objects.linking
-        if self._known is None or not (predictor.are_objects and linking.enabled):
+        if self._known is None or not self._links(predictor):
             return steps
         return self._linked(steps, predictor, self._known)
+
+    def _links(self, predictor: TaskPredictor) -> bool:
+        """Whether objects get the ids of those that they continue."""
+        return predictor.are_objects and self._request.settings.objects.linking.enabled
 
     def _recall(self, predictor: TaskPredictor, frame: int) -> Labels | None:
         """Return the labels of a frame that an earlier run has remembered, too."""
@@ -277,7 +280,7 @@ class Run(BaseRun):
         return linker.link(steps)
 
     def _result(
-        self, step: Step, are_objects: bool
+        self, step: Step, predictor: TaskPredictor
     ) -> FrameResult | RenamedResult | None:
         """Return what comes of a step; None if its frame is left out."""
         from napari_seggpt.inference.linking import RenamedFrame
@@ -288,21 +291,27 @@ class Run(BaseRun):
         if isinstance(step, RenamedFrame):
             return RenamedResult(run=self.number, index=step.index, names=step.names)
         try:
-            return self._frame_result(step, are_objects)
+            return self._frame_result(step, predictor)
         except StackError as error:
             self.leave_out(step.index, error)
             return None
 
-    def _frame_result(self, step: FramePrediction, are_objects: bool) -> FrameResult:
+    def _frame_result(
+        self, step: FramePrediction, predictor: TaskPredictor
+    ) -> FrameResult:
         from napari_seggpt.inference.confidence import confidence_map, frame_confidence
+        from napari_seggpt.objects.new_ids import numbered_above
 
         labels: Labels = step.prediction.labels
         confidence = step.prediction.confidence
         certainty = frame_confidence(labels, confidence)
-        if self._region is not None and self._known is not None:
-            old = self._known.read_whole(step.index)
+        old = self._around(step.index)
+        if predictor.are_objects and not self._links(predictor):
+            kept = self._kept_ids(step.index, old)
+            labels = numbered_above(labels, kept, predictor.kinds)
+        if self._region is not None and old is not None:
             labels, confidence = self._region.paste(labels, confidence, old)
-        labels = compact(self._with_begun(step.index, labels, are_objects))
+        labels = compact(self._with_begun(step.index, labels, predictor.are_objects))
         prepare = self._prepare
         return FrameResult(
             run=self.number,
@@ -313,6 +322,21 @@ class Run(BaseRun):
             confidence_map=confidence_map(confidence),
             seconds=step.seconds,
         )
+
+    def _around(self, frame: int) -> Labels | None:
+        """Return the labels (H, W) that a region is pasted into; None without one."""
+        if self._region is None or self._known is None:
+            return None
+        return self._known.read_whole(frame)
+
+    def _kept_ids(self, frame: int, around: Labels | None) -> set[int]:
+        """Return the ids that a frame keeps, whatever is predicted in it."""
+        kept = set() if self._known is None else {*self._known.locked}
+        if self._region is not None and around is not None:
+            kept.update(np.unique(around[~self._region.mask]).tolist())
+        if frame in self.begun:
+            kept.update(np.unique(self.begun[frame]).tolist())
+        return kept - {0}
 
     def _with_begun(self, frame: int, labels: Labels, are_objects: bool) -> Labels:
         """Return labels in which what a person has labelled is as it was."""
