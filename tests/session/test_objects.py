@@ -339,6 +339,36 @@ def test_a_damaged_frame_is_left_out_when_ids_are_carried_on(
     np.testing.assert_array_equal(frame(objects, 4), row(5, 90, 7))
 
 
+def test_no_object_is_lost_to_an_id_that_is_locked(objects, predict, label) -> None:
+    predict(objects)
+    objects.frames.locks.lock(7)
+    label(objects, 1, row(7, 5, 90))  # a person exchanges three ids
+    carry_on(objects, "forward", 1)
+    for index in range(2, 6):
+        np.testing.assert_array_equal(frame(objects, index), row(5, 90, 7))
+
+
+def test_an_object_that_is_none_of_the_locked_ones_is_renamed(
+    objects, predict, label
+) -> None:
+    predict(objects)
+    objects.frames.locks.lock(7)
+    label(objects, 1, row(41, 90, 7))
+    carry_on(objects, "forward", 1)
+    np.testing.assert_array_equal(frame(objects, 4), row(41, 90, 7))
+
+
+def test_chains_that_meet_lose_no_object_to_an_id_that_is_locked(
+    objects, predict, make_result
+) -> None:
+    run = objects.start("all", 0)
+    objects.runs.commit(make_result(objects, 2, row(5, 90, 100)))
+    objects.frames.locks.lock(7)
+    objects.runs.commit(RenamedResult(run=run.number, index=2, names={100: 7}))
+    objects.runs.finish()
+    np.testing.assert_array_equal(frame(objects, 2), row(5, 90, 100))
+
+
 # -- frames that were begun, and regions -----------------------------------------------
 
 

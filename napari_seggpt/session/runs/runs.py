@@ -8,7 +8,7 @@ from psygnal import Signal
 
 from napari_seggpt.io.layout import StackError
 from napari_seggpt.session.frames.confidence_maps import ConfidenceMaps
-from napari_seggpt.session.frames.frame_labels import checksum
+from napari_seggpt.session.frames.frame_labels import checksum, names_beside_locked
 from napari_seggpt.session.frames.undo import UndoHistory, UndoStep
 from napari_seggpt.session.runs.base_run import BaseRun
 from napari_seggpt.session.runs.known_ids import KnownIds
@@ -228,16 +228,20 @@ class Runs:
         return was_written
 
     def _rename(self, run: BaseRun, result: RenamedResult) -> bool:
-        """Give objects of a frame other ids; whatever else is known of it stays."""
+        """Give objects of a frame other ids; whatever else is known of it stays.
+
+        A label may have been locked since the names were found, so it is asked here.
+        """
         from napari_seggpt.objects.regions import with_names
 
         writer, frame = self._frames.writer, result.index
         labels = writer.read(frame)
+        names = names_beside_locked(result.names, self._frames.locks.labels)
         record = self._frames.records[frame]
         is_own = record.is_completed and record.is_untouched and frame in run.begun
         was_written = writer.write(
             frame,
-            with_names(labels, result.names),
+            with_names(labels, names),
             self._step,
             key=record.key or run.key,
             confidence=record.confidence,
