@@ -390,6 +390,16 @@ def test_a_begun_frame_is_completed_by_objects_with_its_own_ids(objects, label) 
     np.testing.assert_array_equal(frame(objects, 3), begun)
 
 
+def test_no_predicted_object_gets_an_id_of_another_begun_one(
+    make_session, label
+) -> None:
+    session = make_session(np.zeros((6, *SHAPE), np.uint16))
+    label(session, 0, row(1, 2, 3, 4, 5))
+    label(session, 3, row(0, 0, 0, 0, 1))  # object 5 has another id here
+    run_to_end(session, session.complete(3))
+    np.testing.assert_array_equal(frame(session, 3), row(6, 2, 3, 4, 1))
+
+
 def test_objects_in_a_region_have_the_ids_of_the_reference(objects, label) -> None:
     label(objects, 0, row(5, 90, 7, 0, 12))
     mask = np.zeros(SHAPE, bool)

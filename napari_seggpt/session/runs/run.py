@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from napari_seggpt.inference.linking import RenamedFrame
     from napari_seggpt.inference.propagation import FramePrediction
     from napari_seggpt.inference.task_predictors import TaskPredictor
+    from napari_seggpt.objects.new_ids import NewIds
     from napari_seggpt.session.frames.prepared_frame import PreparedFrame
     from napari_seggpt.session.runs.base_run import Prepare
     from napari_seggpt.session.runs.known_ids import KnownIds
@@ -110,8 +111,8 @@ class Run(BaseRun):
         As of `BaseRun`.
     direction : str
         Where to go from a reference.
-    known : KnownIds, optional
-        The labels that there are, which objects are linked with; needed with a region.
+    known : KnownIds
+        The labels that there are, which objects are linked with.
     region : Region, optional
         What is written of each frame; the frames of the request, and what is known,
         are those of its box.
@@ -126,12 +127,12 @@ class Run(BaseRun):
         request: RunRequest,
         frames: tuple[int, ...],
         *,
+        known: KnownIds,
         number: int = 1,
         key: bytes = b"",
         direction: Direction = "both",
         prepare: Prepare | None = None,
         begun: Mapping[int, Labels] | None = None,
-        known: KnownIds | None = None,
         region: Region | None = None,
         recalled: Mapping[int, float] | None = None,
     ) -> None:
@@ -140,6 +141,7 @@ class Run(BaseRun):
         self._request = request
         self._direction = direction
         self._known, self._region = known, region
+        self._new_ids: NewIds | None = None
         self._grid = request.grid or FrameGrid.row(len(request.stack))
         self.watched = WatchedFrames(request.stack, self._grid.name)
         self.watched.unreadable = self.unreadable
@@ -236,9 +238,15 @@ class Run(BaseRun):
             known=partial(self._recall, predictor) if self._recalled else None,
             skip_unreadable=True,
         )
-        if self._known is None or not self._links(predictor):
+        if not self._links(predictor):
             return steps
-        return self._linked(steps, predictor, self._known)
+        return self._linked(steps, predictor)
+
+    def _ids_for(self, predictor: TaskPredictor) -> NewIds:
+        """Return what gives ids that nothing has, the same one for all of the run."""
+        if self._new_ids is None:
+            self._new_ids = self._known.new_ids(predictor.kinds)
+        return self._new_ids
 
     def _links(self, predictor: TaskPredictor) -> bool:
         """Whether objects get the ids of those that they continue."""
@@ -249,7 +257,7 @@ class Run(BaseRun):
         from napari_seggpt.inference.memory import SURE
 
         confidence = self._recalled.get(frame)
-        if self._known is None or confidence is None:
+        if confidence is None:
             return None
         if predictor.has_calibrated_confidence and confidence < SURE:
             return None
@@ -259,11 +267,10 @@ class Run(BaseRun):
         self,
         steps: Iterator[FramePrediction | UnreadableFrame],
         predictor: TaskPredictor,
-        known: KnownIds,
     ) -> Iterator[Step]:
         from napari_seggpt.inference.linking import StackLinker, frames_lie_along
 
-        linking = self._request.settings.objects.linking
+        known, linking = self._known, self._request.settings.objects.linking
         axis = frames_lie_along(self._request.axis, linking.along)
         linker = StackLinker(
             replace(linking, along=axis),
@@ -272,7 +279,7 @@ class Run(BaseRun):
             length=len(known),
             read=known.read,
             vouched=lambda i: None if i in self.begun else known.vouched(i),
-            new_ids=known.new_ids(predictor.kinds),
+            new_ids=self._ids_for(predictor),
             direction=self._direction,
             step=_least_step(self.frames, self._grid),
             grid=self._grid,
@@ -311,7 +318,7 @@ class Run(BaseRun):
             labels = numbered_above(labels, kept, predictor.kinds)
         if self._region is not None and old is not None:
             labels, confidence = self._region.paste(labels, confidence, old)
-        labels = compact(self._with_begun(step.index, labels, predictor.are_objects))
+        labels = compact(self._with_begun(step.index, labels, predictor))
         prepare = self._prepare
         return FrameResult(
             run=self.number,
@@ -325,28 +332,28 @@ class Run(BaseRun):
 
     def _around(self, frame: int) -> Labels | None:
         """Return the labels (H, W) that a region is pasted into; None without one."""
-        if self._region is None or self._known is None:
-            return None
-        return self._known.read_whole(frame)
+        return None if self._region is None else self._known.read_whole(frame)
 
     def _kept_ids(self, frame: int, around: Labels | None) -> set[int]:
         """Return the ids that a frame keeps, whatever is predicted in it."""
-        kept = set() if self._known is None else {*self._known.locked}
+        kept = {*self._known.locked}
         if self._region is not None and around is not None:
             kept.update(np.unique(around[~self._region.mask]).tolist())
         if frame in self.begun:
             kept.update(np.unique(self.begun[frame]).tolist())
         return kept - {0}
 
-    def _with_begun(self, frame: int, labels: Labels, are_objects: bool) -> Labels:
+    def _with_begun(
+        self, frame: int, labels: Labels, predictor: TaskPredictor
+    ) -> Labels:
         """Return labels in which what a person has labelled is as it was."""
         from napari_seggpt.objects.regions import continued
 
         begun = self.begun.get(frame)
         if begun is None:
             return labels
-        if are_objects:
-            labels = continued(labels, begun)
+        if predictor.are_objects:
+            labels = continued(labels, begun, self._ids_for(predictor))
         return np.where(begun != 0, begun, labels)
 
 
