@@ -241,7 +241,7 @@ def _make_linker(
         read=lambda index: _read(output, index) if index in kept else None,
         new_ids=new_ids,
         direction=order.direction,
-        step=order.step,
+        step=order.step if grid is None else grid.spacing(order.step),
         grid=grid,
     )
 

@@ -212,7 +212,8 @@ class Linker:
         recent = np.array([1 / abs(at - self._tracks[i].at) for i in tracks])
         near = self._nearness(at, tracks, list(regions.values()))
         worth = diags_array(recent) @ (overlap + near)
-        certain = (diags_array(recent) @ overlap) > CERTAIN_IOU
+        # Overlaps above a half exclude each other, so they never count as more.
+        certain = (diags_array(recent.clip(max=1)) @ overlap) > CERTAIN_IOU
         pairs = _assign(worth.tocoo(), certain.tocoo())
         links = {tracks[row]: numbers[column] for row, column in pairs}
         taken = set(resumed.values())
@@ -331,7 +332,7 @@ def _assign(worth: coo_array, certain: coo_array) -> list[tuple[int, int]]:
     worth : coo_array
         (T, N), above 0 where two may be a pair.
     certain : coo_array
-        (T, N), pairs that have no other candidate.
+        (T, N), pairs that have no other candidate: one at most in a row or column.
     """
     pairs = list(zip(certain.row.tolist(), certain.col.tolist(), strict=True))
     open_rows = ~np.isin(worth.row, certain.row)

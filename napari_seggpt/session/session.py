@@ -239,6 +239,7 @@ class Session:
             request,
             frames,
             direction,
+            step=self._planner.step(scope),
             region=region,
             goes_on=goes_on and region is None,
         )

@@ -62,6 +62,12 @@ def test_touching_objects_are_not_mixed_up(discs, linker) -> None:
         assert np.array_equal(linked, true)
 
 
+def test_objects_seen_less_than_a_frame_ago_are_not_mixed_up(discs, linker) -> None:
+    frames = moving(discs, (60, 30, 9, 0, -7), (60, 49, 9, 0, -7), (60, 68, 9, 0, -7))
+    linker.fix(0, frames[0])
+    assert np.array_equal(linker.link(1 / 6, frames[1]), frames[1])
+
+
 @pytest.mark.parametrize(("lost", "kept"), [(1, True), (2, True), (3, False)])
 def test_gaps_are_closed(discs, linker, lost, kept) -> None:
     frames = moving(discs, (20, 20, 8, 3, 2), (90, 60, 8, 0, 0), count=8)

@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 
+from napari_seggpt.inference.prediction import Prediction
 from napari_seggpt.io.layout import StackError
-from napari_seggpt.object_settings import LinkingSettings, ObjectSettings
+from napari_seggpt.object_settings import (
+    CleanupSettings,
+    LinkingSettings,
+    ObjectSettings,
+)
 from napari_seggpt.session import FrameStatus, RenamedResult
 from napari_seggpt.session.runs.known_ids import KnownIds
 from napari_seggpt.session.runs.region import Region
@@ -80,6 +85,29 @@ def test_a_persons_frame_that_is_no_reference_is_passed_over(
     assert objects.frames.status(3) is FrameStatus.CORRECTED
     for index in (4, 5):
         np.testing.assert_array_equal(frame(objects, index), mine)
+
+
+@pytest.mark.parametrize("scope", ["stale", "all"])
+def test_frames_apart_get_the_ids_of_those_in_between(
+    objects, predict, label, predictor, monkeypatch, scope
+) -> None:
+    """All move by a third of their width from one frame to the next."""
+
+    def predicted(self, _, index):
+        confidence = np.full(SHAPE, 0.9, np.float32)
+        labels = np.roll(self.prompts[0].labels.astype(np.int64), -4 * index, axis=1)
+        return Prediction(labels=labels, confidence=confidence, colors=())
+
+    monkeypatch.setattr(predictor, "_predict", predicted)
+    label(objects, 0, row(5, 90, 7, shift=36))
+    predict(objects)
+    for index in (2, 3, 4):
+        objects.frames.approve(index)
+    objects.settings = SessionSettings(cleanup=CleanupSettings(smallest=1.0))
+    assert predict(objects, scope) == [1, 5]
+    for index in range(6):
+        moved = row(5, 90, 7, shift=36 - 4 * index)
+        np.testing.assert_array_equal(frame(objects, index), moved)
 
 
 def test_one_frame_gets_the_ids_of_the_frames_around_it(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -111,6 +110,8 @@ class Run(BaseRun):
         As of `BaseRun`.
     direction : str
         Where to go from a reference.
+    step : int
+        Every how many frames of a line one is predicted.
     known : KnownIds
         The labels that there are, which objects are linked with.
     region : Region, optional
@@ -131,6 +132,7 @@ class Run(BaseRun):
         number: int = 1,
         key: bytes = b"",
         direction: Direction = "both",
+        step: int = 1,
         prepare: Prepare | None = None,
         begun: Mapping[int, Labels] | None = None,
         region: Region | None = None,
@@ -139,7 +141,7 @@ class Run(BaseRun):
         super().__init__(frames, number=number, key=key, prepare=prepare, begun=begun)
         self._predictors = predictors
         self._request = request
-        self._direction = direction
+        self._direction, self._step = direction, step
         self._known, self._region = known, region
         self._new_ids: NewIds | None = None
         self._grid = request.grid or FrameGrid.row(len(request.stack))
@@ -281,7 +283,7 @@ class Run(BaseRun):
             vouched=lambda i: None if i in self.begun else known.vouched(i),
             new_ids=self._ids_for(predictor),
             direction=self._direction,
-            step=_least_step(self.frames, self._grid),
+            step=self._step,
             grid=self._grid,
         )
         return linker.link(steps)
@@ -355,10 +357,3 @@ class Run(BaseRun):
         if predictor.are_objects:
             labels = continued(labels, begun, self._ids_for(predictor))
         return np.where(begun != 0, begun, labels)
-
-
-def _least_step(frames: tuple[int, ...], grid: FrameGrid) -> int:
-    """Return how far apart the nearest two of some frames of one line are."""
-    places = sorted((grid.line(frame), grid.place(frame)) for frame in frames)
-    steps = (b - a for (line, a), (other, b) in pairwise(places) if line == other)
-    return min(steps, default=1)

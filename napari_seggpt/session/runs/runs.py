@@ -79,6 +79,8 @@ class Runs:
         frames: tuple[int, ...],
         direction: Direction,
         begun: Mapping[int, NDArray[np.integer[Any]]] | None = None,
+        *,
+        step: int = 1,
         region: Region | None = None,
         goes_on: bool = False,
     ) -> Run:
@@ -86,7 +88,7 @@ class Runs:
 
         Parameters
         ----------
-        predictors, request, frames, direction, begun, region
+        predictors, request, frames, direction, begun, step, region
             As of `Run`.
         goes_on : bool
             Whether frames that are up to date are left out; see `left_of`. With memory,
@@ -105,6 +107,7 @@ class Runs:
             number=self._num_runs + 1,
             key=self._key_of_run(frames if begun else ()),
             direction=direction,
+            step=step,
             prepare=self._frames.writer.prepare,
             begun=begun,
             known=KnownIds(self._frames, region),
