@@ -300,6 +300,37 @@ def test_an_object_that_continues_none_keeps_its_id(objects, predict, label) -> 
     np.testing.assert_array_equal(frame(objects, 4), row(41, 90, 7, 0, 12))
 
 
+def test_a_new_id_tells_the_class_when_ids_are_carried_on(
+    objects, predict, label
+) -> None:
+    label(objects, 0, row(1001, 2001, 1002))
+    predict(objects)
+    label(objects, 5, row(3))  # painted by mistake
+    label(objects, 5, row(0))
+    label(objects, 1, row(1002, 2001, 0))  # the first has the id of the third
+    carry_on(objects, "forward", 1)
+    np.testing.assert_array_equal(frame(objects, 2), row(1002, 2001, 1003))
+
+
+def test_a_frame_of_one_class_carries_ids_on_to_others(objects, predict, label) -> None:
+    label(objects, 0, row(1001, 2001, 1002))
+    predict(objects)
+    label(objects, 1, row(1002, 0, 0))
+    carry_on(objects, "forward", 1)
+    np.testing.assert_array_equal(frame(objects, 2), row(1002, 2001, 1003))
+
+
+def test_a_new_id_tells_no_class_where_a_person_says_so(
+    objects, predict, label
+) -> None:
+    objects.settings = SessionSettings(objects=ObjectSettings(task="objects"))
+    label(objects, 0, row(1001, 2001, 1002))
+    predict(objects)
+    label(objects, 1, row(1002, 2001, 0))
+    carry_on(objects, "forward", 1)
+    np.testing.assert_array_equal(frame(objects, 2), row(1002, 2001, 2002))
+
+
 def test_there_must_be_frames_to_carry_on_to(objects, predict) -> None:
     with pytest.raises(ValueError, match="predicted frames to carry the ids on to"):
         objects.start_linking("forward", 0)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Collection
+import numpy as np
 
-    import numpy as np
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from numpy.typing import NDArray
 
     from napari_seggpt.objects.new_ids import NewIds
@@ -63,6 +65,14 @@ class KnownIds:
     def locked(self) -> frozenset[int]:
         """The labels that are locked: no other object can have their ids."""
         return self._frames.locks.labels
+
+    def kinds(self, frames: Iterable[int]) -> frozenset[int]:
+        """Return the classes that ids of some frames tell; none if they tell none."""
+        from napari_seggpt.objects.class_ids import told_classes
+
+        found = (self.read(frame) for frame in frames)
+        ids = (np.unique(labels).tolist() for labels in found if labels is not None)
+        return told_classes(chain.from_iterable(ids))
 
     def new_ids(self, kinds: Collection[int] = ()) -> NewIds:
         """Return what gives ids that no frame has, and that are not locked.

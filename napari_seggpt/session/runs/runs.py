@@ -138,19 +138,14 @@ class Runs:
         source: int,
         settings: LinkingSettings,
         grid: FrameGrid,
+        telling: Sequence[int] = (),
     ) -> LinkingRun:
         """Begin to carry the ids of a frame on over others, none of them protected.
 
         Parameters
         ----------
-        frames : tuple of int
-            In ascending order, all on one side of the source, in its line.
-        source : int
-            The frame whose ids are carried on.
-        settings : LinkingSettings
-            How; `along` is "t" or "z".
-        grid : FrameGrid
-            How frames lie.
+        frames, source, settings, grid, telling
+            As of `LinkingRun`.
         """
         return self._begin(
             LinkingRun(
@@ -159,6 +154,7 @@ class Runs:
                 source,
                 settings,
                 grid,
+                telling=telling,
                 number=self._num_runs + 1,
                 key=self._frames.key,
             )
