@@ -205,8 +205,10 @@ class StackLinker:
         self._keep(index, labels)
 
     def _keep(self, index: int, labels: Labels) -> None:
-        largest = int(labels.max(initial=0))
-        self._ends[index] = labels.astype(np.min_scalar_type(largest))
+        """Keep labels in a small type; a person's id may be below 0."""
+        low, high = int(labels.min(initial=0)), int(labels.max(initial=0))
+        dtype = labels.dtype if low < 0 else np.min_scalar_type(high)
+        self._ends[index] = labels.astype(dtype)
 
     def _frames_before(self, place: int, chain: Chain) -> list[tuple[int, Labels]]:
         """Return the known frames that lead to a place, and where each counts.
