@@ -6,6 +6,7 @@ import operator
 import struct
 import zlib
 from dataclasses import dataclass, replace
+from math import gcd
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -83,6 +84,16 @@ class FrameGrid:
     def place(self, frame: int) -> int:
         """Return the place of a frame in its line."""
         return self._spot(frame)[self.axis]
+
+    def spacing(self, step: int) -> int:
+        """Return how many places apart frames of a line are, if every so many count.
+
+        Parameters
+        ----------
+        step : int
+            Every how many frames of the stack one is meant, row by row.
+        """
+        return step if self.axis == 1 else step // gcd(step, self.shape[1])
 
     def frame_at(self, line: int, place: int) -> int:
         """Return the frame at a place of a line."""

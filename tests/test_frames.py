@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -83,3 +85,17 @@ def test_people_call_a_frame_by_its_place_on_both_axes() -> None:
     assert unnamed.name(7) == "axis 0 at 1, axis 2 at 3"
     assert unnamed.short_name(7) == "1, 3"
     assert FrameGrid.row(9).short_name(7) == "7"
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("step", range(1, 9))
+def test_every_so_many_frames_are_evenly_apart_in_their_lines(
+    axis: int, step: int
+) -> None:
+    grid = FrameGrid(shape=(30, 20), names=("t", "z"), axis=axis)
+    lines: dict[int, list[int]] = {}
+    for frame in range(0, 600, step):
+        lines.setdefault(grid.line(frame), []).append(grid.place(frame))
+    apart = {b - a for places in lines.values() for a, b in pairwise(places)}
+    assert apart == {grid.spacing(step)}
+    assert FrameGrid.row(600).spacing(step) == step

@@ -141,13 +141,15 @@ def _link(
     source: Stack | SessionLabels, output: LabelsWriter, settings: LinkingSettings
 ) -> None:
     """Write the objects of a stack, each with one id, a frame at a time."""
+    from napari_seggpt.objects.class_ids import told_classes
     from napari_seggpt.objects.linking import Linker
     from napari_seggpt.objects.new_ids import NewIds
 
     linker: Linker | None = None
     for index, labels in _frames(source, "Linking"):
         if linker is None and labels.any():
-            linker = Linker(settings, NewIds(1))
+            kinds = told_classes(np.unique(labels).tolist())
+            linker = Linker(settings, NewIds(1, kinds=kinds))
             linker.fix(index, labels)
         elif linker is not None:
             labels = linker.link(index, labels)

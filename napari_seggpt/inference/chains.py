@@ -58,8 +58,8 @@ def plan(
         if chain.source is not None:
             chains.setdefault(chain, []).append(frame)
     return [
-        frames if chain.way > 0 else frames[::-1]
-        for chain, frames in sorted(chains.items(), key=lambda x: _order(x[0], grid))
+        chains[chain] if chain.way > 0 else chains[chain][::-1]
+        for chain in _ordered(chains, grid)
     ]
 
 
@@ -107,12 +107,26 @@ def chain_of(
 _SIDES = {"both": (1, 1), "forward": (1, 0), "backward": (0, 1)}
 
 
-def _order(chain: Chain, grid: FrameGrid) -> tuple[int, ...]:
-    """Return what chains are sorted by: the lines nearest to a reference come first."""
-    assert chain.source is not None
-    away = abs(chain.line - grid.line(chain.source))
-    way = chain.way if away == 0 else -chain.way
-    return chain.source, away, chain.line, way
+def _ordered(chains: Collection[Chain], grid: FrameGrid) -> list[Chain]:
+    """Sort chains by their lines; those nearest to a reference come first.
+
+    All chains of a line follow each other, so that ids can be joined where they meet.
+    """
+
+    def away(chain: Chain) -> int:
+        assert chain.source is not None
+        return abs(chain.line - grid.line(chain.source))
+
+    def order(chain: Chain) -> tuple[int, ...]:
+        assert chain.source is not None
+        way = chain.way if away(chain) == 0 else -chain.way
+        place = grid.place(chain.source)
+        return nearest[chain.line], chain.line, away(chain), place, chain.source, way
+
+    nearest: dict[int, int] = {}
+    for chain in chains:
+        nearest[chain.line] = min(away(chain), nearest.get(chain.line, away(chain)))
+    return sorted(chains, key=order)
 
 
 def _whole_lines(frames: list[int], grid: FrameGrid, direction: str) -> list[list[int]]:

@@ -224,9 +224,13 @@ def _make_linker(
     kinds: Collection[int],
     grid: FrameGrid | None,
 ) -> StackLinker:
-    """Make what links objects, from an output that has the labels of `kept` frames."""
+    """Make what links objects, from an output that has the labels of `kept` frames.
+
+    Those of `frames` are in it once they were predicted, which the linker knows.
+    """
     linking, order = settings.objects.linking, settings.propagation
     new_ids = NewIds(1, kinds=kinds)
+    labelled = {*kept, *frames}
     for index in kept:
         known = _read(output, index)
         if known is not None:
@@ -238,10 +242,10 @@ def _make_linker(
         references=references,
         frames=frames,
         length=len(stack),
-        read=lambda index: _read(output, index) if index in kept else None,
+        read=lambda index: _read(output, index) if index in labelled else None,
         new_ids=new_ids,
         direction=order.direction,
-        step=order.step,
+        step=order.step if grid is None else grid.spacing(order.step),
         grid=grid,
     )
 

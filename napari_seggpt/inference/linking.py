@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from napari_seggpt.frames import FrameGrid
 from napari_seggpt.inference.chains import Chain, chain_of
+from napari_seggpt.inference.line_ids import LineIds
 from napari_seggpt.inference.propagation import FramePrediction
 from napari_seggpt.objects.linking import Linker
 from napari_seggpt.objects.regions import with_names
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     Read = Callable[[int], Labels | None]
 
 MOST_PIECES = 4  # regions that a single object may have on a frame
+KEPT_CHAINS = 4  # two of one reference and two of the next
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +93,8 @@ class StackLinker:
     length : int
         Frames in the stack.
     read : callable
-        Returns the labels (H, W) of a frame that is not predicted, or None.
+        Returns the labels (H, W) of a frame that is not predicted, or was written after
+        it was yielded, or None.
     new_ids : NewIds
         Gives the ids of new objects.
     direction : str
@@ -127,13 +131,12 @@ class StackLinker:
         self._step = step
         self._passed = (settings.gap + 1) * step  # frames that may still matter
         self._chain: Chain | None = None
-        self._first: int | None = None  # frame of this chain
-        self._last: int | None = None
-        self._spans: dict[int, tuple[int, int]] = {}  # of new ids, in this chain
-        self._before: dict[int, tuple[int, int]] = {}  # and in the one before
-        self._written: list[int] = []
-        self._written_before: list[int] = []
-        self._ends: dict[int, Labels] = {}  # last frames of this chain and the last
+        self._last: int | None = None  # frame of this chain
+        self._ids = LineIds(self._linker.new)
+        # First and last frames of the last chains of this line, and their labels: what
+        # was yielded lately may not have been written yet.
+        self._kept = deque[list[int]](maxlen=KEPT_CHAINS)
+        self._ends: dict[int, Labels] = {}
 
     def link(
         self, steps: Iterable[FramePrediction | UnreadableFrame]
@@ -155,18 +158,21 @@ class StackLinker:
             chain = chain_of(index, self._references, order, self._grid)
             if chain != self._chain:
                 yield from self._meet()
-                self._begin(chain, index)
+                self._begin(chain)
             yield self._link(step, chain)
         yield from self._meet()
 
-    def _begin(self, chain: Chain, index: int) -> None:
-        """Begin a chain of which a frame is the first."""
+    def _begin(self, chain: Chain) -> None:
+        """Begin a chain; what is known of others is that of the same line."""
         self._linker.start()
-        self._before, self._spans = self._spans, {}
-        self._written_before, self._written = self._written, []
-        kept = (self._first, self._last)
+        if self._chain is None or self._chain.line != chain.line:
+            self._ids = LineIds(self._linker.new)
+            self._kept.clear()
+        self._ids.begin_chain()
+        self._kept.append([])
+        kept = {i for ends in self._kept for i in ends}
         self._ends = {i: x for i, x in self._ends.items() if i in kept}
-        self._chain, self._first, self._last = chain, index, None
+        self._chain, self._last = chain, None
         source = chain.source
         if source is not None and self._grid.line(source) == chain.line:
             self._last = source
@@ -182,7 +188,7 @@ class StackLinker:
         self._last = index
         own = self._vouched(index)
         if own is not None:
-            self._linker.fix(place / self._step, single_objects(own))
+            self._fix(place, own)
             return step
         labels = self._linker.link(place / self._step, step.prediction.labels)
         self._note(index, labels)
@@ -190,15 +196,19 @@ class StackLinker:
         return replace(step, prediction=prediction)
 
     def _note(self, index: int, labels: Labels) -> None:
-        """Note where new ids are."""
-        old = {*self._written} - {self._first}
-        self._ends = {i: x for i, x in self._ends.items() if i not in old}
-        self._ends[index] = labels
-        self._written.append(index)
-        for i in np.unique(labels).tolist():
-            if i in self._linker.new:
-                first, _ = self._spans.get(i, (index, index))
-                self._spans[i] = (first, index)
+        """Note where ids are, and keep the labels of the first and last frame."""
+        self._ids.note_written(index, np.unique(labels).tolist())
+        ends = self._kept[-1]
+        if len(ends) == 2:
+            del self._ends[ends.pop()]
+        ends.append(index)
+        self._keep(index, labels)
+
+    def _keep(self, index: int, labels: Labels) -> None:
+        """Keep labels in a small type; a person's id may be below 0."""
+        low, high = int(labels.min(initial=0)), int(labels.max(initial=0))
+        dtype = labels.dtype if low < 0 else np.min_scalar_type(high)
+        self._ends[index] = labels.astype(dtype)
 
     def _frames_before(self, place: int, chain: Chain) -> list[tuple[int, Labels]]:
         """Return the known frames that lead to a place, and where each counts.
@@ -226,7 +236,9 @@ class StackLinker:
 
     def _fix(self, place: int, labels: Labels) -> None:
         """Take the ids of a frame that is not predicted as they are."""
-        self._linker.fix(place / self._step, single_objects(labels))
+        objects = single_objects(labels)
+        self._linker.fix(place / self._step, objects)
+        self._ids.note(np.unique(objects).tolist())
 
     def _known(self, index: int) -> Labels | None:
         """Return the labels of a frame that is not to be predicted, if it has any."""
@@ -243,15 +255,12 @@ class StackLinker:
         if beyond is None:
             return
         place, labels = beyond
-        names = self._linker.meet(place / self._step, labels)
-        for spans, written in (
-            (self._spans, self._written),
-            (self._before, self._written_before),
-        ):
-            for renamed in _renamed(names, spans, written):
-                if (known := self._ends.get(renamed.index)) is not None:
-                    self._ends[renamed.index] = renamed.applied(known)
-                yield renamed
+        pairs = self._linker.matches(place / self._step, labels)
+        for index, names in self._ids.join(pairs).items():
+            renamed = RenamedFrame(index=index, names=names)
+            if index in self._ends:
+                self._keep(index, renamed.applied(self._ends[index]))
+            yield renamed
 
     def _beyond(self, last: int, chain: Chain) -> tuple[int, Labels] | None:
         """Return the next known frame after the last place of a chain, and its place.
@@ -265,23 +274,6 @@ class StackLinker:
                 if labels is not None:
                     return place, labels
         return None
-
-
-def _renamed(
-    names: dict[int, int], spans: dict[int, tuple[int, int]], written: list[int]
-) -> Iterator[RenamedFrame]:
-    """Yield the frames of a chain in which ids that change were used."""
-    own = {old: new for old, new in names.items() if old in spans}
-    for index in written:
-        here = {
-            old: new
-            for old, new in own.items()
-            if min(spans[old]) <= index <= max(spans[old])
-        }
-        if here:
-            yield RenamedFrame(index=index, names=here)
-    for old, new in own.items():
-        spans[new] = spans.pop(old)
 
 
 class IdCarrier:

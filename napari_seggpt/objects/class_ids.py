@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
 CLASS_BLOCK = 1000  # ids from 1000 on may tell the class, as 2017 tells class 2
@@ -21,6 +23,18 @@ def class_of_id(i: int) -> int:
     suffice, further ones begin at a million: their millions tell it, as 2000017 does.
     """
     return i // (CLASS_BLOCK if i < LARGE_CLASS_BLOCK else LARGE_CLASS_BLOCK)
+
+
+def told_classes(ids: Iterable[int]) -> frozenset[int]:
+    """Return the classes that object ids tell; none unless all do and these differ.
+
+    Parameters
+    ----------
+    ids : iterable of int
+        Of objects of one stack; 0, the background, counts as none.
+    """
+    classes = frozenset(class_of_id(i) for i in ids if i)
+    return classes if len(classes) > 1 and 0 not in classes else frozenset()
 
 
 def largest_ids(labels: NDArray[np.integer[Any]]) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 from skimage.measure import label as connected
 from skimage.measure import regionprops_table
 
-from napari_seggpt.objects.class_ids import class_of_id
+from napari_seggpt.objects.class_ids import class_of_id, told_classes
 from napari_seggpt.objects.neighbours import find_contacts
 from napari_seggpt.objects.shapes import largest_pieces, separate
 
@@ -136,9 +136,8 @@ def object_classes(
     if classes:
         least = min(classes.values())
         return {i: classes.get(i, least) for i in ids}
-    blocks = {i: class_of_id(i) for i in ids}
-    told = 0 not in blocks.values() and len(set(blocks.values())) > 1
-    return blocks if told else dict.fromkeys(ids, 1)
+    are_told = bool(told_classes(ids))
+    return {i: class_of_id(i) if are_told else 1 for i in ids}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,17 +53,6 @@ class _Track:
         return _Track(region=region, at=at, velocity=velocity)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _ChainIds:
-    """The ids that a chain has used: those it was given, and new ones."""
-
-    given: set[int] = field(default_factory=set)
-    new: set[int] = field(default_factory=set)
-
-    def __contains__(self, i: int) -> bool:
-        return i in self.given or i in self.new
-
-
 class Linker:
     """Gives the objects of frame after frame the ids of those that they continue.
 
@@ -85,17 +74,16 @@ class Linker:
         self._tracks: dict[int, _Track] = {}
         self._ended: dict[int, _Track] = {}
         self._last: float | None = None
-        self._ids, self._before = _ChainIds(), _ChainIds()
+        self._new: set[int] = set()
 
     @property
     def new(self) -> Collection[int]:
-        """The ids that were given to new objects in this chain."""
-        return self._ids.new
+        """The ids that were given to new objects, in all chains."""
+        return self._new
 
     def start(self) -> None:
         """Begin a new chain: forget where objects were, but not which ids are used."""
         self._tracks, self._ended, self._last = {}, {}, None
-        self._before, self._ids = self._ids, _ChainIds()
 
     def fix(self, at: float, labels: Labels) -> None:
         """Take the ids of a frame as they are: a person's, or written before.
@@ -109,7 +97,6 @@ class Linker:
         """
         regions = find_regions(labels)
         links = self._match(at, regions, labels)  # a person may have exchanged ids
-        self._ids.given.update(regions)
         self._new_ids.note(regions)
         self._take(at, regions, {i: track for track, i in links.items()})
 
@@ -137,38 +124,28 @@ class Linker:
         for number in regions:
             if number not in names:
                 names[number] = self._new_ids.take(number)
-                self._ids.new.add(names[number])
+                self._new.add(names[number])
         named = {names[i]: region for i, region in regions.items()}
         known = self._tracks.keys() | self._ended.keys()
         self._take(at, named, {i: i for i in named if i in known})
         return renamed(labels, names)
 
-    def meet(self, at: float, labels: Labels) -> dict[int, int]:
-        """Join the chain to a frame that was linked from another side.
+    def matches(self, at: float, labels: Labels) -> dict[int, int]:
+        """Return which object of a frame continues each object, as far as one does.
 
         Parameters
         ----------
         at : float
-            A frame next to the chain's last one.
+            A frame next to the chain's last one, such as one of another chain.
         labels : NDArray
             (H, W), its ids.
 
         Returns
         -------
         dict of int to int
-            New ids, of this chain or the one before, and the id of the same object on
-            the other side, which takes their place on all frames. An id that a person
-            gave is never replaced, and no chain gets an id that it has already.
+            Ids of this chain, and the id of the same object on that frame.
         """
-        regions = find_regions(labels)
-        own, before = self._ids, self._before
-        joined = {}
-        for here, there in self._match(at, regions, labels).items():
-            if here in own.new and there not in own:
-                joined[here] = there
-            elif here in own.given and there in before.new and here not in before:
-                joined[there] = here
-        return joined
+        return self._match(at, find_regions(labels), labels)
 
     # -- what is known -----------------------------------------------------------
 
@@ -212,7 +189,8 @@ class Linker:
         recent = np.array([1 / abs(at - self._tracks[i].at) for i in tracks])
         near = self._nearness(at, tracks, list(regions.values()))
         worth = diags_array(recent) @ (overlap + near)
-        certain = (diags_array(recent) @ overlap) > CERTAIN_IOU
+        # Overlaps above a half exclude each other, so they never count as more.
+        certain = (diags_array(recent.clip(max=1)) @ overlap) > CERTAIN_IOU
         pairs = _assign(worth.tocoo(), certain.tocoo())
         links = {tracks[row]: numbers[column] for row, column in pairs}
         taken = set(resumed.values())
@@ -331,7 +309,7 @@ def _assign(worth: coo_array, certain: coo_array) -> list[tuple[int, int]]:
     worth : coo_array
         (T, N), above 0 where two may be a pair.
     certain : coo_array
-        (T, N), pairs that have no other candidate.
+        (T, N), pairs that have no other candidate: one at most in a row or column.
     """
     pairs = list(zip(certain.row.tolist(), certain.col.tolist(), strict=True))
     open_rows = ~np.isin(worth.row, certain.row)

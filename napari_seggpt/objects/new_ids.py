@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from napari_seggpt.objects.class_ids import (
     CLASS_BLOCK,
     LARGE_CLASS_BLOCK,
     class_of_id,
 )
+from napari_seggpt.objects.regions import with_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
+
+    from numpy.typing import NDArray
+
+    Labels = NDArray[np.integer[Any]]
 
 
 class NewIds:
@@ -69,3 +76,24 @@ class NewIds:
             return free
         self._next += 1
         return self._next - 1
+
+
+def numbered_above(
+    labels: Labels, taken: Collection[int], kinds: Iterable[int] = ()
+) -> Labels:
+    """Give objects of a frame ids above those that are taken, by other objects.
+
+    Parameters
+    ----------
+    labels : NDArray
+        (H, W), objects whose numbers hold on this frame only; 0 is background.
+    taken : collection of int
+        The ids; without any, numbers stay as they are.
+    kinds : iterable of int
+        Classes that numbers and ids tell, if they tell any; see `class_of_id`.
+    """
+    if not taken:
+        return labels
+    new_ids = NewIds(1, kinds=kinds, taken=taken)
+    numbers = np.unique(labels).tolist()
+    return with_names(labels, {i: new_ids.take(i) for i in numbers if i})

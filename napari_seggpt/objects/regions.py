@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_seggpt.objects.new_ids import NewIds
+
     Labels = NDArray[np.integer[Any]]
 
 
@@ -142,15 +144,18 @@ def with_names(labels: Labels, names: Mapping[int, int]) -> NDArray[np.int64]:
     return table[places]
 
 
-def continued(labels: Labels, begun: Labels) -> NDArray[np.int64]:
+def continued(labels: Labels, begun: Labels, new_ids: NewIds) -> NDArray[np.int64]:
     """Give predicted objects the ids that a person has given to the same objects.
 
-    They are the same if at least half of the smaller of both lies in the other.
+    They are the same if at least half of the smaller of both lies in the other. Any
+    other predicted object that has an id of the person's objects gets a new one.
 
     Parameters
     ----------
     labels, begun : NDArray
         (H, W), what is predicted and what a person has painted, of some objects a part.
+    new_ids : NewIds
+        Gives ids that neither has.
     """
     both = (labels != 0) & (begun != 0)
     pairs, counts = np.unique(
@@ -162,6 +167,8 @@ def continued(labels: Labels, begun: Labels) -> NDArray[np.int64]:
         predicted, own = pairs[:, number].tolist()
         if 2 * counts[number] >= min(areas[predicted], own_areas[own]):
             names[predicted] = own  # that with most pixels comes last
+    for predicted in sorted((areas.keys() & own_areas.keys()) - names.keys() - {0}):
+        names[predicted] = new_ids.take(predicted)
     return with_names(labels, names)
 
 

@@ -240,6 +240,7 @@ class Session:
             request,
             frames,
             direction,
+            step=self._planner.step(scope),
             region=region,
             goes_on=goes_on and region is None,
         )
@@ -291,7 +292,9 @@ class Session:
         frames = self._planner.linked(scope, current)
         linking = replace(self._settings.objects.linking, along=self.axis)
         lines = self._planner.lines(scope)
-        return self.runs.begin_linking(frames, current, linking, lines)
+        have_classes = self._settings.objects.task != "objects"
+        telling = (current, *self.references.used_frames) if have_classes else ()
+        return self.runs.begin_linking(frames, current, linking, lines, telling)
 
     # -- tuning --------------------------------------------------------------------
 

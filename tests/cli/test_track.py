@@ -50,6 +50,18 @@ def test_objects_get_ids_that_hold_and_tracks_with_divisions(run, objects, tmp_p
     assert {int(row["track"]) for row in rows if row["parent"]} == children
 
 
+def test_ids_of_new_objects_tell_the_class(run, objects, tmp_path):
+    labels = tifffile.imread(objects)
+    labels = np.array([0, 1001, 2001, 1001])[labels].astype(np.uint16)
+    labels[3:, 24:40, 50:60] = 1002  # one that comes later
+    path = tmp_path / "classes.tif"
+    tifffile.imwrite(path, labels, imagej=True, metadata={"axes": "TYX"})
+    to = ("--output", tmp_path / "linked.tif", "--along", "z")
+    assert run("track", path, *to, model=False)[0] == 0
+    with open_stack(tmp_path / "linked.tif", labels=True) as linked:
+        assert int(linked[5][30, 55]) // 1000 == 1
+
+
 def test_through_z_nothing_divides(run, objects, tmp_path):
     code, out, _ = run(
         "track", objects, "--output", tmp_path / "linked.tif", "--along", "z",

@@ -183,6 +183,8 @@ def test_any_plan_of_two_axes(
     assert not references & {*planned}
     if direction == "both":
         assert references | {*planned} == {*range(length)}
+    lines = [grid.line(chain[0]) for chain in chains]
+    assert len([*itertools.groupby(lines)]) == len({*lines})  # one after the other
     for chain in chains:
         assert len({grid.line(frame) for frame in chain}) == 1
         steps = {b > a for a, b in itertools.pairwise(map(grid.place, chain))}

@@ -11,6 +11,7 @@ import pytest
 from napari_seggpt.frames import FrameGrid
 from napari_seggpt.inference import labelling
 from napari_seggpt.inference.labelling import frames_in_range, label_stack
+from napari_seggpt.inference.prediction import Prediction
 from napari_seggpt.inference.references import MAX_HELD
 from napari_seggpt.io import LabelsWriter, create_labels
 from napari_seggpt.model import zoo
@@ -324,6 +325,29 @@ def test_frames_along_time_and_depth_follow_each_other_in_lines(
     assert [step.index for step in steps] == [4, 3, 5, 1, 2, 0]
     assert {*builtin.grids} == {grid}
     assert all(output[index].any() for index in range(6))
+
+
+def test_an_object_that_was_lost_for_a_frame_is_found_in_a_line_without_reference(
+    tmp_path: Path, builtin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second object is not seen where the chains of the other line begin."""
+    grid = FrameGrid(shape=(2, 9), names=("t", "z"))
+    stack = [np.full((40, 80), index, np.uint8) for index in range(18)]
+
+    def predicted(self: Any, _: np.ndarray, index: int) -> Prediction:
+        one = np.asarray(self.prompts[0].labels, dtype=np.int64)
+        found = one if index == 13 else np.maximum(one, np.roll(one, 30, axis=1))
+        confidence = np.ones(one.shape, np.float32)
+        return Prediction(labels=found, confidence=confidence, colors=())
+
+    monkeypatch.setattr(builtin, "_predict", predicted)
+    settings = SessionSettings(objects=ObjectSettings(task="objects"))
+    output = np.zeros((18, 40, 80), np.uint16)
+    references = {4: cells(5)}
+    list(label_stack(stack, references, output, settings=settings, grid=grid))
+    seconds = {int(output[index, 16, 42]) for index in range(9, 18) if index != 13}
+    assert len(seconds) == 1
+    assert seconds.pop() > 5
 
 
 def test_a_grid_has_the_frames_of_the_stack(

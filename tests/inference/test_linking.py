@@ -49,27 +49,29 @@ def run(
     vouched: Any = lambda _: None,
     grid: FrameGrid | None = None,
     step: int = 1,
+    reads_written: bool = True,
 ) -> dict[int, np.ndarray]:
     """Link what is found, and return the labels of all frames as they are in the end.
 
-    `others` are frames that are not predicted.
+    `others` are frames that are not predicted. What was yielded may not be written yet
+    when it is read again.
     """
     known = references | (others or {})
     settings = PropagationSettings(step=step)
     chains = plan(length, references, settings, protected=known, grid=grid)
     order = [index for chain in chains for index in chain if index in found]
+    written = dict(known)
     linker = StackLinker(
         LinkingSettings(along="t"),
         references=references,
         frames=order,
         length=length,
-        read=known.get,
+        read=written.get if reads_written else known.get,
         new_ids=NewIds(next_id),
         vouched=vouched,
         grid=grid,
         step=step,
     )
-    written = dict(known)
     for step in linker.link(predicted(i, found[i]) for i in order):
         if isinstance(step, RenamedFrame):
             written[step.index] = step.applied(written[step.index])
@@ -216,6 +218,38 @@ def test_a_frame_that_is_known_in_another_volume_is_nearer_than_the_reference(
         beside = after.get(frame)
         if axis == 1 and beside is not None:
             assert ids_at(written[beside]) == [7, 31, 0]
+
+
+@pytest.mark.parametrize("reads_written", [True, False])
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("ends", [(0, 13), (3, 10)])
+def test_chains_that_meet_in_any_line_join_their_ids(
+    ends: tuple[int, int], axis: int, reads_written: bool
+) -> None:
+    """A third object is on no reference; both are in the first of three lines."""
+    grid = FrameGrid(shape=(14, 3) if axis == 0 else (3, 14), names=("t", "z"))
+    grid = grid.along(axis)
+    references = {grid.frame_at(0, place): picture(7, 9) for place in ends}
+    found = {i: picture(1, 2, 3) for i in range(42) if i not in references}
+    written = run(references, found, length=42, grid=grid, reads_written=reads_written)
+    for line in range(3):
+        frames = [grid.frame_at(line, place) for place in range(*ends)]
+        thirds = {ids_at(written[i])[2] for i in frames if i in found}
+        assert len(thirds) == 1
+        assert thirds.pop() >= 100
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_id_of_a_reference_takes_the_place_of_new_ones_in_any_line(
+    axis: int,
+) -> None:
+    grid = FrameGrid(shape=(8, 3) if axis == 0 else (3, 8), names=("t", "z"))
+    grid = grid.along(axis)
+    ends = [grid.frame_at(0, place) for place in (0, 7)]
+    references = dict(zip(ends, (picture(7, 9), picture(7, 9, 5)), strict=True))
+    found = {i: picture(1, 2, 3) for i in range(24) if i not in references}
+    written = run(references, found, length=24, grid=grid)
+    assert {tuple(ids_at(written[i])) for i in found} == {(7, 9, 5)}
 
 
 def test_an_object_does_not_go_on_from_the_last_slice_to_the_next_first_one() -> None:

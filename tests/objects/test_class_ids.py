@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from napari_seggpt.objects.class_ids import class_of_id, largest_ids
+from napari_seggpt.objects.class_ids import (
+    class_of_id,
+    largest_ids,
+    told_classes,
+)
 
 
 @pytest.mark.parametrize(
@@ -29,3 +33,18 @@ def test_small_ids_are_of_no_class_and_negative_ones_count_for_nothing() -> None
     assert largest_ids(np.array([[0, 999]])) == (999,)
     assert largest_ids(np.array([[-5, 0, 1001]])) == (0, 1001)
     assert largest_ids(np.zeros((0, 4), int)) == ()
+
+
+@pytest.mark.parametrize(
+    ("ids", "classes"),
+    [
+        ([0, 1001, 2001, 2_000_001], {1, 2}),
+        ([1001, 1002], set()),
+        ([1, 1001, 2001], set()),
+        ([0], set()),
+    ],
+)
+def test_ids_tell_classes_if_all_do_and_these_differ(
+    ids: list[int], classes: set[int]
+) -> None:
+    assert told_classes(ids) == classes

@@ -62,6 +62,12 @@ def test_touching_objects_are_not_mixed_up(discs, linker) -> None:
         assert np.array_equal(linked, true)
 
 
+def test_objects_seen_less_than_a_frame_ago_are_not_mixed_up(discs, linker) -> None:
+    frames = moving(discs, (60, 30, 9, 0, -7), (60, 49, 9, 0, -7), (60, 68, 9, 0, -7))
+    linker.fix(0, frames[0])
+    assert np.array_equal(linker.link(1 / 6, frames[1]), frames[1])
+
+
 @pytest.mark.parametrize(("lost", "kept"), [(1, True), (2, True), (3, False)])
 def test_gaps_are_closed(discs, linker, lost, kept) -> None:
     frames = moving(discs, (20, 20, 8, 3, 2), (90, 60, 8, 0, 0), count=8)
@@ -126,7 +132,7 @@ def test_a_fixed_frame_wins_and_is_carried_on(discs, linker) -> None:
     assert linker.link(1, discs((100, 100, 8))).max() == 503
 
 
-def test_chains_that_meet_are_joined(discs, linker) -> None:
+def test_objects_of_another_chain_are_matched(discs, linker) -> None:
     """A new object was seen from both sides, and so was one that a person named."""
     frames = moving(discs, (20, 20, 8, 3, 2), (60, 60, 8, -2, 3), (100, 40, 8, 0, 2))
     only = [np.array([0, 1, 0, 0])[frame] for frame in frames]
@@ -139,15 +145,8 @@ def test_chains_that_meet_are_joined(discs, linker) -> None:
     for at in (4, 3):
         last = linker.link(at, frames[at])
     assert set(np.unique(last)) == {0, 1, 2, 102}
-    joined = linker.meet(2, linked[1])
-    assert joined == {100: 2, 102: 101}
-
-
-def test_an_id_that_is_taken_is_not_joined(discs, linker) -> None:
-    frames = moving(discs, (20, 20, 8, 0, 0), (90, 90, 8, 0, 0))
-    linker.fix(0, np.array([0, 1, 0])[frames[0]])
-    linker.link(1, frames[1])
-    assert linker.meet(2, np.array([0, 2, 1])[frames[2]]) == {}
+    assert linker.matches(2, linked[1]) == {1: 1, 2: 100, 102: 101}
+    assert linker.new == {100, 101, 102}
 
 
 def test_the_same_frames_give_the_same_ids(cells) -> None:

@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 
 from napari_seggpt.objects.class_ids import class_of_id
 from napari_seggpt.objects.kinds import object_classes
-from napari_seggpt.objects.new_ids import NewIds
+from napari_seggpt.objects.new_ids import NewIds, numbered_above
 
 
 def test_new_ids_are_above_all_that_there_are() -> None:
@@ -35,3 +36,16 @@ def test_no_id_of_another_class_is_given_when_all_are_taken() -> None:
     with pytest.raises(ValueError, match=r"objects of class 1 .* up to 1999999"):
         ids.take(1000)
     assert ids.take(2000) == 2001
+
+
+def test_objects_are_numbered_above_what_is_taken() -> None:
+    labels = np.array([[0, 1, 2], [2, 3, 0]])
+    found = numbered_above(labels, {2, 40})
+    assert found.tolist() == [[0, 41, 42], [42, 43, 0]]
+    np.testing.assert_array_equal(numbered_above(labels, ()), labels)
+
+
+def test_numbers_above_what_is_taken_tell_the_class() -> None:
+    labels = np.array([[0, 1001, 2001], [2002, 1002, 0]])
+    found = numbered_above(labels, {7, 1005}, (1, 2))
+    assert found.tolist() == [[0, 1006, 2001], [2002, 1007, 0]]

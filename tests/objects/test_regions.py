@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from napari_seggpt.objects.new_ids import NewIds
 from napari_seggpt.objects.regions import (
     continued,
     find_regions,
@@ -66,10 +67,18 @@ def test_a_begun_object_gives_its_id_to_the_predicted_one():
     begun = np.zeros((10, 20), int)
     begun[2:5, 1:9] = 40  # most of it lies in 5, a little in 6
     begun[0:4, 17:20] = 41  # less than half of it lies in 7
-    found = continued(labels, begun)
+    found = continued(labels, begun, NewIds(50))
     np.testing.assert_array_equal(found, np.where(labels == 5, 40, labels))
 
 
 def test_nothing_begun_changes_nothing():
     labels = np.array([[0, 3], [4, 4]])
-    np.testing.assert_array_equal(continued(labels, np.zeros((2, 2), int)), labels)
+    nothing = np.zeros((2, 2), int)
+    np.testing.assert_array_equal(continued(labels, nothing, NewIds(5)), labels)
+
+
+def test_an_id_of_a_begun_object_is_given_to_no_other_one():
+    labels = np.array([[1, 1, 0, 2, 2, 0, 3, 3, 3]])
+    begun = np.array([[0, 0, 0, 0, 0, 0, 1, 1, 2]])
+    found = continued(labels, begun, NewIds(4))
+    assert found.tolist() == [[4, 4, 0, 5, 5, 0, 1, 1, 1]]

@@ -38,7 +38,7 @@ from napari_seggpt.session import (
     Session,
 )
 from napari_seggpt.session.autosave import Autosave
-from napari_seggpt.session.frames.frame_labels import checksum
+from napari_seggpt.session.frames.frame_labels import checksum, names_beside_locked
 from napari_seggpt.session.frames.status import FrameRecord
 from napari_seggpt.session.frames.undo import UNDO_RUNS
 from napari_seggpt.session.runs.base_run import BaseRun
@@ -859,7 +859,8 @@ class Work(RuleBasedStateMachine):
                 part, completed = self.region is not None, facts.is_protected
                 if isinstance(result, RenamedResult):
                     now = np.frombuffer(facts.now, np.uint8).reshape(SIDE, SIDE)
-                    labels = with_names(now, result.names)
+                    given = names_beside_locked(result.names, self.model.locked)
+                    labels = with_names(now, given)
                     basis, confidence = facts.basis, facts.confidence
                     part = facts.part
                 else:

@@ -3,9 +3,15 @@
 import numpy as np
 import pytest
 
+from napari_seggpt.inference.prediction import Prediction
 from napari_seggpt.io.layout import StackError
-from napari_seggpt.object_settings import LinkingSettings, ObjectSettings
+from napari_seggpt.object_settings import (
+    CleanupSettings,
+    LinkingSettings,
+    ObjectSettings,
+)
 from napari_seggpt.session import FrameStatus, RenamedResult
+from napari_seggpt.session.runs.known_ids import KnownIds
 from napari_seggpt.session.runs.region import Region
 from napari_seggpt.settings import SessionSettings
 
@@ -81,6 +87,29 @@ def test_a_persons_frame_that_is_no_reference_is_passed_over(
         np.testing.assert_array_equal(frame(objects, index), mine)
 
 
+@pytest.mark.parametrize("scope", ["stale", "all"])
+def test_frames_apart_get_the_ids_of_those_in_between(
+    objects, predict, label, predictor, monkeypatch, scope
+) -> None:
+    """All move by a third of their width from one frame to the next."""
+
+    def predicted(self, _, index):
+        confidence = np.full(SHAPE, 0.9, np.float32)
+        labels = np.roll(self.prompts[0].labels.astype(np.int64), -4 * index, axis=1)
+        return Prediction(labels=labels, confidence=confidence, colors=())
+
+    monkeypatch.setattr(predictor, "_predict", predicted)
+    label(objects, 0, row(5, 90, 7, shift=36))
+    predict(objects)
+    for index in (2, 3, 4):
+        objects.frames.approve(index)
+    objects.settings = SessionSettings(cleanup=CleanupSettings(smallest=1.0))
+    assert predict(objects, scope) == [1, 5]
+    for index in range(6):
+        moved = row(5, 90, 7, shift=36 - 4 * index)
+        np.testing.assert_array_equal(frame(objects, index), moved)
+
+
 def test_one_frame_gets_the_ids_of_the_frames_around_it(
     objects, predict, label
 ) -> None:
@@ -150,6 +179,62 @@ def test_without_linking_ids_are_those_of_each_frame(make_session, label, predic
     assert set(np.unique(frame(session, 1))) == {0, 1, 2, 3}
 
 
+@pytest.fixture
+def unlinked(make_session, label):
+    """Six frames whose objects are numbered on each anew; the first has five."""
+    settings = SessionSettings(
+        objects=ObjectSettings(task="objects", linking=LinkingSettings(enabled=False))
+    )
+    session = make_session(np.zeros((6, *SHAPE), np.uint16), settings=settings)
+    label(session, 0, row(1, 2, 3, 4, 5))
+    return session
+
+
+def test_without_linking_a_region_merges_no_objects(unlinked, predict) -> None:
+    predict(unlinked)
+    mask = np.zeros(SHAPE, bool)
+    mask[:, 40:64] = True  # the last two objects
+    for _ in range(2):
+        run_to_end(unlinked, unlinked.start("frame", 2, Region(mask=mask)))
+        np.testing.assert_array_equal(frame(unlinked, 2), row(1, 2, 3, 6, 7))
+
+
+def test_without_linking_a_locked_id_removes_no_other_object(unlinked, predict) -> None:
+    unlinked.frames.locks.lock(3)
+    (shown,) = unlinked.advice.preview_frame(2).results()
+    predict(unlinked)
+    np.testing.assert_array_equal(frame(unlinked, 2), row(4, 5, 6, 7, 8))
+    np.testing.assert_array_equal(shown, frame(unlinked, 2))
+
+
+def test_without_linking_a_begun_frame_gets_other_ids_for_the_rest(
+    unlinked, label
+) -> None:
+    label(unlinked, 3, row(0, 0, 0, 0, 1))
+    run_to_end(unlinked, unlinked.complete(3))
+    np.testing.assert_array_equal(frame(unlinked, 3), row(2, 3, 4, 5, 1))
+
+
+def test_without_linking_ids_beside_others_tell_the_class(
+    make_session, label, predict
+) -> None:
+    settings = SessionSettings(
+        objects=ObjectSettings(
+            task="objects-of-classes", linking=LinkingSettings(enabled=False)
+        )
+    )
+    session = make_session(np.zeros((3, *SHAPE), np.uint16), settings=settings)
+    label(session, 0, row(1001, 2001, 1002))
+    session.frames.locks.lock(1001)
+    predict(session)
+    np.testing.assert_array_equal(frame(session, 1), row(1002, 2001, 1003))
+
+
+def test_no_new_object_gets_an_id_that_is_locked(objects) -> None:
+    objects.frames.locks.lock(91)
+    assert KnownIds(objects.frames).new_ids().take(1) == 92
+
+
 # -- carrying ids on -------------------------------------------------------------------
 
 
@@ -213,6 +298,37 @@ def test_an_object_that_continues_none_keeps_its_id(objects, predict, label) -> 
     label(objects, 2, row(41, 90, 7))
     carry_on(objects, "forward", 2)
     np.testing.assert_array_equal(frame(objects, 4), row(41, 90, 7, 0, 12))
+
+
+def test_a_new_id_tells_the_class_when_ids_are_carried_on(
+    objects, predict, label
+) -> None:
+    label(objects, 0, row(1001, 2001, 1002))
+    predict(objects)
+    label(objects, 5, row(3))  # painted by mistake
+    label(objects, 5, row(0))
+    label(objects, 1, row(1002, 2001, 0))  # the first has the id of the third
+    carry_on(objects, "forward", 1)
+    np.testing.assert_array_equal(frame(objects, 2), row(1002, 2001, 1003))
+
+
+def test_a_frame_of_one_class_carries_ids_on_to_others(objects, predict, label) -> None:
+    label(objects, 0, row(1001, 2001, 1002))
+    predict(objects)
+    label(objects, 1, row(1002, 0, 0))
+    carry_on(objects, "forward", 1)
+    np.testing.assert_array_equal(frame(objects, 2), row(1002, 2001, 1003))
+
+
+def test_a_new_id_tells_no_class_where_a_person_says_so(
+    objects, predict, label
+) -> None:
+    objects.settings = SessionSettings(objects=ObjectSettings(task="objects"))
+    label(objects, 0, row(1001, 2001, 1002))
+    predict(objects)
+    label(objects, 1, row(1002, 2001, 0))
+    carry_on(objects, "forward", 1)
+    np.testing.assert_array_equal(frame(objects, 2), row(1002, 2001, 2002))
 
 
 def test_there_must_be_frames_to_carry_on_to(objects, predict) -> None:
@@ -297,6 +413,36 @@ def test_a_damaged_frame_is_left_out_when_ids_are_carried_on(
     np.testing.assert_array_equal(frame(objects, 4), row(5, 90, 7))
 
 
+def test_no_object_is_lost_to_an_id_that_is_locked(objects, predict, label) -> None:
+    predict(objects)
+    objects.frames.locks.lock(7)
+    label(objects, 1, row(7, 5, 90))  # a person exchanges three ids
+    carry_on(objects, "forward", 1)
+    for index in range(2, 6):
+        np.testing.assert_array_equal(frame(objects, index), row(5, 90, 7))
+
+
+def test_an_object_that_is_none_of_the_locked_ones_is_renamed(
+    objects, predict, label
+) -> None:
+    predict(objects)
+    objects.frames.locks.lock(7)
+    label(objects, 1, row(41, 90, 7))
+    carry_on(objects, "forward", 1)
+    np.testing.assert_array_equal(frame(objects, 4), row(41, 90, 7))
+
+
+def test_chains_that_meet_lose_no_object_to_an_id_that_is_locked(
+    objects, predict, make_result
+) -> None:
+    run = objects.start("all", 0)
+    objects.runs.commit(make_result(objects, 2, row(5, 90, 100)))
+    objects.frames.locks.lock(7)
+    objects.runs.commit(RenamedResult(run=run.number, index=2, names={100: 7}))
+    objects.runs.finish()
+    np.testing.assert_array_equal(frame(objects, 2), row(5, 90, 100))
+
+
 # -- frames that were begun, and regions -----------------------------------------------
 
 
@@ -316,6 +462,16 @@ def test_a_begun_frame_is_completed_by_objects_with_its_own_ids(objects, label) 
     assert objects.frames.status(3) is FrameStatus.CORRECTED
     assert objects.runs.undo() == (3,)
     np.testing.assert_array_equal(frame(objects, 3), begun)
+
+
+def test_no_predicted_object_gets_an_id_of_another_begun_one(
+    make_session, label
+) -> None:
+    session = make_session(np.zeros((6, *SHAPE), np.uint16))
+    label(session, 0, row(1, 2, 3, 4, 5))
+    label(session, 3, row(0, 0, 0, 0, 1))  # object 5 has another id here
+    run_to_end(session, session.complete(3))
+    np.testing.assert_array_equal(frame(session, 3), row(6, 2, 3, 4, 1))
 
 
 def test_objects_in_a_region_have_the_ids_of_the_reference(objects, label) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from napari_seggpt.files import array_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -105,6 +105,29 @@ def keep_locked(
     kept = _is_one_of(old, locked)
     merged[kept] = old[kept]
     return merged
+
+
+def names_beside_locked(
+    names: Mapping[int, int], locked: Collection[int]
+) -> dict[int, int]:
+    """Return the new ids that objects can get while some ids are locked.
+
+    Where the old id or the new one is locked, an object keeps its own: as the new one
+    its pixels would become background. No other object gets the id that it keeps.
+
+    Parameters
+    ----------
+    names : mapping of int to int
+        The new id of each id that is to change.
+    locked : collection of int
+        Ids that keep their pixels.
+    """
+    kept: set[int] = set()
+    more = {old for old, new in names.items() if old in locked or new in locked}
+    while more:
+        kept |= more
+        more = {old for old, new in names.items() if new in kept} - kept
+    return {old: new for old, new in names.items() if old not in kept}
 
 
 def _is_one_of(

@@ -133,8 +133,15 @@ class Advice:
         request = self.planner.request(self.planner.sources((frame,)))
         if region is not None:
             request = region.within(request)
-        prepare = self.frames.writer.prepare
-        return Preview(self.predictors, request, frame, self.runs, prepare, region)
+        return Preview(
+            self.predictors,
+            request,
+            frame,
+            self.runs,
+            self.frames.writer.prepare,
+            self.frames.locks,
+            region,
+        )
 
     def least_certain_in(self, region: Region) -> Iterator[int | None]:
         """Find the predicted frame that a region is least certain in.

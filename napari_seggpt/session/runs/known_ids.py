@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Collection
+import numpy as np
 
-    import numpy as np
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from numpy.typing import NDArray
 
     from napari_seggpt.objects.new_ids import NewIds
@@ -59,8 +61,21 @@ class KnownIds:
             return None
         return self.read(frame)
 
+    @property
+    def locked(self) -> frozenset[int]:
+        """The labels that are locked: no other object can have their ids."""
+        return self._frames.locks.labels
+
+    def kinds(self, frames: Iterable[int]) -> frozenset[int]:
+        """Return the classes that ids of some frames tell; none if they tell none."""
+        from napari_seggpt.objects.class_ids import told_classes
+
+        found = (self.read(frame) for frame in frames)
+        ids = (np.unique(labels).tolist() for labels in found if labels is not None)
+        return told_classes(chain.from_iterable(ids))
+
     def new_ids(self, kinds: Collection[int] = ()) -> NewIds:
-        """Return what gives ids that no frame has.
+        """Return what gives ids that no frame has, and that are not locked.
 
         Frames that nobody has read are read now.
         """
@@ -69,6 +84,7 @@ class KnownIds:
 
         ids = self._frames.writer.ids
         new_ids = NewIds(ids.largest + 1, kinds=kinds, taken=ids.largest_of_classes)
+        new_ids.note(self.locked)
         for frame in range(len(self)):
             if frame in ids:
                 continue

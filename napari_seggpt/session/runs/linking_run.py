@@ -8,7 +8,7 @@ from napari_seggpt.session.runs.base_run import BaseRun
 from napari_seggpt.session.runs.run import RenamedResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from napari_seggpt.frames import FrameGrid
     from napari_seggpt.object_settings import LinkingSettings
@@ -31,6 +31,8 @@ class LinkingRun(BaseRun):
         How objects are followed; `along` is "t" or "z".
     grid : FrameGrid
         How frames lie.
+    telling : sequence of int
+        The frames whose ids say whether ids tell classes; none if they do not.
     number, key
         As of `BaseRun`.
     """
@@ -43,6 +45,7 @@ class LinkingRun(BaseRun):
         settings: LinkingSettings,
         grid: FrameGrid,
         *,
+        telling: Sequence[int] = (),
         number: int = 1,
         key: bytes = b"",
     ) -> None:
@@ -50,6 +53,7 @@ class LinkingRun(BaseRun):
         self._known = known
         self._source = source
         self._settings = settings
+        self._telling = telling
         self._grid, self.name = grid, grid.name
         self.is_loaded = True
 
@@ -60,7 +64,8 @@ class LinkingRun(BaseRun):
         """
         from napari_seggpt.inference.linking import IdCarrier
 
-        carrier = IdCarrier(self._settings, self._known.new_ids())
+        new_ids = self._known.new_ids(self._known.kinds(self._telling))
+        carrier = IdCarrier(self._settings, new_ids)
         grid = self._grid
         way = 1 if self.frames[0] > self._source else -1
         last = grid.place(self.frames[-1] if way > 0 else self.frames[0])

@@ -11,6 +11,7 @@ from napari_seggpt.session.runs.planning import (
     frames_in_scope,
     reachable,
     refusal,
+    step_of,
 )
 from napari_seggpt.session.runs.predictor_cache import RunRequest
 
@@ -92,6 +93,10 @@ class RunPlanner:
     def direction(self, scope: Scope) -> Direction:
         """Return where a run goes from a reference."""
         return direction_of(scope, self.settings.propagation)
+
+    def step(self, scope: Scope) -> int:
+        """Return every how many frames of a line a run predicts one."""
+        return step_of(scope, self.settings.propagation, self.lines(scope))
 
     def linked(self, scope: Scope, current: int) -> tuple[int, ...]:
         """Return the predicted frames that the ids of a frame are carried on to.

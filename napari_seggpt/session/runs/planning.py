@@ -67,6 +67,15 @@ def direction_of(scope: Scope, settings: PropagationSettings) -> Direction:
     return settings.direction if scope in ("range", "all") else "both"
 
 
+def step_of(scope: Scope, settings: PropagationSettings, grid: FrameGrid) -> int:
+    """Return every how many frames of a line a run predicts one: as set, in a range.
+
+    Elsewhere frames between those of a run are left out as they are labelled already,
+    and count as frames that its objects are followed through.
+    """
+    return grid.spacing(settings.step) if scope == "range" else 1
+
+
 def reachable(
     frames: Iterable[int],
     references: Sequence[int],

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_seggpt.session.frames.locked_labels import LockedLabels
     from napari_seggpt.session.runs.base_run import Prepare
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
     from napari_seggpt.session.runs.region import Region
@@ -35,6 +36,8 @@ class Preview(Stoppable):
         The runs of the session: while one is on, nothing is predicted.
     prepare : callable
         As of `BaseRun`: it says where locked labels stay.
+    locks : LockedLabels
+        Which those are: no predicted object is numbered as one of them.
     region : Region, optional
         What a run would write of the frame; the request is limited to its box.
     """
@@ -46,12 +49,13 @@ class Preview(Stoppable):
         frame: int,
         runs: Runs,
         prepare: Prepare,
+        locks: LockedLabels,
         region: Region | None = None,
     ) -> None:
         super().__init__()
         self._predictors, self._request = predictors, request
         self._frame, self._region = frame, region
-        self._runs, self._prepare = runs, prepare
+        self._runs, self._prepare, self._locks = runs, prepare, locks
 
     def results(self) -> Iterator[Labels | None]:
         """Predict the frame, in a worker.
@@ -71,6 +75,8 @@ class Preview(Stoppable):
             yield labels if prepared is None else prepared.new
 
     def _predict(self, image: NDArray[Any]) -> Labels:
+        from napari_seggpt.objects.new_ids import numbered_above
+
         # A run takes the kept predictor once, under the lock. After that its prompts
         # must stay; a run that begins later takes it when this has ended.
         with self._predictors.models.lock:
@@ -87,8 +93,10 @@ class Preview(Stoppable):
                 )
             finally:
                 predictor.before_pass = None
-        if self._region is None:
-            return found.labels
-        nothing = np.zeros(self._region.mask.shape, found.labels.dtype)
-        labels, _ = self._region.paste(found.labels, found.confidence, nothing)
+        labels: Labels = found.labels
+        if predictor.are_objects:
+            labels = numbered_above(labels, self._locks.labels, predictor.kinds)
+        if self._region is not None:
+            nothing = np.zeros(self._region.mask.shape, labels.dtype)
+            labels, _ = self._region.paste(labels, found.confidence, nothing)
         return labels

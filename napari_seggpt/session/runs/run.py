@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from napari_seggpt.inference.linking import RenamedFrame
     from napari_seggpt.inference.propagation import FramePrediction
     from napari_seggpt.inference.task_predictors import TaskPredictor
+    from napari_seggpt.objects.new_ids import NewIds
     from napari_seggpt.session.frames.prepared_frame import PreparedFrame
     from napari_seggpt.session.runs.base_run import Prepare
     from napari_seggpt.session.runs.known_ids import KnownIds
@@ -110,8 +110,10 @@ class Run(BaseRun):
         As of `BaseRun`.
     direction : str
         Where to go from a reference.
-    known : KnownIds, optional
-        The labels that there are, which objects are linked with; needed with a region.
+    step : int
+        Every how many frames of a line one is predicted.
+    known : KnownIds
+        The labels that there are, which objects are linked with.
     region : Region, optional
         What is written of each frame; the frames of the request, and what is known,
         are those of its box.
@@ -126,20 +128,22 @@ class Run(BaseRun):
         request: RunRequest,
         frames: tuple[int, ...],
         *,
+        known: KnownIds,
         number: int = 1,
         key: bytes = b"",
         direction: Direction = "both",
+        step: int = 1,
         prepare: Prepare | None = None,
         begun: Mapping[int, Labels] | None = None,
-        known: KnownIds | None = None,
         region: Region | None = None,
         recalled: Mapping[int, float] | None = None,
     ) -> None:
         super().__init__(frames, number=number, key=key, prepare=prepare, begun=begun)
         self._predictors = predictors
         self._request = request
-        self._direction = direction
+        self._direction, self._step = direction, step
         self._known, self._region = known, region
+        self._new_ids: NewIds | None = None
         self._grid = request.grid or FrameGrid.row(len(request.stack))
         self.watched = WatchedFrames(request.stack, self._grid.name)
         self.watched.unreadable = self.unreadable
@@ -178,7 +182,7 @@ class Run(BaseRun):
             self.is_loaded = True
             steps = self._steps(predictor)
             while (step := self._next(steps, predictor)) is not None:
-                result = self._result(step, predictor.are_objects)
+                result = self._result(step, predictor)
                 if result is not None:
                     yield result
 
@@ -236,17 +240,26 @@ class Run(BaseRun):
             known=partial(self._recall, predictor) if self._recalled else None,
             skip_unreadable=True,
         )
-        linking = self._request.settings.objects.linking
-        if self._known is None or not (predictor.are_objects and linking.enabled):
+        if not self._links(predictor):
             return steps
-        return self._linked(steps, predictor, self._known)
+        return self._linked(steps, predictor)
+
+    def _ids_for(self, predictor: TaskPredictor) -> NewIds:
+        """Return what gives ids that nothing has, the same one for all of the run."""
+        if self._new_ids is None:
+            self._new_ids = self._known.new_ids(predictor.kinds)
+        return self._new_ids
+
+    def _links(self, predictor: TaskPredictor) -> bool:
+        """Whether objects get the ids of those that they continue."""
+        return predictor.are_objects and self._request.settings.objects.linking.enabled
 
     def _recall(self, predictor: TaskPredictor, frame: int) -> Labels | None:
         """Return the labels of a frame that an earlier run has remembered, too."""
         from napari_seggpt.inference.memory import SURE
 
         confidence = self._recalled.get(frame)
-        if self._known is None or confidence is None:
+        if confidence is None:
             return None
         if predictor.has_calibrated_confidence and confidence < SURE:
             return None
@@ -256,11 +269,10 @@ class Run(BaseRun):
         self,
         steps: Iterator[FramePrediction | UnreadableFrame],
         predictor: TaskPredictor,
-        known: KnownIds,
     ) -> Iterator[Step]:
         from napari_seggpt.inference.linking import StackLinker, frames_lie_along
 
-        linking = self._request.settings.objects.linking
+        known, linking = self._known, self._request.settings.objects.linking
         axis = frames_lie_along(self._request.axis, linking.along)
         linker = StackLinker(
             replace(linking, along=axis),
@@ -269,15 +281,15 @@ class Run(BaseRun):
             length=len(known),
             read=known.read,
             vouched=lambda i: None if i in self.begun else known.vouched(i),
-            new_ids=known.new_ids(predictor.kinds),
+            new_ids=self._ids_for(predictor),
             direction=self._direction,
-            step=_least_step(self.frames, self._grid),
+            step=self._step,
             grid=self._grid,
         )
         return linker.link(steps)
 
     def _result(
-        self, step: Step, are_objects: bool
+        self, step: Step, predictor: TaskPredictor
     ) -> FrameResult | RenamedResult | None:
         """Return what comes of a step; None if its frame is left out."""
         from napari_seggpt.inference.linking import RenamedFrame
@@ -288,21 +300,27 @@ class Run(BaseRun):
         if isinstance(step, RenamedFrame):
             return RenamedResult(run=self.number, index=step.index, names=step.names)
         try:
-            return self._frame_result(step, are_objects)
+            return self._frame_result(step, predictor)
         except StackError as error:
             self.leave_out(step.index, error)
             return None
 
-    def _frame_result(self, step: FramePrediction, are_objects: bool) -> FrameResult:
+    def _frame_result(
+        self, step: FramePrediction, predictor: TaskPredictor
+    ) -> FrameResult:
         from napari_seggpt.inference.confidence import confidence_map, frame_confidence
+        from napari_seggpt.objects.new_ids import numbered_above
 
         labels: Labels = step.prediction.labels
         confidence = step.prediction.confidence
         certainty = frame_confidence(labels, confidence)
-        if self._region is not None and self._known is not None:
-            old = self._known.read_whole(step.index)
+        old = self._around(step.index)
+        if predictor.are_objects and not self._links(predictor):
+            kept = self._kept_ids(step.index, old)
+            labels = numbered_above(labels, kept, predictor.kinds)
+        if self._region is not None and old is not None:
             labels, confidence = self._region.paste(labels, confidence, old)
-        labels = compact(self._with_begun(step.index, labels, are_objects))
+        labels = compact(self._with_begun(step.index, labels, predictor))
         prepare = self._prepare
         return FrameResult(
             run=self.number,
@@ -314,20 +332,28 @@ class Run(BaseRun):
             seconds=step.seconds,
         )
 
-    def _with_begun(self, frame: int, labels: Labels, are_objects: bool) -> Labels:
+    def _around(self, frame: int) -> Labels | None:
+        """Return the labels (H, W) that a region is pasted into; None without one."""
+        return None if self._region is None else self._known.read_whole(frame)
+
+    def _kept_ids(self, frame: int, around: Labels | None) -> set[int]:
+        """Return the ids that a frame keeps, whatever is predicted in it."""
+        kept = {*self._known.locked}
+        if self._region is not None and around is not None:
+            kept.update(np.unique(around[~self._region.mask]).tolist())
+        if frame in self.begun:
+            kept.update(np.unique(self.begun[frame]).tolist())
+        return kept - {0}
+
+    def _with_begun(
+        self, frame: int, labels: Labels, predictor: TaskPredictor
+    ) -> Labels:
         """Return labels in which what a person has labelled is as it was."""
         from napari_seggpt.objects.regions import continued
 
         begun = self.begun.get(frame)
         if begun is None:
             return labels
-        if are_objects:
-            labels = continued(labels, begun)
+        if predictor.are_objects:
+            labels = continued(labels, begun, self._ids_for(predictor))
         return np.where(begun != 0, begun, labels)
-
-
-def _least_step(frames: tuple[int, ...], grid: FrameGrid) -> int:
-    """Return how far apart the nearest two of some frames of one line are."""
-    places = sorted((grid.line(frame), grid.place(frame)) for frame in frames)
-    steps = (b - a for (line, a), (other, b) in pairwise(places) if line == other)
-    return min(steps, default=1)

@@ -8,7 +8,7 @@ from psygnal import Signal
 
 from napari_seggpt.io.layout import StackError
 from napari_seggpt.session.frames.confidence_maps import ConfidenceMaps
-from napari_seggpt.session.frames.frame_labels import checksum
+from napari_seggpt.session.frames.frame_labels import checksum, names_beside_locked
 from napari_seggpt.session.frames.undo import UndoHistory, UndoStep
 from napari_seggpt.session.runs.base_run import BaseRun
 from napari_seggpt.session.runs.known_ids import KnownIds
@@ -79,6 +79,8 @@ class Runs:
         frames: tuple[int, ...],
         direction: Direction,
         begun: Mapping[int, NDArray[np.integer[Any]]] | None = None,
+        *,
+        step: int = 1,
         region: Region | None = None,
         goes_on: bool = False,
     ) -> Run:
@@ -86,7 +88,7 @@ class Runs:
 
         Parameters
         ----------
-        predictors, request, frames, direction, begun, region
+        predictors, request, frames, direction, begun, step, region
             As of `Run`.
         goes_on : bool
             Whether frames that are up to date are left out; see `left_of`. With memory,
@@ -105,6 +107,7 @@ class Runs:
             number=self._num_runs + 1,
             key=self._key_of_run(frames if begun else ()),
             direction=direction,
+            step=step,
             prepare=self._frames.writer.prepare,
             begun=begun,
             known=KnownIds(self._frames, region),
@@ -135,19 +138,14 @@ class Runs:
         source: int,
         settings: LinkingSettings,
         grid: FrameGrid,
+        telling: Sequence[int] = (),
     ) -> LinkingRun:
         """Begin to carry the ids of a frame on over others, none of them protected.
 
         Parameters
         ----------
-        frames : tuple of int
-            In ascending order, all on one side of the source, in its line.
-        source : int
-            The frame whose ids are carried on.
-        settings : LinkingSettings
-            How; `along` is "t" or "z".
-        grid : FrameGrid
-            How frames lie.
+        frames, source, settings, grid, telling
+            As of `LinkingRun`.
         """
         return self._begin(
             LinkingRun(
@@ -156,6 +154,7 @@ class Runs:
                 source,
                 settings,
                 grid,
+                telling=telling,
                 number=self._num_runs + 1,
                 key=self._frames.key,
             )
@@ -228,16 +227,20 @@ class Runs:
         return was_written
 
     def _rename(self, run: BaseRun, result: RenamedResult) -> bool:
-        """Give objects of a frame other ids; whatever else is known of it stays."""
+        """Give objects of a frame other ids; whatever else is known of it stays.
+
+        A label may have been locked since the names were found, so it is asked here.
+        """
         from napari_seggpt.objects.regions import with_names
 
         writer, frame = self._frames.writer, result.index
         labels = writer.read(frame)
+        names = names_beside_locked(result.names, self._frames.locks.labels)
         record = self._frames.records[frame]
         is_own = record.is_completed and record.is_untouched and frame in run.begun
         was_written = writer.write(
             frame,
-            with_names(labels, result.names),
+            with_names(labels, names),
             self._step,
             key=record.key,
             confidence=record.confidence,

@@ -4,11 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from napari_seggpt.objects.regions import with_names
 from napari_seggpt.session.frames.frame_labels import (
     NO_LABELS,
     checksum,
     compact,
     keep_locked,
+    names_beside_locked,
 )
 
 SHAPE = (4, 5)
@@ -96,3 +98,30 @@ def test_negative_ids_can_be_locked() -> None:
     merged = keep_locked(old, new, {-3})
     assert (merged[0] == -3).all()
     assert (merged[1] == 200).all()
+
+
+@pytest.mark.parametrize(
+    ("names", "locked", "left"),
+    [
+        ({5: 7, 8: 9}, (), {5: 7, 8: 9}),
+        ({5: 7, 8: 9}, {7}, {8: 9}),
+        ({5: 7, 7: 5, 8: 9}, {7}, {8: 9}),
+        ({7: 9, 5: 7, 6: 5, 4: 6, 8: 10}, {7}, {8: 10}),
+    ],
+)
+def test_names_that_meet_locked_ids_are_left_out(names, locked, left) -> None:
+    assert names_beside_locked(names, locked) == left
+
+
+@given(
+    labels=small,
+    targets=st.permutations(range(1, 5)),
+    locked=ids,
+)
+def test_no_names_beside_locked_ids_remove_or_join_objects(
+    labels: np.ndarray, targets: list[int], locked: set[int]
+) -> None:
+    names = names_beside_locked(dict(zip(range(1, 5), targets, strict=True)), locked)
+    new = keep_locked(labels, with_names(labels, names), locked)
+    np.testing.assert_array_equal(new != 0, labels != 0)
+    assert len(np.unique(new)) == len(np.unique(labels))

@@ -11,6 +11,7 @@ from napari_seggpt.session.runs.planning import (
     neighbours,
     reachable,
     refusal,
+    step_of,
 )
 from napari_seggpt.settings import PropagationSettings
 
@@ -33,6 +34,12 @@ FILM = FrameGrid(shape=(3, 4), names=("t", "z"))  # of volumes: 3 times, 4 slice
 def test_scopes(scope: Any, frames: list[int]) -> None:
     settings = PropagationSettings(start=1, stop=5, step=2)
     assert list(frames_in_scope(scope, 3, ROW, settings)) == frames
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_only_a_range_leaves_frames_out_by_design(scope: Any) -> None:
+    settings = PropagationSettings(step=3)
+    assert step_of(scope, settings, ROW) == (3 if scope == "range" else 1)
 
 
 @pytest.mark.parametrize(
