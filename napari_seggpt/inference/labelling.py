@@ -108,7 +108,8 @@ def label_stack(
         objects, and clean-up; without a predictor also the model, how it is used, and
         the contrast. A scheduler is refused then: give a `RemotePredictor`.
     resume : bool
-        Whether frames with labels in the output stay as they are.
+        Whether frames with labels in the output stay as they are, also those for which
+        another reference is given: they may be a person's corrections.
     skip_unreadable : bool
         Whether a frame that cannot be read is told of and left out, rather than
         ending all.
