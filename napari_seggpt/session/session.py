@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from napari_seggpt.frames import Frames
     from napari_seggpt.object_settings import LinkedAxis
     from napari_seggpt.session.frames.frame_labels import FrameLabels
+    from napari_seggpt.session.frames.locked_labels import LockedLabels
     from napari_seggpt.session.runs.base_run import BaseRun
     from napari_seggpt.session.runs.linking_run import LinkingRun
     from napari_seggpt.session.runs.planning import Scope
@@ -63,6 +64,8 @@ class Session:
         What frames lie along: "t", in which objects may divide, or "z".
     grid : FrameGrid, optional
         How frames lie, if along two axes: time, then depth.
+    locks : LockedLabels, optional
+        Labels that keep their pixels, shared by sessions on the same labels.
 
     Attributes
     ----------
@@ -88,6 +91,7 @@ class Session:
         models: ModelCache | None = None,
         axis: LinkedAxis = "z",
         grid: FrameGrid | None = None,
+        locks: LockedLabels | None = None,
     ) -> None:
         if isinstance(labels, np.ndarray):
             labels = ArrayLabels(labels)
@@ -95,7 +99,7 @@ class Session:
             raise ValueError(
                 f"Expected labels of all {len(stack)} frames, got {len(labels)} frames."
             )
-        self.frames = LabelledFrames(labels)
+        self.frames = LabelledFrames(labels, locks)
         self.grid = grid or FrameGrid.row(len(stack))
         self.references = References(self.frames, grid)
         self.runs = Runs(self.frames)

@@ -46,6 +46,8 @@ class LabelledFrames:
     ----------
     labels : FrameLabels
         Where the labels are.
+    locks : LockedLabels, optional
+        Labels that keep their pixels; those of others on the same labels, if any.
 
     Attributes
     ----------
@@ -75,10 +77,10 @@ class LabelledFrames:
     references_changed = Signal()
     scan_wanted = Signal()
 
-    def __init__(self, labels: FrameLabels) -> None:
+    def __init__(self, labels: FrameLabels, locks: LockedLabels | None = None) -> None:
         self.labels = labels
         self.records = FrameRecords(len(labels))
-        self.locks = LockedLabels()
+        self.locks = LockedLabels() if locks is None else locks
         self.writer = FrameWriter(labels, self.records, self.locks)
         self._statuses = [FrameStatus.EMPTY] * len(labels)  # at the last `publish`
         self._counts = Counter(self._statuses)

@@ -15,6 +15,7 @@ from napari_seggpt.ui.layers.chunk_lock import ChunkLock
 from napari_seggpt.ui.layers.data_listener import DataListener
 from napari_seggpt.ui.layers.frame_axes import axis_names
 from napari_seggpt.ui.layers.image_stack import ImageStack
+from napari_seggpt.ui.layers.label_locks import locks_of
 from napari_seggpt.ui.layers.labels_layer import LabelsLayer
 from napari_seggpt.ui.layers.labels_watcher import shown_frames
 from napari_seggpt.ui.layers.navigation import Navigation
@@ -134,6 +135,7 @@ class LayerSession:
             models=models,
             axis=self.frame_axis,
             grid=self.labels.axes.grid(self.axis_names),
+            locks=locks_of(choice.labels),
         )
         self.runs = RunControl(self.session)
         self.tuning = TuningControl(self.session, self.labels.layer)

@@ -381,6 +381,36 @@ def test_what_one_session_predicts_is_no_correction_in_another(
     assert second.session.frames.statuses == stale
 
 
+def test_a_locked_label_keeps_its_pixels_whatever_image_is_worked_on(
+    two_images, qtbot
+):
+    first = two_images("stack")
+    assert run(first, qtbot) == [0, 2, 3]
+    first.session.frames.locks.lock(1)
+    second = two_images("other")
+    labels = second.labels.layer.data
+    labels[1] = 0
+    labels[1, 8:11, 2:6] = 1  # elsewhere than what was predicted
+    second.session.frames.labels_changed([1])
+    assert run(second, qtbot) == [0, 2, 3]
+    for frame in (0, 2, 3):
+        assert labels[frame, 2:6, 2:6].all()
+        assert not labels[frame, 8:11].any()
+    second.session.frames.locks.unlock(1)
+    assert not first.session.frames.locks.labels
+
+
+def test_locks_follow_the_layer_from_axis_to_axis(workspace, qtbot):
+    first = choose(workspace, "mine", qtbot)
+    first.session.frames.locks.lock(2)
+    across = workspace.choice.with_axis(1)
+    workspace.choose(across)  # which closes a session in which nobody labelled
+    assert workspace.active is not first
+    assert workspace.session.frames.locks.labels == {2}
+    workspace.choose(replace(across, labels=workspace.viewer.layers["others"]))
+    assert not workspace.session.frames.locks.labels
+
+
 def test_what_one_session_undoes_is_no_correction_in_another(two_images, qtbot):
     first = two_images("stack")
     second = two_images("other")
