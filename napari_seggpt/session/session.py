@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.frames import Frames
+    from napari_seggpt.inference.watching import UnreadableFrame
     from napari_seggpt.object_settings import LinkedAxis
     from napari_seggpt.session.frames.frame_labels import FrameLabels
     from napari_seggpt.session.frames.locked_labels import LockedLabels
@@ -339,8 +340,20 @@ class Session:
             runs=self.runs,
         )
 
-    def make_task(self, class_names: Mapping[int, str] | None = None) -> Iterator[Task]:
+    def make_task(
+        self,
+        class_names: Mapping[int, str] | None = None,
+        unreadable: list[UnreadableFrame] | None = None,
+    ) -> Iterator[Task]:
         """Put references in use, settings and tuned prompt into a task, in a worker.
+
+        Parameters
+        ----------
+        class_names : mapping of int to str, optional
+            Names of labels.
+        unreadable : list of UnreadableFrame, optional
+            The references are added to it that are left out, as in a run, because their
+            image cannot be read.
 
         Raises
         ------
@@ -353,4 +366,5 @@ class Session:
             self._settings,
             tuned=self.references.tuned,
             classes=class_names or {},
+            unreadable=[] if unreadable is None else unreadable,
         )

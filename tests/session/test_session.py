@@ -219,3 +219,19 @@ def test_labels_may_be_an_array(models: ModelCache, predictor: Any, blob: Any) -
     session.frames.labels_changed([1])
     assert session.references.used_frames == [1]
     session.close()
+
+
+def test_a_task_leaves_out_references_that_cannot_be_read(
+    make_session: Any, broken_stack: Any, label: Any, blob: Any
+) -> None:
+    session = make_session(stack=broken_stack(4))
+    for frame in (0, 4, 5):
+        label(session, frame, blob())
+    unreadable: list[Any] = []
+    (task,) = session.make_task(unreadable=unreadable)
+    assert len(task.prompts) == 2
+    assert [(x.index, x.reason) for x in unreadable] == [(4, "frame 4 is cut short")]
+    for frame in (0, 5):
+        session.references.set_enabled(frame, False)
+    with pytest.raises(ValueError, match="can be read, got none: frame 4 is cut short"):
+        list(session.make_task())
