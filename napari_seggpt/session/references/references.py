@@ -135,7 +135,8 @@ class References:
     def _change(self, frame: int, **changes: bool) -> None:
         self._frames.labels_changed([frame])
         if not self._frames.record(frame).is_reference:
-            raise ValueError(f"Expected a reference frame, got frame {frame}.")
+            name = str(frame) if self._grid is None else self._grid.name(frame)
+            raise ValueError(f"Expected a reference frame, got frame {name}.")
         self._frames.change(frame, **changes)
 
     # -- from elsewhere ------------------------------------------------------------
