@@ -235,3 +235,23 @@ def test_a_task_leaves_out_references_that_cannot_be_read(
         session.references.set_enabled(frame, False)
     with pytest.raises(ValueError, match="can be read, got none: frame 4 is cut short"):
         list(session.make_task())
+
+
+@pytest.mark.parametrize("far", [0, 39])
+def test_a_whole_reference_is_found_behind_many_hints(
+    make_session: Any, label: Any, blob: Any, far: int
+) -> None:
+    session = make_session(length=40)
+    with session.frames.published_at_once():
+        label(session, far, blob())
+        for frame in {*range(2, 38)} - {20}:
+            label(session, frame, blob())
+            session.references.set_hint(frame, True)
+    label(session, 20, blob(size=2))  # begun
+    run = session.complete(20)
+    assert far in {source.frame for source in run._request.sources}
+    assert 20 not in {source.frame for source in run._request.sources}
+    session.runs.finish()
+    session.references.set_enabled(20, False)
+    (task,) = session.make_task()
+    assert len(task.prompts) == 1

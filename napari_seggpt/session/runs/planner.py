@@ -139,7 +139,11 @@ class RunPlanner:
 
     def whole_sources(self, frames: tuple[int, ...]) -> list[PromptSource]:
         """Return the sources of which all objects are labelled."""
-        return [each for each in self.sources(frames) if not each.is_hint]
+        records = self._frames.records
+        used = self._references.used_frames
+        among = [frame for frame in used if not records[frame].is_hint]
+        limit = self.settings.prediction.max_prompts
+        return self._references.sources(frames, limit, among=among)
 
     def sources_beside(self, frame: int) -> list[PromptSource]:
         """Return the sources that a frame is completed from: without the frame itself.
@@ -149,7 +153,9 @@ class RunPlanner:
         ValueError
             If there is none with labels that is no hint.
         """
-        others = [each for each in self.sources((frame,)) if each.frame != frame]
+        among = [each for each in self._references.used_frames if each != frame]
+        limit = self.settings.prediction.max_prompts
+        others = self._references.copies(among, (frame,), limit)
         whole = [each for each in others if not each.is_hint]
         if not any(each.labels.any() for each in whole) and not self._references.tuned:
             raise ValueError(
