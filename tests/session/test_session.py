@@ -255,3 +255,23 @@ def test_a_whole_reference_is_found_behind_many_hints(
     session.references.set_enabled(20, False)
     (task,) = session.make_task()
     assert len(task.prompts) == 1
+
+
+def test_an_example_whose_name_is_taken_is_restored_by_another(
+    make_session: Any, blob: Any
+) -> None:
+    images = [np.full((8, 8), grey, np.uint8) for grey in (1, 2)]
+    saved, session = make_session(), make_session()
+    for each, image in zip((saved, session), images, strict=True):
+        prompt = Prompt(image=image, labels=blob())
+        each.references.add_example(prompt, "task 1")
+    saved.references.set_example_enabled("task 1", False)
+    session.restore_state(saved.state)
+    found = session.references.examples
+    assert [(x.name, x.enabled) for x in found] == [
+        ("task 1", True),
+        ("task 1 (2)", False),
+    ]
+    np.testing.assert_array_equal(found[1].prompt.image, images[0])
+    session.restore_state(session.state)  # they are there already
+    assert len(session.references.examples) == 2

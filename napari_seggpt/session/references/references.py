@@ -180,13 +180,10 @@ class References:
     def restore(self, examples: Iterable[Reference], tuned: TunedPrompt | None) -> None:
         """Take the examples of an earlier session, and its tuned prompt if it had one.
 
-        An example whose name is taken is left out.
+        An example whose name is taken gets another name, unless it is the same one.
         """
-        taken = {example.name for example in self._examples.references}
         for each in examples:
-            if each.prompt is not None and each.name and each.name not in taken:
-                self._examples.add(each.prompt, each.name)
-                self._examples.set_enabled(each.name, each.enabled)
+            self._examples.restore(each)
         self.tuned = tuned or self._tuned
 
     def _on_examples(self) -> None:
