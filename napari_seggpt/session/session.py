@@ -164,7 +164,8 @@ class Session:
     def _update_key(self) -> None:
         """Note what predictions depend on, beside the reference frames."""
         settings, planner = self._settings, self._planner
-        planner.settings, planner.stack, planner.axis = settings, self._stack, self.axis
+        planner.settings, planner.stack = settings, self._stack
+        planner.axis, planner.own_axis = self.axis, self._axis
         self.frames.writer.corrections_become_references = (
             settings.corrections_become_references
         )

@@ -9,6 +9,7 @@ from napari_seggpt.session.runs.planning import (
     between,
     direction_of,
     frames_in_scope,
+    line_axis,
     reachable,
     refusal,
 )
@@ -45,13 +46,14 @@ class RunPlanner:
         The images; as what follows kept up to date by the session.
     settings : SessionSettings
         The model, and how it is used.
-    axis : str
-        What frames follow each other in, "t" or "z".
+    axis, own_axis : str
+        What frames follow each other in, "t" or "z": as set, and as they lie.
     """
 
     stack: Frames
     settings: SessionSettings
     axis: LinkedAxis
+    own_axis: LinkedAxis
 
     def __init__(
         self, frames: LabelledFrames, references: References, grid: FrameGrid
@@ -66,7 +68,8 @@ class RunPlanner:
         Where a person has chosen one line, it leads along that; else along what frames
         follow each other in.
         """
-        return self._grid.along(LINES.get(scope, 0 if self.axis == "t" else 1))
+        usual = line_axis(self._grid, self.axis, self.own_axis)
+        return self._grid.along(LINES.get(scope, usual))
 
     def plan(self, scope: Scope, current: int) -> tuple[int, ...]:
         """Return the frames that a run would predict, in ascending order."""
