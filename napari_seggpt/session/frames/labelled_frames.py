@@ -17,6 +17,7 @@ from napari_seggpt.session.frames.locked_labels import LockedLabels
 from napari_seggpt.session.frames.records import FrameRecords, confidence
 from napari_seggpt.session.frames.status import (
     FrameStatus,
+    found_and_vouched_as,
     is_found,
     predicted_elsewhere,
     released,
@@ -258,6 +259,8 @@ class LabelledFrames:
             own = self.records[self._check(frame)]
             if not own.is_vouched_for:
                 self.records[frame] = vouched_as(own, theirs)
+            elif is_found(own):
+                self.records[frame] = found_and_vouched_as(own, theirs)
         self.publish()
 
     def take_predictions(self, records: Mapping[int, FrameRecord]) -> None:
