@@ -164,7 +164,10 @@ def _of_stack(request: TaskRequest, tuned: TunedPrompt | None) -> Task:
 def _of_session(
     request: TaskRequest, labels: SessionLabels, tuned: TunedPrompt | None
 ) -> Task:
-    """Make a task of the references that are switched on in a session."""
+    """Make a task of the references that are switched on in a session.
+
+    Mere hints are left out, as in the dock: a task cannot say what is unknown.
+    """
     from napari_seggpt.inference.references import choose_references, labels_in
     from napari_seggpt.prompts import Prompt
     from napari_seggpt.session.store.task_file import Task
@@ -174,7 +177,7 @@ def _of_session(
     with open_images(request.reading, path) as stack:
         _check_stack(stack, labels, path, request.reading)
         chosen = choose_references(
-            labels.references(),
+            labels.whole_references(),
             range(len(stack)),
             max_prompts=request.settings.prediction.max_prompts,
             shown=lambda index: labels_in(labels[index]),

@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.frames import Frames
+    from napari_seggpt.inference.watching import UnreadableFrame
     from napari_seggpt.object_settings import LinkedAxis
     from napari_seggpt.session.frames.frame_labels import FrameLabels
+    from napari_seggpt.session.frames.locked_labels import LockedLabels
     from napari_seggpt.session.runs.base_run import BaseRun
     from napari_seggpt.session.runs.linking_run import LinkingRun
     from napari_seggpt.session.runs.planning import Scope
@@ -63,6 +65,8 @@ class Session:
         What frames lie along: "t", in which objects may divide, or "z".
     grid : FrameGrid, optional
         How frames lie, if along two axes: time, then depth.
+    locks : LockedLabels, optional
+        Labels that keep their pixels, shared by sessions on the same labels.
 
     Attributes
     ----------
@@ -88,6 +92,7 @@ class Session:
         models: ModelCache | None = None,
         axis: LinkedAxis = "z",
         grid: FrameGrid | None = None,
+        locks: LockedLabels | None = None,
     ) -> None:
         if isinstance(labels, np.ndarray):
             labels = ArrayLabels(labels)
@@ -95,7 +100,7 @@ class Session:
             raise ValueError(
                 f"Expected labels of all {len(stack)} frames, got {len(labels)} frames."
             )
-        self.frames = LabelledFrames(labels)
+        self.frames = LabelledFrames(labels, locks)
         self.grid = grid or FrameGrid.row(len(stack))
         self.references = References(self.frames, grid)
         self.runs = Runs(self.frames)
@@ -159,7 +164,8 @@ class Session:
     def _update_key(self) -> None:
         """Note what predictions depend on, beside the reference frames."""
         settings, planner = self._settings, self._planner
-        planner.settings, planner.stack, planner.axis = settings, self._stack, self.axis
+        planner.settings, planner.stack = settings, self._stack
+        planner.axis, planner.own_axis = self.axis, self._axis
         self.frames.writer.corrections_become_references = (
             settings.corrections_become_references
         )
@@ -338,8 +344,20 @@ class Session:
             runs=self.runs,
         )
 
-    def make_task(self, class_names: Mapping[int, str] | None = None) -> Iterator[Task]:
+    def make_task(
+        self,
+        class_names: Mapping[int, str] | None = None,
+        unreadable: list[UnreadableFrame] | None = None,
+    ) -> Iterator[Task]:
         """Put references in use, settings and tuned prompt into a task, in a worker.
+
+        Parameters
+        ----------
+        class_names : mapping of int to str, optional
+            Names of labels.
+        unreadable : list of UnreadableFrame, optional
+            The references are added to it that are left out, as in a run, because their
+            image cannot be read.
 
         Raises
         ------
@@ -352,4 +370,5 @@ class Session:
             self._settings,
             tuned=self.references.tuned,
             classes=class_names or {},
+            unreadable=[] if unreadable is None else unreadable,
         )

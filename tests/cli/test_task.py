@@ -247,6 +247,24 @@ def test_of_a_session(run, stack):
     assert "Expected --stack" in error
 
 
+def test_hints_of_a_session_are_left_out(run, stack):
+    labels = tifffile.imread(stack / "labels.tif")
+    signature = ImageSignature.of(tifffile.imread(stack / "stack.tif"), "axis 0")
+    store = SessionStore(stack / "stack.tif.seggpt", signature)
+    for frame, is_hint in ((1, False), (4, True)):
+        record = FrameRecord(
+            checksum=checksum(labels[frame]), is_reference=True, is_hint=is_hint
+        )
+        store.write_frame(frame, labels[frame], record)
+    store.write_state(SessionState(), About())
+    store.close()
+    code, out, _ = run("task", stack / "stack.tif.seggpt", "--output", stack / "t.zip")
+    assert code == 0
+    assert "1 reference" in out
+    (prompt,) = Task.load(stack / "t.zip").prompts
+    np.testing.assert_array_equal(prompt.labels, labels[1])
+
+
 @pytest.mark.parametrize(
     ("head", "words"),
     [

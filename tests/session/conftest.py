@@ -164,6 +164,28 @@ def make_result() -> MakeResult:
     return make
 
 
+class BrokenStack:
+    """Six frames with noise, some of which cannot be read."""
+
+    def __init__(self, *broken: int) -> None:
+        self.broken = broken
+        self.frames = np.random.default_rng(0).integers(0, 255, (6, 8, 8), np.uint8)
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        if index in self.broken:
+            raise OSError(f"frame {index} is cut short")
+        return self.frames[index]
+
+
+@pytest.fixture(scope="session")
+def broken_stack() -> type[BrokenStack]:
+    """Six frames of which those that are named cannot be read."""
+    return BrokenStack
+
+
 @pytest.fixture
 def predicted(session: Session, blob: Any, label: Any, predict: Any) -> Session:
     """Frame 0 is a reference, all others are predicted from it."""

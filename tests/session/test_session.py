@@ -219,3 +219,59 @@ def test_labels_may_be_an_array(models: ModelCache, predictor: Any, blob: Any) -
     session.frames.labels_changed([1])
     assert session.references.used_frames == [1]
     session.close()
+
+
+def test_a_task_leaves_out_references_that_cannot_be_read(
+    make_session: Any, broken_stack: Any, label: Any, blob: Any
+) -> None:
+    session = make_session(stack=broken_stack(4))
+    for frame in (0, 4, 5):
+        label(session, frame, blob())
+    unreadable: list[Any] = []
+    (task,) = session.make_task(unreadable=unreadable)
+    assert len(task.prompts) == 2
+    assert [(x.index, x.reason) for x in unreadable] == [(4, "frame 4 is cut short")]
+    for frame in (0, 5):
+        session.references.set_enabled(frame, False)
+    with pytest.raises(ValueError, match="can be read, got none: frame 4 is cut short"):
+        list(session.make_task())
+
+
+@pytest.mark.parametrize("far", [0, 39])
+def test_a_whole_reference_is_found_behind_many_hints(
+    make_session: Any, label: Any, blob: Any, far: int
+) -> None:
+    session = make_session(length=40)
+    with session.frames.published_at_once():
+        label(session, far, blob())
+        for frame in {*range(2, 38)} - {20}:
+            label(session, frame, blob())
+            session.references.set_hint(frame, True)
+    label(session, 20, blob(size=2))  # begun
+    run = session.complete(20)
+    assert far in {source.frame for source in run._request.sources}
+    assert 20 not in {source.frame for source in run._request.sources}
+    session.runs.finish()
+    session.references.set_enabled(20, False)
+    (task,) = session.make_task()
+    assert len(task.prompts) == 1
+
+
+def test_an_example_whose_name_is_taken_is_restored_by_another(
+    make_session: Any, blob: Any
+) -> None:
+    images = [np.full((8, 8), grey, np.uint8) for grey in (1, 2)]
+    saved, session = make_session(), make_session()
+    for each, image in zip((saved, session), images, strict=True):
+        prompt = Prompt(image=image, labels=blob())
+        each.references.add_example(prompt, "task 1")
+    saved.references.set_example_enabled("task 1", False)
+    session.restore_state(saved.state)
+    found = session.references.examples
+    assert [(x.name, x.enabled) for x in found] == [
+        ("task 1", True),
+        ("task 1 (2)", False),
+    ]
+    np.testing.assert_array_equal(found[1].prompt.image, images[0])
+    session.restore_state(session.state)  # they are there already
+    assert len(session.references.examples) == 2

@@ -10,6 +10,7 @@ import zarr
 from napari.layers import Image, Labels
 from qtpy.QtCore import Qt, QTimer
 
+from napari_seggpt.object_settings import LinkingSettings
 from napari_seggpt.session import FrameStatus
 from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.work import actions
@@ -697,6 +698,22 @@ def test_objects_of_a_film_are_listed_by_time_and_depth(film, qtbot):
     head = (model.headerData(i, Qt.Orientation.Horizontal) for i in range(3))
     assert list(head) == ["t", "z", "id"]
     assert [panel.table.cell_text(0, i) for i in range(3)] == ["1", "2", "5"]
+
+
+def test_nothing_divides_from_slice_to_slice_of_a_volume(film, qtbot):
+    objects = replace(
+        film.workspace.settings.objects, linking=LinkingSettings(along="t")
+    )
+    film.workspace.settings = replace(film.workspace.settings, objects=objects)
+    labels = film.workspace.choice.labels.data
+    labels[0, 1, 0, 6:18, 4:20] = 1
+    labels[0, 2, 0, 6:18, 4:11] = 2
+    labels[0, 2, 0, 6:18, 13:20] = 3
+    panel = film.objects_panel
+    panel.list_objects()
+    qtbot.waitUntil(lambda: panel._survey is not None, timeout=WAIT_MS)
+    assert panel.about_label.text().startswith("3 ")
+    assert not panel._survey.tracks.graph
 
 
 def test_the_scopes_of_two_axes_go_with_these(film, qtbot):

@@ -17,6 +17,7 @@ from napari_seggpt.session.frames.locked_labels import LockedLabels
 from napari_seggpt.session.frames.records import FrameRecords, confidence
 from napari_seggpt.session.frames.status import (
     FrameStatus,
+    found_and_vouched_as,
     is_found,
     predicted_elsewhere,
     released,
@@ -46,6 +47,8 @@ class LabelledFrames:
     ----------
     labels : FrameLabels
         Where the labels are.
+    locks : LockedLabels, optional
+        Labels that keep their pixels; those of others on the same labels, if any.
 
     Attributes
     ----------
@@ -75,10 +78,10 @@ class LabelledFrames:
     references_changed = Signal()
     scan_wanted = Signal()
 
-    def __init__(self, labels: FrameLabels) -> None:
+    def __init__(self, labels: FrameLabels, locks: LockedLabels | None = None) -> None:
         self.labels = labels
         self.records = FrameRecords(len(labels))
-        self.locks = LockedLabels()
+        self.locks = LockedLabels() if locks is None else locks
         self.writer = FrameWriter(labels, self.records, self.locks)
         self._statuses = [FrameStatus.EMPTY] * len(labels)  # at the last `publish`
         self._counts = Counter(self._statuses)
@@ -256,6 +259,8 @@ class LabelledFrames:
             own = self.records[self._check(frame)]
             if not own.is_vouched_for:
                 self.records[frame] = vouched_as(own, theirs)
+            elif is_found(own):
+                self.records[frame] = found_and_vouched_as(own, theirs)
         self.publish()
 
     def take_predictions(self, records: Mapping[int, FrameRecord]) -> None:

@@ -208,6 +208,20 @@ def vouched_as(record: FrameRecord, other: FrameRecord) -> FrameRecord:
     )
 
 
+def found_and_vouched_as(record: FrameRecord, other: FrameRecord) -> FrameRecord:
+    """Return the record of a frame that was found, and is vouched for elsewhere.
+
+    Its labels make it a reference, as before; what a person has said of it holds once
+    they are erased, too.
+    """
+    return replace(
+        record,
+        is_approved=other.is_approved,
+        is_corrected=other.is_corrected,
+        is_asked=other.is_reference and other.is_asked,
+    )
+
+
 def predicted_elsewhere(record: FrameRecord, other: FrameRecord) -> FrameRecord:
     """Return the record of a frame that a run of another session wrote or undid."""
     is_known = record.predicted is not None and record.predicted == other.predicted

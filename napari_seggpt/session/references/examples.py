@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from itertools import chain, count
 
 import numpy as np
 
@@ -39,8 +40,29 @@ class Examples:
         if not prompt.labels.any():
             raise ValueError(f"Expected labels in the example {name!r}, got none.")
         own = Prompt(image=np.array(prompt.image), labels=np.array(prompt.labels))
-        digest = array_digest(own.image) + checksum(own.labels)
-        self._examples[name] = _Example(prompt=own, digest=digest)
+        self._examples[name] = _Example(prompt=own, digest=_digest(own))
+
+    def restore(self, example: Reference) -> None:
+        """Take an example of an earlier session; unnamed ones, and those there, not.
+
+        If another one has its name, it is called "NAME (2)" or so: else it would be
+        lost once the session is saved.
+
+        Raises
+        ------
+        ValueError
+            If it has no labels.
+        """
+        prompt, name = example.prompt, example.name
+        if prompt is None or not name:
+            return
+        known = self._examples.get(name)
+        if known is not None and known.digest == _digest(prompt):
+            return
+        names = (f"{name} ({number})" for number in count(2))
+        free = next(x for x in chain([name], names) if x not in self._examples)
+        self.add(prompt, free)
+        self.set_enabled(free, example.enabled)
 
     def remove(self, name: str) -> None:
         """Remove an example."""
@@ -82,3 +104,8 @@ class Examples:
         """A digest of those that are switched on; their names play no role."""
         used = sorted(each.digest for each in self._examples.values() if each.enabled)
         return hashlib.sha256(b"".join(used)).digest()
+
+
+def _digest(prompt: Prompt) -> bytes:
+    """Return a digest of image and labels."""
+    return array_digest(prompt.image) + checksum(prompt.labels)

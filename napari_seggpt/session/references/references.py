@@ -19,7 +19,7 @@ from napari_seggpt.session.references.examples import Examples
 from napari_seggpt.session.references.reference import PromptSource, Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from napari_seggpt.frames import FrameGrid
     from napari_seggpt.prompts import Prompt, TunedPrompt
@@ -135,7 +135,8 @@ class References:
     def _change(self, frame: int, **changes: bool) -> None:
         self._frames.labels_changed([frame])
         if not self._frames.record(frame).is_reference:
-            raise ValueError(f"Expected a reference frame, got frame {frame}.")
+            name = str(frame) if self._grid is None else self._grid.name(frame)
+            raise ValueError(f"Expected a reference frame, got frame {name}.")
         self._frames.change(frame, **changes)
 
     # -- from elsewhere ------------------------------------------------------------
@@ -179,13 +180,10 @@ class References:
     def restore(self, examples: Iterable[Reference], tuned: TunedPrompt | None) -> None:
         """Take the examples of an earlier session, and its tuned prompt if it had one.
 
-        An example whose name is taken is left out.
+        An example whose name is taken gets another name, unless it is the same one.
         """
-        taken = {example.name for example in self._examples.references}
         for each in examples:
-            if each.prompt is not None and each.name and each.name not in taken:
-                self._examples.add(each.prompt, each.name)
-                self._examples.set_enabled(each.name, each.enabled)
+            self._examples.restore(each)
         self.tuned = tuned or self._tuned
 
     def _on_examples(self) -> None:
@@ -195,7 +193,11 @@ class References:
     # -- for a run -----------------------------------------------------------------
 
     def sources(
-        self, frames: tuple[int, ...], max_prompts: int, part: Part | None = None
+        self,
+        frames: tuple[int, ...],
+        max_prompts: int,
+        part: Part | None = None,
+        among: Sequence[int] | None = None,
     ) -> list[PromptSource]:
         """Copy the examples that a run over some frames is to be shown.
 
@@ -207,18 +209,16 @@ class References:
             How many references a frame is predicted from, as of `choose_references`.
         part : tuple of slice, optional
             The rows and columns that count; without it all.
+        among : sequence of int, optional
+            The reference frames to choose among, in order; all that are in use.
 
         Raises
         ------
         ValueError
             If there is nothing with labels.
         """
-        try:
-            sources = (
-                self._frame_sources(frames, max_prompts, part) + self._examples.sources
-            )
-        finally:
-            self._frames.publish()
+        used = self.used_frames if among is None else among
+        sources = self.copies(used, frames, max_prompts, part)
         if self._tuned is None and not any(source.labels.any() for source in sources):
             raise ValueError(
                 "Expected a reference with labels, got none: paint on a frame, or "
@@ -226,12 +226,33 @@ class References:
             )
         return sources
 
+    def copies(
+        self,
+        among: Sequence[int],
+        frames: tuple[int, ...],
+        max_prompts: int,
+        part: Part | None = None,
+    ) -> list[PromptSource]:
+        """Copy those of some references that are to be shown, as `sources` does.
+
+        They may have no labels.
+        """
+        try:
+            chosen = self._frame_sources(among, frames, max_prompts, part)
+        finally:
+            self._frames.publish()
+        return chosen + self._examples.sources
+
     def _frame_sources(
-        self, frames: tuple[int, ...], max_prompts: int, part: Part | None
+        self,
+        used: Sequence[int],
+        frames: tuple[int, ...],
+        max_prompts: int,
+        part: Part | None,
     ) -> list[PromptSource]:
         sources = []
         chosen = choose_references(
-            self.used_frames,
+            used,
             frames,
             max_prompts=max_prompts,
             shown=partial(self._shown, part=part),

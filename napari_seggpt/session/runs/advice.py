@@ -47,12 +47,15 @@ class CheckedReference:
         Their mean; None if no other reference shows any of its labels.
     gain : float or None
         How much higher the others score without it; known of those that score lowest.
+    left_out : str
+        Why its image cannot be read, so that nothing is known of it; else "".
     """
 
     key: int | str
     dice: dict[int, float]
     score: float | None
     gain: float | None = None
+    left_out: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -172,16 +175,22 @@ def check_references(
 ) -> Iterator[CheckedReference]:
     """Predict each reference from all the others, in a worker.
 
-    Yields one a reference; then those that score lowest again, with their gain. It
-    yields nothing if a run has begun before, whose prompts must stay.
+    Yields one a reference, first of all those that cannot be read; then those that
+    score lowest again, with their gain. It yields nothing if a run has begun before,
+    whose prompts must stay.
     """
     from napari_seggpt.inference.checks import check_prompts
 
     with predictors.models.lock:
         if runs.is_running:
             return
+        request, unreadable = predictors.readable(request)
         predictor = predictors.predictor(request)
         steps = check_prompts(predictor.predictor, request.grid)
+    for each in unreadable:
+        yield CheckedReference(
+            key=each.index, dice={}, score=None, left_out=each.reason
+        )
     while True:
         with predictors.models.lock:
             found = next(steps, None)

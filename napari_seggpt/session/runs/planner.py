@@ -9,6 +9,7 @@ from napari_seggpt.session.runs.planning import (
     between,
     direction_of,
     frames_in_scope,
+    line_axis,
     reachable,
     refusal,
     step_of,
@@ -46,13 +47,14 @@ class RunPlanner:
         The images; as what follows kept up to date by the session.
     settings : SessionSettings
         The model, and how it is used.
-    axis : str
-        What frames follow each other in, "t" or "z".
+    axis, own_axis : str
+        What frames follow each other in, "t" or "z": as set, and as they lie.
     """
 
     stack: Frames
     settings: SessionSettings
     axis: LinkedAxis
+    own_axis: LinkedAxis
 
     def __init__(
         self, frames: LabelledFrames, references: References, grid: FrameGrid
@@ -67,7 +69,8 @@ class RunPlanner:
         Where a person has chosen one line, it leads along that; else along what frames
         follow each other in.
         """
-        return self._grid.along(LINES.get(scope, 0 if self.axis == "t" else 1))
+        usual = line_axis(self._grid, self.axis, self.own_axis)
+        return self._grid.along(LINES.get(scope, usual))
 
     def plan(self, scope: Scope, current: int) -> tuple[int, ...]:
         """Return the frames that a run would predict, in ascending order."""
@@ -144,7 +147,11 @@ class RunPlanner:
 
     def whole_sources(self, frames: tuple[int, ...]) -> list[PromptSource]:
         """Return the sources of which all objects are labelled."""
-        return [each for each in self.sources(frames) if not each.is_hint]
+        records = self._frames.records
+        used = self._references.used_frames
+        among = [frame for frame in used if not records[frame].is_hint]
+        limit = self.settings.prediction.max_prompts
+        return self._references.sources(frames, limit, among=among)
 
     def sources_beside(self, frame: int) -> list[PromptSource]:
         """Return the sources that a frame is completed from: without the frame itself.
@@ -154,7 +161,9 @@ class RunPlanner:
         ValueError
             If there is none with labels that is no hint.
         """
-        others = [each for each in self.sources((frame,)) if each.frame != frame]
+        among = [each for each in self._references.used_frames if each != frame]
+        limit = self.settings.prediction.max_prompts
+        others = self._references.copies(among, (frame,), limit)
         whole = [each for each in others if not each.is_hint]
         if not any(each.labels.any() for each in whole) and not self._references.tuned:
             raise ValueError(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from napari_seggpt.frames import FrameGrid
+    from napari_seggpt.object_settings import LinkedAxis
     from napari_seggpt.session.frames.status import FrameStatus
     from napari_seggpt.settings import Direction, PropagationSettings, SessionSettings
 
@@ -21,6 +22,26 @@ Scope = Literal[
     "frame", "range", "forward", "backward", "all", "row", "column", "stale", "between"
 ]
 LINES: dict[Scope, int] = {"row": 1, "column": 0}  # the axis of the grid they run along
+
+
+def line_axis(grid: FrameGrid, axis: LinkedAxis, own: LinkedAxis) -> int:
+    """Return the axis of a grid, 0 or 1, that frames follow each other along.
+
+    Along others, such as positions on a slide, nothing is carried on.
+
+    Parameters
+    ----------
+    grid : FrameGrid
+        How frames lie.
+    axis : {"t", "z"}
+        What they follow each other in, as a person has it.
+    own : {"t", "z"}
+        What they do so in by themselves.
+    """
+    for name in (axis, own):
+        if name in grid.names:
+            return grid.names.index(name)
+    return 0 if axis == "t" else 1  # of axes without names time is the first
 
 
 def frames_in_scope(

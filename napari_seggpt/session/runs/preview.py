@@ -61,7 +61,8 @@ class Preview(Stoppable):
         """Predict the frame, in a worker.
 
         Yields its labels (H, W), or None if it cannot be read; nothing if the preview
-        was told to stop, or a run has begun.
+        was told to stop, or a run has begun. References that cannot be read are left
+        out, as in a run.
         """
         from napari_seggpt.inference.watching import UnreadableFrame, read_frame
 
@@ -83,14 +84,13 @@ class Preview(Stoppable):
             self.check_stopped()
             if self._runs.is_running:
                 raise StoppedError
+            request, _ = self._predictors.readable(self._request, self.report_download)
             predictor = self._predictors.predictor(
-                self._request, self.report_download, self.report_upload
+                request, self.report_download, self.report_upload
             )
             predictor.before_pass = self.check_stopped
             try:
-                found = predictor.predict(
-                    image, index=self._frame, grid=self._request.grid
-                )
+                found = predictor.predict(image, index=self._frame, grid=request.grid)
             finally:
                 predictor.before_pass = None
         labels: Labels = found.labels

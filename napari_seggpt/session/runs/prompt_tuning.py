@@ -84,16 +84,16 @@ class PromptTuning(Stoppable):
         from napari_seggpt.training.tuning import tune_prompt
 
         try:
-            model, prompts, limits = self._predictors.material(
-                self._request, self.report_download
-            )
+            request = self._readable()
+            model, prompts, limits = self._predictors.material(request)
         except StoppedError:
             return
+        self._request = request  # frames are compared with what it learned from
         steps = tune_prompt(
             model,
             prompts,
             settings=self.settings,
-            prediction=self._request.settings.prediction,
+            prediction=request.settings.prediction,
             limits=limits,
             class_names=self._class_names,
         )
@@ -104,6 +104,14 @@ class PromptTuning(Stoppable):
                 if step is None:
                     return
                 yield step
+
+    def _readable(self) -> RunRequest:
+        """Leave out references that cannot be read, as a run does."""
+        request, _ = self._predictors.readable(self._request, self.report_download)
+        self.count = len(request.sources)
+        labels = [source.labels for source in request.sources]
+        check_tunable(labels, request.settings.objects.task)
+        return request
 
     def compare(
         self, tuned: TunedPrompt, frames: Sequence[int]

@@ -123,10 +123,10 @@ class LabelsAxes(Struct, frozen=True, kw_only=True):
     axis : int or None
         The axis that they run along.
     outer : int or None
-        A second axis that they run along, if they do: that of time, where the first
-        is depth. Frames are numbered along `axis` first.
+        A second axis that they run along, if they do: as a rule that of time, where
+        the first is depth. Frames are numbered along `axis` first.
     times : int or None
-        How many frames there are along that.
+        How many frames there are along that; files have no other axis for positions.
     fixed : tuple of (int, int)
         Axis and index, of the others that a frame does not span.
     """

@@ -124,14 +124,15 @@ class SessionLabels:
             self._latest = read_frame(index, self._files[index], limits)
         return self._latest
 
-    def references(self) -> list[int]:
-        """Return the frames that were used as references."""
+    def whole_references(self) -> list[int]:
+        """Return the frames that were used as references, and not only as hints."""
         found: list[tuple[int, FrameRecord | None]]
         if self._array is None:  # the labels of all frames would take long to read
             found = [(i, read_record(i, file)) for i, file in self._files.items()]
         else:
             found = [(i, self._record(i)) for i in self._records]
-        return sorted(i for i, x in found if i < len(self) and x and x.is_used)
+        used = [(i, x) for i, x in found if i < len(self) and x and x.is_used]
+        return sorted(i for i, record in used if not record.is_hint)
 
     def facts(self, index: int) -> dict[str, Any]:
         """Return status and confidence of a frame, as in the dock but for "stale"."""

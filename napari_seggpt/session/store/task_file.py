@@ -28,6 +28,7 @@ from msgspec import Struct
 
 from napari_seggpt.files import whole_file
 from napari_seggpt.frames import sample_frames
+from napari_seggpt.inference.watching import UnreadableFrame, read_frame
 from napari_seggpt.preprocessing import measure_limits, to_rgb
 from napari_seggpt.prompts import Prompt, TunedPrompt
 from napari_seggpt.session.frames.frame_labels import compact
@@ -185,17 +186,33 @@ def make_task(
     *,
     tuned: TunedPrompt | None = None,
     classes: Mapping[int, str],
+    unreadable: list[UnreadableFrame],
 ) -> Iterator[Task]:
-    """Make a task of what a run would be shown; yields it once, for a worker."""
+    """Make a task of what a run would be shown; yields it once, for a worker.
+
+    References whose image cannot be read are left out, and added to `unreadable`.
+
+    Raises
+    ------
+    ValueError
+        If no reference with labels can be read, and there is no tuned prompt.
+    """
     limits = measure_limits(sample_frames(stack), settings.contrast)
     prompts = []
     for source in sources:
-        if source.frame is not None:
-            rgb = to_rgb(stack[source.frame], limits)
-        else:
+        if source.frame is None:
             assert source.image is not None
             rgb = to_rgb(source.image, measure_limits([source.image]))
+        else:
+            image = read_frame(stack, source.frame)
+            if isinstance(image, UnreadableFrame):
+                unreadable.append(image)
+                continue
+            rgb = to_rgb(image, limits)
         prompts.append(Prompt(image=rgb, labels=source.labels))
+    if unreadable and not prompts and tuned is None:
+        reason = unreadable[-1].reason
+        raise ValueError(f"Expected a reference that can be read, got none: {reason}")
     yield Task(
         prompts=tuple(prompts),
         classes=dict(classes),

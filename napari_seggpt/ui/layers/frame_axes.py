@@ -219,11 +219,15 @@ def stack_axes(layer: Layer) -> list[tuple[int, str]]:
 def axis_pair(layer: Layer) -> tuple[int, int] | None:
     """Return the two likeliest axes that frames may run along both, if there are two.
 
-    Time comes before depth. Channels are not among them.
+    Time comes before depth, and depth last: frames are the slices of volumes, also of
+    one volume a position. Channels are not among them.
     """
-    lengths = axis_lengths(layer)
-    axes = [at for at, name in stack_axes(layer) if name != "c" and lengths[at] > 1]
-    return (axes[0], axes[1]) if len(axes) > 1 else None
+    lengths, names = axis_lengths(layer), dict(stack_axes(layer))
+    axes = [at for at, name in names.items() if name != "c" and lengths[at] > 1]
+    if len(axes) < 2:
+        return None
+    one, other = axes[:2]
+    return (other, one) if names[one] == "z" else (one, other)
 
 
 def plane_axes(layer: Layer) -> list[tuple[int, str]]:

@@ -218,6 +218,18 @@ def verdict(
     name : callable
         Returns what people call a frame.
     """
+    text, tone = _fit(checked, name)
+    left_out = [_named(each.key, name) for each in checked if each.left_out]
+    if not left_out:
+        return text, tone
+    verb = "is" if len(left_out) == 1 else "are"
+    return f"{text} {', '.join(left_out)} {verb} left out: unreadable.", Tone.WARNING
+
+
+def _fit(
+    checked: Sequence[CheckedReference], name: Callable[[int], str]
+) -> tuple[str, Tone]:
+    """Say whether those references that could be read fit each other."""
     scores = {each.key: each.score for each in checked if each.score is not None}
     if not scores:
         text = "No two references show the same label: there is nothing to compare."
@@ -257,6 +269,8 @@ def _named(key: Key, name: Callable[[int], str]) -> str:
 
 def described(checked: CheckedReference, names: Mapping[int, str]) -> str:
     """Say for a tooltip how well a reference was predicted."""
+    if checked.left_out:
+        return f"It was left out: {checked.left_out} "
     if checked.score is None:
         return "No other reference shows its labels, so that it cannot be checked. "
     parts = [

@@ -210,15 +210,16 @@ class ObjectsPanel(Panel):
         active = self._workspace.active
         if active is None or self._job is not None:
             return
-        axis = active.session.axis
-        frames = active.stack, active.labels
+        session, frames = active.session, (active.stack, active.labels)
+        # Of two axes, frames that follow each other may be slices of one volume.
+        may_divide = session.axis == "t" and not session.grid.has_two_axes
 
         def take(found: int | ObjectSurvey) -> None:
             if isinstance(found, ObjectSurvey) and self._workspace.active is active:
                 self._take_survey(found)
 
         self._start(
-            lambda: survey(*frames, divisions=axis == "t"),
+            lambda: survey(*frames, divisions=may_divide),
             take,
             "Looking at objects",
             lambda: self._on_surveyed(active, then),

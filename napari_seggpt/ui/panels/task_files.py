@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QWidget
 
+from napari_seggpt.inference.watching import unreadable_lines
 from napari_seggpt.session.store.task_file import Task
 from napari_seggpt.ui.layers.class_names import class_names, name_class
 from napari_seggpt.ui.panels.panel import NO_SESSION
@@ -20,8 +21,11 @@ from napari_seggpt.wording import count_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from napari_seggpt.inference.watching import UnreadableFrame
     from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.workspace import Workspace
+
+MOST_LINES = 2  # about references that were left out
 
 
 class TaskFileButtons(QWidget):
@@ -68,21 +72,27 @@ class TaskFileButtons(QWidget):
         layer_session = self._workspace.active
         if layer_session is None:
             return
+        unreadable: list[UnreadableFrame] = []
         try:
             making = layer_session.session.make_task(
-                class_names(layer_session.labels.layer)
+                class_names(layer_session.labels.layer), unreadable
             )
         except ValueError as error:
             self._workspace.show_message(str(error), Tone.WARNING)
             return
-        saved = f"Saved as {path}."
 
         def write() -> Iterator[Task]:
             for task in making:
                 task.save(path)
                 yield task
 
-        self._work(write, lambda _: self._workspace.show_message(saved, Tone.GOOD))
+        def tell(_: Task) -> None:
+            lines = unreadable_lines(unreadable, MOST_LINES, layer_session.name)
+            tone = Tone.WARNING if lines else Tone.GOOD
+            text = " ".join([f"Saved as {path}.", *lines])
+            self._workspace.show_message(text, tone)
+
+        self._work(write, tell)
 
     def _work(
         self, work: Callable[[], Iterable[Task]], take: Callable[[Task], object]

@@ -226,7 +226,11 @@ def use_as_hint(workspace: Workspace, frame: int, is_hint: bool = True) -> None:
     active = _active(workspace)
     if active is None:
         return
-    active.session.references.set_hint(frame, is_hint)
+    try:
+        active.session.references.set_hint(frame, is_hint)
+    except ValueError as error:  # its labels may be gone since it was asked about
+        workspace.show_message(str(error), Tone.WARNING)
+        return
     if not is_hint:
         active.finished.add(frame)
     workspace.show_message("")

@@ -15,6 +15,7 @@ from napari_seggpt.ui.layers.chunk_lock import ChunkLock
 from napari_seggpt.ui.layers.data_listener import DataListener
 from napari_seggpt.ui.layers.frame_axes import axis_names
 from napari_seggpt.ui.layers.image_stack import ImageStack
+from napari_seggpt.ui.layers.label_locks import locks_of
 from napari_seggpt.ui.layers.labels_layer import LabelsLayer
 from napari_seggpt.ui.layers.labels_watcher import shown_frames
 from napari_seggpt.ui.layers.navigation import Navigation
@@ -134,6 +135,7 @@ class LayerSession:
             models=models,
             axis=self.frame_axis,
             grid=self.labels.axes.grid(self.axis_names),
+            locks=locks_of(choice.labels),
         )
         self.runs = RunControl(self.session)
         self.tuning = TuningControl(self.session, self.labels.layer)
@@ -213,22 +215,31 @@ class LayerSession:
     @property
     def axis_names(self) -> list[str]:
         """The names of the axes that frames run along, as the layers tell them."""
+        return [
+            name or in_words(self.image, f"axis {at}")
+            for at, name in self._axes_by_name.items()
+        ]
+
+    @property
+    def _axes_by_name(self) -> dict[int, str | None]:
+        """The axes of the image that frames run along, with their names if any."""
         first = self.stack if isinstance(self.stack, ImageStack) else self.stack.first
         pairs = zip(first.along, self.labels.axes.along, strict=True)
-        return [
-            axis_names(self.image)[one]
-            or axis_names(self.labels.layer)[other]
-            or in_words(self.image, f"axis {one}")
+        return {
+            one: axis_names(self.image)[one] or axis_names(self.labels.layer)[other]
             for one, other in pairs
-        ]
+        }
 
     @property
     def frame_axis(self) -> LinkedAxis:
         """What frames follow each other in: "t" if the layers say so, else "z".
 
-        Along two axes they follow each other in the second, the slices of a volume.
+        Along two axes they follow each other in the second, the slices of a volume; but
+        in time where the second has a name and is none of depth, such as positions.
         """
-        return "t" if self.axis_names[-1:] == ["t"] else "z"
+        *others, last = self._axes_by_name.values() or (None,)
+        is_depth = last in (None, "z")
+        return "t" if "t" in (last, *others) and not is_depth else "z"
 
     def name(self, frame: int) -> str:
         """Return what people call a frame, such as "12" or "t 3, z 12"."""

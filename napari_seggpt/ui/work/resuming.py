@@ -90,6 +90,8 @@ class SessionResume:
         self._damaged: list[int] = []
         self._failed: dict[int, str] = {}
         self._is_prepared = threading.Event()
+        self._is_closed = False
+        self._opening = threading.Lock()  # of the store, against closing meanwhile
         self._job: Job[_Start | list[StoredFrame]] = Job(
             self._read, self._take, title="Resuming"
         )
@@ -107,8 +109,10 @@ class SessionResume:
     def close(self) -> None:
         """End early; the session that was saved stays as it is."""
         self._job.ended.disconnect(self._on_ended)
+        with self._opening:
+            self._is_closed = True
         self._is_prepared.set()
-        self._job.close()
+        self._job.close()  # which waits for no slow disk
         self.close_store()
 
     def close_store(self) -> None:
@@ -121,7 +125,8 @@ class SessionResume:
 
     def _read(self) -> Iterator[_Start | list[StoredFrame]]:
         stored, labels = self._stored, self._labels
-        self.store = _opened(stored, self._signature)
+        if not self._open_store():
+            return
         fits = labels is not None and len(labels) == stored.signature.length
         if fits and labels is not None and stored.labels is None:
             fits = all(_is_like(labels, frame) for frame in stored.frames())
@@ -135,6 +140,17 @@ class SessionResume:
         if not is_blank:
             frames = (_looked_at(layer_session.labels, frame) for frame in frames)
         yield from in_groups(frames)
+
+    def _open_store(self) -> bool:
+        """Open the session to be written, if it can be; not if this was closed."""
+        store = _opened(self._stored, self._signature)
+        with self._opening:
+            if not self._is_closed:
+                self.store = store
+                return True
+        if store is not None:  # nobody would close it before napari ends
+            store.close()
+        return False
 
     # -- in the window -------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """What a person does with frames, and what others wrote unnoticed."""
 
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
@@ -253,3 +254,17 @@ def test_what_was_found_before_an_error_is_told(
             session.frames.labels_changed([2, 3])
 
     assert news(session, look) == ([2], 1)
+
+
+@pytest.mark.parametrize("said", ["is_approved", "is_corrected", "is_asked"])
+def test_what_is_said_elsewhere_of_a_found_frame_outlives_its_labels(
+    session: Session, label: Any, blob: Any, said: str
+) -> None:
+    label(session, 3, blob())
+    theirs = replace(session.frames.record(3), **{said: True})
+    session.frames.vouch_for({3: theirs})
+    assert session.references.used_frames == [3]
+    label(session, 3, 0)
+    assert 3 in session.frames.protected
+    label(session, 0, blob())
+    assert 3 not in session.plan("all", 0)

@@ -266,3 +266,34 @@ def test_in_a_preview_locked_labels_keep_their_pixels(session, blob, label, pred
     assert found[7, 7] == 2
     assert predict(session, "frame", 3) == [3]
     np.testing.assert_array_equal(session.frames.labels.read(3), found)
+
+
+@pytest.fixture
+def damaged(make_session, broken_stack, blob, label):
+    """Three references, of which the image of one cannot be read."""
+    session = make_session(stack=broken_stack(4))
+    for frame in (0, 4, 5):
+        label(session, frame, blob())
+    return session
+
+
+def test_a_preview_leaves_out_references_that_cannot_be_read(damaged, blob):
+    (found,) = damaged.advice.preview_frame(3).results()
+    np.testing.assert_array_equal(found, blob())
+
+
+def test_a_check_leaves_out_references_that_cannot_be_read(damaged):
+    checked = list(damaged.advice.check_references())
+    assert [(each.key, each.score) for each in checked] == [(4, None), (0, 1), (5, 1)]
+    assert checked[0].left_out == "frame 4 is cut short"
+    assert not checked[1].left_out
+
+
+def test_a_check_of_what_can_hardly_be_read_is_refused(
+    make_session, broken_stack, blob, label
+):
+    session = make_session(stack=broken_stack(4))
+    for frame in (0, 4):
+        label(session, frame, blob())
+    with pytest.raises(ValueError, match="Expected 2 or more references, got 1"):
+        list(session.advice.check_references())

@@ -8,6 +8,7 @@ from napari_seggpt.session.runs.planning import (
     between,
     direction_of,
     frames_in_scope,
+    line_axis,
     neighbours,
     reachable,
     refusal,
@@ -121,3 +122,24 @@ def test_only_frames_of_one_line_lie_between_references() -> None:
     assert neighbours(0, references, FILM) is None  # 3 is after it, none before
     assert between(free, references, FILM.along(0)) == [7]
     assert neighbours(7, references, FILM.along(0)) == (3, 11)
+
+
+@pytest.mark.parametrize(
+    ("names", "axis", "own", "along"),
+    [
+        (("t", "z"), "z", "z", 1),
+        (("t", "z"), "t", "z", 0),
+        (("position", "z"), "z", "z", 1),
+        (("position", "z"), "t", "z", 1),  # said to be time, but never positions
+        (("z", "position"), "z", "z", 0),
+        (("t", "position"), "t", "t", 0),
+        (("t", "position"), "z", "t", 0),
+        (("t", "slider -3"), "z", "z", 1),
+        (("slider -4", "slider -3"), "z", "z", 1),
+        (("slider -4", "slider -3"), "t", "z", 0),
+    ],
+)
+def test_lines_run_along_time_or_depth(
+    names: tuple[str, str], axis: Any, own: Any, along: int
+) -> None:
+    assert line_axis(FrameGrid(shape=(3, 4), names=names), axis, own) == along

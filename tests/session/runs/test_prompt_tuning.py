@@ -102,3 +102,19 @@ def test_frames_to_compare_are_those_that_runs_may_write(make_session, label, bl
     assert len(frames) == NUM_COMPARED_FRAMES
     assert 0 not in frames
     assert frames == sorted(frames)
+
+
+def test_references_that_cannot_be_read_are_left_out(
+    make_session, broken_stack, label, blob, tuner, make_tuned
+):
+    session = make_session(stack=broken_stack(4))
+    for frame in (0, 4, 5):
+        label(session, frame, blob())
+    tuning = session.start_tuning()
+    assert len(list(tuning.steps())) == 4
+    assert [prompt.index for prompt in tuner.asked[0]] == [0, 5]
+    assert tuning.count == 2
+    assert [each.index for each in tuning.compare(make_tuned(), [1])] == [1]
+    session.references.set_enabled(5, False)
+    with pytest.raises(ValueError, match="Expected two or more references"):
+        list(session.start_tuning().steps())

@@ -236,27 +236,16 @@ def test_an_error_ends_a_run_and_keeps_what_was_predicted(
     assert labelled.plan("all", 0) == (0, 1, 3, 4, 5)
 
 
-class BrokenStack:
-    """Six frames with noise, some of which cannot be read."""
-
-    def __init__(self, *broken: int) -> None:
-        self.broken = broken
-        self.frames = np.random.default_rng(0).integers(0, 255, (6, 8, 8), np.uint8)
-
-    def __len__(self) -> int:
-        return 6
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        if index in self.broken:
-            raise OSError(f"frame {index} is cut short")
-        return self.frames[index]
-
-
 @pytest.mark.parametrize("memory", [0, 1])
 def test_a_frame_that_cannot_be_read_is_left_out_and_named(
-    make_session: Any, blob: Any, label: Any, predict: Any, memory: int
+    make_session: Any,
+    broken_stack: Any,
+    blob: Any,
+    label: Any,
+    predict: Any,
+    memory: int,
 ) -> None:
-    stack = BrokenStack(0, 4)
+    stack = broken_stack(0, 4)
     settings = SessionSettings(propagation=PropagationSettings(memory=memory))
     session = make_session(stack=stack, settings=settings)
     label(session, 2, blob())
@@ -303,9 +292,9 @@ def test_labels_that_are_damaged_are_left_alone_by_runs_and_undo(
 
 
 def test_a_reference_that_cannot_be_read_stops_no_other(
-    make_session: Any, blob: Any, label: Any
+    make_session: Any, broken_stack: Any, blob: Any, label: Any
 ) -> None:
-    session = make_session(stack=BrokenStack(2))
+    session = make_session(stack=broken_stack(2))
     label(session, 0, blob(1))
     label(session, 2, blob(2))
     run = session.start("all", 0)
@@ -314,7 +303,7 @@ def test_a_reference_that_cannot_be_read_stops_no_other(
     assert (session.frames.labels.data[2] == blob(2)).all()
     assert set(np.unique(session.frames.labels.data[3:])) == {0, 1}
     session.runs.finish()
-    session.set_stack(BrokenStack(0, 2))
+    session.set_stack(broken_stack(0, 2))
     with pytest.raises(OSError, match="frame 2 is cut short"):
         list(session.start("all", 0).results())
 

@@ -57,7 +57,7 @@ def refuse(session, words):
 def test_labels_in_a_zarr_are_read(saved, labels):
     found = SessionLabels(saved[0])
     assert_array_equal(np.stack([found[i] for i in range(LENGTH)]), labels)
-    assert found.references() == [1]
+    assert found.whole_references() == [1]
 
 
 @pytest.mark.parametrize(
@@ -134,11 +134,11 @@ def test_labels_and_facts_of_a_frame_are_read_at_once(in_files, labels, monkeypa
         status = found.facts(index)["status"]
         assert (status == "reference") == (index == 1)
     assert reads == [0, 1, 2]
-    assert SessionLabels(in_files).references() == [1]
+    assert SessionLabels(in_files).whole_references() == [1]
     assert reads == [0, 1, 2, 0]  # the first tells the shape of frames
 
 
 def test_a_frame_whose_file_is_damaged_is_no_reference(in_files):
     (file,) = in_files.rglob("000001.tif")
     file.write_bytes(b"no tiff")
-    assert SessionLabels(in_files).references() == []
+    assert SessionLabels(in_files).whole_references() == []

@@ -137,7 +137,7 @@ def test_they_are_found_beside_the_image_and_go_on(folder, images):
 
 def test_their_labels_can_be_exported(stored):
     labels = SessionLabels(stored.path)
-    assert labels.references() == [0]
+    assert labels.whole_references() == [0]
     assert labels.axis == "t"
     assert labels.pixel_size == (1.0, 0.5, 0.5)
     assert labels.classes == {1: "nucleus"}

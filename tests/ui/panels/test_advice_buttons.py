@@ -61,6 +61,17 @@ def test_nothing_can_be_compared():
     assert "nothing to compare" in verdict(checked(None, None))[0]
 
 
+def test_one_that_cannot_be_read_is_named():
+    found = checked(0.9, None, 0.8)
+    found[1] = replace(found[1], left_out="it is cut short")
+    text, tone = verdict(found)
+    assert text == (
+        "The references fit (overlap 0.80 to 0.90). Frame 1 is left out: unreadable."
+    )
+    assert tone is Tone.WARNING
+    assert described(found[1], {}) == "It was left out: it is cut short "
+
+
 def test_the_labels_are_named():
     each = CheckedReference(key=0, dice={1: 0.5, 2: 0.75}, score=0.625)
     assert described(each, {2: "nucleus"}) == (

@@ -83,3 +83,13 @@ def test_who_has_finished_is_asked_no_more(dock, qtbot):
     actions.run_or_pause(dock.workspace)
     assert dock.workspace.is_running
     qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
+
+
+@pytest.mark.parametrize("answer", ["hint", "whole", "complete"])
+def test_an_answer_about_a_frame_without_labels_by_now_is_refused(dock, qtbot, answer):
+    dock.workspace.active.labels.layer.data[3] = 0  # nobody is told
+    dock.hint_line.link_clicked.emit(f"{answer}:3")
+    assert "Expected" in hint(qtbot, dock)
+    assert "frame 3" in hint(qtbot, dock)
+    assert not dock.workspace.active.finished
+    assert dock.workspace.session.frames.status(3) is FrameStatus.EMPTY

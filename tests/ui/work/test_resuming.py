@@ -5,7 +5,9 @@ import shutil
 import threading
 import time
 from dataclasses import replace
+from functools import partialmethod
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,14 +23,19 @@ from napari_seggpt.session.store import (
     saving_thread,
     stored_session,
 )
-from napari_seggpt.session.store.signature import LevelSignatures
+from napari_seggpt.session.store.contents import About
+from napari_seggpt.session.store.folder import SessionStore
+from napari_seggpt.session.store.places import is_locked
+from napari_seggpt.session.store.signature import ImageSignature, LevelSignatures
+from napari_seggpt.session.store.state import SessionState
 from napari_seggpt.session.store.stored_session import StoredSession
 from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.layers import image_stack, new_labels
 from napari_seggpt.ui.layers.class_names import class_names, name_class
 from napari_seggpt.ui.layers.labels_layer import LabelsLayer
-from napari_seggpt.ui.layers.layer_choice import first_choice
-from napari_seggpt.ui.work import actions, layer_session, saved_sessions
+from napari_seggpt.ui.layers.layer_choice import LayerChoice, first_choice
+from napari_seggpt.ui.work import actions, layer_session, resuming, saved_sessions
+from napari_seggpt.ui.work.jobs import Job
 
 LENGTH, SIDE = 8, 24
 WAIT_MS = 20_000  # a busy machine is slow, not wrong
@@ -911,6 +918,36 @@ def test_a_dock_that_is_closed_while_it_resumes_holds_nothing(
     dock.release()
     assert dock.workspace.held == ""
     assert sorted(file.name for file in folder.glob("frames/*")) == names
+
+
+def test_a_session_that_is_opened_after_all_is_closed_is_let_go(
+    tmp_path, qtbot, monkeypatch
+):
+    path, signature = tmp_path / "s", ImageSignature.of(np.zeros((2, 8, 8)), "axis 0")
+    store = SessionStore(path, signature)
+    store.write_state(SessionState(), About())
+    store.close()
+    opens, may_open, opened = threading.Event(), threading.Event(), threading.Event()
+
+    def late(*args):
+        opens.set()
+        assert may_open.wait(WAIT_MS / 1000)  # a slow disk
+        found = SessionStore(*args)
+        opened.set()
+        return found
+
+    monkeypatch.setattr(resuming, "SessionStore", late)
+    monkeypatch.setattr(Job, "close", partialmethod(Job.close, 0.0))
+    workspace = SimpleNamespace(choice=LayerChoice(), active=None)
+    stored = StoredSession.read(path)
+    resume = resuming.SessionResume(workspace, stored, signature)
+    resume.start()
+    assert opens.wait(WAIT_MS / 1000)
+    resume.close()
+    may_open.set()
+    assert opened.wait(WAIT_MS / 1000)
+    qtbot.waitUntil(lambda: not is_locked(path), timeout=WAIT_MS)
+    assert resume.store is None
 
 
 @pytest.mark.parametrize("other", ["image", "labels"])

@@ -11,10 +11,12 @@ from napari.layers import Labels
 from napari_seggpt.session import FrameStatus
 from napari_seggpt.session.frames import labelled_frames
 from napari_seggpt.settings import ContrastSettings
+from napari_seggpt.ui.layers.frame_axes import axis_pair
 from napari_seggpt.ui.layers.labels_watcher import ANY_FRAME_DELAY_MS
 from napari_seggpt.ui.work import actions
 from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.preferences import Preferences
+from napari_seggpt.ui.work.resuming import about
 from napari_seggpt.ui.work.workspace import Workspace
 
 LENGTH, SIDE = 4, 12
@@ -81,6 +83,38 @@ def test_a_film_from_a_file_is_followed_in_time(workspace, tmp_path, qtbot):
     workspace.choose(replace(workspace.choice, labels=mine))
     assert workspace.active.frame_axis == "t"
     qtbot.waitUntil(lambda: not workspace.active.is_scanning, timeout=WAIT_MS)
+
+
+@pytest.mark.parametrize(
+    ("axes", "names", "line"),
+    [
+        ("tzyx", ["t", "z"], 1),
+        ("zpyx", ["p", "z"], 1),
+        ("tpyx", ["t", "p"], 0),
+    ],
+)
+def test_objects_are_followed_in_time_or_depth_not_from_place_to_place(
+    workspace, qtbot, axes, names, line
+):
+    shape = (2, 3, SIDE, SIDE)
+    viewer = workspace.viewer
+    image = viewer.add_image(np.zeros(shape, np.uint8), axis_labels=list(axes))
+    labels = viewer.add_labels(np.zeros(shape, np.uint8))
+    pair = axis_pair(image)
+    workspace.choose_image(image, [])
+    workspace.choose(replace(workspace.choice.with_axis(pair), labels=labels))
+    active = workspace.active
+    qtbot.waitUntil(lambda: not active.is_scanning, timeout=WAIT_MS)
+    assert active.axis_names == names
+    lines = active.session._planner.lines("all")
+    assert lines.axis == line
+    at = active.labels.axes.places
+    one, next_one = (at(frame) for frame in lines.frames_of(0)[:2])
+    changed = [axes[axis] for axis in pair if one[axis] != next_one[axis]]
+    assert changed == ["t" if axes == "tpyx" else "z"]
+    known = about(active)
+    assert known.labels_axes.outer == axes.index(names[0])
+    assert known.labels_axes.times == shape[axes.index(names[0])]
 
 
 def test_who_follows_late_hears_of_the_session_that_is_active(workspace, qtbot):
@@ -379,6 +413,34 @@ def test_what_one_session_predicts_is_no_correction_in_another(
     assert second.session.frames.statuses == stale
     second.session.runs.undo()  # another session has written since
     assert second.session.frames.statuses == stale
+
+
+def test_a_locked_label_keeps_its_pixels_whatever_image_is_worked_on(two_images, qtbot):
+    first = two_images("stack")
+    assert run(first, qtbot) == [0, 2, 3]
+    first.session.frames.locks.lock(1)
+    second = two_images("other")
+    labels = second.labels.layer.data
+    labels[1] = 0
+    labels[1, 8:11, 2:6] = 1  # elsewhere than what was predicted
+    second.session.frames.labels_changed([1])
+    assert run(second, qtbot) == [0, 2, 3]
+    for frame in (0, 2, 3):
+        assert labels[frame, 2:6, 2:6].all()
+        assert not labels[frame, 8:11].any()
+    second.session.frames.locks.unlock(1)
+    assert not first.session.frames.locks.labels
+
+
+def test_locks_follow_the_layer_from_axis_to_axis(workspace, qtbot):
+    first = choose(workspace, "mine", qtbot)
+    first.session.frames.locks.lock(2)
+    across = workspace.choice.with_axis(1)
+    workspace.choose(across)  # which closes a session in which nobody labelled
+    assert workspace.active is not first
+    assert workspace.session.frames.locks.labels == {2}
+    workspace.choose(replace(across, labels=workspace.viewer.layers["others"]))
+    assert not workspace.session.frames.locks.labels
 
 
 def test_what_one_session_undoes_is_no_correction_in_another(two_images, qtbot):
