@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_seggpt.cli import arguments, references
 from napari_seggpt.cli.arguments import parsed, with_flags
-from napari_seggpt.cli.console import say
+from napari_seggpt.cli.console import say, warn
 from napari_seggpt.cli.paths import check_apart, check_new
 from napari_seggpt.cli.reading import Reading, open_images
 from napari_seggpt.settings import SessionSettings
@@ -17,7 +17,7 @@ from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from napari_seggpt.io import Stack
     from napari_seggpt.prompts import Prompt, TunedPrompt
@@ -169,7 +169,6 @@ def _of_session(
     Mere hints are left out, as in the dock: a task cannot say what is unknown.
     """
     from napari_seggpt.inference.references import choose_references, labels_in
-    from napari_seggpt.prompts import Prompt
     from napari_seggpt.session.store.task_file import Task
 
     state = labels.stored.state
@@ -182,10 +181,7 @@ def _of_session(
             max_prompts=request.settings.prediction.max_prompts,
             shown=lambda index: labels_in(labels[index]),
         )
-        frames = [
-            Prompt(image=_channels(stack[index], labels), labels=labels[index])
-            for index in chosen
-        ]
+        frames = list(_read(stack, labels, chosen))
         prompts = _pictures(frames, stack, request.settings, labels)
     for example in state.examples:
         if example.enabled and example.prompt is not None:
@@ -196,6 +192,22 @@ def _of_session(
         settings=request.settings,
         tuned=tuned or state.tuned,
     )
+
+
+def _read(
+    stack: Stack, labels: SessionLabels, frames: Iterable[int]
+) -> Iterator[Prompt]:
+    """Read references; one whose image cannot be read is left out, with a warning."""
+    from napari_seggpt.frames import DAMAGE
+    from napari_seggpt.prompts import Prompt
+
+    for frame in frames:
+        try:
+            image = _channels(stack[frame], labels)
+        except DAMAGE as error:
+            warn(f"Reference {frame} is left out: {error}")
+            continue
+        yield Prompt(image=image, labels=labels[frame])
 
 
 def _image_of(session: Path) -> Path:

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_seggpt.cli import task as task_command
 from napari_seggpt.io import open_stack
+from napari_seggpt.io.layout import StackError
 from napari_seggpt.prompts import Prompt
 from napari_seggpt.session.frames.frame_labels import checksum
 from napari_seggpt.session.frames.status import FrameRecord
@@ -263,6 +265,33 @@ def test_hints_of_a_session_are_left_out(run, stack):
     assert "1 reference" in out
     (prompt,) = Task.load(stack / "t.zip").prompts
     np.testing.assert_array_equal(prompt.labels, labels[1])
+
+
+def test_a_reference_that_cannot_be_read_is_left_out(run, stack, monkeypatch):
+    labels = tifffile.imread(stack / "labels.tif")
+    signature = ImageSignature.of(tifffile.imread(stack / "stack.tif"), "axis 0")
+    store = SessionStore(stack / "stack.tif.seggpt", signature)
+    for frame in (1, 4):
+        record = FrameRecord(checksum=checksum(labels[frame]), is_reference=True)
+        store.write_frame(frame, labels[frame], record)
+    store.write_state(SessionState(), About())
+    store.close()
+    read = iter([StackError("Expected frame 1 to be readable."), labels[4]])
+
+    def channels(_image, _labels):
+        found = next(read)
+        if isinstance(found, StackError):
+            raise found
+        return found
+
+    monkeypatch.setattr(task_command, "_channels", channels)
+    code, out, errors = run(
+        "task", stack / "stack.tif.seggpt", "--output", stack / "t.zip"
+    )
+    assert code == 0
+    assert "Reference 1 is left out: Expected frame 1 to be readable." in out + errors
+    (prompt,) = Task.load(stack / "t.zip").prompts
+    np.testing.assert_array_equal(prompt.labels, labels[4])
 
 
 @pytest.mark.parametrize(
