@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_seggpt.frames import DAMAGE, evenly
+from napari_seggpt.objects.class_ids import ids_in
 from napari_seggpt.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -57,12 +58,15 @@ def choose_references(
     limit = max(MAX_HELD, max_prompts)
     if len(references) <= limit:
         return list(references)
+    near = nearest_references(references, frames, limit, grid)
+    labels = {frame: _asked(shown, frame) for frame in near}
+    if len(frozenset().union(*labels.values())) > limit:  # ids of objects
+        return near
     searched = nearest_references(references, frames, limit + MAX_SEARCHED, grid)
-    labels = {frame: frozenset(shown(frame)) for frame in searched}
+    labels |= {frame: _asked(shown, frame) for frame in {*searched} - {*near}}
     if not any(labels.values()):
-        labels |= _first_labelled({*references} - {*searched}, shown)
+        labels |= _first_labelled({*references} - {*labels}, shown)
     every, added = frozenset().union(*labels.values()), set[int]()
-    near = nearest_references(sorted(labels), frames, limit, grid)
     while missing := every.difference(*(labels[frame] for frame in (*near, *added))):
         are_objects = len(missing) > limit // 2 and len(missing) < len(every)
         if are_objects or len(added) >= limit // 2:
@@ -80,14 +84,22 @@ def _first_labelled(
 ) -> dict[int, frozenset[int]]:
     """Return the first reference that shows anything, with its labels."""
     for frame in sorted(references):
-        if labels := frozenset(shown(frame)):
+        if labels := _asked(shown, frame):
             return {frame: labels}
     return {}
 
 
+def _asked(shown: Callable[[int], Collection[int]], frame: int) -> frozenset[int]:
+    """Return what a reference shows; nothing, if its labels cannot be read."""
+    try:
+        return frozenset(shown(frame))
+    except DAMAGE:
+        return frozenset()
+
+
 def labels_in(labels: NDArray[np.integer[Any]]) -> frozenset[int]:
     """Return the labels above 0 of a label image."""
-    return frozenset(int(label) for label in np.unique(labels) if label > 0)
+    return frozenset(ids_in(labels).tolist()) - {0}
 
 
 def nearest_references(

@@ -37,6 +37,20 @@ def told_classes(ids: Iterable[int]) -> frozenset[int]:
     return classes if len(classes) > 1 and 0 not in classes else frozenset()
 
 
+def ids_in(labels: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+    """Return the ids of labels that are not below 0, in ascending order.
+
+    A window waits for this: a table is faster than sorting, if ids are not too large.
+    """
+    largest = int(labels.max(initial=0))
+    if largest >= MOST_FLAGS:
+        ids = np.unique(labels)
+        return ids[ids >= 0]
+    is_there = np.zeros(largest + 1, dtype=np.bool_)
+    is_there[np.maximum(labels, 0)] = True
+    return np.flatnonzero(is_there)
+
+
 def largest_ids(labels: NDArray[np.integer[Any]]) -> tuple[int, ...]:
     """Return the largest id of each class in labels (H, W), in ascending order.
 
@@ -47,10 +61,4 @@ def largest_ids(labels: NDArray[np.integer[Any]]) -> tuple[int, ...]:
     largest = int(labels.max())
     if largest < CLASS_BLOCK:
         return (largest,)
-    if largest < MOST_FLAGS:  # a window waits for this: a table is faster than sorting
-        is_there = np.zeros(largest + 1, dtype=np.bool_)
-        is_there[np.maximum(labels, 0)] = True
-        ids = np.flatnonzero(is_there)
-    else:
-        ids = np.unique(labels)
-    return tuple({class_of_id(i): i for i in ids.tolist()}.values())
+    return tuple({class_of_id(i): i for i in ids_in(labels).tolist()}.values())

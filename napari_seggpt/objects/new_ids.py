@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from napari_seggpt.objects.class_ids import (
     CLASS_BLOCK,
     LARGE_CLASS_BLOCK,
     class_of_id,
+    ids_in,
 )
 from napari_seggpt.objects.regions import with_names
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
     Labels = NDArray[np.integer[Any]]
@@ -78,22 +79,39 @@ class NewIds:
         return self._next - 1
 
 
-def numbered_above(
-    labels: Labels, taken: Collection[int], kinds: Iterable[int] = ()
+def numbered_beside(
+    labels: Labels, taken: Collection[int], kinds: Collection[int] = ()
 ) -> Labels:
-    """Give objects of a frame ids above those that are taken, by other objects.
+    """Give objects of a frame other ids where other objects have theirs.
+
+    They get the smallest ones that are free, since labels may be of few bits.
 
     Parameters
     ----------
     labels : NDArray
         (H, W), objects whose numbers hold on this frame only; 0 is background.
     taken : collection of int
-        The ids; without any, numbers stay as they are.
-    kinds : iterable of int
+        The ids of other objects.
+    kinds : collection of int
         Classes that numbers and ids tell, if they tell any; see `class_of_id`.
     """
-    if not taken:
+    numbers = ids_in(labels).tolist()
+    again = sorted(({*numbers} & {*taken}) - {0})
+    if not again:
         return labels
-    new_ids = NewIds(1, kinds=kinds, taken=taken)
-    numbers = np.unique(labels).tolist()
-    return with_names(labels, {i: new_ids.take(i) for i in numbers if i})
+    used, names = {*numbers, *taken}, {}
+    ids: dict[int, Iterator[int]] = {}
+    for number in again:
+        kind = class_of_id(number)
+        like = ids.setdefault(kind, _ids_of(kind if kind in kinds else None))
+        names[number] = next(i for i in like if i not in used)
+        used.add(names[number])
+    return with_names(labels, names)
+
+
+def _ids_of(kind: int | None) -> Iterator[int]:
+    """Yield ids in ascending order; those that tell a class, if one is given."""
+    if kind is not None:
+        yield from range(kind * CLASS_BLOCK + 1, (kind + 1) * CLASS_BLOCK)
+        yield from count(kind * LARGE_CLASS_BLOCK + 1)
+    yield from count(1)

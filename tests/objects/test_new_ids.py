@@ -3,7 +3,7 @@ import pytest
 
 from napari_seggpt.objects.class_ids import class_of_id
 from napari_seggpt.objects.kinds import object_classes
-from napari_seggpt.objects.new_ids import NewIds, numbered_above
+from napari_seggpt.objects.new_ids import NewIds, numbered_beside
 
 
 def test_new_ids_are_above_all_that_there_are() -> None:
@@ -38,14 +38,23 @@ def test_no_id_of_another_class_is_given_when_all_are_taken() -> None:
     assert ids.take(2000) == 2001
 
 
-def test_objects_are_numbered_above_what_is_taken() -> None:
+def test_objects_get_free_numbers_where_theirs_are_taken() -> None:
     labels = np.array([[0, 1, 2], [2, 3, 0]])
-    found = numbered_above(labels, {2, 40})
-    assert found.tolist() == [[0, 41, 42], [42, 43, 0]]
-    np.testing.assert_array_equal(numbered_above(labels, ()), labels)
+    found = numbered_beside(labels, {2, 4, 40})
+    assert found.tolist() == [[0, 1, 5], [5, 3, 0]]
+    np.testing.assert_array_equal(numbered_beside(labels, ()), labels)
+    np.testing.assert_array_equal(numbered_beside(labels, {0, 255}), labels)
 
 
-def test_numbers_above_what_is_taken_tell_the_class() -> None:
-    labels = np.array([[0, 1001, 2001], [2002, 1002, 0]])
-    found = numbered_above(labels, {7, 1005}, (1, 2))
-    assert found.tolist() == [[0, 1006, 2001], [2002, 1007, 0]]
+def test_all_numbers_may_be_taken() -> None:
+    labels = np.arange(1, 2001).reshape(40, 50)
+    found = numbered_beside(labels, range(1, 2001))
+    np.testing.assert_array_equal(found, labels + 2000)
+
+
+def test_free_numbers_tell_the_class() -> None:
+    labels = np.array([[0, 1001, 2001], [2002, 1002, 7]])
+    found = numbered_beside(labels, {7, 1002, 1003, 2001}, (1, 2))
+    assert found.tolist() == [[0, 1001, 2003], [2002, 1004, 1]]
+    full = range(1001, 2000)
+    assert numbered_beside(labels, full, (1, 2))[0, 1] == 1_000_001

@@ -865,8 +865,10 @@ class Work(RuleBasedStateMachine):
                     part = facts.part
                 else:
                     labels, confidence = result.labels, result.confidence
-                    if part and facts.predicted is not None:
-                        basis = facts.basis
+                    is_mixed = facts.part and facts.basis is None
+                    was_whole = facts.predicted is not None and not facts.part
+                    if part and (is_mixed or (was_whole and facts.basis != basis)):
+                        basis = None
                 new = labels.astype(np.uint8).tobytes()
                 new = merged(facts.now, new, self.model.locked)
                 first, _ = self.step.get(result.index, (replace(facts), b""))

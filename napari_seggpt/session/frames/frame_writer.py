@@ -207,7 +207,7 @@ class FrameWriter:
         record = FrameRecord(
             checksum=written,
             predicted=written,
-            key=before.key if is_part and before.predicted is not None else key,
+            key=_key_of_part(before, key) if is_part else key,
             confidence=confidence,
             is_part=is_part,
             is_completed=before.is_protected,
@@ -353,3 +353,14 @@ def _gives_way(present: FrameRecord, stored: FrameRecord) -> bool:
     while what is there now is a run's.
     """
     return is_found(present) or (stored.is_protected and not present.is_protected)
+
+
+def _key_of_part(before: FrameRecord, key: bytes | None) -> bytes | None:
+    """Return the key of a frame of which a run writes a region.
+
+    Where the rest was predicted with other references or settings, no key fits the
+    frame. Where nothing but a region ever was, there is nothing else to be out of date.
+    """
+    is_mixed = before.is_part and before.key is None
+    was_whole = before.predicted is not None and not before.is_part
+    return None if is_mixed or (was_whole and before.key != key) else key

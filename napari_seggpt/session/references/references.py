@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from napari_seggpt.frames import FrameGrid
     from napari_seggpt.prompts import Prompt, TunedPrompt
+    from napari_seggpt.session.frames.frame_labels import Checksum
     from napari_seggpt.session.frames.labelled_frames import LabelledFrames
 
     Part = tuple[slice, slice]
@@ -56,6 +57,8 @@ class References:
         self._grid = grid
         self._examples = Examples()
         self._tuned: TunedPrompt | None = None
+        # Of frames, by their checksum and the part that was looked at.
+        self._labels_of: dict[int, tuple[Checksum, Part | None, frozenset[int]]] = {}
         frames.references_changed.connect(self.changed.emit)
 
     @property
@@ -274,9 +277,13 @@ class References:
 
     def _shown(self, frame: int, part: Part | None) -> frozenset[int]:
         """Return the labels of a reference that teach, and `_A_HINT` for any hint."""
-        if self._frames.records[frame].checksum == NO_LABELS:
+        record = self._frames.records[frame]
+        if record.checksum == NO_LABELS:
             return frozenset()
-        labels = self._frames.writer.read(frame)
-        shown = labels_in(labels if part is None else labels[part])
-        is_hint = self._frames.records[frame].is_hint
-        return frozenset({_A_HINT}) if shown and is_hint else shown
+        known = self._labels_of.get(frame)
+        if known is None or known[:2] != (record.checksum, part):
+            labels = self._frames.writer.read(frame)
+            record = self._frames.records[frame]  # as it is seen now
+            shown = labels_in(labels if part is None else labels[part])
+            known = self._labels_of[frame] = (record.checksum, part, shown)
+        return frozenset({_A_HINT}) if known[2] and record.is_hint else known[2]

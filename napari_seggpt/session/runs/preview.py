@@ -76,7 +76,7 @@ class Preview(Stoppable):
             yield labels if prepared is None else prepared.new
 
     def _predict(self, image: NDArray[Any]) -> Labels:
-        from napari_seggpt.objects.new_ids import numbered_above
+        from napari_seggpt.objects.new_ids import numbered_beside
 
         # A run takes the kept predictor once, under the lock. After that its prompts
         # must stay; a run that begins later takes it when this has ended.
@@ -95,7 +95,7 @@ class Preview(Stoppable):
                 predictor.before_pass = None
         labels: Labels = found.labels
         if predictor.are_objects:
-            labels = numbered_above(labels, self._locks.labels, predictor.kinds)
+            labels = numbered_beside(labels, self._locks.labels, predictor.kinds)
         if self._region is not None:
             nothing = np.zeros(self._region.mask.shape, labels.dtype)
             labels, _ = self._region.paste(labels, found.confidence, nothing)

@@ -309,7 +309,7 @@ class Run(BaseRun):
         self, step: FramePrediction, predictor: TaskPredictor
     ) -> FrameResult:
         from napari_seggpt.inference.confidence import confidence_map, frame_confidence
-        from napari_seggpt.objects.new_ids import numbered_above
+        from napari_seggpt.objects.new_ids import numbered_beside
 
         labels: Labels = step.prediction.labels
         confidence = step.prediction.confidence
@@ -317,7 +317,7 @@ class Run(BaseRun):
         old = self._around(step.index)
         if predictor.are_objects and not self._links(predictor):
             kept = self._kept_ids(step.index, old)
-            labels = numbered_above(labels, kept, predictor.kinds)
+            labels = numbered_beside(labels, kept, predictor.kinds)
         if self._region is not None and old is not None:
             labels, confidence = self._region.paste(labels, confidence, old)
         labels = compact(self._with_begun(step.index, labels, predictor))

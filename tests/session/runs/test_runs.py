@@ -844,9 +844,26 @@ def test_a_frame_of_which_a_region_is_updated_stays_out_of_date(
     labelled.runs.finish()
     assert labelled.frames.status(3) is FrameStatus.STALE
     assert 3 in labelled.plan("stale", 0)
+    commit_all(labelled, labelled.start("stale", 0, region).results())
+    labelled.runs.finish()
+    assert labelled.frames.status(3) is FrameStatus.STALE
     predict(labelled, "stale")
     assert labelled.frames.status(3) is FrameStatus.PREDICTED
     commit_all(labelled, labelled.start("frame", 3, region).results())
+    labelled.runs.finish()
+    assert labelled.frames.status(3) is FrameStatus.PREDICTED
+
+
+def test_a_frame_of_which_only_a_region_ever_was_predicted_is_updated_in_it(
+    labelled: Session, label: Any, blob: Any
+) -> None:
+    region = Region(mask=blob() > 0)
+    commit_all(labelled, labelled.start("all", 0, region).results())
+    labelled.runs.finish()
+    assert labelled.frames.status(3) is FrameStatus.PREDICTED
+    label(labelled, 5, blob(2))  # another reference
+    assert labelled.frames.status(3) is FrameStatus.STALE
+    commit_all(labelled, labelled.start("stale", 0, region).results())
     labelled.runs.finish()
     assert labelled.frames.status(3) is FrameStatus.PREDICTED
 
