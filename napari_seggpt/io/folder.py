@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from napari_seggpt.io.tiff import TiffSource
 from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -76,7 +77,12 @@ class PictureSource:
     Raises
     ------
     StackError
-        If the file is no such image.
+        If the file is no such image, or labels in it have lost bits.
+
+    Attributes
+    ----------
+    palette : tuple of int
+        Red, green and blue of each index, if pixels are indices.
     """
 
     def __init__(self, path: Path, *, labels: bool) -> None:
@@ -84,12 +90,20 @@ class PictureSource:
         self._labels = labels
         with self._open() as image:
             _, dtype, num_samples = self._mode(image)
+            is_reduced = _is_reduced(image)
+            if is_reduced and labels:
+                raise StackError(
+                    "Expected labels in grey or in colours of 8 bits, got 16 bits and "
+                    f"{len(image.getbands())} channels in {path.name}."
+                )
+            self.palette = tuple(image.getpalette() or ()) if image.mode == "P" else ()
             self.layout = Layout(
                 axes=(*FRAME_AXES, "s"),
                 shape=(image.height, image.width, num_samples),
                 dtype=np.dtype(dtype),
                 calibration={},
                 is_lossy=image.format == "JPEG",
+                notes=(_REDUCED,) if is_reduced else (),
             )
 
     def read(self, index: Index) -> npt.NDArray[Any]:
@@ -120,6 +134,17 @@ class PictureSource:
         if self._labels and image.mode == "RGBA":
             return _COLOR_WITH_ALPHA
         return _MODES.get(image.mode, _COLOR)
+
+
+def _is_reduced(image: Image.Image) -> bool:
+    """Return whether Pillow reads only 8 of 16 bits: in all but grey it does."""
+    tile = image.tile[0] if image.tile else None
+    return image.mode in ("RGB", "RGBA") and str(getattr(tile, "args", "")).endswith(
+        "16B"
+    )
+
+
+_REDUCED = "of 16 bits in colours, 8 are read: save them as TIFF to keep all"
 
 
 class BrokenFileError(StackError):
@@ -156,6 +181,7 @@ class FolderSource:
     ) -> None:
         self._paths = tuple(paths)
         self._labels = labels
+        self._palettes: set[tuple[int, ...]] = set()
         first, broken = self._look()
         sizes = zip(("y", "x"), first.pixel_size[1:], first.units[1:], strict=True)
         if broken:
@@ -163,6 +189,10 @@ class FolderSource:
                 *notes,
                 f"cannot read {count_of(len(broken), 'file')}, first {broken[0]}",
             )
+        if _REDUCED in first.notes:
+            notes = (*notes, _REDUCED)
+        if labels and not _are_parts_of_one(self._palettes):
+            notes = (*notes, _PALETTES)
         self.layout = Layout(
             axes=(UNNAMED, *FRAME_AXES, "s"),
             shape=(len(paths), *first.frame_shape, first.num_channels),
@@ -223,6 +253,8 @@ class FolderSource:
             source: Source = kind(path, labels=self._labels)
         except StackError as error:
             raise BrokenFileError(str(error)) from error
+        if isinstance(source, PictureSource) and source.palette:
+            self._palettes.add(source.palette)
         # There is one frame a file, so that its planes can be no frames.
         has_planes = MAYBE_COLORS in source.layout.axes
         stack = Stack(source, channels=True if has_planes else None, name=path.name)
@@ -233,6 +265,15 @@ class FolderSource:
                 f"{path.name}."
             )
         return stack
+
+
+def _are_parts_of_one(palettes: Iterable[tuple[int, ...]]) -> bool:
+    """Return whether each palette is the beginning of every longer one."""
+    ordered = sorted(palettes, key=len)
+    return all(long[: len(short)] == short for short, long in pairwise(ordered))
+
+
+_PALETTES = "palettes differ from file to file: labels are the indices, not the colours"
 
 
 def _kind(frame: Stack) -> str:

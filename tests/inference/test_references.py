@@ -15,6 +15,7 @@ from napari_seggpt.inference.references import (
     nearest_references,
     read_references,
 )
+from napari_seggpt.io.layout import StackError
 
 frames = st.sets(st.integers(0, 60), min_size=1).map(sorted)
 
@@ -102,6 +103,17 @@ def test_ids_of_objects_do_not_move_the_references() -> None:
     assert choose(shown, range(60)) == nearest_references(
         range(60), range(60), MAX_HELD
     )
+
+
+def test_damaged_labels_of_a_far_reference_end_nothing() -> None:
+    def shown(frame: int) -> set[int]:
+        if frame == 3:
+            raise StackError("Expected frame 3 to be readable.")
+        return {2} if frame == 7 else {1}
+
+    chosen = choose_references(range(80), [70], max_prompts=1, shown=shown)
+    assert 7 in chosen
+    assert 3 not in chosen
 
 
 def test_labels_are_not_asked_for_where_all_are_held() -> None:

@@ -5,6 +5,7 @@ import shutil
 import struct
 import sys
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -762,6 +763,60 @@ def test_transparent_pixels_of_grey_labels_are_background(tmp_path: Path) -> Non
         np.testing.assert_array_equal(stack[0], [[0, 7], [9, 0]])
     with open_stack(tmp_path / "a.png") as stack:
         np.testing.assert_array_equal(stack[0], values)
+
+
+def test_labels_whose_palettes_differ_are_noted(tmp_path: Path) -> None:
+    colors = [0, 0, 0, 255, 0, 0, 0, 255, 0]
+    for number, palette in enumerate((colors, colors[:6])):
+        image = Image.fromarray(np.eye(8, dtype=np.uint8), mode="P")
+        image.putpalette(palette)
+        image.save(tmp_path / f"{number}.png")
+    with open_stack(tmp_path, labels=True) as stack:
+        assert not any("palettes" in note for note in stack.notes)
+    image.putpalette(colors[6:] + colors[:6])
+    image.save(tmp_path / "2.png")
+    with open_stack(tmp_path, labels=True) as stack:
+        assert any("palettes differ" in note for note in stack.notes)
+        np.testing.assert_array_equal(stack[2], np.eye(8))
+    with open_stack(tmp_path) as stack:
+        assert not any("palettes" in note for note in stack.notes)
+
+
+def save_16_bits(path: Path, pixels: np.ndarray, kind: int) -> None:
+    """Save (H, W, C) as a PNG of 16 bits, which Pillow does not; see its format."""
+    height, width, _ = pixels.shape
+    head = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(data))
+            + name
+            + data
+            + struct.pack(">I", zlib.crc32(name + data))
+            for name, data in parts
+        )
+    )
+
+
+@pytest.mark.parametrize(("kind", "channels"), [(2, 3), (4, 2), (6, 4)])
+def test_16_bits_of_colours_are_no_labels_and_noted_in_images(
+    tmp_path: Path, kind: int, channels: int
+) -> None:
+    path = tmp_path / "f0.png"
+    save_16_bits(path, np.full((6, 8, channels), 300), kind)
+    with pytest.raises(StackError, match="colours of 8 bits, got 16 bits"):
+        open_stack(path, labels=True)
+    with pytest.raises(StackError, match="colours of 8 bits, got 16 bits"):
+        open_stack(tmp_path, labels=True)
+    for opened in (path, tmp_path):
+        with open_stack(opened) as stack:
+            assert any("8 are read" in note for note in stack.notes)
+    save_16_bits(path, np.full((6, 8, 1), 300), 0)
+    with open_stack(path, labels=True) as stack:
+        assert int(stack[0].max()) == 300
+        assert not any("8 are read" in note for note in stack.notes)
 
 
 def test_reading_16_bit_png_and_integer_labels(tmp_path: Path) -> None:

@@ -147,7 +147,8 @@ def seen(
     now = replace(record, checksum=checksum)
     if record.predicted is None:
         if record.is_corrected:  # a former reference, still vouched for
-            return now
+            shows = record.is_asked or checksum != NO_LABELS
+            return replace(now, is_reference=record.is_reference and shows)
         if checksum == NO_LABELS and not record.is_asked:
             return replace(now, is_reference=False, is_enabled=True, is_hint=False)
         return replace(now, is_reference=True)
@@ -219,6 +220,8 @@ def found_and_vouched_as(record: FrameRecord, other: FrameRecord) -> FrameRecord
         is_approved=other.is_approved,
         is_corrected=other.is_corrected,
         is_asked=other.is_reference and other.is_asked,
+        is_enabled=other.is_enabled,
+        is_hint=other.is_hint,
     )
 
 

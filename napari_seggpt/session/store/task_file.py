@@ -210,7 +210,8 @@ def make_task(
                 continue
             rgb = to_rgb(image, limits)
         prompts.append(Prompt(image=rgb, labels=source.labels))
-    if unreadable and not prompts and tuned is None:
+    has_labels = any(prompt.labels.any() for prompt in prompts)
+    if unreadable and not has_labels and tuned is None:
         reason = unreadable[-1].reason
         raise ValueError(f"Expected a reference that can be read, got none: {reason}")
     yield Task(

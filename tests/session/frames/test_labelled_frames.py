@@ -266,5 +266,19 @@ def test_what_is_said_elsewhere_of_a_found_frame_outlives_its_labels(
     assert session.references.used_frames == [3]
     label(session, 3, 0)
     assert 3 in session.frames.protected
+    assert session.references.used_frames == ([3] if said == "is_asked" else [])
     label(session, 0, blob())
     assert 3 not in session.plan("all", 0)
+
+
+def test_a_found_frame_is_the_reference_that_it_is_elsewhere(
+    session: Session, label: Any, blob: Any
+) -> None:
+    for frame in (2, 3):
+        label(session, frame, blob())
+    theirs = replace(session.frames.record(3), is_asked=True)
+    session.frames.vouch_for(
+        {2: replace(theirs, is_hint=True), 3: replace(theirs, is_enabled=False)}
+    )
+    assert session.references.used_frames == [2]
+    assert session.references.whole_frames == []

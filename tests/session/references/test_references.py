@@ -82,5 +82,9 @@ def test_of_many_references_those_are_shown_that_have_what_others_lack(
         return [source.frame for source in sources if source.frame < MAX_HELD]
 
     assert shown() == [3, rare]
+    read, reads = session.frames.labels.read, []
+    session.frames.labels.read = lambda frame: (reads.append(frame), read(frame))[1]
+    assert shown() == [3, rare]
+    assert len(reads) == MAX_HELD  # what the others show is known by now
     assert shown((slice(2, 8), slice(2, 8))) == []
     assert shown((slice(0, 2), slice(0, 2))) == [3, rare]
