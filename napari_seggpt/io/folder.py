@@ -138,10 +138,9 @@ class PictureSource:
 
 def _is_reduced(image: Image.Image) -> bool:
     """Return whether Pillow reads only 8 of 16 bits: in all but grey it does."""
-    tile = image.tile[0] if image.tile else None
-    return image.mode in ("RGB", "RGBA") and str(getattr(tile, "args", "")).endswith(
-        "16B"
-    )
+    tiles: list[Any] = getattr(image, "tile", [])  # what is decoded, by which raw mode
+    is_deep = any(str(tile[3]).endswith("16B") for tile in tiles)
+    return is_deep and image.mode in ("RGB", "RGBA")
 
 
 _REDUCED = "of 16 bits in colours, 8 are read: save them as TIFF to keep all"
