@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     Part = tuple[slice, slice]
 
+PIXELS_LOOKED_AT = 1_000_000  # about, of a frame, for the labels that it shows
 _A_HINT = -1  # stands for the labels of hints, which no other reference replaces
 
 
@@ -282,8 +283,11 @@ class References:
             return frozenset()
         known = self._labels_of.get(frame)
         if known is None or known[:2] != (record.checksum, part):
-            labels = self._frames.writer.read(frame)
-            record = self._frames.records[frame]  # as it is seen now
-            shown = labels_in(labels if part is None else labels[part])
+            # A window waits for many of these: nothing else is noted, and of large
+            # frames only every so many pixels are looked at.
+            labels = self._frames.labels.read(frame)
+            labels = labels if part is None else labels[part]
+            step = max(1, round((labels.size / PIXELS_LOOKED_AT) ** 0.5))
+            shown = labels_in(labels[::step, ::step])
             known = self._labels_of[frame] = (record.checksum, part, shown)
         return frozenset({_A_HINT}) if known[2] and record.is_hint else known[2]
