@@ -147,8 +147,7 @@ def seen(
     now = replace(record, checksum=checksum)
     if record.predicted is None:
         if record.is_corrected:  # a former reference, still vouched for
-            shows = record.is_asked or checksum != NO_LABELS
-            return replace(now, is_reference=record.is_reference and shows)
+            return now
         if checksum == NO_LABELS and not record.is_asked:
             return replace(now, is_reference=False, is_enabled=True, is_hint=False)
         return replace(now, is_reference=True)
@@ -213,12 +212,11 @@ def found_and_vouched_as(record: FrameRecord, other: FrameRecord) -> FrameRecord
     """Return the record of a frame that was found, and is vouched for elsewhere.
 
     Its labels make it a reference, as before; what a person has said of it holds once
-    they are erased, too.
+    they are erased, too, but then it shows nothing any more, unless this was asked.
     """
     return replace(
         record,
-        is_approved=other.is_approved,
-        is_corrected=other.is_corrected,
+        is_approved=other.is_approved or other.is_corrected,
         is_asked=other.is_reference and other.is_asked,
         is_enabled=other.is_enabled,
         is_hint=other.is_hint,
