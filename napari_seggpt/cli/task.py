@@ -198,16 +198,15 @@ def _read(
     stack: Stack, labels: SessionLabels, frames: Iterable[int]
 ) -> Iterator[Prompt]:
     """Read references; one whose image cannot be read is left out, with a warning."""
-    from napari_seggpt.frames import DAMAGE
+    from napari_seggpt.inference.watching import UnreadableFrame, read_frame
     from napari_seggpt.prompts import Prompt
 
     for frame in frames:
-        try:
-            image = _channels(stack[frame], labels)
-        except DAMAGE as error:
-            warn(f"Reference {frame} is left out: {error}")
+        image = read_frame(stack, frame)
+        if isinstance(image, UnreadableFrame):
+            warn(f"Reference {frame} is left out: {image.reason}")
             continue
-        yield Prompt(image=image, labels=labels[frame])
+        yield Prompt(image=_channels(image, labels), labels=labels[frame])
 
 
 def _image_of(session: Path) -> Path:

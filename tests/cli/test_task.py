@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_seggpt.cli import task as task_command
+from napari_seggpt.inference import watching
 from napari_seggpt.io import open_stack
 from napari_seggpt.io.layout import StackError
 from napari_seggpt.prompts import Prompt
@@ -276,14 +276,17 @@ def test_a_reference_that_cannot_be_read_is_left_out(run, stack, monkeypatch):
         store.write_frame(frame, labels[frame], record)
     store.write_state(SessionState(), About())
     store.close()
-    broken = [StackError("Expected frame 1 to be readable.")]
+    read_frame = watching.read_frame
 
-    def channels(frame, _labels):
-        if broken:
-            raise broken.pop()
-        return frame
+    class Broken:
+        def __getitem__(self, index):
+            raise StackError(f"Expected frame {index} to be readable.")
 
-    monkeypatch.setattr(task_command, "_channels", channels)
+    monkeypatch.setattr(
+        watching,
+        "read_frame",
+        lambda frames, i: read_frame(Broken() if i == 1 else frames, i),
+    )
     code, out, errors = run(
         "task", stack / "stack.tif.seggpt", "--output", stack / "t.zip"
     )
