@@ -129,6 +129,10 @@ class RunPlanner:
 
     # -- what the model is shown ---------------------------------------------------
 
+    @property
+    def _max_prompts(self) -> int:
+        return self.settings.prediction.max_prompts
+
     def sources(
         self, frames: tuple[int, ...], region: Region | None = None
     ) -> list[PromptSource]:
@@ -142,16 +146,14 @@ class RunPlanner:
             If there is nothing with labels.
         """
         part = None if region is None else region.box
-        limit = self.settings.prediction.max_prompts
-        return self._references.sources(frames, limit, part)
+        return self._references.sources(frames, self._max_prompts, part)
 
     def whole_sources(self, frames: tuple[int, ...]) -> list[PromptSource]:
         """Return the sources of which all objects are labelled."""
         records = self._frames.records
         used = self._references.used_frames
         among = [frame for frame in used if not records[frame].is_hint]
-        limit = self.settings.prediction.max_prompts
-        return self._references.sources(frames, limit, among=among)
+        return self._references.sources(frames, self._max_prompts, among=among)
 
     def sources_beside(self, frame: int) -> list[PromptSource]:
         """Return the sources that a frame is completed from: without the frame itself.
@@ -162,8 +164,7 @@ class RunPlanner:
             If there is none with labels that is no hint.
         """
         among = [each for each in self._references.used_frames if each != frame]
-        limit = self.settings.prediction.max_prompts
-        others = self._references.copies(among, (frame,), limit)
+        others = self._references.copies(among, (frame,), self._max_prompts)
         whole = [each for each in others if not each.is_hint]
         if not any(each.labels.any() for each in whole) and not self._references.tuned:
             raise ValueError(
