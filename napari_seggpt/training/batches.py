@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from napari_seggpt.preprocessing import MEAN, STD
+from napari_seggpt.training.coloring import MAX_REGIONS
 from napari_seggpt.training.masking import block_mask, half_mask
 
 if TYPE_CHECKING:
@@ -120,14 +121,24 @@ class Pictures:
 
 
 class BatchSource(Dataset[Batch]):
-    """The batches of a run, each a function of the seed and its number."""
+    """The batches of a run, each a function of the seed and its number.
+
+    With `few_shapes`, palettes are as long as any can be. A GPU is idle for seconds
+    whenever it meets a shape for the first time, while its library chooses kernels.
+    """
 
     def __init__(
-        self, sampler: ExampleSampler, recipe: Recipe, *, patch_size: int
+        self,
+        sampler: ExampleSampler,
+        recipe: Recipe,
+        *,
+        patch_size: int,
+        few_shapes: bool = False,
     ) -> None:
         self._sampler = sampler
         self._recipe = recipe
         self._patch_size = patch_size
+        self._least_colors = 1 + MAX_REGIONS if few_shapes else 0
 
     def __len__(self) -> int:
         return self._recipe.steps * self._recipe.accumulate
@@ -153,16 +164,29 @@ class BatchSource(Dataset[Batch]):
             for _ in examples
         ]
         seed = recipe.seed * 1_000_003 + number
-        return _collate(examples, np.stack(hidden), recalls=recalls, seed=seed)
+        palettes = _palettes(examples, self._least_colors)
+        return _collate(
+            examples, palettes, np.stack(hidden), recalls=recalls, seed=seed
+        )
 
 
-def _collate(
-    examples: list[Example], hidden: np.ndarray, *, recalls: bool, seed: int
-) -> Batch:
-    most = max(len(one.palette) for one in examples)
+def _palettes(examples: list[Example], least: int) -> np.ndarray:
+    """Join palettes (B, R, 3) of at least so many colours; NaN where one has fewer."""
+    most = max(least, *(len(one.palette) for one in examples))
     palettes = np.full((len(examples), most, 3), np.nan, np.float32)
     for palette, one in zip(palettes, examples, strict=True):
         palette[: len(one.palette)] = one.palette
+    return palettes
+
+
+def _collate(
+    examples: list[Example],
+    palettes: np.ndarray,
+    hidden: np.ndarray,
+    *,
+    recalls: bool,
+    seed: int,
+) -> Batch:
     tables = [[look.table() for look in one.looks] for one in examples]
     looks = [one.looks[0] for one in examples]
     return Batch(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MAX_OBJECTS = 4  # chosen objects, each of its own colour
 MAX_CLASSES = 4
+MAX_REGIONS = max(MAX_OBJECTS, MAX_CLASSES, 2)  # 2: all objects, and their border
 # Of instance data: all objects alike, objects and their border, the border alone, or
 # (the rest) chosen objects.
 ALL_OBJECTS, OBJECTS_AND_BORDER = 0.6, 0.2  # in the others only the border

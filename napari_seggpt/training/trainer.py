@@ -169,7 +169,12 @@ def train(
     run = _Run(model, recipe, checkpoint, precision)
     if checkpoint.exists():
         run.resume()
-    source = BatchSource(sampler, recipe, patch_size=model.config.patch_size)
+    source = BatchSource(
+        sampler,
+        recipe,
+        patch_size=model.config.patch_size,
+        few_shapes=run.device.type == "cuda",
+    )
     last = recipe.steps if run.progress < 1 else run.step  # its minutes may be over
     rank, count = run.processes.rank, run.processes.count
     first, end = (step * recipe.accumulate * count for step in (run.step, last))

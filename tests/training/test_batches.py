@@ -11,6 +11,7 @@ from napari_seggpt.training.batches import (
     pixel_weights,
     render,
 )
+from napari_seggpt.training.coloring import MAX_REGIONS
 from napari_seggpt.training.recipe import Recipe
 
 
@@ -58,6 +59,18 @@ def test_a_batch_is_a_function_of_the_seed_and_the_step(sampler, recipe, source)
     torch.testing.assert_close(shown(source[3]), shown(again[3]))
     assert not np.array_equal(shown(source[3]), shown(source[4]))
     assert not np.array_equal(shown(source[3]), shown(other[3]))
+
+
+def test_few_shapes_have_palettes_of_one_length(sampler, recipe):
+    recipe = replace(recipe, several_prompts=0.0)
+    usual, few = (
+        BatchSource(sampler, recipe, patch_size=8, few_shapes=few)
+        for few in (False, True)
+    )
+    lengths = {usual[step].palettes.shape[1] for step in range(20)}
+    assert len(lengths) > 1
+    assert {few[step].palettes.shape[1] for step in range(20)} == {1 + MAX_REGIONS}
+    assert max(lengths) <= 1 + MAX_REGIONS
 
 
 def test_a_plain_look_leaves_the_image(source):

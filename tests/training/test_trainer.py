@@ -42,6 +42,22 @@ def test_training_lowers_the_loss_on_held_back_examples(
     assert after < 0.95 * before
 
 
+@pytest.mark.parametrize("recalled", [0.0, 1.0])
+def test_few_shapes_teach_the_same(sampler, recipe, new_model, recalled):
+    recipe = replace(recipe, several_prompts=recalled, recalled_prompts=recalled)
+    gradients, lengths = [], set()
+    for few_shapes in (False, True):
+        source = BatchSource(sampler, recipe, patch_size=8, few_shapes=few_shapes)
+        model = new_model().eval()
+        loss = coloring_loss(model, source[0], recipe)
+        loss.backward()
+        slopes = [x.grad.flatten() for x in model.parameters() if x.grad is not None]
+        gradients.append(torch.cat([loss.detach()[None], *slopes]))
+        lengths.add(source[0].palettes.shape[1])
+    assert len(lengths) == 2
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-5)
+
+
 def test_an_interrupted_run_has_the_losses_of_an_uninterrupted_one(
     sampler, recipe, new_model, tmp_path
 ):
