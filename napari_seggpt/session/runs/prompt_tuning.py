@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_seggpt.inference.watching import UnreadableFrame
     from napari_seggpt.object_settings import ObjectTask
     from napari_seggpt.prompts import TunedPrompt
     from napari_seggpt.session.runs.predictor_cache import PredictorCache, RunRequest
@@ -57,6 +58,8 @@ class PromptTuning(Stoppable):
         Labelled frames that it learns from.
     settings : TuningSettings
         How it learns.
+    unreadable : list of UnreadableFrame
+        References that are left out since their image cannot be read.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class PromptTuning(Stoppable):
         super().__init__()
         self.count = len(request.sources)
         self.settings = settings
+        self.unreadable: list[UnreadableFrame] = []
         self._predictors = predictors
         self._request = request
         self._class_names = dict(class_names)
@@ -107,7 +111,9 @@ class PromptTuning(Stoppable):
 
     def _readable(self) -> RunRequest:
         """Leave out references that cannot be read, as a run does."""
-        request, _ = self._predictors.readable(self._request, self.report_download)
+        request, self.unreadable = self._predictors.readable(
+            self._request, self.report_download
+        )
         self.count = len(request.sources)
         labels = [source.labels for source in request.sources]
         check_tunable(labels, request.settings.objects.task)

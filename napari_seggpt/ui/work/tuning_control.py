@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
+from napari_seggpt.inference.watching import unreadable_lines
 from napari_seggpt.model.cards import model_config
 from napari_seggpt.ui.layers.class_names import class_names
 from napari_seggpt.ui.work.jobs import Job, JobState
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from napari_seggpt.session import Session
     from napari_seggpt.session.runs.prompt_tuning import PromptTuning
     from napari_seggpt.training.tuning import TuneStep
+
+MOST_LINES = 2  # about references that were left out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -158,12 +161,18 @@ class TuningControl:
             self.best = None
             self.ended.emit(str(job.error), Tone.ERROR)
         elif self.best is not None:
-            self.ended.emit(*verdict(self.best))
+            text, tone = verdict(self.best)
+            self.ended.emit(" ".join([text, *self._left_out()]), tone)
             if self.best.figures.has_gained:
                 self._compare(self.best)
             else:
                 self.best = None
         self.changed.emit()
+
+    def _left_out(self) -> list[str]:
+        """Say which references could not be learned from."""
+        frames = self._tuning.unreadable if self._tuning is not None else []
+        return unreadable_lines(frames, MOST_LINES, self.session.grid.name)
 
     def _compare(self, tuned: TunedPrompt) -> None:
         """Predict frames with and without the prompt, in the worker."""

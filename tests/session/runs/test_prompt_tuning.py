@@ -114,6 +114,7 @@ def test_references_that_cannot_be_read_are_left_out(
     assert len(list(tuning.steps())) == 4
     assert [prompt.index for prompt in tuner.asked[0]] == [0, 5]
     assert tuning.count == 2
+    assert [each.index for each in tuning.unreadable] == [4]
     assert [each.index for each in tuning.compare(make_tuned(), [1])] == [1]
     session.references.set_enabled(5, False)
     with pytest.raises(ValueError, match="Expected two or more references"):

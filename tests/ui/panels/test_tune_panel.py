@@ -5,6 +5,7 @@ import pytest
 from qtpy.QtCore import Qt
 
 from napari_seggpt.session import FrameStatus
+from napari_seggpt.session.runs.predictor_cache import PredictorCache
 from napari_seggpt.ui.dock import SegGPTWidget
 
 WAIT_MS = 20_000  # a busy machine is slow, not wrong
@@ -64,6 +65,24 @@ def test_what_is_no_better_is_said_and_not_kept(dock, tuner, qtbot):
     assert "no better than the references" in dock.hint_line.text
     assert dock.workspace.session.references.tuned is None
     assert not dock.tune_panel.keep_button.isEnabled()
+
+
+def test_references_that_cannot_be_read_are_named(dock, tuner, qtbot, monkeypatch):
+    make = PredictorCache._prompt
+
+    def break_one(cache, source, stack):
+        if source.frame == 6:
+            raise OSError("broken file")
+        return make(cache, source, stack)
+
+    monkeypatch.setattr(PredictorCache, "_prompt", break_one)
+    layer = dock.workspace.active.labels.layer
+    layer.data_setitem((np.array([6]), np.array([5]), np.array([5])), 1)
+    button = dock.tune_panel.tune_button
+    qtbot.waitUntil(lambda: button.text() == "Tune on 3 references", timeout=WAIT_MS)
+    tune(qtbot, dock)
+    assert "0.80 after" in dock.hint_line.text
+    assert "Frame 6 is left out: broken file" in dock.hint_line.text
 
 
 def test_stopped_it_offers_the_best_so_far(dock, tuner, qtbot):
