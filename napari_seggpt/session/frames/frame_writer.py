@@ -213,7 +213,7 @@ class FrameWriter:
             is_completed=before.is_protected,
         )
         with (
-            step.saving(frame, prepared.old_packed, before, written),
+            step.saving(frame, prepared.old_packed, before, record),
             self._recording(frame, prepared.new, record),
         ):
             self._labels.write(frame, prepared.new)
@@ -244,7 +244,7 @@ class FrameWriter:
             step.forget(frame)
             return False
         replaced, present = step[frame], self._records[frame]
-        if not present.is_untouched or present.checksum != replaced.written:
+        if not replaced.is_still_there(present):
             step.forget(frame)
             return False
         old = keep_locked(now, step.load(frame), self._locks.labels)
@@ -255,7 +255,7 @@ class FrameWriter:
                 checksum=mark, predicted=mark, is_completed=record.is_protected
             )
         with (
-            inverse.saving(frame, pack(compact(now)), present, mark),
+            inverse.saving(frame, pack(compact(now)), present, record),
             self._recording(frame, old, record),
         ):
             self._labels.write(frame, old)

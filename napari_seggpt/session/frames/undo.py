@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.session.frames.array_file import PackedArray
-    from napari_seggpt.session.frames.frame_labels import Checksum
     from napari_seggpt.session.frames.status import FrameRecord
 
 UNDO_RUNS = 10
@@ -30,15 +29,23 @@ class ReplacedFrame:
     ----------
     record : FrameRecord
         What was known of the frame.
-    written : bytes
-        Checksum of what the run wrote instead.
+    left : FrameRecord
+        What was known of it after that.
     labels : StoredArray
         Where the labels are that were there.
     """
 
     record: FrameRecord
-    written: Checksum
+    left: FrameRecord
     labels: StoredArray
+
+    def is_still_there(self, present: FrameRecord) -> bool:
+        """Whether what the run left is as it was, by the present record.
+
+        Undoing a run may leave a person's labels, which redoing it finds again.
+        """
+        is_same = present.checksum == self.left.checksum
+        return present == self.left or (is_same and present.is_untouched)
 
 
 class UndoStep:
@@ -68,7 +75,7 @@ class UndoStep:
         frame: int,
         labels: PackedArray,
         record: FrameRecord,
-        written: Checksum,
+        left: FrameRecord,
     ) -> Iterator[None]:
         """Remember a frame while a run writes it; forget it if that fails.
 
@@ -82,8 +89,8 @@ class UndoStep:
             What was there.
         record : FrameRecord
             What was known of that.
-        written : bytes
-            Checksum of what is written instead.
+        left : FrameRecord
+            What is known of what is written instead.
 
         Raises
         ------
@@ -93,11 +100,9 @@ class UndoStep:
         known = self._frames.get(frame)
         if known is None:
             stored = self._file.write(labels)
-            self._frames[frame] = ReplacedFrame(
-                record=record, written=written, labels=stored
-            )
+            self._frames[frame] = ReplacedFrame(record=record, left=left, labels=stored)
         else:
-            self._frames[frame] = replace(known, written=written)
+            self._frames[frame] = replace(known, left=left)
         try:
             yield
         except BaseException:

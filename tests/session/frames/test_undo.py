@@ -15,6 +15,8 @@ from napari_seggpt.session.frames.undo import UNDO_RUNS, UndoHistory, UndoStep
 
 SHAPE = (6, 7)
 RECORD = FrameRecord(checksum=b"before", is_approved=True)
+LEFT = FrameRecord(checksum=b"new", predicted=b"new")
+SECOND = FrameRecord(checksum=b"second", predicted=b"second")
 
 
 def labels(label: int = 1, dtype: Any = np.uint16) -> np.ndarray:
@@ -23,8 +25,8 @@ def labels(label: int = 1, dtype: Any = np.uint16) -> np.ndarray:
     return frame
 
 
-def save(step: UndoStep, frame: int, old: np.ndarray, written: bytes = b"new") -> None:
-    with step.saving(frame, pack(compact(old)), RECORD, written):
+def save(step: UndoStep, frame: int, old: np.ndarray, left: FrameRecord = LEFT) -> None:
+    with step.saving(frame, pack(compact(old)), RECORD, left):
         pass
 
 
@@ -73,7 +75,7 @@ def test_what_is_saved_is_loaded(step: UndoStep, old: np.ndarray) -> None:
     assert (step.load(3) == labels(9)).all()
     assert (step.load(5) == labels(8)).all()
     assert step[4].record == RECORD
-    assert step[4].written == b"new"
+    assert step[4].left == LEFT
 
 
 def test_what_is_saved_is_a_copy(step: UndoStep) -> None:
@@ -86,30 +88,30 @@ def test_what_is_saved_is_a_copy(step: UndoStep) -> None:
 def test_what_was_there_first_is_kept_if_a_run_writes_a_frame_twice(
     step: UndoStep,
 ) -> None:
-    save(step, 1, labels(1), b"first")
-    with step.saving(1, pack(labels(2)), UNKNOWN, b"second"):
+    save(step, 1, labels(1))
+    with step.saving(1, pack(labels(2)), UNKNOWN, SECOND):
         pass
     assert len(step) == 1
     assert (step.load(1) == labels(1)).all()
     assert step[1].record == RECORD
-    assert step[1].written == b"second"
+    assert step[1].left == SECOND
 
 
 def test_a_write_that_fails_is_forgotten(step: UndoStep) -> None:
     with (
         pytest.raises(OSError, match="full"),
-        step.saving(1, pack(labels()), RECORD, b"x"),
+        step.saving(1, pack(labels()), RECORD, SECOND),
     ):
         raise OSError("full")
     assert 1 not in step
     assert len(step) == 0
-    save(step, 1, labels(1), b"first")
+    save(step, 1, labels(1))
     with (
         pytest.raises(OSError, match="full"),
-        step.saving(1, pack(labels()), RECORD, b"x"),
+        step.saving(1, pack(labels()), RECORD, SECOND),
     ):
         raise OSError("full")
-    assert step[1].written == b"first"
+    assert step[1].left == LEFT
     assert (step.load(1) == labels(1)).all()
 
 
@@ -132,7 +134,7 @@ def test_what_cannot_be_stored_is_not_written(
     monkeypatch.setattr(array_file.tempfile, "TemporaryFile", lambda **_: FullDisk())
     with (
         pytest.raises(OSError, match="no space left"),
-        step.saving(1, pack(labels()), RECORD, b"x"),
+        step.saving(1, pack(labels()), RECORD, SECOND),
     ):
         pytest.fail("It was written all the same.")
     assert 1 not in step
