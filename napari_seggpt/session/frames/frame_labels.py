@@ -86,6 +86,22 @@ def checksum(labels: NDArray[np.integer[Any]]) -> Checksum:
     return array_digest(small)
 
 
+def with_labels(
+    labels: NDArray[np.integer[Any]],
+    others: NDArray[np.integer[Any]],
+    mask: NDArray[np.bool_],
+) -> NDArray[np.integer[Any]]:
+    """Return labels (H, W) that are others within a mask.
+
+    Ids are exact, whatever the types: numpy would make int64 and uint64 to float64.
+    """
+    labels, others = compact(labels), compact(others)
+    is_signed = "i" in (labels.dtype.kind, others.dtype.kind)
+    merged = labels.astype(np.int64 if is_signed else np.result_type(labels, others))
+    merged[mask] = others[mask]
+    return merged
+
+
 def keep_locked(
     old: NDArray[np.integer[Any]],
     new: NDArray[np.integer[Any]],
@@ -97,14 +113,8 @@ def keep_locked(
     """
     if not locked:
         return new
-    old, new = compact(old), compact(new)
-    is_signed = "i" in (old.dtype.kind, new.dtype.kind)
-    dtype = np.int64 if is_signed else np.result_type(old, new)
-    merged = new.astype(dtype)
-    merged[_is_one_of(new, locked)] = 0
-    kept = _is_one_of(old, locked)
-    merged[kept] = old[kept]
-    return merged
+    freed = np.where(_is_one_of(new, locked), 0, new)
+    return with_labels(freed, old, _is_one_of(old, locked))
 
 
 def names_beside_locked(

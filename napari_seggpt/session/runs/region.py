@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_seggpt.session.frames.frame_labels import with_labels
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -69,11 +71,11 @@ class Region:
             (H, W); outside the region the confidence is 1.
         """
         box, inside = self.box, self.mask[self.box]
-        merged = old.astype(np.result_type(old, labels))
-        merged[box][inside] = labels[inside]
+        whole = np.zeros(old.shape, labels.dtype)
+        whole[box] = labels
         sure = np.ones(old.shape, np.float32)
         sure[box][inside] = confidence[inside]
-        return merged, sure
+        return with_labels(old, whole, self.mask), sure
 
     def within(self, request: RunRequest) -> RunRequest:
         """Return the request of a run that sees only the box.

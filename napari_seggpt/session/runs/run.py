@@ -12,7 +12,7 @@ import numpy as np
 from napari_seggpt.frames import FrameGrid
 from napari_seggpt.inference.watching import UnreadableFrame, WatchedFrames
 from napari_seggpt.io.layout import StackError
-from napari_seggpt.session.frames.frame_labels import compact
+from napari_seggpt.session.frames.frame_labels import compact, with_labels
 from napari_seggpt.session.runs.base_run import BaseRun
 from napari_seggpt.session.runs.models import StoppedError
 
@@ -356,4 +356,4 @@ class Run(BaseRun):
             return labels
         if predictor.are_objects:
             labels = continued(labels, begun, self._ids_for(predictor))
-        return np.where(begun != 0, begun, labels)
+        return with_labels(labels, begun, begun != 0)

@@ -11,6 +11,7 @@ from napari_seggpt.session.frames.frame_labels import (
     compact,
     keep_locked,
     names_beside_locked,
+    with_labels,
 )
 
 SHAPE = (4, 5)
@@ -90,6 +91,20 @@ def test_locked_ids_of_any_size_are_kept(high: int) -> None:
     merged = keep_locked(old, new, {high})
     assert (merged[0] == np.uint64(high)).all()
     assert (merged[1:] == 1).all()
+
+
+@pytest.mark.parametrize("high", [200, 2**53 + 1, 2**63 + 5])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_labels_of_any_size_are_put_together(high: int, dtype: type) -> None:
+    large, small = np.full(SHAPE, high, np.uint64), np.ones(SHAPE, dtype)
+    mask = np.zeros(SHAPE, bool)
+    mask[0] = True
+    merged = with_labels(small, large, mask)
+    assert merged.dtype.kind in "iu"
+    assert (merged[0] == np.uint64(high)).all()
+    assert (merged[1:] == 1).all()
+    assert (with_labels(large, small, mask)[1:] == np.uint64(high)).all()
+    assert (small == 1).all()
 
 
 def test_negative_ids_can_be_locked() -> None:

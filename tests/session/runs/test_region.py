@@ -83,6 +83,16 @@ def test_outside_nothing_changes(session: Session, region: Region) -> None:
     assert (sure[region.mask] < 255).all()
 
 
+def test_ids_of_any_size_stay_outside(region: Region) -> None:
+    large = 2**53 + 1  # which float64 does not hold
+    old = np.full((SIDE, SIDE), large, np.uint64)
+    rows, columns = region.box
+    shape = (rows.stop - rows.start, columns.stop - columns.start)
+    merged, _ = region.paste(np.ones(shape, np.int64), np.ones(shape, np.float32), old)
+    assert (merged[~region.mask] == large).all()
+    assert (merged[region.mask] == 1).all()
+
+
 def test_undo_brings_back_where_the_whole_run_was_unsure(
     session: Session, region: Region
 ) -> None:

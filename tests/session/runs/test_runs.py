@@ -498,6 +498,36 @@ def test_a_frame_that_was_begun_is_completed(
     assert labelled.runs.undo() == (4,)
     assert state(labelled) == before
     assert labelled.frames.status(4) is REFERENCE
+    assert list(labelled.runs.redo_steps()) == [4]
+    np.testing.assert_array_equal(labelled.frames.labels.data[4], expected)
+    assert labelled.frames.status(4) is CORRECTED
+    assert labelled.runs.undo() == (4,)
+    assert state(labelled) == before
+
+
+def test_redo_does_not_complete_a_frame_that_was_changed_since(
+    labelled: Session, blob: Any, label: Any
+) -> None:
+    label(labelled, 4, blob(7, at=0, size=2))
+    labelled.runs.run_to_end(labelled.complete(4))
+    labelled.runs.undo()
+    label(labelled, 4, blob(7, at=0, size=3))
+    mine = labelled.frames.labels.data[4].copy()
+    assert list(labelled.runs.redo_steps()) == []
+    np.testing.assert_array_equal(labelled.frames.labels.data[4], mine)
+
+
+def test_ids_of_any_size_stay_when_a_frame_is_completed(
+    make_session: Any, blob: Any, label: Any
+) -> None:
+    large = 2**53 + 1  # which float64 does not hold
+    session = make_session(np.zeros((6, *blob().shape), np.uint64))
+    label(session, 2, blob())
+    label(session, 4, np.where(blob(1, at=0, size=2), np.uint64(large), 0))
+    session.runs.run_to_end(session.complete(4))
+    ids = np.unique(session.frames.labels.data[4]).tolist()
+    assert large in ids
+    assert large - 1 not in ids
 
 
 def test_what_a_person_began_outlives_all_later_runs(
