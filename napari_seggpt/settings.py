@@ -237,6 +237,14 @@ class SessionSettings(Checked):
         whole = replace(self.propagation, start=0, stop=None, step=1)
         return replace(self, propagation=whole)
 
+    def on_range_of(self, others: SessionSettings) -> SessionSettings:
+        """Return these settings with the range of frames of others."""
+        own = others.propagation
+        ranged = replace(
+            self.propagation, start=own.start, stop=own.stop, step=own.step
+        )
+        return replace(self, propagation=ranged)
+
     def for_anybody(self) -> SessionSettings:
         """Return the settings for any stack, without where this person computes."""
         return replace(self.for_any_stack(), scheduler=None)

@@ -28,7 +28,7 @@ def dock(viewer, qtbot):
     qtbot.waitUntil(lambda: not dock.workspace.active.is_scanning, timeout=WAIT_MS)
     panel = dock.run_panel
     panel.scope_box.setCurrentText("a range")
-    panel.to_spin.setValue(LAST)
+    panel.range.to_spin.setValue(LAST)
     qtbot.waitUntil(lambda: f"({LAST})" in panel.run_button.text(), timeout=WAIT_MS)
     yield dock
     dock.release()

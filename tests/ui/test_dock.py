@@ -931,8 +931,8 @@ def test_settings_are_there_in_the_next_session(open_dock, stack, qtbot):
 def test_only_the_range_is_predicted(dock, predictor, qtbot):
     panel = dock.run_panel
     panel.scope_box.setCurrentText("a range")
-    panel.from_spin.setValue(5)
-    panel.to_spin.setValue(7)
+    panel.range.from_spin.setValue(5)
+    panel.range.to_spin.setValue(7)
     qtbot.waitUntil(lambda: "(3)" in panel.run_button.text(), timeout=WAIT_MS)
     run_to_end(qtbot, dock)
     assert sorted(predictor.predicted) == [5, 6, 7]

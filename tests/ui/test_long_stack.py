@@ -54,8 +54,8 @@ def test_only_what_is_asked_for_is_read_and_memory_is_flat(
     qtbot.waitUntil(lambda: bool(workspace.session.references.all), timeout=WAIT_MS)
     panel = dock.run_panel
     panel.scope_box.setCurrentText("a range")
-    panel.from_spin.setValue(5001)
-    panel.to_spin.setValue(5000 + ASKED)
+    panel.range.from_spin.setValue(5001)
+    panel.range.to_spin.setValue(5000 + ASKED)
     qtbot.wait(500)  # the picture of the reference is made
 
     counted.reads.clear()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Shapes
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QSizePolicy, QSpinBox, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QSizePolicy, QWidget
 
 from napari_seggpt.model.cards import readable
 from napari_seggpt.session import PROTECTED, FrameStatus
@@ -23,10 +23,10 @@ from napari_seggpt.ui.widgets.controls import (
     FormRows,
     allow,
     button,
-    compact_spin,
     describe,
     row_of,
 )
+from napari_seggpt.ui.widgets.frame_range import FrameRange
 from napari_seggpt.ui.work.actions import (
     redo_run,
     run_or_pause,
@@ -60,7 +60,8 @@ class RunPanel(Panel):
     def __init__(self, workspace: Workspace) -> None:
         super().__init__("3  Run", workspace)
         self.scope_box, self.region_box = Combo(), Combo()
-        self.from_spin, self.to_spin = QSpinBox(), QSpinBox()
+        self.range = FrameRange()
+        self._offered: tuple[LayerSession | None, int] = (None, 0)
         self.model_rows = ModelRows(workspace)  # the dock shows it farther below
         self.run_button = button(
             "", _PAUSE, partial(run_or_pause, workspace), role="main"
@@ -90,15 +91,10 @@ class RunPanel(Panel):
 
     def _lay_out(self) -> None:
         rows = FormRows()
-        frames = _beside(self.scope_box, self.region_box, self.from_spin, self.to_spin)
+        frames = _beside(self.scope_box, self.region_box, self.range)
+        frames.layout().setStretchFactor(self.range, 2)  # of two boxes
         rows.add("Frames", frames, _SCOPE)
         self.scope_box.setToolTip(_SCOPE)
-        for spin in (self.from_spin, self.to_spin):
-            compact_spin(spin).setKeyboardTracking(False)
-            spin.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)  # there is no room
-            spin.setToolTip(_RANGE)
-        self.from_spin.setPrefix("from ")
-        self.to_spin.setPrefix("to ")
         self.rows.addLayout(rows)
         self.rows.addWidget(self.run_button)
         self.rows.addLayout(
@@ -120,12 +116,11 @@ class RunPanel(Panel):
     def _connect(self) -> None:
         workspace = self._workspace
         self.scope_box.currentIndexChanged.connect(self._on_scope)
-        self.from_spin.valueChanged.connect(self._on_range)
-        self.to_spin.valueChanged.connect(self._on_range)
+        self.range.changed.connect(self._on_range)
         self.region_box.currentIndexChanged.connect(self._on_region)
         workspace.choice_changed.connect(self._show_regions)
         workspace.choice_changed.connect(self._count_later)  # the region may be gone
-        workspace.active_changed.connect(self._show_range)
+        workspace.active_changed.connect(self._offer_range)
         workspace.settings_changed.connect(self.refresh)
         self.folded.connect(lambda _: self.refresh_run())
         self._listen()
@@ -141,6 +136,7 @@ class RunPanel(Panel):
     def release(self) -> None:
         """Stop what workers do for the panel."""
         self._timer.stop()
+        self._offered = (None, 0)
         self.model_rows.close_jobs()
 
     def set_tones(self, colors: Tones) -> None:
@@ -149,18 +145,17 @@ class RunPanel(Panel):
 
     # -- showing -------------------------------------------------------------------
 
-    def _show_range(self) -> None:
-        """Offer the frames of another session as a range."""
-        layer_session = self._workspace.active
-        last = len(layer_session.session) - 1 if layer_session else 0
-        for spin, value in ((self.from_spin, 0), (self.to_spin, last)):
-            spin.blockSignals(True)
-            spin.setRange(0, last)
-            spin.setValue(value)
-            spin.blockSignals(False)
+    def _offer_range(self) -> None:
+        """Offer the frames of another session; with other pictures it keeps its own."""
+        active = self._workspace.active
+        offered = (active, len(active.session) if active else 0)
         self._show_scopes()
+        if offered == self._offered:
+            return
+        self._offered = offered
+        self.range.offer(offered[1])
         if self._workspace.scope == "range":
-            self._on_range(0)
+            self._on_range()
 
     def _show_scopes(self) -> None:
         """Offer which frames are meant; along two axes also those along either."""
@@ -191,8 +186,10 @@ class RunPanel(Panel):
     def refresh(self) -> None:
         """Show settings and what a run would do."""
         is_range = self._workspace.scope == "range"
-        for spin in (self.from_spin, self.to_spin):
-            spin.setVisible(is_range)
+        self.range.setVisible(is_range)
+        if is_range:  # a session or a task may have brought its own
+            settings = self._workspace.settings.propagation
+            self.range.show_frames(settings.start, settings.stop)
         self._show_regions()
         self.refresh_run()
 
@@ -289,7 +286,7 @@ class RunPanel(Panel):
     def _on_scope(self, _: int) -> None:
         self._workspace.scope = self.scope_box.currentData()
         if self._workspace.scope == "range":
-            self._on_range(0)
+            self._on_range()
         self.refresh()
 
     def _on_region(self, _: int) -> None:
@@ -297,15 +294,10 @@ class RunPanel(Panel):
         self._workspace.choice_changed.emit()
         self.refresh_run()
 
-    def _on_range(self, _: int) -> None:
-        first, last = self.from_spin.value(), self.to_spin.value()
-        settings = self._workspace.settings
-        self._workspace.settings = replace(
-            settings,
-            propagation=replace(
-                settings.propagation, start=first, stop=max(first, last) + 1
-            ),
-        )
+    def _on_range(self) -> None:
+        settings, (start, stop) = self._workspace.settings, self.range.frames
+        ranged = replace(settings.propagation, start=start, stop=stop)
+        self._workspace.settings = replace(settings, propagation=ranged)
         self._count_later()
 
 
@@ -364,7 +356,6 @@ _REGION = (
     "Check, Suggest and Least sure look there only, too."
 )
 _WHOLE_FRAMES = "Bridging by shape is not limited to a region."
-_RANGE = "The first and the last frame."
 _YOURS = "You vouch for this frame: no run writes it."
 _NO_EXAMPLES = "Paint on a frame first: the model needs an example."
 _NO_FRAMES = (

@@ -111,7 +111,8 @@ class TaskFileButtons(QWidget):
     def _take(self, task: Task, path: Path, layer_session: LayerSession) -> None:
         if is_left(self._workspace, layer_session, "the references for the stack"):
             return
-        settings = task.settings.computing_as(self._workspace.settings)
+        present = self._workspace.settings
+        settings = task.settings.computing_as(present).on_range_of(present)
         self._workspace.settings = settings
         taken = {each.name for each in layer_session.session.references.all}
         names = (f"{path.stem} {number}" for number in count(1))

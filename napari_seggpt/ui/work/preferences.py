@@ -57,8 +57,7 @@ class Preferences:
 
     def save_kind(self, kind: str, settings: SessionSettings) -> None:
         """Remember what was chosen for images of a kind."""
-        chosen = {name: asdict(getattr(settings, name)) for name in OF_A_KIND}
-        chosen["prediction"] = {"tiling": asdict(settings.prediction.tiling)}
+        chosen = chosen_for_kind(settings)
         self._write("kinds", {**self._read("kinds"), kind: chosen})
 
     def load_times(self) -> dict[str, float]:
@@ -105,6 +104,13 @@ class Preferences:
 
     def _write(self, key: str, value: dict[str, Any]) -> None:
         self._store.setValue(key, json.dumps(value))
+
+
+def chosen_for_kind(settings: SessionSettings) -> dict[str, Any]:
+    """Return what of settings goes with images of a kind."""
+    chosen = {name: asdict(getattr(settings, name)) for name in OF_A_KIND}
+    tiling = asdict(settings.prediction.tiling)
+    return {**chosen, "prediction": {"tiling": tiling}}
 
 
 def _number(value: Any) -> float | None:

@@ -26,6 +26,7 @@ from napari_seggpt.ui.work.frame_times import (
 )
 from napari_seggpt.ui.work.known_sessions import KnownSessions
 from napari_seggpt.ui.work.messages import Message, Tone
+from napari_seggpt.ui.work.preferences import Preferences, chosen_for_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from napari_seggpt.session import Scope, Session
     from napari_seggpt.settings import SessionSettings
     from napari_seggpt.ui.work.layer_session import LayerSession
-    from napari_seggpt.ui.work.preferences import Preferences
 
     Connections = Iterable[tuple[SignalInstance, Callable[..., Any]]]
 
@@ -306,15 +306,15 @@ class Workspace:
     def settings(self, settings: SessionSettings) -> None:
         if settings == self._settings:
             return
-        model_changed = settings.model != self._settings.model
-        self._settings = settings
+        before, self._settings = self._settings, settings
         if self.active is not None:
             self.active.session.settings = settings
         self.preferences.save_settings(settings)
-        if (kind := self.choice.image_kind) is not None:
+        is_of_kind = chosen_for_kind(settings) != chosen_for_kind(before)
+        if is_of_kind and (kind := self.choice.image_kind) is not None:
             self.preferences.save_kind(kind, settings)
         self.settings_changed.emit()
-        if model_changed and self.active is not None:
+        if settings.model != before.model and self.active is not None:
             self.active.request_previews()
 
     def show_message(self, text: str, tone: Tone = Tone.HINT) -> None:
