@@ -325,6 +325,7 @@ class LayerSession:
 
     def _on_image_data(self, layer: Layer) -> None:
         """Go on with other data of an image layer, if it has the same frames."""
+        self.runs.stop()  # it would go on with the data from before
         if layer is self.image:
             self.data_replaced.emit()
         try:
