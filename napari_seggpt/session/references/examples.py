@@ -42,11 +42,31 @@ class Examples:
         own = Prompt(image=np.array(prompt.image), labels=np.array(prompt.labels))
         self._examples[name] = _Example(prompt=own, digest=_digest(own))
 
+    def add_new(self, prompt: Prompt, name: str) -> str | None:
+        """Add a copy of an example and return its name, unless it is there already.
+
+        If another one has its name, it is called "NAME (2)" or so.
+
+        Raises
+        ------
+        ValueError
+            If it has no labels.
+        """
+        digest = _digest(prompt)
+        for free in chain([name], (f"{name} ({number})" for number in count(2))):
+            known = self._examples.get(free)
+            if known is None:
+                break
+            if known.digest == digest:
+                return None
+        self.add(prompt, free)
+        return free
+
     def restore(self, example: Reference) -> None:
         """Take an example of an earlier session; unnamed ones, and those there, not.
 
-        If another one has its name, it is called "NAME (2)" or so: else it would be
-        lost once the session is saved.
+        If another one has its name, it gets another: else it would be lost once the
+        session is saved.
 
         Raises
         ------
@@ -56,13 +76,9 @@ class Examples:
         prompt, name = example.prompt, example.name
         if prompt is None or not name:
             return
-        known = self._examples.get(name)
-        if known is not None and known.digest == _digest(prompt):
-            return
-        names = (f"{name} ({number})" for number in count(2))
-        free = next(x for x in chain([name], names) if x not in self._examples)
-        self.add(prompt, free)
-        self.set_enabled(free, example.enabled)
+        taken = self.add_new(prompt, name)
+        if taken is not None:
+            self.set_enabled(taken, example.enabled)
 
     def remove(self, name: str) -> None:
         """Remove an example."""

@@ -161,6 +161,21 @@ class References:
         self._examples.add(prompt, name)
         self._on_examples()
 
+    def add_new_example(self, prompt: Prompt, name: str) -> bool:
+        """Add a copy of a labelled image and return True, unless it is there already.
+
+        If another one has its name, it is called "NAME (2)" or so.
+
+        Raises
+        ------
+        ValueError
+            If it has no labels.
+        """
+        if self._examples.add_new(prompt, name) is None:
+            return False
+        self._on_examples()
+        return True
+
     def remove_example(self, name: str) -> None:
         """Remove a labelled image from elsewhere."""
         self._examples.remove(name)
