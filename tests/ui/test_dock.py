@@ -405,6 +405,19 @@ def test_other_data_of_the_image_are_taken(viewer, dock, qtbot):
     assert "another shape" in hint(qtbot, dock)
 
 
+def test_a_run_ends_when_the_data_of_its_image_are_replaced(
+    viewer, dock, qtbot, predictor
+):
+    predictor.gate.clear()
+    click(qtbot, dock.run_panel.run_button)
+    viewer.layers["stack"].data = viewer.layers["stack"].data[::-1]
+    assert dock.workspace.active.runs.is_stopping
+    predictor.gate.set()
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
+    assert dock.workspace.message.text.startswith("Stopped")
+    assert statuses(dock).count(FrameStatus.EMPTY) >= LENGTH - 2
+
+
 def test_new_makes_labels_like_the_image(viewer, open_dock, qtbot):
     image = np.zeros((5, 8, 9), np.uint8)
     viewer.add_image(image, scale=(2, 0.5, 0.5), translate=(1, 2, 3), name="scan")

@@ -18,6 +18,7 @@ from napari_seggpt.session.references.reference import PromptSource, Reference
 class _Example:
     prompt: Prompt
     digest: bytes  # of image and labels
+    is_labelled: bool
     enabled: bool = True
 
 
@@ -28,41 +29,47 @@ class Examples:
         self._examples: dict[str, _Example] = {}
 
     def add(self, prompt: Prompt, name: str) -> None:
-        """Add a copy of an example.
+        """Add a copy of an example; without labels it shows that nothing is there.
 
         Raises
         ------
         ValueError
-            If it has no labels, or the name is taken.
+            If the name is taken.
         """
         if name in self._examples:
             raise ValueError(f"Expected a name that is not taken yet, got {name!r}.")
-        if not prompt.labels.any():
-            raise ValueError(f"Expected labels in the example {name!r}, got none.")
         own = Prompt(image=np.array(prompt.image), labels=np.array(prompt.labels))
-        self._examples[name] = _Example(prompt=own, digest=_digest(own))
+        self._examples[name] = _Example(
+            prompt=own, digest=_digest(own), is_labelled=bool(own.labels.any())
+        )
+
+    def add_new(self, prompt: Prompt, name: str) -> str | None:
+        """Add a copy of an example and return its name, unless it is there already.
+
+        If another one has its name, it is called "NAME (2)" or so.
+        """
+        digest = _digest(prompt)
+        for free in chain([name], (f"{name} ({number})" for number in count(2))):
+            known = self._examples.get(free)
+            if known is None:
+                break
+            if known.digest == digest:
+                return None
+        self.add(prompt, free)
+        return free
 
     def restore(self, example: Reference) -> None:
         """Take an example of an earlier session; unnamed ones, and those there, not.
 
-        If another one has its name, it is called "NAME (2)" or so: else it would be
-        lost once the session is saved.
-
-        Raises
-        ------
-        ValueError
-            If it has no labels.
+        If another one has its name, it gets another: else it would be lost once the
+        session is saved.
         """
         prompt, name = example.prompt, example.name
         if prompt is None or not name:
             return
-        known = self._examples.get(name)
-        if known is not None and known.digest == _digest(prompt):
-            return
-        names = (f"{name} ({number})" for number in count(2))
-        free = next(x for x in chain([name], names) if x not in self._examples)
-        self.add(prompt, free)
-        self.set_enabled(free, example.enabled)
+        taken = self.add_new(prompt, name)
+        if taken is not None:
+            self.set_enabled(taken, example.enabled)
 
     def remove(self, name: str) -> None:
         """Remove an example."""
@@ -82,7 +89,12 @@ class Examples:
     def references(self) -> list[Reference]:
         """The examples as they are shown."""
         return [
-            Reference(name=name, prompt=each.prompt, enabled=each.enabled)
+            Reference(
+                name=name,
+                prompt=each.prompt,
+                enabled=each.enabled,
+                is_labelled=each.is_labelled,
+            )
             for name, each in self._examples.items()
         ]
 

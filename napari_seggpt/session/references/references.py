@@ -151,15 +151,25 @@ class References:
         return self._examples.references
 
     def add_example(self, prompt: Prompt, name: str) -> None:
-        """Add a copy of a labelled image from elsewhere.
+        """Add a copy of an image from elsewhere and its labels, if it has any.
 
         Raises
         ------
         ValueError
-            If it has no labels, or the name is taken.
+            If the name is taken.
         """
         self._examples.add(prompt, name)
         self._on_examples()
+
+    def add_new_example(self, prompt: Prompt, name: str) -> bool:
+        """Add a copy of a labelled image and return True, unless it is there already.
+
+        If another one has its name, it is called "NAME (2)" or so.
+        """
+        if self._examples.add_new(prompt, name) is None:
+            return False
+        self._on_examples()
+        return True
 
     def remove_example(self, name: str) -> None:
         """Remove a labelled image from elsewhere."""

@@ -20,12 +20,15 @@ class FramePlace:
     ----------
     labels : LabelsLayer
         The labels of the stack.
+    frame : int
+        The frame that the layer lies on at first.
     step : int
         How many pixels of the labels one of the pictures covers along a side.
     """
 
-    def __init__(self, labels: LabelsLayer, step: int = 1) -> None:
+    def __init__(self, labels: LabelsLayer, frame: int, step: int = 1) -> None:
         self._labels = labels
+        self._frame = frame
         place = labels.axes.index(0)
         self._steps = np.array([step if isinstance(x, slice) else 1 for x in place])
 
@@ -39,18 +42,25 @@ class FramePlace:
     def show(self, layer: Layer, frame: int, values: NDArray[Any] | None) -> None:
         """Show a picture (h, w) of a frame in a layer; nothing if there is none."""
         if values is not None:
+            self._frame = frame
             layer.data = self.with_axes(values)
-            layer.translate = self.translation(frame)
+            layer.translate = self._translation
         elif layer.data.any():
             layer.data = np.zeros_like(layer.data)
         layer.editable = False  # napari switches it on with new data
 
-    def options(self, frame: int) -> dict[str, Any]:
-        """Return what a layer is made with that lies on a frame."""
+    def follow(self, layer: Layer) -> None:
+        """Have a layer lie on its frame where the labels lie elsewhere now."""
+        for name, value in self.options.items():
+            setattr(layer, name, value)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What a layer is made with that lies on the frame."""
         layer = self._labels.layer
         return {
             "scale": layer.scale * self._steps,
-            "translate": self.translation(frame),
+            "translate": self._translation,
             "rotate": layer.rotate,
             "shear": layer.shear,
             "affine": layer.affine,
@@ -58,9 +68,10 @@ class FramePlace:
             "axis_labels": layer.axis_labels,
         }
 
-    def translation(self, frame: int) -> Any:
-        """Return where the first pixel of the layer lies when it shows a frame."""
+    @property
+    def _translation(self) -> Any:
+        """Where the first pixel of the layer lies."""
         middle = (self._steps - 1) / 2  # pixels are counted by their centres
-        place = self._labels.axes.index(frame)
+        place = self._labels.axes.index(self._frame)
         first = [0 if isinstance(x, slice) else x for x in place]
         return self._labels.layer._transforms["data2physical"](middle + first)

@@ -218,10 +218,9 @@ class LabelsWatcher:
 
 def shown_frames(layer: Labels, axes: FrameAxes) -> Frames:
     """Return the frames of a layer that are shown, None for all of them."""
+    if axes_left(layer, axes):
+        return frozenset()
     point = layer._data_slice.point
-    for at, index in axes.fixed:
-        if not (np.isnan(point[at]) or round(float(point[at])) == index):
-            return frozenset()
     places = [float(point[at]) for at in axes.along]
     if places and np.isnan(places).all():
         return None
@@ -233,6 +232,16 @@ def shown_frames(layer: Labels, axes: FrameAxes) -> Frames:
     for at, index in axes.fixed:
         box[at] = slice(index, index + 1)
     return axes.frames_in(box)
+
+
+def axes_left(layer: Labels, axes: FrameAxes) -> set[int]:
+    """Return the axes on which another index is shown than that of all frames."""
+    point = layer._data_slice.point
+    return {
+        at
+        for at, index in axes.fixed
+        if not (np.isnan(point[at]) or round(float(point[at])) == index)
+    }
 
 
 def _view_state(layer: Labels) -> tuple[object, ...]:

@@ -39,7 +39,7 @@ class PreviewLayer:
     """
 
     def __init__(self, labels: LabelsLayer, frame: int) -> None:
-        self._place = FramePlace(labels)
+        self._place = FramePlace(labels, frame)
         # A copy: a person may have only one label of the layer shown.
         colormap = copy(labels.layer.colormap)
         colormap.use_selection = False
@@ -49,7 +49,7 @@ class PreviewLayer:
             metadata={METADATA_KEY: {"preview_of": labels.name}},
             opacity=OPACITY,
             colormap=colormap,
-            **self._place.options(frame),
+            **self._place.options,
         )
         self.layer.contour = CONTOUR
         self.layer.editable = False
@@ -57,3 +57,7 @@ class PreviewLayer:
     def show(self, frame: int, labels: NDArray[np.integer[Any]] | None) -> None:
         """Show labels (H, W) of a frame; nothing if there are none."""
         self._place.show(self.layer, frame, labels)
+
+    def follow(self) -> None:
+        """Lie where the labels do, after these were moved."""
+        self._place.follow(self.layer)

@@ -40,7 +40,7 @@ class UncertaintyLayer:
     def __init__(self, labels: LabelsLayer, frame: int) -> None:
         height, width = labels.frame_shape
         step = map_step((height, width))
-        self._place = FramePlace(labels, step)
+        self._place = FramePlace(labels, frame, step)
         empty = np.zeros((-(-height // step), -(-width // step)), np.uint8)
         self.layer = Image(
             self._place.with_axes(empty),
@@ -50,10 +50,14 @@ class UncertaintyLayer:
             blending="additive",
             opacity=OPACITY,
             contrast_limits=(0, 255),
-            **self._place.options(frame),
+            **self._place.options,
         )
 
     def show(self, frame: int, confidence: NDArray[np.uint8] | None) -> None:
         """Show how sure the model is of a frame (h, w); nothing where it is unknown."""
         unsure = None if confidence is None else 255 - confidence
         self._place.show(self.layer, frame, unsure)
+
+    def follow(self) -> None:
+        """Lie where the labels do, after these were moved."""
+        self._place.follow(self.layer)

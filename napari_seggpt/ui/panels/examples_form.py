@@ -23,6 +23,7 @@ from napari_seggpt.ui.widgets.controls import Combo, FormRows, allow, button, mu
 from napari_seggpt.ui.work.actions import is_left
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.messages import Tone
+from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +45,7 @@ class ExamplesForm(QWidget):
         super().__init__()
         self._workspace = workspace
         self._job: Job[tuple[str, Prompt]] | None = None
+        self._num_new = 0  # that were no references before, of the job
         self.image_box, self.labels_box = Combo(), Combo()
         self.add_button = button("Add", _ADD, self.add)
         rows = FormRows()
@@ -90,6 +92,7 @@ class ExamplesForm(QWidget):
         active = self._workspace.active
         if image is None or layer is None or active is None or self._job is not None:
             return
+        self._num_new = 0
         stack = first_choice(image).stack()
         labels = LabelsLayer.of_stack(stack, layer)
         self._job = Job(
@@ -103,7 +106,7 @@ class ExamplesForm(QWidget):
     def _take(self, found: tuple[str, Prompt], active: LayerSession) -> None:
         name, prompt = found
         if self._workspace.active is active:
-            active.session.references.add_example(prompt, name)
+            self._num_new += active.session.references.add_new_example(prompt, name)
 
     def _on_ended(self, labels: LabelsLayer, active: LayerSession) -> None:
         job, self._job = self._job, None
@@ -116,8 +119,14 @@ class ExamplesForm(QWidget):
             self._workspace.show_message(
                 f"There are no labels in {labels.name}.", Tone.WARNING
             )
-        elif job.done:
+        elif self._num_new:
             self.added.emit()
+        elif job.done:
+            there = f"{count_of(job.done, 'reference')} from {labels.name}"
+            self._workspace.show_message(
+                f"Nothing was added: {there} {'is' if job.done == 1 else 'are'} there "
+                "already."
+            )
 
     def close_job(self) -> None:
         """Read no more."""

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_seggpt.ui.layers.layer_choice import unwrapped
+from napari_seggpt.ui.layers.navigation import PLACING
 from napari_seggpt.ui.widgets.controls import allow, button
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ class FrameLayer(Protocol):
 
     def show(self, frame: int, found: Any) -> None:
         """Show what was found of a frame; None for nothing."""
+
+    def follow(self) -> None:
+        """Lie where the labels do, after these were moved."""
 
 
 class FrameLayerButton:
@@ -51,6 +55,7 @@ class FrameLayerButton:
         self.button.setCheckable(True)
         workspace.active_changed.connect(self._on_active)
         workspace.follow(self._connections)
+        workspace.follow(self._placing)
         workspace.viewer.layers.events.removed.connect(self._on_removed)
         self._on_active()
 
@@ -109,6 +114,15 @@ class FrameLayerButton:
         if layer is not None:
             with suppress(ValueError):  # it is gone already
                 self._workspace.viewer.layers.remove(layer)
+
+    def _placing(self, active: LayerSession) -> Connections:
+        """Return what tells that the labels of a session lie elsewhere."""
+        for name in PLACING:
+            yield active.labels.layer.events[name], self._on_placed
+
+    def _on_placed(self, _: object = None) -> None:
+        if self._shown is not None:
+            self._shown.follow()
 
     def _allow(self, _: object = None) -> None:
         """Let it be pressed where there is something to show, or to take away."""

@@ -25,7 +25,7 @@ from napari_seggpt.ui.work.actions import (
     toggle_reference,
     use_as_hint,
 )
-from napari_seggpt.ui.work.previews import MAX_PREVIEWS, overlaid, reference_key
+from napari_seggpt.ui.work.previews import overlaid, pictured, reference_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,8 +106,9 @@ class ReferencesPanel(Panel):
 
     @property
     def _references(self) -> list[Reference]:
+        """Those that are shown; of many there are more."""
         session = self._workspace.session
-        return list(session.references.all)[:MAX_PREVIEWS] if session else []
+        return pictured(session.references.all) if session else []
 
     def _preview(self, reference: Reference) -> Preview | None:
         layer_session = self._workspace.active
@@ -121,7 +122,8 @@ class ReferencesPanel(Panel):
         self._show_current()
         no_session = "" if self._workspace.active is not None else NO_SESSION
         allow(self.others_button, no_session)
-        used = sum(each.enabled for each in references)
+        session = self._workspace.session
+        used = sum(each.enabled for each in session.references.all) if session else 0
         self.set_summary(f"{used} in use" if references else "")
         self.refresh_previews()
 
@@ -151,14 +153,15 @@ class ReferencesPanel(Panel):
         return str(frame) if session is None else session.grid.short_name(frame)
 
     def _show_current(self, _: int = 0) -> None:
-        frame, has_session = self._workspace.current, self._workspace.active is not None
-        is_one = self.thumbnails.mark(frame)
+        frame, session = self._workspace.current, self._workspace.session
+        self.thumbnails.mark(frame)
+        is_one = session is not None and session.frames.record(frame).is_reference
         text = "Drop" if is_one else "Add"
         self.toggle_button.setText(with_key(text, "reference"))
         name = self._workspace.name(frame)
         act = f"no longer show frame {name}" if is_one else f"show frame {name}"
         describe(self.toggle_button, _TOGGLE.format(act=act))
-        allow(self.toggle_button, "" if has_session else NO_SESSION)
+        allow(self.toggle_button, "" if session is not None else NO_SESSION)
 
     def refresh_previews(self) -> None:
         """Show the pictures and labels that are known by now."""

@@ -118,8 +118,7 @@ class TaskFileButtons(QWidget):
         names = (f"{path.stem} {number}" for number in count(1))
         free = (name for name in names if name not in taken)
         for prompt, name in zip(task.prompts, free, strict=False):
-            if prompt.labels.any():
-                layer_session.session.references.add_example(prompt, name)
+            layer_session.session.references.add_example(prompt, name)
         if task.tuned is not None:
             layer_session.session.references.tuned = task.tuned
         for label, name in task.classes.items():

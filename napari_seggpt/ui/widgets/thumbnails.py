@@ -135,13 +135,12 @@ class Thumbnails(QListWidget):
                 Qt.CheckState.Checked if is_on else Qt.CheckState.Unchecked
             )
 
-    def mark(self, key: object) -> bool:
-        """Mark the one with a key; return whether there is one."""
+    def mark(self, key: object) -> None:
+        """Mark the one with a key, if there is one."""
         with signals_blocked(self):
             for row, here in enumerate(self.keys()):
                 self.item(row).setData(MARK_ROLE, here == key)
         self.viewport().update()
-        return key in self.keys()
 
     def show_picture(self, row: int, picture: NDArray[np.uint8] | None) -> None:
         """Show the picture (h, w, 3) of one of them."""

@@ -11,6 +11,7 @@ from napari_seggpt.session import PROTECTED, FrameStatus
 from napari_seggpt.ui.layers.navigation import place_in, show_places, show_plane
 from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.partly_painted import partly_painted
+from napari_seggpt.ui.work.places_left import channel_left
 
 if TYPE_CHECKING:
     from napari_seggpt.session import Scope, Session
@@ -50,9 +51,10 @@ def go_to(workspace: Workspace, frame: int) -> None:
 
 def show_place(workspace: Workspace) -> None:
     """Move the viewer's sliders to where the frames are on other axes."""
-    active = workspace.active
+    active, dims = workspace.active, workspace.viewer.dims
     if active is not None:
-        show_places(workspace.viewer.dims, active.image, dict(active.choice.fixed))
+        show_places(dims, active.image, dict(active.choice.fixed))
+        show_places(dims, active.labels.layer, channel_left(active))
 
 
 def show_slices(workspace: Workspace) -> None:

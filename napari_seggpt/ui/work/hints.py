@@ -11,6 +11,7 @@ from napari_seggpt.ui.keys import key_text
 from napari_seggpt.ui.work.axis_words import axes_in_words, places_in_words
 from napari_seggpt.ui.work.messages import Message, Tone
 from napari_seggpt.ui.work.partly_painted import partly_painted
+from napari_seggpt.ui.work.places_left import channel_left, place_left
 from napari_seggpt.ui.work.small_objects import num_tiles, too_small
 from napari_seggpt.untrusted import printable
 from napari_seggpt.wording import count_of
@@ -156,14 +157,8 @@ def _start_text() -> str:
 
 def _on_active(workspace: Workspace, layer_session: LayerSession) -> Message:
     session = layer_session.session
-    if (place := layer_session.place_left) is not None:
-        return Message(
-            text=f"You label <b>{escape(place)}</b>, but the viewer shows another "
-            "place, where painting does not count. "
-            f'<a href="{PLACE}:{BACK}">Go back</a>, or '
-            f'<a href="{PLACE}:{HERE}">label what is shown</a> as work of its own.',
-            tone=Tone.WARNING,
-        )
+    if (elsewhere := _elsewhere(layer_session)) is not None:
+        return elsewhere
     if layer_session.runs.is_undoing:
         return Message(text="Undoing the run...")
     if layer_session.runs.is_paused:
@@ -178,6 +173,25 @@ def _on_active(workspace: Workspace, layer_session: LayerSession) -> Message:
     if not any(r.enabled and r.is_labelled for r in session.references.all):
         return _without_references(layer_session, session)
     return _with_references(workspace, session)
+
+
+def _elsewhere(layer_session: LayerSession) -> Message | None:
+    """Say where the frames are, if the viewer shows another place."""
+    back = f'<a href="{PLACE}:{BACK}">Go back</a>'
+    if (place := place_left(layer_session)) is not None:
+        return Message(
+            text=f"You label <b>{escape(place)}</b>, but the viewer shows another "
+            f"place, where painting does not count. {back}, or "
+            f'<a href="{PLACE}:{HERE}">label what is shown</a> as work of its own.',
+            tone=Tone.WARNING,
+        )
+    if channel_left(layer_session):
+        return Message(
+            text="Labels count for all channels, but lie at one of them: the viewer "
+            f"shows another, where painting does not count. {back}.",
+            tone=Tone.WARNING,
+        )
+    return None
 
 
 def _on_parts(run: BaseRun | None) -> str:

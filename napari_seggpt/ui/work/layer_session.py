@@ -19,7 +19,7 @@ from napari_seggpt.ui.layers.label_locks import locks_of
 from napari_seggpt.ui.layers.labels_layer import LabelsLayer
 from napari_seggpt.ui.layers.labels_watcher import shown_frames
 from napari_seggpt.ui.layers.navigation import Navigation
-from napari_seggpt.ui.work.axis_words import in_words, places_in_words
+from napari_seggpt.ui.work.axis_words import in_words
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.previews import ReferencePreviews
 from napari_seggpt.ui.work.run_control import RunControl
@@ -245,14 +245,6 @@ class LayerSession:
         """Return what people call a frame, such as "12" or "t 3, z 12"."""
         return self.session.grid.name(frame)
 
-    @property
-    def place_left(self) -> str | None:
-        """Where on other axes the frames are, if the viewer shows another place."""
-        shown = shown_frames(self.labels.layer, self.labels.axes)
-        if shown is None or shown or not self._choice.fixed:
-            return None
-        return places_in_words(self.image, self._choice.fixed)
-
     def note_task(self, task: str | None) -> None:
         """Take note of what labels stand for."""
         if task != self.task:
@@ -325,6 +317,7 @@ class LayerSession:
 
     def _on_image_data(self, layer: Layer) -> None:
         """Go on with other data of an image layer, if it has the same frames."""
+        self.runs.stop()  # it would go on with the data from before
         if layer is self.image:
             self.data_replaced.emit()
         try:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 PREVIEW_SIDE = 64  # pixels of the longer side of a picture
 SHRUNK = 0.9  # of a side; sizes are rounded by a few per cent in any case
 OWN_PIXELS = 1.0  # the scale of tiles that show a frame as it is
-MAX_PREVIEWS = 100  # references of which pictures are made
+MAX_PREVIEWS = 100  # reference frames of which pictures are made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,6 +76,16 @@ def reference_key(reference: Reference) -> Key:
     return reference.name or "" if reference.frame is None else reference.frame
 
 
+def pictured(references: Iterable[Reference]) -> list[Reference]:
+    """Return those of which pictures are made: of many frames of the stack the first.
+
+    Examples from elsewhere are all among them: they are nowhere else to be seen.
+    """
+    known = list(references)
+    frames = [each for each in known if each.frame is not None]
+    return frames[:MAX_PREVIEWS] + [each for each in known if each.frame is None]
+
+
 class ReferencePreviews:
     """Makes previews of references when they are requested, and keeps them.
 
@@ -112,7 +122,7 @@ class ReferencePreviews:
         if config != self._config:
             self._config = config
             self.forget(None)
-        wanted = {reference_key(each): each for each in list(references)[:MAX_PREVIEWS]}
+        wanted = {reference_key(each): each for each in pictured(references)}
         self._wanted = wanted
         for gone in self._previews.keys() - wanted.keys():
             del self._previews[gone]

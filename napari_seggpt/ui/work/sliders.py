@@ -8,6 +8,7 @@ from qtpy.QtCore import QTimer
 
 from napari_seggpt.session import FrameStatus
 from napari_seggpt.ui.work.actions import work_at_shown_place
+from napari_seggpt.ui.work.places_left import place_left
 
 if TYPE_CHECKING:
     from napari_seggpt.ui.work.layer_session import LayerSession
@@ -50,12 +51,12 @@ class SliderFollower:
 
     def _on_moved(self, event: object = None) -> None:
         active = self._workspace.active
-        if active is not None and active.place_left is not None:
+        if active is not None and place_left(active) is not None:
             self._timer.start()
 
     def _follow(self) -> None:
         active = self._workspace.active
-        if active is None or active.is_busy or active.place_left is None:
+        if active is None or active.is_busy or place_left(active) is None:
             return
         if self._saved_sessions.is_resuming:
             return

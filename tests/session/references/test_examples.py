@@ -71,11 +71,31 @@ def test_an_example_of_the_same_name_is_another_one(examples: Examples) -> None:
     assert after.identity != before.identity
 
 
+def test_what_is_there_is_no_new_example_and_another_one_gets_a_free_name() -> None:
+    examples = Examples()
+    assert examples.add_new(make(), "one") == "one"
+    assert examples.add_new(make(), "one") is None
+    assert examples.add_new(make(2), "one") == "one (2)"
+    assert examples.add_new(make(3), "one") == "one (3)"
+    assert examples.add_new(make(2), "one") is None  # by another name than was asked
+    assert [source.labels.max() for source in examples.sources] == [1, 2, 3]
+
+
+def test_an_example_without_labels_shows_that_nothing_is_there() -> None:
+    examples = Examples()
+    examples.add(make(0), "none")
+    (shown,) = examples.references
+    assert not shown.is_labelled
+    (used,) = examples.sources
+    assert not used.labels.any()
+    others = Examples()
+    others.restore(shown)
+    assert others.digest == examples.digest
+
+
 def test_what_is_no_example_is_refused(examples: Examples) -> None:
     with pytest.raises(ValueError, match="a name that is not taken yet, got 'one'"):
         examples.add(make(), "one")
-    with pytest.raises(ValueError, match="labels in the example 'three', got none"):
-        examples.add(make(0), "three")
     for act in (examples.remove, lambda name: examples.set_enabled(name, True)):
         with pytest.raises(ValueError, match="the name of an example, got 'four'"):
             act("four")

@@ -68,6 +68,15 @@ def test_it_follows_frame_and_settings_and_writes_nothing(viewer_model, dock, qt
     np.testing.assert_array_equal(viewer_model.layers["mine"].data, written)
 
 
+def test_it_lies_where_the_labels_do(viewer_model, dock, qtbot):
+    press(qtbot, dock)
+    until(qtbot, dock, 109)
+    labels, layer = viewer_model.layers["mine"], dock.preview.layer
+    labels.scale = labels.scale * (1, 3, 3)
+    labels.translate = np.add(labels.translate, (0, 2, 0))
+    np.testing.assert_array_equal(layer.extent.world[:, 1:], labels.extent.world[:, 1:])
+
+
 def test_it_shows_what_a_run_then_writes(viewer_model, dock, qtbot):
     press(qtbot, dock)
     until(qtbot, dock, 109)

@@ -10,6 +10,7 @@ from napari_seggpt.prompts import Prompt
 from napari_seggpt.session.store.task_file import Task
 from napari_seggpt.ui.dock import SegGPTWidget
 from napari_seggpt.ui.layers.class_names import class_names, name_class
+from napari_seggpt.ui.work import actions
 
 WAIT_MS = 20_000  # a busy machine is slow, not wrong
 
@@ -62,6 +63,24 @@ def test_a_task_goes_from_one_stack_to_another(
     assert session.references.tuned.digest == task.tuned.digest
     assert class_names(dock.workspace.active.labels.layer) == {3: "wall"}
     assert dock.workspace.settings.scheduler == own.scheduler
+
+
+def test_a_reference_without_labels_is_taken_along(dock, tmp_path, qtbot):
+    files = dock.references_panel.examples.task_files
+    references = dock.workspace.session.references
+    references.add(4)
+    files.save(tmp_path / "walls.zip")
+    qtbot.waitUntil(lambda: files._job is None, timeout=WAIT_MS)
+    files.open(tmp_path / "walls.zip")
+    qtbot.waitUntil(lambda: files._job is None, timeout=WAIT_MS)
+    taken = [(each.name, each.is_labelled) for each in references.examples]
+    assert taken == [("walls 1", True), ("walls 2", False)]
+    assert "2 references from walls.zip" in dock.workspace.message.text
+    references.remove(1)
+    references.remove(4)
+    actions.start_run(dock.workspace, "all")  # of references from elsewhere alone
+    qtbot.waitUntil(lambda: not dock.workspace.is_busy, timeout=WAIT_MS)
+    assert "4 frames labelled" in dock.workspace.message.text
 
 
 def test_what_is_no_task_is_said(dock, tmp_path, qtbot):

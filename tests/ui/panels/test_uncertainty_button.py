@@ -74,6 +74,22 @@ def test_it_follows_the_frame(viewer, dock, qtbot):
     assert not layer.data.any()
 
 
+def test_it_lies_where_the_labels_do(viewer, dock, qtbot):
+    run(qtbot, dock)
+    press(qtbot, dock.review_panel.uncertainty.button)
+    layer, labels = shown(dock), viewer.layers["mine"]
+    labels.scale = (3, 0.25, 0.75)
+    labels.translate = (-1, 4, 0)
+    labels.rotate = 90
+    labels.affine = np.diag([1, 2, 1, 1])
+    for frame in (dock.workspace.current, 4):
+        actions.go_to(dock.workspace, frame)
+        for place in ((0, 0), (HEIGHT - 1, WIDTH - 1)):
+            np.testing.assert_allclose(
+                layer.data_to_world((0, *place)), labels.data_to_world((frame, *place))
+            )
+
+
 def test_it_is_off_until_something_is_predicted(viewer, dock, qtbot):
     button = dock.review_panel.uncertainty.button
     assert not button.isEnabled()
