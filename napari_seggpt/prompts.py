@@ -202,7 +202,10 @@ class TunedPrompt:
         )
         palette = (self.palette.ids, self.palette.colors)
         stored = (np.float16(self.images), np.float16(self.colors))  # as in a file
-        for values in (*stored, *palette, *self.weighing.values()):
+        for values in (*stored, *palette):
+            digest.update(np.ascontiguousarray(values).tobytes())
+        for name, values in sorted(self.weighing.items()):
+            digest.update(name.encode())
             digest.update(np.ascontiguousarray(values).tobytes())
         return digest.digest()
 
@@ -233,7 +236,9 @@ class TunedPrompt:
             "colors": np.ascontiguousarray(self.colors, dtype=np.float16),
         }
         for name, values in self.weighing.items():
-            tensors[WEIGHING_PREFIX + name] = np.ascontiguousarray(values, np.float32)
+            # Single numbers stay such, which np.ascontiguousarray makes vectors.
+            learned = np.asarray(values, np.float32, order="C")
+            tensors[WEIGHING_PREFIX + name] = learned
         return save_tensors(tensors, metadata=metadata)
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -246,6 +246,9 @@ def test_a_weighing_changes_how_all_prompts_of_its_pass_are_read(
     first, second = (weighing_of(readout_model, 0.05, seed=seed) for seed in (0, 1))
     alone = colors([], tuned_with(first))
     assert np.abs(alone - colors(prompts)).max() > 1e-3
+    # So does what comes from a file.
+    saved = TunedPrompt.from_bytes(tuned_with(first).to_bytes())
+    np.testing.assert_allclose(colors([], saved), alone, atol=0.02)
     # The same prompts beside it add nothing, since they are weighed alike.
     np.testing.assert_allclose(colors(prompts, tuned_with(first)), alone, atol=1e-5)
     # The network itself stays as it is.
