@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     Labels = NDArray[np.integer[Any]]
 
 
-def vote(labels: Sequence[Labels]) -> Labels:
+def vote(
+    labels: Sequence[Labels], voters: Sequence[NDArray[np.bool_]] | None = None
+) -> Labels:
     """Return the label that most of some label images have, pixel by pixel.
 
     Parameters
@@ -31,12 +33,16 @@ def vote(labels: Sequence[Labels]) -> Labels:
     labels : sequence of NDArray
         At least one, all of one shape. Labels are classes: the ids of single objects
         differ from one image to another.
+    voters : sequence of NDArray, optional
+        Where each of them has a vote, in a shape that broadcasts to that of the
+        images; everywhere by default.
 
     Returns
     -------
     NDArray
         Of the same shape, in a type that holds all labels. Where as many have one label
-        as another, the label is that of the first image among these.
+        as another, the label is that of the first image among these; where none has a
+        vote, 0.
 
     Raises
     ------
@@ -47,13 +53,14 @@ def vote(labels: Sequence[Labels]) -> Labels:
         shapes = [each.shape for each in labels]
         raise ValueError(f"Expected label images of one shape, got {shapes}.")
     labels = [as_labels(each) for each in labels]  # no type holds uint64 and int64
-    merged = np.array(labels[0], dtype=np.result_type(*labels))
+    voters = [np.array(True)] * len(labels) if voters is None else voters
+    merged = np.zeros(labels[0].shape, dtype=np.result_type(*labels))
     most = np.zeros(merged.shape, np.int16)
-    for each in labels:
+    for each, may in zip(labels, voters, strict=True):
         votes = np.zeros(merged.shape, np.int16)
-        for other in labels:
-            votes += each == other
-        is_more = votes > most
+        for other, has_vote in zip(labels, voters, strict=True):
+            votes += (each == other) & has_vote
+        is_more = (votes > most) & may
         merged[is_more], most[is_more] = each[is_more], votes[is_more]
     return merged
 
@@ -144,11 +151,15 @@ def _label_axes(
     output: Labels,
 ) -> Iterator[LabelledSlice]:
     """Label along each axis, into the labels that are to vote; see `label_volume`."""
+    voters = []
     for axis, frames in steps.items():
+        is_labelled = np.zeros(output.shape[axis], np.bool_)
         for frame in frames:
             if isinstance(frame, LabelledFrame):
+                is_labelled[frame.index] = True
                 yield LabelledSlice(axis=axis, frame=frame)
-    output[...] = vote(found)
+        voters.append(np.expand_dims(is_labelled, [x for x in range(3) if x != axis]))
+    output[...] = vote(found, voters)
     for axis, given in list(references.items())[::-1]:
         across = np.moveaxis(output, axis, 0)
         for index, labels in given.items():

@@ -1,5 +1,6 @@
 """The vote of several labels, and volumes that are labelled along several axes."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,25 @@ def test_no_type_holds_uint64_and_signed_labels_but_a_vote_does() -> None:
     assert merged.tolist() == [large]
     with pytest.raises(StackError, match="label ids"):
         vote([np.array([2**63], np.uint64), np.array([1])])
+
+
+def test_who_has_no_vote_does_not_count() -> None:
+    labels = [np.array([1, 1, 1]), np.array([0, 0, 2]), np.array([0, 0, 2])]
+    voters = [np.array([True]), np.array([True, False, True]), np.array([False])]
+    assert_array_equal(vote(labels, voters), [1, 1, 1])
+    assert_array_equal(vote(labels[1:], [np.array([False])] * 2), [0, 0, 0])
+
+
+@pytest.mark.usefixtures("_builtin")
+def test_slices_that_were_left_out_have_no_vote() -> None:
+    truth = np.zeros((6, 6, 6), np.uint8)
+    truth[:, 2:4] = 1
+    references = {0: {0: truth[0]}, 1: {3: truth[:, 3]}, 2: {3: truth[:, :, 3]}}
+    ahead = replace(CLASSES.propagation, direction="forward")
+    settings = replace(CLASSES, propagation=ahead)
+    output = np.zeros_like(truth)
+    list(label_volume(np.zeros_like(truth), references, output, settings=settings))
+    assert_array_equal(output[:, 2], truth[:, 2])  # of two axes, not of all three
 
 
 @pytest.mark.parametrize("shapes", [[], [(2, 3), (3, 2)]])
