@@ -15,7 +15,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LOOKED_AT = 1 << 18  # pixels; of larger frames every second or third is looked at
+# Pixels: of larger frames every second or third is looked at, and as many that have
+# labels, since small ones would lie between.
+LOOKED_AT = 1 << 18
 MAP_SIDE = 512  # pixels of the longer side of a map
 LEAST_SURE = 0.001  # share of the pixels that speak for a frame without labels
 # A network is surer than it is right: of the development sets, each calibrated by the
@@ -54,13 +56,13 @@ def label_confidence(
     missing of the labels elsewhere is shared among them. Since a network is surer than
     it is right, a power of what comes out is returned.
     """
-    ids, place = np.unique(_thinned(labels), return_inverse=True)
+    looked, wrong, weight = _looked_at(labels, margin)
+    ids, place = np.unique(looked, return_inverse=True)
     place = place.ravel()
-    wrong = (1.0 - _thinned(margin).ravel().astype(np.float64)) / 2
-    pixels = np.bincount(place, minlength=len(ids))
-    false = np.bincount(place, wrong, minlength=len(ids))
+    pixels = np.bincount(place, weight, minlength=len(ids))
+    false = np.bincount(place, weight * wrong, minlength=len(ids))
     true = pixels - false
-    missing = (wrong.sum() - false) / max(1, np.count_nonzero(ids))
+    missing = (false.sum() - false) / max(1, np.count_nonzero(ids))
     dice = 2 * true / np.maximum(2 * true + false + missing, 1e-9)
     expected = dice**CALIBRATION
     return {int(i): float(x) for i, x in zip(ids, expected, strict=True) if i}
@@ -79,9 +81,31 @@ def _dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return 2 * np.count_nonzero(one & other) / total
 
 
+def _looked_at(
+    labels: NDArray[np.integer[Any]], margin: NDArray[np.floating[Any]]
+) -> tuple[NDArray[np.integer[Any]], NDArray[np.float64], NDArray[np.float64]]:
+    """Return labels, chances of being wrong, and how many pixels each stands for."""
+    step = _step(labels.size)
+    few, unsure = labels[::step, ::step].ravel(), margin[::step, ::step].ravel()
+    weight = np.full(few.shape, float(step**2))
+    if step > 1:
+        inside = labels != 0
+        skip = -(-np.count_nonzero(inside) // LOOKED_AT) or 1
+        found, of_found = labels[inside][::skip], margin[inside][::skip]
+        rest = few == 0
+        few = np.concatenate([few[rest], found])
+        unsure = np.concatenate([unsure[rest], of_found])
+        weight = np.concatenate([weight[rest], np.full(found.shape, float(skip))])
+    return few, (1.0 - unsure.astype(np.float64)) / 2, weight
+
+
 def _thinned(values: NDArray[Any]) -> NDArray[Any]:
-    step = int(np.ceil(np.sqrt(values.size / LOOKED_AT))) or 1
+    step = _step(values.size)
     return values[::step, ::step]
+
+
+def _step(pixels: int) -> int:
+    return int(np.ceil(np.sqrt(pixels / LOOKED_AT))) or 1
 
 
 def map_step(shape: tuple[int, ...]) -> int:

@@ -68,6 +68,20 @@ def test_large_frames_are_thinned(labels):
     assert found == pytest.approx(frame_confidence(labels, margin), abs=0.02)
 
 
+def test_small_labels_of_a_large_frame_count():
+    """They lie between the pixels of which the background is looked at."""
+    frames = {}
+    for side in (512, 4096):
+        labels = np.zeros((side, side), np.uint8)
+        margin = np.ones(labels.shape, np.float32)
+        for at in (101, 201, 301):
+            labels[at : at + 5, at : at + 5] = 1
+        margin[labels > 0] = 0.01
+        frames[side] = frame_confidence(labels, margin)
+    assert frames[4096] == pytest.approx(frames[512], abs=0.01)
+    assert frames[512] < 0.6
+
+
 def test_frames_without_pixels():
     nothing = np.zeros((0, 5))
     assert frame_confidence(nothing.astype(int), nothing) == 1.0
