@@ -10,16 +10,18 @@ import numpy as np
 
 from napari_seggpt.frames import DAMAGE, FrameGrid, Frames, sample_frames
 from napari_seggpt.inference.chains import plan
+from napari_seggpt.inference.confidence import frame_confidence
 from napari_seggpt.inference.linking import (
     RenamedFrame,
     StackLinker,
     frames_lie_along,
 )
+from napari_seggpt.inference.memory import SURE
 from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.inference.propagation import check_labelled, predict_chains
 from napari_seggpt.inference.references import read_references
 from napari_seggpt.inference.task_predictors import TaskPredictor, task_predictor
-from napari_seggpt.inference.watching import UnreadableFrame
+from napari_seggpt.inference.watching import UnreadableFrame, read_frame
 from napari_seggpt.io.array_labels import ArrayLabels
 from napari_seggpt.objects.new_ids import NewIds
 from napari_seggpt.preprocessing import measure_limits
@@ -191,7 +193,7 @@ def _label_frames(
         memory=settings.propagation.memory,
         protected=kept,
         grid=lines,
-        known=lambda index: _read(output, index),
+        known=lambda index: _remembered(stack, output, predictor, index),
         skip_unreadable=skip_unreadable,
     )
     if predictor.are_objects and settings.objects.linking.enabled:
@@ -300,6 +302,23 @@ def labelled_frames(labels: Frames) -> set[int]:
 def _is_labelled(labels: Frames, index: int) -> bool:
     found = _read(labels, index)
     return found is None or bool(found.any())
+
+
+def _remembered(
+    stack: Frames, output: Frames, predictor: TaskPredictor, index: int
+) -> NDArray[Any] | None:
+    """Return the labels of a finished frame; None if they are worth no memory.
+
+    How sure the model was of them is not stored: it is asked again.
+    """
+    labels = _read(output, index)
+    if labels is None or not labels.any() or not predictor.has_calibrated_confidence:
+        return labels
+    frame = read_frame(stack, index)
+    if isinstance(frame, UnreadableFrame):
+        return None
+    margin = predictor.predict(frame, index=index).confidence
+    return labels if frame_confidence(labels, margin) >= SURE else None
 
 
 def _read(labels: Frames, index: int) -> NDArray[Any] | None:

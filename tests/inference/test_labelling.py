@@ -173,6 +173,36 @@ def test_what_was_yielded_stays_and_is_gone_on_with(
         np.testing.assert_array_equal(output[index], mine)
 
 
+def test_frames_of_which_the_model_is_not_sure_are_not_remembered(
+    stack: list[np.ndarray],
+    output: LabelsWriter,
+    builtin: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither in one go nor when a run goes on."""
+    remembered: list[int] = []
+
+    def note(_: object, prompt: Prompt, **__: object) -> list[Any]:
+        assert prompt.index is not None
+        remembered.append(prompt.index)
+        return []
+
+    def doubt(self: Any, frame: np.ndarray, index: int) -> Prediction:
+        margin = np.full(frame.shape[:2], 0.1 if index == 2 else 0.9, np.float32)
+        labels = np.asarray(self.prompts[0].labels, np.int64)
+        return Prediction(labels=labels, confidence=margin, colors=())
+
+    monkeypatch.setattr(builtin, "has_calibrated_confidence", True)
+    monkeypatch.setattr(builtin, "prepare", note)
+    monkeypatch.setattr(builtin, "_predict", doubt)
+    steps = label_stack(stack, {0: labels(0)}, output)
+    assert [next(steps).index for _ in range(4)] == [0, 1, 2, 3]
+    steps.close()
+    remembered.clear()
+    list(label_stack(stack, {0: labels(0)}, output, resume=True))
+    assert remembered == [1, 3, 4]
+
+
 def test_labels_may_go_into_an_array(stack: list[np.ndarray], builtin: Any) -> None:
     output = np.zeros((6, *SHAPE), np.uint8)
     list(label_stack(stack, {1: labels(1)}, output))
