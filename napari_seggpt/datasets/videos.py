@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -290,7 +291,7 @@ def open_cell_tracking(folder: Path, subset: str) -> VideoDataset:
             image_files=tuple(check_any(files, "frames", images.name)),
             label_files=tuple(x if x.is_file() else None for x in names),
             decode=_ids,
-            objects=_tracks(labels / "man_track.txt") if kind == "TRA" else None,
+            objects=_tracks(labels / "man_track.txt", files) if kind == "TRA" else None,
             read=_read_plane,
         )
         if any(video.label_files):
@@ -313,8 +314,15 @@ def _ids(values: NDArray[Any]) -> Labels:
     return values.astype(np.int32)
 
 
-def _tracks(file: Path) -> dict[int, VideoObject]:
-    """Read a table of tracks: id, first frame, last frame, parent."""
+def _tracks(file: Path, images: Sequence[Path]) -> dict[int, VideoObject]:
+    """Read a table of tracks: id, first time point, last time point, parent.
+
+    Time points are those in the names of the frames, which need not begin at 0.
+    """
     with understood("tracks", file):
+        times = [int(image.stem[1:]) for image in images]
         rows = [[int(x) for x in line.split()] for line in read_lines(file)]
-        return {row[0]: VideoObject(first=row[1]) for row in rows}
+        places = {row[0]: bisect_left(times, row[1]) for row in rows}
+    return {
+        i: VideoObject(first=place) for i, place in places.items() if place < len(times)
+    }

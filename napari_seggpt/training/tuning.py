@@ -176,12 +176,12 @@ class Tuner:
         state, dices = self._begin()
         yield _step(state.step, None, dices, state.best)
         for step in range(state.step + 1, self._settings.steps + 1):
+            if state.without_gain >= self._settings.patience:
+                return
             rng = np.random.default_rng((self._settings.seed, step))
             loss = self._update(step, self._queries_of(step, rng), rng)
             state, dices = self._judge(replace(state, step=step))
             yield _step(step, loss, dices, state.best)
-            if state.without_gain == self._settings.patience:
-                return
 
     def _begin(self) -> tuple[TuningState, Dices | None]:
         """Take up what was stopped, or begin; returns the Dices of a beginning."""

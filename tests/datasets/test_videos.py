@@ -91,6 +91,19 @@ def test_cells_are_segmented_or_tracked(published):
         open_cell_tracking(folder, "silver")
 
 
+def test_tracks_begin_at_frames_whatever_their_numbers(miniatures, tmp_path):
+    folder = miniatures.write("cell-tracking", tmp_path)
+    labels = folder / "01_GT" / "TRA"
+    for at, stem in ((folder / "01", "t"), (labels, "man_track")):
+        for file in sorted(at.glob("*.tif"), reverse=True):
+            number = int(file.stem.removeprefix(stem)) + 150
+            file.rename(at / f"{stem}{number:03}.tif")
+    (labels / "man_track.txt").write_text("1 150 152 0\n2 151 152 0\n3 149 151 0\n")
+    (tracked,) = open_cell_tracking(folder, "tracking").videos
+    firsts = {i: x.first for i, x in tracked.known_objects().items()}
+    assert firsts == {1: 0, 2: 1, 3: 0}
+
+
 def test_volumes_are_refused(miniatures, tmp_path):
     import tifffile
 

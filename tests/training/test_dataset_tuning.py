@@ -8,6 +8,7 @@ from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.model.checkpoint import model_hash
 from napari_seggpt.palette import Palette
 from napari_seggpt.settings import PredictionSettings
+from napari_seggpt.training import tuning
 from napari_seggpt.training.dataset_tuning import (
     DATASET_TUNING,
     TooFewImagesError,
@@ -98,6 +99,18 @@ def test_it_goes_on_as_if_it_had_not_been_stopped(tiny_model, dataset, tmp_path)
     assert [step.step for step in rest] == [2, 3, 4, 5, 6]
     assert [x.loss for x in rest[1:]] == [x.loss for x in whole[3:]]
     assert rest[-1].dice == whole[-1].dice
+
+
+def test_it_does_not_go_on_where_nothing_was_gained(
+    tiny_model, dataset, tmp_path, monkeypatch
+):
+    palette, file = Palette.of([1, 3]), tmp_path / "state.pt"
+    monkeypatch.setattr(tuning, "mean_dice", lambda *_: 0.5)
+    settings = replace(QUICK, steps=20, patience=2)
+    first = tune(tiny_model, dataset, palette, settings, state_file=file)
+    again = tune(tiny_model, dataset, palette, settings, state_file=file)
+    assert first[-1].step < 20
+    assert [step.step for step in again] == [first[-1].step]
 
 
 def test_another_tuning_does_not_go_on(tiny_model, dataset, tmp_path):

@@ -107,5 +107,5 @@ def nearest_classes(predictor: Predictor, image: NDArray[Any]) -> NDArray[np.int
         return read[0]
     brightness = [colors.mean(-1) for colors in prediction.colors]
     brightest = np.argmax(brightness, axis=0)
-    fallback = np.choose(brightest, read)
+    fallback = np.take_along_axis(np.stack(read), brightest[None], axis=0)[0]
     return np.where(prediction.labels != 0, prediction.labels, fallback)

@@ -183,6 +183,14 @@ def test_of_several_prompts_the_clearest_counts():
     assert found[0, 2] in (1, 2)
 
 
+def test_any_number_of_prompts_paints_classes():
+    palettes = Palette.of(range(1, 141)).split(2)
+    painted = [np.zeros((1, 3, 3)) for _ in palettes]
+    painted[68] = palettes[68].encode(np.array([[137, 0, 138]]))
+    found = tuned.nearest_classes(Fixed(palettes, painted), None)
+    assert found[0, [0, 2]].tolist() == [137, 138]
+
+
 # -- panoptic ----------------------------------------------------------------------
 
 
