@@ -48,7 +48,7 @@ def test_a_zarr_fills_chunk_by_chunk(tmp_path, layout, zarr_format):
     frames = open_growing(path, open_stack)
     shared = layout["chunks"][0] == 2  # then later frames may be on their way
     assert [frames.look(), frames.look()] == [0, 0 if shared else 2]
-    array[2:4, :4] = 1
+    array[2, :4] = 1
     frames.look()
     assert frames.look() == 2  # half of frame 2 is not there
     array[4:6] = 1
@@ -56,6 +56,19 @@ def test_a_zarr_fills_chunk_by_chunk(tmp_path, layout, zarr_format):
     assert frames.look() == (4 if shared else 6)
     assert frames.look_no_more() == 6
     assert frames[5].max() == 1
+
+
+def test_black_chunks_are_waited_for_in_the_last_frame_only(tmp_path):
+    """Zarr stores none of them, as of the corners of images that were turned."""
+    path = tmp_path / "in.zarr"
+    array = zarr.create_array(path, shape=(5, 8, 9), dtype="u1", chunks=(1, 4, 9))
+    array[0, :4] = 1
+    frames = open_growing(path, open_stack)
+    assert [frames.look(), frames.look()] == [0, 0]
+    array[2, :4] = 1  # after a frame that is all black
+    assert [frames.look(), frames.look()] == [1, 2]
+    assert frames.look() == 2
+    assert frames.look_no_more() == 3  # nobody waits for the rest
 
 
 def test_a_chunk_that_is_still_written_has_not_arrived(tmp_path):
