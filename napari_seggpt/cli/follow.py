@@ -86,7 +86,7 @@ def follow(
         raise ValueError(f"Expected an OME-Zarr with one chunk a frame, got {output}.")
 
     def open_again(found: Path) -> Stack:
-        return opener(reading, found)()
+        return opener(reading, found, growing=True)()
 
     frames = open_growing(path, open_again)
     done, last = 0, -1

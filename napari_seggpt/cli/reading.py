@@ -120,9 +120,12 @@ def open_images(reading: Reading, path: Path, *, labels: bool = False) -> Stack:
 
 
 def opener(
-    reading: Reading, path: Path, *, labels: bool = False
+    reading: Reading, path: Path, *, labels: bool = False, growing: bool = False
 ) -> Callable[[], Stack]:
-    """Return what opens a stack as the flags say, also in another process."""
+    """Return what opens a stack as the flags say, also in another process.
+
+    `growing` is as of `open_stack`.
+    """
     from napari_seggpt.io import open_stack
 
     return partial(
@@ -134,6 +137,7 @@ def opener(
         series=reading.series,
         channels=reading.channels,
         labels=labels,
+        growing=growing,
     )
 
 

@@ -105,6 +105,24 @@ def test_it_goes_on_where_it_was(run, stack, files):
     np.testing.assert_array_equal(frames_of(stack / "out.zarr")[:3], before)
 
 
+def test_planes_of_a_file_are_its_colours_as_in_a_folder(run, stack, files):
+    folder = stack / "planes"
+    folder.mkdir()
+    for index in range(3):
+        tifffile.imwrite(
+            folder / f"frame{index}.tif",
+            np.stack([files[index].astype(np.uint8)] * 3),
+            photometric="rgb",
+            planarconfig="separate",
+        )
+    code, out, errors = run(
+        "predict", folder, "--reference", f"0={stack / 'first.tif'}",
+        "--output", stack / "out.zarr", "--follow", 1,
+    )  # fmt: skip
+    assert code == 0, errors
+    assert "2 of 2 frames predicted" in out
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
