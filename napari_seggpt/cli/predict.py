@@ -97,6 +97,11 @@ class PredictRequest:
         """Whether files that are there may be written."""
         return self.overwrite or self.resume
 
+    @property
+    def is_growing(self) -> bool:
+        """Whether frames are waited for."""
+        return self.follow is not None
+
 
 def add_parser(commands: Any) -> None:
     """Add the command to the parser of all commands."""
@@ -213,7 +218,7 @@ def _label(
         return label_in_blocks(request, task, load)
     files, reading, colors = request.files, request.reading, ColorIds()
     with (
-        open_images(reading, request.stack) as stack,
+        open_images(reading, request.stack, growing=request.is_growing) as stack,
         references.open_references(files, stack, reading, colors) as labelled,
     ):
         check_axes(request, client, stack)
@@ -270,7 +275,7 @@ def _make_predictor(
     flags = "--labels, --reference, --prompt or --task"
     prompts, tuned = references.with_task(request.files, prompts + others, task, flags)
     found = plan(len(stack), chosen, propagation, protected=labelled, grid=lines)
-    if not found and request.follow is None:  # else frames are still to come
+    if not found and not request.is_growing:  # else frames are still to come
         raise ValueError("Expected frames to predict in the range, got none.")
     limits = measure_limits(sample_frames(stack), settings.contrast)
     model, auto = load(settings.model), request.auto_tiles
@@ -317,7 +322,7 @@ def _open_output(
 
     if request.resume and request.output.exists():
         writer = reopen_labels(request.output)
-        is_growing = request.follow is not None and len(writer) < len(stack)
+        is_growing = request.is_growing and len(writer) < len(stack)
         has_length = is_growing or len(writer) == len(stack)
         if not has_length or writer.geometry.frame_shape != stack.frame_shape:
             writer.close()

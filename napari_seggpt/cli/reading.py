@@ -112,9 +112,14 @@ def _channels(text: str) -> bool | list[int]:
     return [int(number) for number in numbers]
 
 
-def open_images(reading: Reading, path: Path, *, labels: bool = False) -> Stack:
-    """Open a stack as the flags say; tells what a person should know of the reading."""
-    stack = opener(reading, path, labels=labels)()
+def open_images(
+    reading: Reading, path: Path, *, labels: bool = False, growing: bool = False
+) -> Stack:
+    """Open a stack as the flags say; tells what a person should know of the reading.
+
+    `growing` is as of `open_stack`.
+    """
+    stack = opener(reading, path, labels=labels, growing=growing)()
     _tell_notes(stack)
     return stack
 

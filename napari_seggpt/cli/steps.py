@@ -31,7 +31,7 @@ def check_axes(request: PredictRequest, client: Client | None, stack: Stack) -> 
     """
     needs = {
         "--tracks": request.tracks,
-        "--follow": request.follow is not None,
+        "--follow": request.is_growing,
         "--workers or --scheduler": client is not None,
     }
     found = [flag for flag, is_given in needs.items() if is_given]
@@ -52,7 +52,7 @@ def check_objects(
         If labels are objects, and workers or one who waits label them; or if they are
         not, and their tracks are wanted.
     """
-    is_alone = client is None and request.follow is None
+    is_alone = client is None and not request.is_growing
     if predictor.are_objects and not is_alone:
         raise ValueError(
             "Expected classes (--objects classes) with --workers, --scheduler or "

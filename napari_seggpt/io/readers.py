@@ -70,7 +70,7 @@ def open_stack(
         Which colour is which id, if colours mean the same as in other files.
     growing : bool
         Whether frames are still added to a folder; a file is one of them then, and
-        read as in a folder.
+        read as in a folder. One that differs from the first cannot be read.
 
     Raises
     ------
@@ -158,4 +158,4 @@ def _open_source(
     if path.is_file():
         return FolderSource([path], labels=labels)
     files, notes = frame_files(path, labels=labels)
-    return FolderSource(files, labels=labels, notes=notes)
+    return FolderSource(files, labels=labels, notes=notes, growing=growing)

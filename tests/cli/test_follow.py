@@ -105,6 +105,25 @@ def test_it_goes_on_where_it_was(run, stack, files):
     np.testing.assert_array_equal(frames_of(stack / "out.zarr")[:3], before)
 
 
+def test_frames_of_another_shape_or_number_end_nothing(run, stack, files):
+    folder = stack / "later"
+    tifffile.imwrite(folder / "frame2.tif", files[2][:20])
+    tifffile.imwrite(folder / "frame4.tif", files[:2])
+    command = ["predict", folder, "--reference", f"0={stack / 'first.tif'}"]
+    command += ["--output", stack / "out.zarr", "--follow", 1]
+    code, out, errors = run(*command)
+    assert code == 1
+    assert "Frame 2 is left out: Expected a frame of shape (40, 48)" in errors
+    assert "Frame 4 is left out: Expected one frame per file" in errors
+    assert "3 of 5 frames predicted" in out
+    tifffile.imwrite(folder / "frame4.tif", files[4])
+    code, out, errors = run(*command, "--resume")
+    assert code == 1
+    assert "Frame 2 is left out" in errors
+    assert "Frame 4" not in errors
+    assert "1 of 2 frames predicted" in out
+
+
 def test_planes_of_a_file_are_its_colours_as_in_a_folder(run, stack, files):
     folder = stack / "planes"
     folder.mkdir()
