@@ -260,6 +260,7 @@ def _make_predictor(
     from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.inference.references import read_references
     from napari_seggpt.inference.task_predictors import task_predictor
+    from napari_seggpt.io.growing import written_frames
     from napari_seggpt.preprocessing import measure_limits
 
     settings, propagation = request.settings, request.settings.propagation
@@ -277,7 +278,8 @@ def _make_predictor(
     found = plan(len(stack), chosen, propagation, protected=labelled, grid=lines)
     if not found and not request.is_growing:  # else frames are still to come
         raise ValueError("Expected frames to predict in the range, got none.")
-    limits = measure_limits(sample_frames(stack), settings.contrast)
+    among = written_frames(stack) if request.is_growing else None
+    limits = measure_limits(sample_frames(stack, among), settings.contrast)
     model, auto = load(settings.model), request.auto_tiles
     prediction = references.advise_tiles(
         prompts, settings.prediction, model.config, auto=auto

@@ -163,6 +163,22 @@ class GrowingZarr(GrowingFrames):
         return num_begun - self._lacks_chunks
 
 
+def written_frames(stack: Stack) -> Sequence[int]:
+    """Return the frames that have been written: of a zarr that fills, not all have.
+
+    Black ones, of which zarr stores nothing, are left out. So is the last one that has
+    begun, with those that share its chunks, if it may be unfinished and there are
+    others.
+    """
+    signs = [stack.chunk_signs(index) for index in range(len(stack))]
+    begun = [index for index, found in enumerate(signs) if not found or any(found)]
+    shared = stack.frames_per_chunk
+    if begun and (shared > 1 or None in signs[begun[-1]]):
+        last = begun[-1] // shared
+        begun = [index for index in begun if index // shared < last] or begun
+    return begun or range(len(stack))
+
+
 def open_growing(path: Path, open_stack: OpenStack) -> GrowingFrames:
     """Open a folder or zarr that still grows; call `look` to see what is there.
 

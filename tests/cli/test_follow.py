@@ -9,7 +9,7 @@ import pytest
 import tifffile
 import zarr
 
-from napari_seggpt.inference import following
+from napari_seggpt.inference import following, predictor
 from napari_seggpt.io import open_stack
 
 
@@ -85,6 +85,28 @@ def test_a_zarr_that_fills_or_becomes_longer(run, stack, files, is_full):
     assert code == 0, errors
     assert "5 of 5 frames predicted" in out
     assert len(frames_of(stack / "out.zarr")) == 6
+
+
+def test_contrast_is_measured_on_frames_that_are_written(
+    run, stack, files, monkeypatch
+):
+    array = zarr.create_array(
+        stack / "in.zarr", shape=(50, 40, 48), chunks=(1, 40, 48), dtype="u2"
+    )
+    array[:2] = files[:2] + 1000
+    found, init = [], predictor.Predictor.__init__
+
+    def spy(self, *args, limits, **kwargs):
+        found.append(limits)
+        init(self, *args, limits=limits, **kwargs)
+
+    monkeypatch.setattr(predictor.Predictor, "__init__", spy)
+    code, _, errors = run(
+        "predict", stack / "in.zarr", "--reference", f"0={stack / 'first.tif'}",
+        "--output", stack / "out.zarr", "--follow", 1,
+    )  # fmt: skip
+    assert code == 0, errors
+    assert found[0].low.item() >= 1000
 
 
 def test_it_goes_on_where_it_was(run, stack, files):

@@ -4,7 +4,7 @@ import tifffile
 import zarr
 
 from napari_seggpt.io import StackError, open_stack
-from napari_seggpt.io.growing import open_growing
+from napari_seggpt.io.growing import open_growing, written_frames
 
 
 def write(folder, name, value):
@@ -112,6 +112,31 @@ def test_a_sharded_zarr(tmp_path):
     assert [frames.look(), frames.look()] == [0, 0]
     array[2] = 1
     assert frames.look() == 2
+
+
+@pytest.mark.parametrize("num_shared", [1, 2])
+def test_frames_that_are_written_are_known(tmp_path, num_shared):
+    path = tmp_path / "in.zarr"
+    array = zarr.create_array(
+        path, shape=(9, 8, 9), dtype="u1", chunks=(num_shared, 4, 9)
+    )
+    array[0, :4] = 1
+    with open_stack(path) as stack:  # there is no other one
+        assert list(written_frames(stack)) == list(range(num_shared))
+    array[1] = 1
+    array[4] = 1  # the last one, after two that are black
+    with open_stack(path) as stack:
+        assert written_frames(stack) == ([0, 1, 4] if num_shared == 1 else [0, 1])
+    array[5, :4] = 1  # half of it
+    with open_stack(path) as stack:
+        assert written_frames(stack) == ([0, 1, 4] if num_shared == 1 else [0, 1])
+
+
+def test_all_files_are_written(tmp_path):
+    write(tmp_path, "a", 1)
+    write(tmp_path, "b", 1)
+    with open_stack(tmp_path) as stack:
+        assert list(written_frames(stack)) == [0, 1]
 
 
 def test_what_cannot_grow_is_refused(tmp_path):
