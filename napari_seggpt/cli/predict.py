@@ -21,7 +21,7 @@ from napari_seggpt.cli.follow import add_follow, check_follow
 from napari_seggpt.cli.interrupt import INTERRUPTED
 from napari_seggpt.cli.paths import check_apart, check_new, check_picture
 from napari_seggpt.cli.reading import Reading, open_images
-from napari_seggpt.cli.steps import check_axes, check_objects, label_steps
+from napari_seggpt.cli.steps import check_axes, check_objects, label_steps, stack_at_end
 from napari_seggpt.cli.track import check_tracks, write_tracks
 from napari_seggpt.inference.watching import UnreadableFrame, WatchedFrames
 from napari_seggpt.settings import SessionSettings
@@ -241,7 +241,10 @@ def _label(
                 )
             if request.overlay:
                 shown = predicted | labelled_frames(output)
-                draw_result(request.overlay, stack, output, predictor, labelled, shown)
+                with stack_at_end(request, stack) as whole:
+                    draw_result(
+                        request.overlay, whole, output, predictor, labelled, shown
+                    )
     return INCOMPLETE if code == 0 and labelled.num_unreadable else code
 
 

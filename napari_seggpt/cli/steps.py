@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from napari_seggpt.cli.cluster import label_on_workers, make_job
@@ -97,3 +98,13 @@ def label_steps(
         resume=request.resume,
         skip_unreadable=True,
     )
+
+
+@contextmanager
+def stack_at_end(request: PredictRequest, stack: Stack) -> Iterator[Stack]:
+    """Open the stack anew if frames have come since it was opened."""
+    if not request.is_growing:
+        yield stack
+        return
+    with opener(request.reading, request.stack, growing=True)() as grown:
+        yield grown

@@ -9,6 +9,7 @@ import pytest
 import tifffile
 import zarr
 
+from napari_seggpt import overlay
 from napari_seggpt.inference import following, predictor
 from napari_seggpt.io import open_stack
 
@@ -34,7 +35,9 @@ def frames_of(path):
         return np.stack(list(labels))
 
 
-def test_files_are_labelled_as_they_come(run, stack, files):
+def test_files_are_labelled_as_they_come(run, stack, files, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(overlay, "save_sheet", lambda _, panels: drawn.extend(panels))
     folder = stack / "coming"
     folder.mkdir()
     shutil.copy(stack / "later" / "frame0.tif", folder)
@@ -49,10 +52,13 @@ def test_files_are_labelled_as_they_come(run, stack, files):
     command = ["--reference", f"0={stack / 'first.tif'}", "--contrast", 0, 950]
     command += ["--memory", 1]
     code, out, _ = run(
-        "predict", folder, *command, "--output", stack / "out.zarr", "--follow", 3
-    )
+        "predict", folder, *command, "--output", stack / "out.zarr", "--follow", 3,
+        "--overlay", stack / "out.png",
+    )  # fmt: skip
     thread.join()
     assert code == 0
+    names = ["frame 0 - reference", *(f"frame {i} - predicted" for i in range(1, 6))]
+    assert [name for name, *_ in drawn] == names
     assert "5 of 5 frames predicted from 1 reference, in" in out
     at_once = stack / "once.zarr"
     assert run("predict", stack / "later", *command, "--output", at_once)[0] == 0
