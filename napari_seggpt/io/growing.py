@@ -179,6 +179,20 @@ def written_frames(stack: Stack) -> Sequence[int]:
     return begun or range(len(stack))
 
 
+def check_can_grow(path: Path) -> None:
+    """Refuse what is neither a folder nor a zarr.
+
+    Raises
+    ------
+    StackError
+        If it is a file, or nothing.
+    """
+    if not path.is_dir():
+        raise StackError(
+            f"Expected a folder or a zarr, to which frames can be added, got {path}."
+        )
+
+
 def open_growing(path: Path, open_stack: OpenStack) -> GrowingFrames:
     """Open a folder or zarr that still grows; call `look` to see what is there.
 
@@ -194,11 +208,8 @@ def open_growing(path: Path, open_stack: OpenStack) -> GrowingFrames:
     StackError
         If it is neither, or nothing is there yet.
     """
-    if path.is_dir() and is_zarr(path):
+    check_can_grow(path)
+    if is_zarr(path):
         return GrowingZarr(path, open_stack)
-    if not path.is_dir():
-        raise StackError(
-            f"Expected a folder or a zarr, to which frames can be added, got {path}."
-        )
     image_files(path)
     return GrowingFolder(path, open_stack)

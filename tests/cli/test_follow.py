@@ -188,6 +188,17 @@ def test_a_mistake_is_one_line(run, stack, flags, message):
     assert message in errors
 
 
+def test_a_file_is_refused_before_anything_is_written(run, stack, files):
+    command = ["predict", stack / "stack.tif", "--reference"]
+    command += [f"0={stack / 'first.tif'}", "--output", stack / "out.zarr"]
+    assert run(*command)[0] == 0
+    before = frames_of(stack / "out.zarr")
+    code, _, errors = run(*command, "--follow", 1, "--overwrite")
+    assert code == 2
+    assert "Expected a folder or a zarr, to which frames can be added" in errors
+    np.testing.assert_array_equal(frames_of(stack / "out.zarr"), before)
+
+
 def test_objects_are_refused_before_anything_is_written(run, stack, files):
     command = ["predict", stack / "later", "--reference", f"0={stack / 'first.tif'}"]
     command += ["--output", stack / "out.zarr"]
