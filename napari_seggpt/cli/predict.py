@@ -199,7 +199,13 @@ def _label_each(
         return _label(one, task, load, client)
 
     suffix = ".tif" if client is None else ".zarr"
-    return each_stack(request.stack, request.output, label, suffix=suffix)
+    return each_stack(
+        request.stack,
+        request.output,
+        label,
+        suffix=suffix,
+        labels_of=lambda name: request.files.of_stack(name).labels,
+    )
 
 
 def _label(
