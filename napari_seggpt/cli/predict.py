@@ -131,7 +131,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on with an output that was stopped: its labelled frames stay",
+        help="go on with an output that was stopped: its labelled frames stay; with "
+        "memory, the rest may differ slightly from a run in one go",
     )
     parser.add_argument(
         "--overlay", type=Path, help="also draw a picture of the result"
