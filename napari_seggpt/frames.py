@@ -147,14 +147,24 @@ class FrameGrid:
         return divmod(frame, self.shape[1]) if self.has_two_axes else (0, frame)
 
 
-def sample_frames(stack: Frames) -> Iterator[NDArray[Any]]:
+def sample_frames(
+    stack: Frames, among: Sequence[int] | None = None
+) -> Iterator[NDArray[Any]]:
     """Yield a few frames, evenly spread, from which to measure the contrast.
 
     Frames that cannot be read are left out; if there are no others, the error of the
     last one is raised.
+
+    Parameters
+    ----------
+    stack : Frames
+        The images.
+    among : sequence of int, optional
+        The frames to choose from; all by default.
     """
     found, problem = False, None
-    for index in evenly(range(len(stack)), NUM_CONTRAST_FRAMES):
+    indices = range(len(stack)) if among is None else among
+    for index in evenly(indices, NUM_CONTRAST_FRAMES):
         try:
             frame = stack[index]
         except DAMAGE as error:

@@ -107,10 +107,10 @@ def label_in_blocks(
         if not frames:
             raise ValueError("Expected frames to predict in the range, got none.")
         predictor = _make_predictor(request, task, load, stack)
-        output = _open_output(request, stack, predictor)
         coarse = None
         if request.skip_flat is not None:
             coarse = _open_coarsest(request.reading, request.stack)
+        output = _open_output(request, stack, predictor)
         steps = label_blocks(
             stack,
             predictor,

@@ -49,7 +49,9 @@ def _seconds(text: str) -> float:
 
 
 def check_follow(args: argparse.Namespace) -> None:
-    """Refuse flags that do not go with frames that are waited for."""
+    """Refuse flags, and a stack, that do not go with frames that are waited for."""
+    from napari_seggpt.io.growing import check_can_grow
+
     if args.follow is None:
         return
     for flag in ("each", "workers", "scheduler", "labels"):
@@ -64,6 +66,7 @@ def check_follow(args: argparse.Namespace) -> None:
         raise ValueError(
             f"Expected an --output ending in .zarr with --follow, got {args.output}."
         )
+    check_can_grow(args.stack)
 
 
 def follow(
@@ -86,7 +89,7 @@ def follow(
         raise ValueError(f"Expected an OME-Zarr with one chunk a frame, got {output}.")
 
     def open_again(found: Path) -> Stack:
-        return opener(reading, found)()
+        return opener(reading, found, growing=True)()
 
     frames = open_growing(path, open_again)
     done, last = 0, -1

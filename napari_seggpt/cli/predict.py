@@ -21,7 +21,7 @@ from napari_seggpt.cli.follow import add_follow, check_follow
 from napari_seggpt.cli.interrupt import INTERRUPTED
 from napari_seggpt.cli.paths import check_apart, check_new, check_picture
 from napari_seggpt.cli.reading import Reading, open_images
-from napari_seggpt.cli.steps import check_axes, check_objects, label_steps
+from napari_seggpt.cli.steps import check_axes, check_objects, label_steps, stack_at_end
 from napari_seggpt.cli.track import check_tracks, write_tracks
 from napari_seggpt.inference.watching import UnreadableFrame, WatchedFrames
 from napari_seggpt.settings import SessionSettings
@@ -97,6 +97,11 @@ class PredictRequest:
         """Whether files that are there may be written."""
         return self.overwrite or self.resume
 
+    @property
+    def is_growing(self) -> bool:
+        """Whether frames are waited for."""
+        return self.follow is not None
+
 
 def add_parser(commands: Any) -> None:
     """Add the command to the parser of all commands."""
@@ -126,7 +131,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on with an output that was stopped: its labelled frames stay",
+        help="go on with an output that was stopped: its labelled frames stay; with "
+        "memory, the rest may differ slightly from a run in one go",
     )
     parser.add_argument(
         "--overlay", type=Path, help="also draw a picture of the result"
@@ -194,7 +200,13 @@ def _label_each(
         return _label(one, task, load, client)
 
     suffix = ".tif" if client is None else ".zarr"
-    return each_stack(request.stack, request.output, label, suffix=suffix)
+    return each_stack(
+        request.stack,
+        request.output,
+        label,
+        suffix=suffix,
+        labels_of=lambda name: request.files.of_stack(name).labels,
+    )
 
 
 def _label(
@@ -213,7 +225,7 @@ def _label(
         return label_in_blocks(request, task, load)
     files, reading, colors = request.files, request.reading, ColorIds()
     with (
-        open_images(reading, request.stack) as stack,
+        open_images(reading, request.stack, growing=request.is_growing) as stack,
         references.open_references(files, stack, reading, colors) as labelled,
     ):
         check_axes(request, client, stack)
@@ -236,7 +248,10 @@ def _label(
                 )
             if request.overlay:
                 shown = predicted | labelled_frames(output)
-                draw_result(request.overlay, stack, output, predictor, labelled, shown)
+                with stack_at_end(request, stack) as whole:
+                    draw_result(
+                        request.overlay, whole, output, predictor, labelled, shown
+                    )
     return INCOMPLETE if code == 0 and labelled.num_unreadable else code
 
 
@@ -255,6 +270,7 @@ def _make_predictor(
     from napari_seggpt.inference.predictor import Predictor
     from napari_seggpt.inference.references import read_references
     from napari_seggpt.inference.task_predictors import task_predictor
+    from napari_seggpt.io.growing import written_frames
     from napari_seggpt.preprocessing import measure_limits
 
     settings, propagation = request.settings, request.settings.propagation
@@ -270,9 +286,10 @@ def _make_predictor(
     flags = "--labels, --reference, --prompt or --task"
     prompts, tuned = references.with_task(request.files, prompts + others, task, flags)
     found = plan(len(stack), chosen, propagation, protected=labelled, grid=lines)
-    if not found and request.follow is None:  # else frames are still to come
+    if not found and not request.is_growing:  # else frames are still to come
         raise ValueError("Expected frames to predict in the range, got none.")
-    limits = measure_limits(sample_frames(stack), settings.contrast)
+    among = written_frames(stack) if request.is_growing else None
+    limits = measure_limits(sample_frames(stack, among), settings.contrast)
     model, auto = load(settings.model), request.auto_tiles
     prediction = references.advise_tiles(
         prompts, settings.prediction, model.config, auto=auto
@@ -317,7 +334,7 @@ def _open_output(
 
     if request.resume and request.output.exists():
         writer = reopen_labels(request.output)
-        is_growing = request.follow is not None and len(writer) < len(stack)
+        is_growing = request.is_growing and len(writer) < len(stack)
         has_length = is_growing or len(writer) == len(stack)
         if not has_length or writer.geometry.frame_shape != stack.frame_shape:
             writer.close()

@@ -112,17 +112,25 @@ def _channels(text: str) -> bool | list[int]:
     return [int(number) for number in numbers]
 
 
-def open_images(reading: Reading, path: Path, *, labels: bool = False) -> Stack:
-    """Open a stack as the flags say; tells what a person should know of the reading."""
-    stack = opener(reading, path, labels=labels)()
+def open_images(
+    reading: Reading, path: Path, *, labels: bool = False, growing: bool = False
+) -> Stack:
+    """Open a stack as the flags say; tells what a person should know of the reading.
+
+    `growing` is as of `open_stack`.
+    """
+    stack = opener(reading, path, labels=labels, growing=growing)()
     _tell_notes(stack)
     return stack
 
 
 def opener(
-    reading: Reading, path: Path, *, labels: bool = False
+    reading: Reading, path: Path, *, labels: bool = False, growing: bool = False
 ) -> Callable[[], Stack]:
-    """Return what opens a stack as the flags say, also in another process."""
+    """Return what opens a stack as the flags say, also in another process.
+
+    `growing` is as of `open_stack`.
+    """
     from napari_seggpt.io import open_stack
 
     return partial(
@@ -134,6 +142,7 @@ def opener(
         series=reading.series,
         channels=reading.channels,
         labels=labels,
+        growing=growing,
     )
 
 

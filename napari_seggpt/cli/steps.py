@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from napari_seggpt.cli.cluster import label_on_workers, make_job
@@ -31,7 +32,7 @@ def check_axes(request: PredictRequest, client: Client | None, stack: Stack) -> 
     """
     needs = {
         "--tracks": request.tracks,
-        "--follow": request.follow is not None,
+        "--follow": request.is_growing,
         "--workers or --scheduler": client is not None,
     }
     found = [flag for flag, is_given in needs.items() if is_given]
@@ -52,7 +53,7 @@ def check_objects(
         If labels are objects, and workers or one who waits label them; or if they are
         not, and their tracks are wanted.
     """
-    is_alone = client is None and request.follow is None
+    is_alone = client is None and not request.is_growing
     if predictor.are_objects and not is_alone:
         raise ValueError(
             "Expected classes (--objects classes) with --workers, --scheduler or "
@@ -97,3 +98,13 @@ def label_steps(
         resume=request.resume,
         skip_unreadable=True,
     )
+
+
+@contextmanager
+def stack_at_end(request: PredictRequest, stack: Stack) -> Iterator[Stack]:
+    """Open the stack anew if frames have come since it was opened."""
+    if not request.is_growing:
+        yield stack
+        return
+    with opener(request.reading, request.stack, growing=True)() as grown:
+        yield grown

@@ -39,7 +39,8 @@ def follow_stack(
 ) -> Iterator[FramePrediction | UnreadableFrame]:
     """Predict the frames of a growing stack in their order, as they arrive.
 
-    A frame that cannot be read is tried again at the next looks, while others follow.
+    A frame that cannot be read is tried again at the next looks, while others follow;
+    so is one of another shape than the output.
     A frame is written as soon as it is predicted, so closing the generator early
     leaves everything that was yielded. Frames that are finished in the output stay as
     they are; with memory, they are remembered.
@@ -131,7 +132,7 @@ class _Following:
         is_finished = self._output.is_finished(index)
         if is_finished and self._memory is None:
             return
-        frame = read_frame(self._frames, index)
+        frame = self._read(index)
         if isinstance(frame, UnreadableFrame):
             self._tries[index] += 1
             self.missed[index] = frame
@@ -153,6 +154,15 @@ class _Following:
         """Try those once more that could not be read."""
         for index in [*self.missed]:
             yield from self.frame(index)
+
+    def _read(self, index: int) -> NDArray[Any] | UnreadableFrame:
+        """Read a frame; one whose labels the output does not take cannot be read."""
+        frame = read_frame(self._frames, index)
+        shape = self._output.geometry.frame_shape
+        if isinstance(frame, UnreadableFrame) or frame.shape[:2] == shape:
+            return frame
+        reason = f"Expected a frame of shape {shape}, got {frame.shape[:2]}."
+        return UnreadableFrame(index=index, reason=reason)
 
     def _remember(
         self,

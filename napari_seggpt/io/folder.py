@@ -163,6 +163,9 @@ class FolderSource:
         As of `PictureSource`.
     notes : tuple of str
         What a person should know of the choice of files.
+    growing : bool
+        Whether a file that holds several frames or differs from the first is one that
+        cannot be read: who waits for files does not choose them.
 
     Raises
     ------
@@ -177,9 +180,11 @@ class FolderSource:
         *,
         labels: bool,
         notes: tuple[str, ...] = (),
+        growing: bool = False,
     ) -> None:
         self._paths = tuple(paths)
         self._labels = labels
+        self._left_out = StackError if growing else BrokenFileError
         self._palettes: set[tuple[int, ...]] = set()
         first, broken = self._look()
         sizes = zip(("y", "x"), first.pixel_size[1:], first.units[1:], strict=True)
@@ -192,6 +197,7 @@ class FolderSource:
             notes = (*notes, _REDUCED)
         if labels and not _are_parts_of_one(self._palettes):
             notes = (*notes, _PALETTES)
+        self._first = first
         self.layout = Layout(
             axes=(UNNAMED, *FRAME_AXES, "s"),
             shape=(len(paths), *first.frame_shape, first.num_channels),
@@ -210,19 +216,14 @@ class FolderSource:
         self._is_lossy = False
         for number, path in enumerate(self._paths):
             try:
-                frame = self._open(number)
-            except BrokenFileError as error:
+                with self._open(number) as frame:
+                    _check_alike(frame, first or frame)
+            except self._left_out as error:
                 broken.append(path.name)
                 problem = problem or error
                 continue
-            frame.close()
             self._is_lossy |= frame.is_lossy
             first = first or frame
-            if (frame.shape[1:], frame.dtype) != (first.shape[1:], first.dtype):
-                raise StackError(
-                    f"Expected frames of one shape and dtype, {_kind(first)} as in "
-                    f"{first.name}, got {_kind(frame)} in {path.name}."
-                )
         if first is None:
             assert problem is not None
             raise problem
@@ -233,6 +234,7 @@ class FolderSource:
         number, *inside = index
         assert isinstance(number, int)
         with self._open(number) as frame:
+            _check_alike(frame, self._first)
             try:
                 pixels = frame[0]
             except StackError as error:
@@ -273,6 +275,14 @@ def _are_parts_of_one(palettes: Iterable[tuple[int, ...]]) -> bool:
 
 
 _PALETTES = "palettes differ from file to file: labels are the indices, not the colours"
+
+
+def _check_alike(frame: Stack, first: Stack) -> None:
+    if (frame.shape[1:], frame.dtype) != (first.shape[1:], first.dtype):
+        raise StackError(
+            f"Expected frames of one shape and dtype, {_kind(first)} as in "
+            f"{first.name}, got {_kind(frame)} in {frame.name}."
+        )
 
 
 def _kind(frame: Stack) -> str:

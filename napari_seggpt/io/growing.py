@@ -122,9 +122,11 @@ class GrowingFolder(GrowingFrames):
 class GrowingZarr(GrowingFrames):
     """A zarr array that becomes longer, or is as long as it will be and fills.
 
-    A frame without chunks has arrived as soon as a later one has: it is black, and
-    zarr does not store it. Where several frames share a chunk nobody sees which of them
-    are written, so they have arrived once there is a later chunk.
+    Zarr does not store what is black, so that nobody sees of a missing chunk whether it
+    is still to come. Frames are written one after the other: only the last one that has
+    begun can lack any, and has arrived once all its chunks are there. Where several
+    frames share a chunk nobody sees which of them are written, so they have arrived
+    once there is a later chunk.
 
     Parameters
     ----------
@@ -138,6 +140,7 @@ class GrowingZarr(GrowingFrames):
         super().__init__(path)
         self._open_zarr = open_zarr
         self._stack = open_zarr(path)
+        self._lacks_chunks = False  # the last frame that has begun
 
     def __getitem__(self, index: int) -> npt.NDArray[Any]:
         """Read a frame: (H, W) or (H, W, C)."""
@@ -145,17 +148,49 @@ class GrowingZarr(GrowingFrames):
 
     def _look(self) -> Sequence[Hashable]:
         self._stack = self._open_zarr(self._path)
-        signs = [*self._signs[: len(self)]]  # a later frame may change their chunks
-        num_there = len(self)
-        for index in range(len(self), len(self._stack)):
-            signs.append(found := self._stack.chunk_signs(index))
-            if None not in found:
-                num_there = index + 1
-        return signs[:num_there]
+        later = range(len(self), len(self._stack))
+        found = [self._stack.chunk_signs(index) for index in later]
+        while found and not any(found[-1]):  # not begun
+            found.pop()
+        self._lacks_chunks = bool(found) and None in found[-1]
+        arrived = self._signs[: len(self)]  # a later frame may change their chunks
+        return [*arrived, *found]
 
     def _num_whole(self) -> int:
-        num_there, shared = len(self._signs), self._stack.frames_per_chunk
-        return num_there if shared == 1 else (num_there - 1) // shared * shared
+        num_begun, shared = len(self._signs), self._stack.frames_per_chunk
+        if shared > 1:
+            return (num_begun - 1) // shared * shared
+        return num_begun - self._lacks_chunks
+
+
+def written_frames(stack: Stack) -> Sequence[int]:
+    """Return the frames that have been written: of a zarr that fills, not all have.
+
+    Black ones, of which zarr stores nothing, are left out. So is the last one that has
+    begun, with those that share its chunks, if it may be unfinished and there are
+    others.
+    """
+    signs = [stack.chunk_signs(index) for index in range(len(stack))]
+    begun = [index for index, found in enumerate(signs) if not found or any(found)]
+    shared = stack.frames_per_chunk
+    if begun and (shared > 1 or None in signs[begun[-1]]):
+        last = begun[-1] // shared
+        begun = [index for index in begun if index // shared < last] or begun
+    return begun or range(len(stack))
+
+
+def check_can_grow(path: Path) -> None:
+    """Refuse what is neither a folder nor a zarr.
+
+    Raises
+    ------
+    StackError
+        If it is a file, or nothing.
+    """
+    if not path.is_dir():
+        raise StackError(
+            f"Expected a folder or a zarr, to which frames can be added, got {path}."
+        )
 
 
 def open_growing(path: Path, open_stack: OpenStack) -> GrowingFrames:
@@ -173,11 +208,8 @@ def open_growing(path: Path, open_stack: OpenStack) -> GrowingFrames:
     StackError
         If it is neither, or nothing is there yet.
     """
-    if path.is_dir() and is_zarr(path):
+    check_can_grow(path)
+    if is_zarr(path):
         return GrowingZarr(path, open_stack)
-    if not path.is_dir():
-        raise StackError(
-            f"Expected a folder or a zarr, to which frames can be added, got {path}."
-        )
     image_files(path)
     return GrowingFolder(path, open_stack)

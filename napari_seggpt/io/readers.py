@@ -36,6 +36,7 @@ def open_stack(
     channels: bool | Sequence[int] | None = None,
     labels: bool = False,
     colors: ColorIds | None = None,
+    growing: bool = False,
 ) -> Stack:
     """Open a file or folder as a stack, without reading a pixel.
 
@@ -67,6 +68,9 @@ def open_stack(
         colours or as JPEG are looked at, each frame once, and read as `painted` says.
     colors : ColorIds, optional
         Which colour is which id, if colours mean the same as in other files.
+    growing : bool
+        Whether frames are still added to a folder; a file is one of them then, and
+        read as in a folder. One that differs from the first cannot be read.
 
     Raises
     ------
@@ -75,7 +79,9 @@ def open_stack(
         `axis`, `at`, `level` or `series` do not fit it.
     """
     path = Path(path)
-    source = _open_source(path, level=level, series=series, labels=labels)
+    source = _open_source(
+        path, level=level, series=series, labels=labels, growing=growing
+    )
     try:
         if labels and is_painted(source.layout):
             source = PaintedSource(source, colors or ColorIds())
@@ -126,7 +132,9 @@ def read_frame(
         return stack[0]
 
 
-def _open_source(path: Path, *, level: int, series: int | None, labels: bool) -> Source:
+def _open_source(
+    path: Path, *, level: int, series: int | None, labels: bool, growing: bool
+) -> Source:
     if not path.exists():
         raise StackError(
             f"Expected a file or folder, got {path}, which does not exist."
@@ -140,9 +148,9 @@ def _open_source(path: Path, *, level: int, series: int | None, labels: bool) ->
         from napari_seggpt.io.ome_zarr import open_zarr  # zarr takes a while to load
 
         return open_zarr(path, level=level, series=series or 0, labels=labels)
-    if path.is_file() and suffix in TIFF_SUFFIXES:
+    if path.is_file() and suffix in TIFF_SUFFIXES and not growing:
         return TiffSource(path, level=level, series=series, labels=labels)
-    if path.is_file() and suffix not in PICTURE_SUFFIXES:
+    if path.is_file() and suffix not in (*TIFF_SUFFIXES, *PICTURE_SUFFIXES):
         known = ", ".join((*TIFF_SUFFIXES, ".zarr", *PICTURE_SUFFIXES))
         raise StackError(f"Expected a file ending in {known}, got {path.name}.")
     choose([path], level, "a level")
@@ -150,4 +158,4 @@ def _open_source(path: Path, *, level: int, series: int | None, labels: bool) ->
     if path.is_file():
         return FolderSource([path], labels=labels)
     files, notes = frame_files(path, labels=labels)
-    return FolderSource(files, labels=labels, notes=notes)
+    return FolderSource(files, labels=labels, notes=notes, growing=growing)

@@ -88,3 +88,18 @@ def test_a_mistake_is_one_line(run, huge, command, flags, message):
     code, _, errors = run(*command, *flags)
     assert code == 2
     assert message in errors
+
+
+def test_a_mistake_leaves_the_output_as_it_is(run, huge, command):
+    flags = ["--blocks", 64, "--level", 1]
+    code, _, errors = run(*command, *flags, "--skip-flat", 0)
+    assert "several resolution levels" in errors
+    assert not (huge / "out.zarr").exists()
+    assert run(*command, *flags)[0] == 0
+    with open_stack(huge / "out.zarr") as labels:
+        before = labels[0]
+    assert before.any()
+    code, _, errors = run(*command, *flags, "--skip-flat", 0, "--overwrite")
+    assert code == 2
+    with open_stack(huge / "out.zarr") as labels:
+        np.testing.assert_array_equal(labels[0], before)

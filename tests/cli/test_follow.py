@@ -9,7 +9,8 @@ import pytest
 import tifffile
 import zarr
 
-from napari_seggpt.inference import following
+from napari_seggpt import overlay
+from napari_seggpt.inference import following, predictor
 from napari_seggpt.io import open_stack
 
 
@@ -34,7 +35,9 @@ def frames_of(path):
         return np.stack(list(labels))
 
 
-def test_files_are_labelled_as_they_come(run, stack, files):
+def test_files_are_labelled_as_they_come(run, stack, files, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(overlay, "save_sheet", lambda _, panels: drawn.extend(panels))
     folder = stack / "coming"
     folder.mkdir()
     shutil.copy(stack / "later" / "frame0.tif", folder)
@@ -49,10 +52,13 @@ def test_files_are_labelled_as_they_come(run, stack, files):
     command = ["--reference", f"0={stack / 'first.tif'}", "--contrast", 0, 950]
     command += ["--memory", 1]
     code, out, _ = run(
-        "predict", folder, *command, "--output", stack / "out.zarr", "--follow", 3
-    )
+        "predict", folder, *command, "--output", stack / "out.zarr", "--follow", 3,
+        "--overlay", stack / "out.png",
+    )  # fmt: skip
     thread.join()
     assert code == 0
+    names = ["frame 0 - reference", *(f"frame {i} - predicted" for i in range(1, 6))]
+    assert [name for name, *_ in drawn] == names
     assert "5 of 5 frames predicted from 1 reference, in" in out
     at_once = stack / "once.zarr"
     assert run("predict", stack / "later", *command, "--output", at_once)[0] == 0
@@ -87,6 +93,28 @@ def test_a_zarr_that_fills_or_becomes_longer(run, stack, files, is_full):
     assert len(frames_of(stack / "out.zarr")) == 6
 
 
+def test_contrast_is_measured_on_frames_that_are_written(
+    run, stack, files, monkeypatch
+):
+    array = zarr.create_array(
+        stack / "in.zarr", shape=(50, 40, 48), chunks=(1, 40, 48), dtype="u2"
+    )
+    array[:2] = files[:2] + 1000
+    found, init = [], predictor.Predictor.__init__
+
+    def spy(self, *args, limits, **kwargs):
+        found.append(limits)
+        init(self, *args, limits=limits, **kwargs)
+
+    monkeypatch.setattr(predictor.Predictor, "__init__", spy)
+    code, _, errors = run(
+        "predict", stack / "in.zarr", "--reference", f"0={stack / 'first.tif'}",
+        "--output", stack / "out.zarr", "--follow", 1,
+    )  # fmt: skip
+    assert code == 0, errors
+    assert found[0].low.item() >= 1000
+
+
 def test_it_goes_on_where_it_was(run, stack, files):
     folder = stack / "coming"
     folder.mkdir()
@@ -105,6 +133,43 @@ def test_it_goes_on_where_it_was(run, stack, files):
     np.testing.assert_array_equal(frames_of(stack / "out.zarr")[:3], before)
 
 
+def test_frames_of_another_shape_or_number_end_nothing(run, stack, files):
+    folder = stack / "later"
+    tifffile.imwrite(folder / "frame2.tif", files[2][:20])
+    tifffile.imwrite(folder / "frame4.tif", files[:2])
+    command = ["predict", folder, "--reference", f"0={stack / 'first.tif'}"]
+    command += ["--output", stack / "out.zarr", "--follow", 1]
+    code, out, errors = run(*command)
+    assert code == 1
+    assert "Frame 2 is left out: Expected a frame of shape (40, 48)" in errors
+    assert "Frame 4 is left out: Expected one frame per file" in errors
+    assert "3 of 5 frames predicted" in out
+    tifffile.imwrite(folder / "frame4.tif", files[4])
+    code, out, errors = run(*command, "--resume")
+    assert code == 1
+    assert "Frame 2 is left out" in errors
+    assert "Frame 4" not in errors
+    assert "1 of 2 frames predicted" in out
+
+
+def test_planes_of_a_file_are_its_colours_as_in_a_folder(run, stack, files):
+    folder = stack / "planes"
+    folder.mkdir()
+    for index in range(3):
+        tifffile.imwrite(
+            folder / f"frame{index}.tif",
+            np.stack([files[index].astype(np.uint8)] * 3),
+            photometric="rgb",
+            planarconfig="separate",
+        )
+    code, out, errors = run(
+        "predict", folder, "--reference", f"0={stack / 'first.tif'}",
+        "--output", stack / "out.zarr", "--follow", 1,
+    )  # fmt: skip
+    assert code == 0, errors
+    assert "2 of 2 frames predicted" in out
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -121,6 +186,17 @@ def test_a_mistake_is_one_line(run, stack, flags, message):
     code, _, errors = run("predict", stack, *flags)
     assert code == 2
     assert message in errors
+
+
+def test_a_file_is_refused_before_anything_is_written(run, stack, files):
+    command = ["predict", stack / "stack.tif", "--reference"]
+    command += [f"0={stack / 'first.tif'}", "--output", stack / "out.zarr"]
+    assert run(*command)[0] == 0
+    before = frames_of(stack / "out.zarr")
+    code, _, errors = run(*command, "--follow", 1, "--overwrite")
+    assert code == 2
+    assert "Expected a folder or a zarr, to which frames can be added" in errors
+    np.testing.assert_array_equal(frames_of(stack / "out.zarr"), before)
 
 
 def test_objects_are_refused_before_anything_is_written(run, stack, files):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import tifffile
 import zarr
 
 from napari_seggpt.inference.following import MOST_TRIES, follow_stack
@@ -95,6 +96,19 @@ def test_a_frame_that_stays_damaged_is_told_of_once(
     assert [step.index for step in steps] == [1, 3, DAMAGED]
     assert isinstance(steps[-1], UnreadableFrame)
     assert len(counts) <= most
+
+
+def test_a_frame_of_another_shape_is_left_out(tmp_path: Path, predictor: Any) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for index in range(4):
+        shape = (4, 5) if index == DAMAGED else (8, 9)
+        tifffile.imwrite(folder / f"{index}.tif", np.ones(shape, np.uint8))
+    steps = followed(folder, predictor, lambda _: None, patience=3.0)
+    assert [step.index for step in steps] == [1, 3, DAMAGED]
+    left_out = steps[-1]
+    assert isinstance(left_out, UnreadableFrame)
+    assert left_out.reason == "Expected a frame of shape (8, 9), got (4, 5)."
 
 
 def test_frames_of_a_shared_chunk_are_not_predicted_before_they_are_written(

@@ -4,7 +4,7 @@ import tifffile
 import zarr
 
 from napari_seggpt.io import StackError, open_stack
-from napari_seggpt.io.growing import open_growing
+from napari_seggpt.io.growing import open_growing, written_frames
 
 
 def write(folder, name, value):
@@ -48,7 +48,7 @@ def test_a_zarr_fills_chunk_by_chunk(tmp_path, layout, zarr_format):
     frames = open_growing(path, open_stack)
     shared = layout["chunks"][0] == 2  # then later frames may be on their way
     assert [frames.look(), frames.look()] == [0, 0 if shared else 2]
-    array[2:4, :4] = 1
+    array[2, :4] = 1
     frames.look()
     assert frames.look() == 2  # half of frame 2 is not there
     array[4:6] = 1
@@ -56,6 +56,19 @@ def test_a_zarr_fills_chunk_by_chunk(tmp_path, layout, zarr_format):
     assert frames.look() == (4 if shared else 6)
     assert frames.look_no_more() == 6
     assert frames[5].max() == 1
+
+
+def test_black_chunks_are_waited_for_in_the_last_frame_only(tmp_path):
+    """Zarr stores none of them, as of the corners of images that were turned."""
+    path = tmp_path / "in.zarr"
+    array = zarr.create_array(path, shape=(5, 8, 9), dtype="u1", chunks=(1, 4, 9))
+    array[0, :4] = 1
+    frames = open_growing(path, open_stack)
+    assert [frames.look(), frames.look()] == [0, 0]
+    array[2, :4] = 1  # after a frame that is all black
+    assert [frames.look(), frames.look()] == [1, 2]
+    assert frames.look() == 2
+    assert frames.look_no_more() == 3  # nobody waits for the rest
 
 
 def test_a_chunk_that_is_still_written_has_not_arrived(tmp_path):
@@ -99,6 +112,31 @@ def test_a_sharded_zarr(tmp_path):
     assert [frames.look(), frames.look()] == [0, 0]
     array[2] = 1
     assert frames.look() == 2
+
+
+@pytest.mark.parametrize("num_shared", [1, 2])
+def test_frames_that_are_written_are_known(tmp_path, num_shared):
+    path = tmp_path / "in.zarr"
+    array = zarr.create_array(
+        path, shape=(9, 8, 9), dtype="u1", chunks=(num_shared, 4, 9)
+    )
+    array[0, :4] = 1
+    with open_stack(path) as stack:  # there is no other one
+        assert list(written_frames(stack)) == list(range(num_shared))
+    array[1] = 1
+    array[4] = 1  # the last one, after two that are black
+    with open_stack(path) as stack:
+        assert written_frames(stack) == ([0, 1, 4] if num_shared == 1 else [0, 1])
+    array[5, :4] = 1  # half of it
+    with open_stack(path) as stack:
+        assert written_frames(stack) == ([0, 1, 4] if num_shared == 1 else [0, 1])
+
+
+def test_all_files_are_written(tmp_path):
+    write(tmp_path, "a", 1)
+    write(tmp_path, "b", 1)
+    with open_stack(tmp_path) as stack:
+        assert list(written_frames(stack)) == [0, 1]
 
 
 def test_what_cannot_grow_is_refused(tmp_path):

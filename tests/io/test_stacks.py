@@ -729,6 +729,17 @@ def test_folder_of_unlike_frames(tmp_path: Path, zyx: np.ndarray) -> None:
         open_stack(tmp_path)
 
 
+def test_unlike_frames_of_a_growing_folder_cannot_be_read(tmp_path: Path) -> None:
+    for number, width in enumerate((5, 6, 5)):
+        frame = np.full((4, width), number, np.uint8)
+        Image.fromarray(frame).save(tmp_path / f"{number}.png")
+    with open_stack(tmp_path, growing=True) as stack:
+        assert stack.notes == ("cannot read 1 file, first 1.png",)
+        assert [stack[index].max() for index in (0, 2)] == [0, 2]
+        with pytest.raises(StackError, match=r"got \(4, 6\) uint8 in 1.png"):
+            stack[1]
+
+
 def test_palette_images_are_colors_or_labels(tmp_path: Path) -> None:
     labels = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
     image = Image.fromarray(labels)
