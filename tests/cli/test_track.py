@@ -1,6 +1,7 @@
 """Objects from the command line: predicted, linked, and written as tracks."""
 
 import csv
+import os
 
 import numpy as np
 import pytest
@@ -69,6 +70,46 @@ def test_through_z_nothing_divides(run, objects, tmp_path):
     )  # fmt: skip
     assert code == 0
     assert "3 tracks, 0 of which divided" in out
+
+
+@pytest.mark.parametrize("name", ["linked", "linked.zarr", "linked.tif"])
+def test_a_mistake_found_while_linking_leaves_what_was_there(
+    run, objects, tmp_path, name
+):
+    to = ("--output", tmp_path / name, "--overwrite")
+    assert run("track", objects, *to, model=False)[0] == 0
+    with open_stack(tmp_path / name, labels=True) as stack:
+        before = list(stack)
+    (tmp_path / "source").mkdir()
+    for index, labels in enumerate(tifffile.imread(objects)):
+        tifffile.imwrite(tmp_path / "source" / f"{index}.tif", labels)
+    os.truncate(tmp_path / "source" / "4.tif", 60)
+    large = np.where(tifffile.imread(objects) > 0, 70_000, 0).astype(np.uint32)
+    tifffile.imwrite(tmp_path / "large.tif", large, metadata={"axes": "TYX"})
+    sources = {"source": "frame 4 of source"}
+    if name == "linked":  # PNG files
+        sources["large.tif"] = "(uint16), got 70000"
+    for source, message in sources.items():
+        code, _, err = run("track", tmp_path / source, *to, model=False)
+        assert code == 2
+        assert message in err
+        with open_stack(tmp_path / name, labels=True) as stack:
+            np.testing.assert_array_equal(list(stack), before)
+
+
+def test_tracks_of_linked_png_files_have_the_pixel_size(run, objects, tmp_path):
+    geff = pytest.importorskip("geff")
+    tifffile.imwrite(
+        tmp_path / "sized.tif", tifffile.imread(objects), imagej=True,
+        resolution=(4.0, 4.0), metadata={"axes": "TYX", "unit": "um", "finterval": 2.0},
+    )  # fmt: skip
+    code, _, _ = run(
+        "track", tmp_path / "sized.tif", "--output", tmp_path / "linked",
+        "--tracks", tmp_path / "tracks.geff", model=False,
+    )  # fmt: skip
+    assert code == 0
+    axes = geff.read(tmp_path / "tracks.geff")[1].axes
+    assert [axis.scale for axis in axes] == [2.0, 0.25, 0.25]
 
 
 def test_without_an_output_ids_are_taken_as_they_are(run, objects, tmp_path):
