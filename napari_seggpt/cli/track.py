@@ -153,19 +153,28 @@ def _linked(
     source: Stack | SessionLabels, settings: LinkingSettings
 ) -> Iterator[tuple[int, Any]]:
     """Yield number and labels of each frame, its objects with ids that hold."""
-    from napari_seggpt.objects.class_ids import told_classes
     from napari_seggpt.objects.linking import Linker
     from napari_seggpt.objects.new_ids import NewIds
 
     linker: Linker | None = None
+    kinds = _classes_of_ids(source)
     for index, labels in _frames(source, "Linking"):
         if linker is None and labels.any():
-            kinds = told_classes(np.unique(labels).tolist())
             linker = Linker(settings, NewIds(1, kinds=kinds))
             linker.fix(index, labels)
         elif linker is not None:
             labels = linker.link(index, labels)
         yield index, labels
+
+
+def _classes_of_ids(source: Stack | SessionLabels) -> frozenset[int]:
+    """Return the classes that ids tell, of all frames: a class may come late."""
+    from napari_seggpt.objects.class_ids import ids_in, told_classes
+
+    ids: set[int] = set()
+    for _, labels in _frames(source, "Looking at ids"):
+        ids.update(ids_in(labels).tolist())
+    return told_classes(ids)
 
 
 # -- tracks as files -----------------------------------------------------------------

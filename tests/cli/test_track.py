@@ -63,6 +63,17 @@ def test_ids_of_new_objects_tell_the_class(run, objects, tmp_path):
         assert int(linked[5][30, 55]) // 1000 == 1
 
 
+def test_ids_tell_a_class_that_comes_later(run, tmp_path):
+    labels = np.zeros((3, 60, 60), np.uint16)
+    labels[:, 5:13, 5:13], labels[:, 5:13, 30:38] = 1001, 1002
+    labels[1:, 30:38, 30:38], labels[1:, 45:53, 5:13] = 2011, 5002
+    path = tmp_path / "classes.tif"
+    tifffile.imwrite(path, labels, imagej=True, metadata={"axes": "TYX"})
+    assert run("track", path, "--output", tmp_path / "out.tif", model=False)[0] == 0
+    with open_stack(tmp_path / "out.tif", labels=True) as linked:
+        np.testing.assert_array_equal(linked[2] // 1000, labels[2] // 1000)
+
+
 def test_through_z_nothing_divides(run, objects, tmp_path):
     code, out, _ = run(
         "track", objects, "--output", tmp_path / "linked.tif", "--along", "z",
