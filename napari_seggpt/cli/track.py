@@ -158,7 +158,8 @@ def _linked(
 
     linker: Linker | None = None
     kinds = _classes_of_ids(source)
-    for index, labels in _frames(source, "Linking"):
+    for index, found in _frames(source, "Linking"):
+        labels = np.maximum(found, 0)  # those below 0 are no objects
         if linker is None and labels.any():
             linker = Linker(settings, NewIds(1, kinds=kinds))
             linker.fix(index, labels)

@@ -74,6 +74,19 @@ def test_ids_tell_a_class_that_comes_later(run, tmp_path):
         np.testing.assert_array_equal(linked[2] // 1000, labels[2] // 1000)
 
 
+def test_ids_below_0_are_no_objects(run, objects, tmp_path):
+    labels = tifffile.imread(objects).astype(np.int16)
+    labels[:, 40:, 40:] = -1
+    path = tmp_path / "ignore.tif"
+    tifffile.imwrite(path, labels, photometric="minisblack", metadata={"axes": "TYX"})
+    to = ("--output", tmp_path / "linked.tif", "--tracks", tmp_path / "tracks.csv")
+    code, out, _ = run("track", path, *to, "--along", "t", model=False)
+    assert code == 0
+    assert "4 tracks" in out
+    with open_stack(tmp_path / "linked.tif", labels=True) as linked:
+        assert all(not frame[40:, 40:].any() for frame in linked)
+
+
 def test_through_z_nothing_divides(run, objects, tmp_path):
     code, out, _ = run(
         "track", objects, "--output", tmp_path / "linked.tif", "--along", "z",

@@ -49,6 +49,14 @@ def test_the_challenge_gets_masks_and_tracks_without_gaps(film, tmp_path) -> Non
     assert np.array_equal(masks[2] == 8, film[2][1] == 7)
 
 
+def test_ids_below_0_are_no_tracks(film, tmp_path) -> None:
+    ignored = [(index, np.where(labels > 0, labels, -1)) for index, labels in film]
+    write_challenge(tmp_path / "some", ignored, trace(ignored))
+    write_challenge(tmp_path / "all", film, trace(film))
+    for file in (tmp_path / "all").iterdir():
+        assert (tmp_path / "some" / file.name).read_bytes() == file.read_bytes()
+
+
 def test_masks_of_all_frames_have_as_many_digits(film, tmp_path) -> None:
     empty = np.zeros_like(film[0][1])
     longer = [film[0], (999, empty), (1000, empty)]  # no object is on the last ones
