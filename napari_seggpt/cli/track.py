@@ -185,8 +185,12 @@ def check_tracks(path: Path, *, overwrite: bool) -> None:
     """Refuse a path that tracks cannot be written to."""
     from napari_seggpt.objects.track_files import check_tracks_path
 
-    check_new(path, overwrite=overwrite)
-    check_tracks_path(path, overwrite=overwrite)
+    try:
+        check_tracks_path(path, overwrite=overwrite)
+    except FileExistsError:
+        check_new(path, overwrite=overwrite)  # names the flag that would replace it
+        raise
+    check_new(path, overwrite=True)  # an empty folder is as good as none
 
 
 def write_tracks(

@@ -163,6 +163,24 @@ def test_what_cannot_be_written_is_refused(run, objects, tmp_path):
         assert message in err
 
 
+@pytest.mark.parametrize("name", ["result", "tracks.geff"])
+def test_an_empty_folder_takes_tracks(run, objects, tmp_path, name):
+    if name == "tracks.geff":
+        pytest.importorskip("geff")
+    (tmp_path / name).mkdir()
+    to = ("--tracks", tmp_path / name)
+    assert run("track", objects, *to, model=False)[0] == 0
+    code, _, err = run("track", objects, *to, model=False)
+    assert code == 2
+    assert "Expected a new path or --overwrite" in err
+    assert run("track", objects, *to, "--overwrite", model=False)[0] == 0
+    code, _, err = run(
+        "track", objects, "--tracks", tmp_path / "no" / "t.csv", model=False
+    )
+    assert code == 2
+    assert "Expected a folder" in err
+
+
 def test_volumes_at_several_times_are_no_single_row(run, objects, tmp_path):
     film = tifffile.imread(objects).reshape(3, 2, 48, 64)
     path = tmp_path / "film.tif"
