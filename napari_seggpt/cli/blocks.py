@@ -137,10 +137,27 @@ def _make_predictor(
     prompts, tuned = references.with_task(
         request.files, prompts, task, "--prompt or --task"
     )
+    _check_classes(request.settings, prompts, has_tuned=bool(tuned))
     settings, model = request.settings, load(request.settings.model)
     prediction = _with_tiles(settings.prediction, prompts, model.config)
     limits = measure_limits(measure_parts(stack), settings.contrast)
     return Predictor(model, prompts, tuned=tuned, settings=prediction, limits=limits)
+
+
+def _check_classes(
+    settings: SessionSettings, prompts: list[Prompt], *, has_tuned: bool
+) -> None:
+    """Refuse objects, which a task may ask for, or the look of the labels."""
+    from napari_seggpt.objects.kinds import KINDS, task_of
+
+    wanted, labels = settings.objects.task, [prompt.labels for prompt in prompts]
+    kind = KINDS.get(wanted) or task_of("auto", labels, has_tuned=has_tuned).kind
+    if kind != "classes":
+        raise ValueError(
+            f"Expected classes with --blocks, got {kind}: blocks are labelled in "
+            "tiles, one by one, as classes (--objects classes takes each label for "
+            "one)."
+        )
 
 
 def _with_tiles(

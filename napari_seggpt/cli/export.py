@@ -33,7 +33,7 @@ class ExportRequest:
     source : Path
         A saved session, or labels.
     reading : Reading
-        How labels are taken.
+        How labels are taken, or the images if there are some.
     output, table : Path, optional
         Where labels and the table go.
     objects : bool
@@ -82,7 +82,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--stack",
         type=Path,
-        help="the images: the table then has the mean intensity of each object",
+        help="the images: the table then has the mean intensity of each object; they "
+        "are read by --axis, --at, --level, --series and --channels, and the labels by "
+        "those that they need",
     )
     parser.add_argument(
         "--names",
@@ -105,14 +107,15 @@ def run(args: argparse.Namespace) -> int:
 def _export(args: ExportRequest) -> int:
     _check_paths(args)
     with ExitStack() as opened:
-        labels = opened.enter_context(opened_result(args.reading, args.source))
+        images = None
+        if args.stack is not None:
+            images = opened.enter_context(open_images(args.reading, args.stack))
+        labels = opened.enter_context(opened_result(args.reading, args.source, images))
+        if images is not None:
+            _check_images(images, labels)
         if args.output is not None:
             _write_labels(args, labels)
         if args.table is not None:
-            images = None
-            if args.stack is not None:
-                images = opened.enter_context(open_images(args.reading, args.stack))
-                _check_images(images, labels)
             _write_table(args, labels, images)
     return 0
 

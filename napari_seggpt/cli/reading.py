@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -164,15 +164,53 @@ def open_labels(reading: Reading, path: Path, colors: ColorIds) -> Stack:
 
 
 @contextmanager
-def opened_result(reading: Reading, path: Path) -> Iterator[Stack | SessionLabels]:
-    """Open labels of all frames: a file, or a session that the dock has saved."""
+def opened_result(
+    reading: Reading, path: Path, images: Stack | None = None
+) -> Iterator[Stack | SessionLabels]:
+    """Open labels of all frames: a file, or a session that the dock has saved.
+
+    With `images` the flags say how these are read; see `_open_labels_of`.
+    """
     from napari_seggpt.session.store.results import SessionLabels, is_session
 
     if is_session(path):
         yield SessionLabels(path)
         return
-    with open_images(reading, path, labels=True) as stack:
+    if images is None:
+        stack = open_images(reading, path, labels=True)
+    else:
+        stack = _open_labels_of(images, reading, path)
+    with stack:
         yield stack
+
+
+def _open_labels_of(images: Stack, reading: Reading, path: Path) -> Stack:
+    """Open labels by those flags of their images with which they fit the frames.
+
+    They may have all axes and levels of the images, as the flags choose from these, or
+    those of the frames only, as what is predicted has. If nothing fits, they are opened
+    by the fewest flags that can be.
+    """
+    from napari_seggpt.io import StackError
+
+    plain = replace(reading, level=0, series=None, channels=None)
+    own = replace(plain, axis=None, at=0)
+    found = None
+    for flags in dict.fromkeys((replace(reading, channels=None), plain, own)):
+        try:
+            stack = opener(flags, path, labels=True)()
+        except StackError as error:
+            reason = error
+            continue
+        if found is not None:
+            found.close()
+        found = stack
+        if (len(stack), stack.frame_shape) == (len(images), images.frame_shape):
+            break
+    if found is None:
+        raise reason
+    _tell_notes(found)
+    return found
 
 
 def read_labels(

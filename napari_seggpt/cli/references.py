@@ -311,7 +311,9 @@ def other_prompts(
                 f"got {len(each)} files."
             )
         image_file, labels_file = each
-        image = reading.shown(read_frame(image_file), image_file)
+        # The one image that is asked for has no frames: "no" decides nothing here.
+        image = read_frame(image_file, channels=True if reading.channels else None)
+        image = reading.shown(image, image_file)
         rgb = to_rgb(image, measure_limits([image]))
         labels = read_labels(labels_file, colors)
         prompts.append(Prompt(image=rgb, labels=labels))

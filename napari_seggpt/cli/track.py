@@ -95,6 +95,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _track(request: TrackRequest) -> int:
     from napari_seggpt.inference.linking import frames_lie_along
+    from napari_seggpt.io import reopen_labels
 
     _check_paths(request)
     with ExitStack() as opened:
@@ -108,12 +109,13 @@ def _track(request: TrackRequest) -> int:
         linking = request.settings.objects.linking
         axis = frames_lie_along(given.axis, linking.along)
         if request.output is not None:
-            output = opened.enter_context(_create(request, given, request.output))
-            _link(given, output, replace(linking, along=axis))
+            _link(request, given, request.output, replace(linking, along=axis))
             say(f"{count_of(len(given), 'frame')} in {request.output}")
-            labels = output
+            labels = opened.enter_context(reopen_labels(request.output))
         if request.tracks is not None:
-            write_tracks(request.tracks, labels, axis, overwrite=request.overwrite)
+            write_tracks(
+                request.tracks, labels, axis, like=given, overwrite=request.overwrite
+            )
     return 0
 
 
@@ -128,32 +130,52 @@ def _check_paths(request: TrackRequest) -> None:
         check_tracks(request.tracks, overwrite=request.overwrite)
 
 
-def _create(
-    request: TrackRequest, labels: Stack | SessionLabels, path: Path
-) -> LabelsWriter:
-    from napari_seggpt.io import create_labels, object_dtype
-
-    dtype = object_dtype(path)
-    return create_labels(path, like=labels, dtype=dtype, overwrite=request.overwrite)
-
-
 def _link(
-    source: Stack | SessionLabels, output: LabelsWriter, settings: LinkingSettings
+    request: TrackRequest,
+    source: Stack | SessionLabels,
+    path: Path,
+    settings: LinkingSettings,
 ) -> None:
-    """Write the objects of a stack, each with one id, a frame at a time."""
-    from napari_seggpt.objects.class_ids import told_classes
+    """Write the objects of a stack, each with one id: all frames, or none at all.
+
+    What is there stays until then, since ids may turn out not to fit the file.
+    """
+    from napari_seggpt.io import check_output, create_labels, draft, object_dtype
+
+    check_output(path, overwrite=request.overwrite)
+    dtype = object_dtype(path)
+    with draft(path) as new, create_labels(new, like=source, dtype=dtype) as output:
+        for index, labels in _linked(source, settings):
+            output.write(index, labels)
+
+
+def _linked(
+    source: Stack | SessionLabels, settings: LinkingSettings
+) -> Iterator[tuple[int, Any]]:
+    """Yield number and labels of each frame, its objects with ids that hold."""
     from napari_seggpt.objects.linking import Linker
     from napari_seggpt.objects.new_ids import NewIds
 
     linker: Linker | None = None
-    for index, labels in _frames(source, "Linking"):
+    kinds = _classes_of_ids(source)
+    for index, found in _frames(source, "Linking"):
+        labels = np.maximum(found, 0)  # those below 0 are no objects
         if linker is None and labels.any():
-            kinds = told_classes(np.unique(labels).tolist())
             linker = Linker(settings, NewIds(1, kinds=kinds))
             linker.fix(index, labels)
         elif linker is not None:
             labels = linker.link(index, labels)
-        output.write(index, labels)
+        yield index, labels
+
+
+def _classes_of_ids(source: Stack | SessionLabels) -> frozenset[int]:
+    """Return the classes that ids tell, of all frames: a class may come late."""
+    from napari_seggpt.objects.class_ids import ids_in, told_classes
+
+    ids: set[int] = set()
+    for _, labels in _frames(source, "Looking at ids"):
+        ids.update(ids_in(labels).tolist())
+    return told_classes(ids)
 
 
 # -- tracks as files -----------------------------------------------------------------
@@ -163,8 +185,12 @@ def check_tracks(path: Path, *, overwrite: bool) -> None:
     """Refuse a path that tracks cannot be written to."""
     from napari_seggpt.objects.track_files import check_tracks_path
 
-    check_new(path, overwrite=overwrite)
-    check_tracks_path(path, overwrite=overwrite)
+    try:
+        check_tracks_path(path, overwrite=overwrite)
+    except FileExistsError:
+        check_new(path, overwrite=overwrite)  # names the flag that would replace it
+        raise
+    check_new(path, overwrite=True)  # an empty folder is as good as none
 
 
 def write_tracks(
@@ -172,14 +198,18 @@ def write_tracks(
     labels: Stack | SessionLabels | LabelsWriter,
     axis: LinkedAxis,
     *,
+    like: Stack | SessionLabels | None = None,
     overwrite: bool,
 ) -> None:
-    """Write the tracks of labels whose ids hold, in the format that the path tells."""
+    """Write the tracks of labels whose ids hold, in the format that the path tells.
+
+    `like` tells pixel size and units in place of labels that may not keep them.
+    """
     from napari_seggpt.objects import track_files
     from napari_seggpt.objects.tracks import trace
 
     tracks = trace(_frames(labels, "Tracing"), divisions=axis != "z")
-    about: Any = getattr(labels, "geometry", labels)
+    about: Any = like or getattr(labels, "geometry", labels)
     track_files.write_tracks(
         path,
         _frames(labels, "Writing masks"),

@@ -58,8 +58,6 @@ class BlockLabels:
             for level in range(first.num_levels)
         ]
         self._folder = path / self._levels[0].path
-        num_frames, height, width = self._levels[0].shape
-        self.shape = (int(num_frames), int(height), int(width))
         self.block = int(self._levels[0].chunks[-1])
         expected = [
             (1, side, side)
@@ -67,6 +65,8 @@ class BlockLabels:
         ]
         if [tuple(array.chunks) for array in self._levels] != expected:
             raise StackError(f"Expected labels in blocks, got other ones in {path}.")
+        num_frames, height, width = self._levels[0].shape
+        self.shape = (int(num_frames), int(height), int(width))
 
     @classmethod
     def create(cls, path: Path, geometry: LabelsGeometry, *, block: int) -> BlockLabels:

@@ -96,6 +96,7 @@ def open_stack(
 def read_frame(
     path: str | os.PathLike[str],
     *,
+    channels: bool | None = None,
     labels: bool = False,
     colors: ColorIds | None = None,
 ) -> npt.NDArray[Any]:
@@ -105,6 +106,8 @@ def read_frame(
     ----------
     path : path-like
         The file.
+    channels : bool, optional
+        Whether what may be channels is that, as of `open_stack`.
     labels : bool
         Whether these are labels, as of `open_stack`.
     colors : ColorIds, optional
@@ -122,9 +125,9 @@ def read_frame(
         If it cannot be read, or holds several frames.
     """
     known = ColorIds() if colors is None else colors
-    with open_stack(path, labels=labels, colors=known) as stack:
+    with open_stack(path, channels=channels, labels=labels, colors=known) as stack:
         if len(stack) != 1:
-            raise StackError(f"expected one image in {path}, got {len(stack)} frames")
+            raise StackError(f"Expected one image in {path}, got {len(stack)} frames.")
         if colors is None and len(known.colors) > 1:
             raise StackError(
                 f"Expected label ids in {path}, got {len(known.colors)} colours."

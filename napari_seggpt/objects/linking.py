@@ -211,8 +211,11 @@ class Linker:
             if not len(numbers):
                 continue
             best = int(numbers[pixels.argmax()])
-            common, area = int(pixels.max()), track.region.area
-            if best and common >= RESUMED_IOU * (area + regions[best].area - common):
+            if best <= 0:
+                continue
+            common = int(pixels.max())
+            union = track.region.area + regions[best].area - common
+            if common >= RESUMED_IOU * union:
                 resumed[i] = best
         return resumed
 
@@ -228,7 +231,7 @@ class Linker:
         expected = paint_regions(
             ((row, *each) for row, each in enumerate(moved, start=1)), labels.shape
         )
-        both = (expected > 0) & (labels != 0)
+        both = (expected > 0) & (labels > 0)
         rows = expected[both] - 1
         columns = np.searchsorted(list(regions), labels[both])
         shape = (len(tracks), len(regions))

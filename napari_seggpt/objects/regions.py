@@ -83,13 +83,16 @@ def unique_places(labels: Labels) -> tuple[Labels, NDArray[np.int64]]:
 
 
 def find_regions(labels: Labels) -> dict[int, Region]:
-    """Find the region of every label (H, W) but 0, by its id, in order of the ids."""
+    """Find the region of every label (H, W) above 0, by its id, in order of the ids.
+
+    Those below 0 are no objects: programs call pixels so that are to be ignored.
+    """
     ids, places = unique_places(labels)
     places = places + 1
     found = {}
     for number, box in enumerate(ndimage.find_objects(places), start=1):
         label = int(ids[number - 1])
-        if label == 0:
+        if label <= 0:
             continue
         mask = places[box] == number
         rows, columns = np.nonzero(mask)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
+from napari_seggpt.frames import DAMAGE
 from napari_seggpt.io.drafts import draft, is_draft
 from napari_seggpt.objects.regions import renamed
 from napari_seggpt.objects.tracks import first_and_last, track_edges, unbroken
@@ -30,6 +32,7 @@ MOST_IDS = 65535  # masks of the Cell Tracking Challenge have 16 bits
 LEAST_DIGITS = 3  # of the frame's number in their names
 TRACK_LIST = "res_track.txt"  # of the Cell Tracking Challenge
 CHALLENGE_FILE = re.compile(rf"mask\d+\.tif|{re.escape(TRACK_LIST)}")
+GRAPH_FILE = re.compile(r"nodes|edges|zarr\.json|\.z(group|attrs|metadata)")
 
 
 def check_tracks_path(path: Path, *, overwrite: bool = False) -> None:
@@ -39,13 +42,14 @@ def check_tracks_path(path: Path, *, overwrite: bool = False) -> None:
     ------
     ValueError
         It says which endings there are, that geff is missing, or which file of a folder
-        is none of the Cell Tracking Challenge, so that the folder is not replaced.
+        is none of the Cell Tracking Challenge or GEFF, so that it is not replaced.
     FileExistsError
         If there is something at the path, unless it may be replaced.
     """
     ending = path.suffix.lower()
     if ending == GRAPH:
         check_geff()
+        _check_graph(path, overwrite=overwrite)
     elif ending not in ("", TABLE):
         raise ValueError(
             f"Expected tracks as {TABLE}, {GRAPH} or a folder, got {path.name}."
@@ -53,7 +57,7 @@ def check_tracks_path(path: Path, *, overwrite: bool = False) -> None:
     elif ending == TABLE:
         _check_new(path, overwrite=overwrite)
     else:
-        _check_folder(path, overwrite=overwrite)
+        _check_challenge(path, overwrite=overwrite)
 
 
 def _check_new(path: Path, *, overwrite: bool) -> None:
@@ -61,23 +65,43 @@ def _check_new(path: Path, *, overwrite: bool) -> None:
         raise FileExistsError(f"Expected a new path, got {path}, which exists.")
 
 
-def _check_folder(path: Path, *, overwrite: bool) -> None:
+def _check_challenge(path: Path, *, overwrite: bool) -> None:
+    what = f"a folder of masks and {TRACK_LIST}"
+    _check_folder(path, CHALLENGE_FILE, what, overwrite=overwrite)
+
+
+def _check_graph(path: Path, *, overwrite: bool) -> None:
+    if _check_folder(path, GRAPH_FILE, "a GEFF", overwrite=overwrite):
+        import zarr
+
+        try:
+            is_graph = "geff" in zarr.open_group(path, mode="r").attrs
+        except DAMAGE:
+            is_graph = False
+        if not is_graph:
+            raise ValueError(f"Expected a GEFF to replace, got {path}, which is none.")
+
+
+def _check_folder(
+    path: Path, own: re.Pattern[str], what: str, *, overwrite: bool
+) -> bool:
     """Refuse what is there, unless it is an empty folder or one that may be replaced.
 
-    All of a folder is replaced, so one that holds anything else is refused anyway.
+    Returns whether there is anything to replace. All of a folder is replaced, so one
+    that holds anything but its `own` files is refused anyway.
     """
     if not path.is_dir():
         _check_new(path, overwrite=False)
-        return
+        return False
     files = [file for file in path.iterdir() if not is_draft(file)]
     if files:
         _check_new(path, overwrite=overwrite)
     for file in files:
-        if not CHALLENGE_FILE.fullmatch(file.name):
+        if not own.fullmatch(file.name):
             raise ValueError(
-                f"Expected a folder of masks and {TRACK_LIST} to replace, got {path} "
-                f"with {file.name}."
+                f"Expected {what} to replace, got {path} with {file.name}."
             )
+    return bool(files)
 
 
 def write_tracks(
@@ -204,7 +228,7 @@ def write_challenge(
         If there are such files, unless they may be replaced.
     """
     target = Path(folder)
-    _check_folder(target, overwrite=overwrite)
+    _check_challenge(target, overwrite=overwrite)
     parts = unbroken(tracks)
     ends = first_and_last(parts)
     if len(ends) > MOST_IDS:
@@ -275,7 +299,7 @@ def write_geff(
     units: Sequence[str] = ("frame", "pixel", "pixel"),
     overwrite: bool = False,
 ) -> None:
-    """Write tracks as a graph in GEFF, a zarr folder.
+    """Write tracks as a graph in GEFF, a zarr folder, whole or not at all.
 
     A node is an object on a frame, with its track, area and place in frames and pixels;
     an edge leads to the next place, or to a child.
@@ -291,14 +315,14 @@ def write_geff(
     pixel_size, units : sequence
         Of frames, rows and columns.
     overwrite : bool
-        Whether a file that is there is replaced.
+        Whether a GEFF that is there is replaced.
 
     Raises
     ------
     ValueError
-        If geff is not installed.
+        If geff is not installed, or the folder is no GEFF or holds other files.
     FileExistsError
-        If there is one already.
+        If there is one already, unless it may be replaced.
     """
     check_geff()
     import geff
@@ -312,12 +336,16 @@ def write_geff(
         place = {axis: int(frame), "y": row, "x": column}
         graph.add_node(node, track=int(track), area=area, **place)
     graph.add_edges_from(track_edges(tracks).tolist())
-    geff.write(
-        graph,
-        Path(path),
-        axis_names=[axis, "y", "x"],
-        axis_types=["time" if axis == "t" else "space", "space", "space"],
-        axis_scales=list(pixel_size),
-        scaled_units=list(units),
-        overwrite=overwrite,
-    )
+    target = Path(path)
+    _check_graph(target, overwrite=overwrite)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with draft(target) as new, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of units that are not known, and of no tracks
+        geff.write(
+            graph,
+            new,
+            axis_names=[axis, "y", "x"],
+            axis_types=["time" if axis == "t" else "space", "space", "space"],
+            axis_scales=list(pixel_size),
+            scaled_units=list(units),
+        )

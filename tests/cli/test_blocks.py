@@ -5,7 +5,12 @@ import pytest
 import zarr
 from PIL import Image
 
+from napari_seggpt.fields import with_value
 from napari_seggpt.io import open_stack
+from napari_seggpt.preprocessing import measure_limits, to_rgb
+from napari_seggpt.prompts import Prompt
+from napari_seggpt.session.store.task_file import Task
+from napari_seggpt.settings import SessionSettings
 
 
 @pytest.fixture
@@ -65,6 +70,23 @@ def test_it_is_what_whole_frames_give(run, huge, command):
     assert run(*command, "--tiles", 0.5, *as_predicted)[0] == 0
     with open_stack(huge / "out.zarr") as one, open_stack(huge / "whole.zarr") as other:
         np.testing.assert_array_equal(one[0], other[0])
+
+
+@pytest.mark.parametrize("wanted", ["auto", "objects"])
+def test_objects_of_a_task_are_refused(run, huge, wanted):
+    labels = np.zeros((64, 64), np.uint8)
+    labels[8:56, 8:56] = np.kron(np.arange(1, 17).reshape(4, 4), np.ones((12, 12)))
+    image = np.asarray(Image.open(huge / "crop.png"))
+    prompt = Prompt(image=to_rgb(image, measure_limits([image])), labels=labels)
+    settings = with_value(SessionSettings(), "objects.task", wanted)
+    Task(settings=settings, prompts=(prompt,)).save(huge / "task.zip")
+    command = ["predict", huge / "in.zarr", "--task", huge / "task.zip", "--blocks"]
+    command += ["--output", huge / "out.zarr"]
+    code, _, errors = run(*command)
+    assert code == 2
+    assert "Expected classes with --blocks, got objects: blocks are" in errors
+    assert not (huge / "out.zarr").exists()
+    assert run(*command, "--objects", "classes")[0] == 0
 
 
 @pytest.mark.parametrize(

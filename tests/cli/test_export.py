@@ -285,3 +285,56 @@ def test_the_table_has_how_bright_objects_are(run, stack):
     )  # fmt: skip
     assert code == 2
     assert "Expected images of 6 frames" in err
+
+
+@pytest.mark.parametrize("name", ["film", "slice", "volumes"])
+def test_flags_of_the_images_are_not_asked_of_the_labels(run, tmp_path, name):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 999, (4, 3, 2, 20, 30)).astype(np.uint16)
+    masks = rng.integers(0, 3, (4, 3, 20, 30)).astype(np.uint16)
+    for file, array, axes in (
+        ("images", images, "TZCYX"), ("volumes", masks, "TZYX"),
+        ("film", masks[:, 1], "TYX"), ("slice", masks[:, 1], "ZYX"),
+    ):  # fmt: skip
+        tifffile.imwrite(
+            tmp_path / f"{file}.tif", array, imagej=True, metadata={"axes": axes}
+        )
+    command = ["export", tmp_path / f"{name}.tif", "--stack", tmp_path / "images.tif"]
+    command += ["--axis", "t", "--table", tmp_path / "t.csv"]
+    code, _, err = run(*command, "--at", 1, "--channels", 1, model=False)
+    assert code == 0, err
+    rows = rows_of(tmp_path / "t.csv")
+    assert len(rows) == 8
+    for row in rows:
+        frame = int(row["frame"])
+        seen = images[frame, 1, 1][masks[frame, 1] == int(row["label"])]
+        assert float(row["intensity"]) == pytest.approx(seen.mean())
+
+
+@pytest.mark.parametrize("has_levels", [False, True])
+def test_labels_of_images_at_a_coarser_level(run, tmp_path, has_levels):
+    axes = [{"name": name, "type": "space"} for name in "zyx"]
+    for name, levels in (
+        ("images", (0, 1)),
+        ("labels", (0, 1) if has_levels else (1,)),
+    ):
+        datasets = [
+            {
+                "path": str(level),
+                "coordinateTransformations": [
+                    {"type": "scale", "scale": [1, 2**level, 2**level]}
+                ],
+            }
+            for level in levels
+        ]
+        ome = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
+        group = zarr.create_group(tmp_path / f"{name}.zarr", attributes={"ome": ome})
+        for level in levels:
+            shape = (1, 64 >> level, 96 >> level)
+            group.create_array(str(level), shape=shape, dtype="u1")[:] = level + 1
+    code, _, err = run(
+        "export", tmp_path / "labels.zarr", "--stack", tmp_path / "images.zarr",
+        "--level", 1, "--table", tmp_path / "t.csv", model=False,
+    )  # fmt: skip
+    assert code == 0, err
+    assert [row["pixels"] for row in rows_of(tmp_path / "t.csv")] == [str(32 * 48)]

@@ -176,6 +176,22 @@ def test_prompts_show_the_channels_that_are_read(run, stack):
     assert "Expected channel 2 in one.tif, got 2 channels" in errors
 
 
+@pytest.mark.parametrize("channels", ["yes", "0,4"])
+def test_channels_of_a_prompt_that_may_be_frames(run, stack, channels):
+    images = tifffile.imread(stack / "stack.tif")[:5]
+    tifffile.imwrite(stack / "five.tif", images, imagej=True, metadata={"axes": "CYX"})
+    labels = tifffile.imread(stack / "labels.tif")[0]
+    tifffile.imwrite(stack / "one_labels.tif", labels)
+    prompt = ["--prompt", stack / "five.tif", stack / "one_labels.tif"]
+    command = ["predict", stack / "five.tif", *prompt, "--output", stack / "out.tif"]
+    code, out, errors = run(*command, "--channels", channels)
+    assert code == 0, errors
+    assert "1 of 1 frame predicted" in out
+    code, _, errors = run(*command, "--overwrite")
+    assert code == 2
+    assert "Expected one image in" in errors
+
+
 def test_labels_are_read_as_channels_too(run, stack):
     for name in ("stack", "labels"):
         array = tifffile.imread(stack / f"{name}.tif")

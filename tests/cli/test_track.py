@@ -1,6 +1,7 @@
 """Objects from the command line: predicted, linked, and written as tracks."""
 
 import csv
+import os
 
 import numpy as np
 import pytest
@@ -62,6 +63,30 @@ def test_ids_of_new_objects_tell_the_class(run, objects, tmp_path):
         assert int(linked[5][30, 55]) // 1000 == 1
 
 
+def test_ids_tell_a_class_that_comes_later(run, tmp_path):
+    labels = np.zeros((3, 60, 60), np.uint16)
+    labels[:, 5:13, 5:13], labels[:, 5:13, 30:38] = 1001, 1002
+    labels[1:, 30:38, 30:38], labels[1:, 45:53, 5:13] = 2011, 5002
+    path = tmp_path / "classes.tif"
+    tifffile.imwrite(path, labels, imagej=True, metadata={"axes": "TYX"})
+    assert run("track", path, "--output", tmp_path / "out.tif", model=False)[0] == 0
+    with open_stack(tmp_path / "out.tif", labels=True) as linked:
+        np.testing.assert_array_equal(linked[2] // 1000, labels[2] // 1000)
+
+
+def test_ids_below_0_are_no_objects(run, objects, tmp_path):
+    labels = tifffile.imread(objects).astype(np.int16)
+    labels[:, 40:, 40:] = -1
+    path = tmp_path / "ignore.tif"
+    tifffile.imwrite(path, labels, photometric="minisblack", metadata={"axes": "TYX"})
+    to = ("--output", tmp_path / "linked.tif", "--tracks", tmp_path / "tracks.csv")
+    code, out, _ = run("track", path, *to, "--along", "t", model=False)
+    assert code == 0
+    assert "4 tracks" in out
+    with open_stack(tmp_path / "linked.tif", labels=True) as linked:
+        assert all(not frame[40:, 40:].any() for frame in linked)
+
+
 def test_through_z_nothing_divides(run, objects, tmp_path):
     code, out, _ = run(
         "track", objects, "--output", tmp_path / "linked.tif", "--along", "z",
@@ -69,6 +94,46 @@ def test_through_z_nothing_divides(run, objects, tmp_path):
     )  # fmt: skip
     assert code == 0
     assert "3 tracks, 0 of which divided" in out
+
+
+@pytest.mark.parametrize("name", ["linked", "linked.zarr", "linked.tif"])
+def test_a_mistake_found_while_linking_leaves_what_was_there(
+    run, objects, tmp_path, name
+):
+    to = ("--output", tmp_path / name, "--overwrite")
+    assert run("track", objects, *to, model=False)[0] == 0
+    with open_stack(tmp_path / name, labels=True) as stack:
+        before = list(stack)
+    (tmp_path / "source").mkdir()
+    for index, labels in enumerate(tifffile.imread(objects)):
+        tifffile.imwrite(tmp_path / "source" / f"{index}.tif", labels)
+    os.truncate(tmp_path / "source" / "4.tif", 60)
+    large = np.where(tifffile.imread(objects) > 0, 70_000, 0).astype(np.uint32)
+    tifffile.imwrite(tmp_path / "large.tif", large, metadata={"axes": "TYX"})
+    sources = {"source": "frame 4 of source"}
+    if name == "linked":  # PNG files
+        sources["large.tif"] = "(uint16), got 70000"
+    for source, message in sources.items():
+        code, _, err = run("track", tmp_path / source, *to, model=False)
+        assert code == 2
+        assert message in err
+        with open_stack(tmp_path / name, labels=True) as stack:
+            np.testing.assert_array_equal(list(stack), before)
+
+
+def test_tracks_of_linked_png_files_have_the_pixel_size(run, objects, tmp_path):
+    geff = pytest.importorskip("geff")
+    tifffile.imwrite(
+        tmp_path / "sized.tif", tifffile.imread(objects), imagej=True,
+        resolution=(4.0, 4.0), metadata={"axes": "TYX", "unit": "um", "finterval": 2.0},
+    )  # fmt: skip
+    code, _, _ = run(
+        "track", tmp_path / "sized.tif", "--output", tmp_path / "linked",
+        "--tracks", tmp_path / "tracks.geff", model=False,
+    )  # fmt: skip
+    assert code == 0
+    axes = geff.read(tmp_path / "tracks.geff")[1].axes
+    assert [axis.scale for axis in axes] == [2.0, 0.25, 0.25]
 
 
 def test_without_an_output_ids_are_taken_as_they_are(run, objects, tmp_path):
@@ -96,6 +161,24 @@ def test_what_cannot_be_written_is_refused(run, objects, tmp_path):
         code, _, err = run("track", objects, *args, model=False)
         assert code == 2
         assert message in err
+
+
+@pytest.mark.parametrize("name", ["result", "tracks.geff"])
+def test_an_empty_folder_takes_tracks(run, objects, tmp_path, name):
+    if name == "tracks.geff":
+        pytest.importorskip("geff")
+    (tmp_path / name).mkdir()
+    to = ("--tracks", tmp_path / name)
+    assert run("track", objects, *to, model=False)[0] == 0
+    code, _, err = run("track", objects, *to, model=False)
+    assert code == 2
+    assert "Expected a new path or --overwrite" in err
+    assert run("track", objects, *to, "--overwrite", model=False)[0] == 0
+    code, _, err = run(
+        "track", objects, "--tracks", tmp_path / "no" / "t.csv", model=False
+    )
+    assert code == 2
+    assert "Expected a folder" in err
 
 
 def test_volumes_at_several_times_are_no_single_row(run, objects, tmp_path):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import zarr
 
 from napari_seggpt.io import StackError, open_stack
 from napari_seggpt.io.block_labels import BlockLabels
@@ -32,6 +33,13 @@ def test_every_level_shows_the_same(tmp_path):
 def test_other_blocks_are_refused(tmp_path):
     with pytest.raises(StackError, match="a power of 2"):
         BlockLabels.create(tmp_path / "a.zarr", geometry((90, 90)), block=100)
+
+
+@pytest.mark.parametrize("shape", [(90, 90), (1, 1, 90, 90)])
+def test_labels_that_are_not_in_blocks_are_refused(tmp_path, shape):
+    zarr.create_array(tmp_path / "a.zarr", shape=shape, chunks=shape, dtype="uint8")
+    with pytest.raises(StackError, match="Expected labels in blocks, got other"):
+        BlockLabels(tmp_path / "a.zarr")
 
 
 def test_ids_that_do_not_fit_are_refused(tmp_path):

@@ -162,6 +162,16 @@ def test_what_is_kept_does_not_grow_with_the_stack(discs, linker) -> None:
     assert len(linker._tracks) <= 1 + linker.settings.gap
 
 
+def test_ids_below_0_are_no_objects(discs, linker) -> None:
+    hidden = discs((40, 40, 8), (90, 90, 8))
+    linker.fix(0, np.where(hidden == 2, -1, hidden))
+    hidden[:40, 32:49] = -1  # a part of it is to be ignored
+    linked = linker.link(1, hidden)
+    assert linked[44, 40] == 1
+    assert linked[90, 90] == 100
+    assert linked.min() == 0
+
+
 def test_frames_without_objects(linker, discs) -> None:
     empty = np.zeros((128, 128), int)
     assert not linker.link(0, empty).any()

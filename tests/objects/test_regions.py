@@ -22,6 +22,10 @@ def test_regions_are_found_by_their_ids(discs) -> None:
     assert region.radius == pytest.approx(6, abs=0.1)
 
 
+def test_ids_below_0_have_no_region() -> None:
+    assert list(find_regions(np.array([[-1, 0, 4], [-2, 2, 2]]))) == [2, 4]
+
+
 def test_an_id_in_two_pieces_is_one_region(discs) -> None:
     labels = (discs((40, 30, 6), (40, 90, 6)) > 0).astype(int)
     (region,) = find_regions(labels).values()

@@ -1,12 +1,15 @@
 import csv
+from functools import partial
 
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from napari_seggpt.objects import track_files
 from napari_seggpt.objects.track_files import (
     TracksAbout,
+    check_tracks_path,
     write_challenge,
     write_geff,
     write_tracks,
@@ -47,6 +50,14 @@ def test_the_challenge_gets_masks_and_tracks_without_gaps(film, tmp_path) -> Non
     assert masks[0].dtype == np.uint16
     assert np.array_equal(masks[1], film[1][1])
     assert np.array_equal(masks[2] == 8, film[2][1] == 7)
+
+
+def test_ids_below_0_are_no_tracks(film, tmp_path) -> None:
+    ignored = [(index, np.where(labels > 0, labels, -1)) for index, labels in film]
+    write_challenge(tmp_path / "some", ignored, trace(ignored))
+    write_challenge(tmp_path / "all", film, trace(film))
+    for file in (tmp_path / "all").iterdir():
+        assert (tmp_path / "some" / file.name).read_bytes() == file.read_bytes()
 
 
 def test_masks_of_all_frames_have_as_many_digits(film, tmp_path) -> None:
@@ -131,6 +142,33 @@ def test_geff_holds_the_graph(film, tmp_path) -> None:
     assert [axis.scale for axis in metadata.axes] == [30.0, 0.5, 0.5]
     with pytest.raises(FileExistsError):
         write_geff(tmp_path / "tracks.geff", tracks)
+
+
+@pytest.mark.filterwarnings("error")
+def test_nothing_but_a_geff_is_replaced_by_one(film, tmp_path) -> None:
+    geff = pytest.importorskip("geff")
+    path, tracks = tmp_path / "tracks.geff", trace(film)
+    path.mkdir()  # an empty folder is as good as none
+    write_tracks(path, film, tracks, TracksAbout(axis="z"))
+    write_tracks(path, [], trace([]), TracksAbout(axis="z"), overwrite=True)
+    write_geff(path, tracks, overwrite=True)
+    assert geff.read(path)[0].number_of_nodes() == 6
+    with pytest.raises(FileExistsError, match="Expected a new path"):
+        check_tracks_path(path)
+    (path / "notes.txt").write_text("mine")
+    zarr.create_group(tmp_path / "image.geff")
+    (tmp_path / "broken.geff").mkdir()
+    (tmp_path / "broken.geff" / "zarr.json").write_text("{")
+    for other, message in (
+        (path, "with notes.txt"),
+        (tmp_path / "image.geff", "which is none"),
+        (tmp_path / "broken.geff", "which is none"),
+    ):
+        files = sorted(other.rglob("*"))
+        for write in (check_tracks_path, partial(write_geff, tracks=tracks)):
+            with pytest.raises(ValueError, match=f"Expected a GEFF .* {message}"):
+                write(other, overwrite=True)
+        assert sorted(other.rglob("*")) == files
 
 
 def test_without_geff_it_is_said_what_to_install(film, tmp_path, monkeypatch) -> None:

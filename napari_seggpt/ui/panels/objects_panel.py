@@ -200,8 +200,8 @@ class ObjectsPanel(Panel):
         if active is None:
             return
         try:
-            check_tracks_path(path)
-        except ValueError as error:
+            check_tracks_path(path, overwrite=True)  # the dialog has asked
+        except (FileExistsError, ValueError) as error:
             self._workspace.show_message(str(error), Tone.WARNING)
             return
         self._look(lambda found: self._write(path, found, active))

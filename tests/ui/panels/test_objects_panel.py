@@ -227,6 +227,19 @@ def test_tracks_are_saved(dock, qtbot, tmp_path):
     assert "Expected tracks as" in dock.workspace.message.text
 
 
+def test_tracks_that_were_saved_are_replaced(dock, qtbot, tmp_path):
+    run_to_end(qtbot, dock)
+    path, other = tmp_path / "tracks.csv", tmp_path / "file"
+    path.write_text("old")
+    other.write_text("mine")
+    dock.objects_panel.save(path)
+    qtbot.waitUntil(lambda: path.read_text() != "old", timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: done(dock), timeout=WAIT_MS)
+    dock.objects_panel.save(other)
+    assert "Expected a new path" in dock.workspace.message.text
+    assert other.read_text() == "mine"
+
+
 def test_without_objects_it_is_said(dock, viewer, qtbot):
     viewer.layers["mine"].data[:] = 0
     viewer.layers["mine"].refresh()
