@@ -421,9 +421,16 @@ def test_the_way_along_time_and_depth_is_planned_as_it_is_gone(run, film):
 @pytest.mark.parametrize("flag", [("--tracks", "tracks.csv"), ("--follow", 1)])
 def test_what_takes_frames_along_one_axis_says_so(run, film, flag):
     tifffile.imwrite(film / "one.tif", tifffile.imread(film / "labels.tif")[1])
+    images = tifffile.imread(film / "stack-film.tif")
+    zarr.create_array(  # --follow takes no file
+        film / "film.zarr",
+        shape=images.shape,
+        dtype=images.dtype,
+        dimension_names=("t", "z", "y", "x"),
+    )[:] = images
     output = film / "out.zarr"
     code, _, err = run(
-        "predict", film / "stack-film.tif", "--reference", f"1={film / 'one.tif'}",
+        "predict", film / "film.zarr", "--reference", f"1={film / 'one.tif'}",
         "--output", output, "--axis", "tz", *flag,
     )  # fmt: skip
     assert code == 2
