@@ -10,15 +10,15 @@ import numpy as np
 from napari.layers import Labels
 from psygnal import Signal
 
-from napari_seggpt.io.layout import StackError, normalize_unit
+from napari_seggpt.io.layout import StackError
 from napari_seggpt.session.frames.frame_labels import NO_LABELS, checksum
-from napari_seggpt.session.store.contents import About, LabelsAxes
 from napari_seggpt.session.store.errors import SessionError, SessionInUseError
 from napari_seggpt.session.store.folder import SessionStore
 from napari_seggpt.session.store.stored_frames import frame_dtype
-from napari_seggpt.ui.layers.class_names import class_names, name_class
+from napari_seggpt.ui.layers.class_names import name_class
 from napari_seggpt.ui.layers.layer_choice import unwrapped
 from napari_seggpt.ui.layers.new_labels import DEFAULT_DTYPE, zarr_path
+from napari_seggpt.ui.work.about_layers import with_pictures
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.layer_session import in_groups
 from napari_seggpt.ui.work.messages import Tone
@@ -173,7 +173,7 @@ class SessionResume:
                 "other layers were chosen meanwhile. Choose "
                 f"{self._choice.image} again, then resume."
             )
-        choice = _with_pictures(workspace.choice, about)
+        choice = with_pictures(workspace.choice, about)
         if self._stored.labels is not None:
             labels = self._open_labels(choice, self._stored.labels)
             workspace.choose(replace(choice, labels=labels))
@@ -329,57 +329,3 @@ def _can_hold(now: NDArray[Any], stored: NDArray[Any]) -> bool:
         return False
     limits = np.iinfo(now.dtype)
     return limits.min <= int(stored.min()) and int(stored.max()) <= limits.max
-
-
-def _with_pictures(choice: LayerChoice, about: About) -> LayerChoice:
-    """Return a choice with the channels and the level that were worked with."""
-    chosen = replace(choice, level=about.level)
-    if about.channels and choice.channel_axis is not None:
-        chosen = replace(chosen, channels=about.channels)
-    try:
-        chosen.stack()
-    except ValueError:
-        return choice
-    return chosen
-
-
-def labels_path(layer_session: LayerSession) -> str | None:
-    """Return the zarr that labels are in; None if they are in memory."""
-    path = zarr_path(layer_session.labels.layer.data)
-    return None if path is None else str(path)
-
-
-def about(layer_session: LayerSession) -> About:
-    """Return what the window knows of a session."""
-    layer, axes, choice = (
-        layer_session.labels.layer,
-        layer_session.labels.axes,
-        layer_session.choice,
-    )
-    rows, columns = (at for at, x in enumerate(axes.index(0)) if isinstance(x, slice))
-    units = [normalize_unit(str(unit)) for unit in layer.units]
-    size = [abs(float(step)) for step in layer.scale]
-    return About(
-        name=str(layer_session.image.name),
-        labels_name=str(layer.name),
-        axis="t" if layer_session.frame_axis == "t" else "z",
-        pixel_size=(
-            size[axes.along[-1]] if axes.along else 1.0,
-            size[rows],
-            size[columns],
-        ),
-        units=(
-            units[axes.along[-1]] if axes.along else "",
-            units[rows],
-            units[columns],
-        ),
-        classes=class_names(layer),
-        channels=choice.channels,
-        level=choice.level,
-        labels_axes=LabelsAxes(
-            axis=axes.along[-1] if axes.along else None,
-            outer=axes.along[0] if len(axes.along) > 1 else None,
-            times=axes.lengths[0] if len(axes.along) > 1 else None,
-            fixed=axes.fixed,
-        ),
-    )

@@ -16,8 +16,9 @@ from napari_seggpt.session.store.errors import SessionError
 from napari_seggpt.session.store.places import session_bases
 from napari_seggpt.ui.layers.navigation import show_places
 from napari_seggpt.ui.layers.new_labels import image_path
+from napari_seggpt.ui.work.about_layers import about, labels_path
 from napari_seggpt.ui.work.messages import Tone
-from napari_seggpt.ui.work.resuming import SessionResume, about, labels_path
+from napari_seggpt.ui.work.resuming import SessionResume
 from napari_seggpt.ui.work.session_search import SessionSearch, choice_at
 
 if TYPE_CHECKING:
