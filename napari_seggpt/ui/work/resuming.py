@@ -12,6 +12,7 @@ from psygnal import Signal
 
 from napari_seggpt.io.layout import StackError
 from napari_seggpt.session.frames.frame_labels import NO_LABELS, checksum
+from napari_seggpt.session.frames.status import UNKNOWN, is_found
 from napari_seggpt.session.store.errors import SessionError, SessionInUseError
 from napari_seggpt.session.store.folder import SessionStore
 from napari_seggpt.session.store.stored_frames import frame_dtype
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.session import FrameLabels
+    from napari_seggpt.session.autosave import Autosave
     from napari_seggpt.session.frames.status import FrameRecord
     from napari_seggpt.session.store.signature import ImageSignature
     from napari_seggpt.session.store.state import SessionState
@@ -89,6 +91,7 @@ class SessionResume:
         self._others: list[int] = []
         self._damaged: list[int] = []
         self._failed: dict[int, str] = {}
+        self._taken: set[int] = set()  # frames that are back, or cannot be
         self._is_prepared = threading.Event()
         self._is_closed = False
         self._opening = threading.Lock()  # of the store, against closing meanwhile
@@ -106,20 +109,58 @@ class SessionResume:
         """Begin."""
         self._job.start()
 
-    def close(self) -> None:
-        """End early; the session that was saved stays as it is."""
+    def close(self, autosave: Autosave | None = None) -> None:
+        """End early; the session that was saved stays as it is, see `let_go`."""
         self._job.ended.disconnect(self._on_ended)
         with self._opening:
             self._is_closed = True
         self._is_prepared.set()
         self._job.close()  # which waits for no slow disk
-        self.close_store()
+        self.let_go(autosave)
 
-    def close_store(self) -> None:
-        """Let others write the session."""
-        if self.store is not None:
-            self.store.close()
-            self.store = None
+    def let_go(self, autosave: Autosave | None) -> None:
+        """Let others write the session, though not all of it is back.
+
+        What a person did meanwhile is saved in it first. A session of its own would
+        hold only the frames that are back, and be the one that is offered next.
+
+        Parameters
+        ----------
+        autosave : Autosave or None
+            What saves `layer_session`.
+        """
+        store, self.store = self.store, None
+        if store is None:
+            return
+        if autosave is not None and autosave.is_touched and autosave.store is None:
+            self._save_changed(store, autosave)
+        else:
+            store.close()
+
+    def _save_changed(self, store: SessionStore, autosave: Autosave) -> None:
+        """Save what a person did; frames that are not back stay as they were saved."""
+        assert self.layer_session is not None
+        frames = self.layer_session.session.frames
+        changed = {frame for frame in autosave.touched if self._is_changed(frame)}
+        for frame in changed - self._taken:
+            store.set_aside(frame, is_damaged=False)
+        others = (frame for frame in range(len(frames)) if frame not in changed)
+        autosave.begin(store, {frame: frames.record(frame) for frame in others})
+        autosave.leave()
+
+    def _is_changed(self, frame: int) -> bool:
+        """Whether a frame that was touched is another than was saved.
+
+        One that is not back yet, and was only painted, is none if labels are on disk:
+        its pixels are saved, and protect it when the session is resumed. Nobody could
+        tell it from one whose labels were only found there, which may be a run's.
+        """
+        assert self.layer_session is not None
+        record = self.layer_session.session.frames.record(frame)
+        if frame in self._taken:
+            return record != self.same.get(frame)
+        is_on_disk = self._stored.labels is not None
+        return not is_found(record) if is_on_disk else record != UNKNOWN
 
     # -- in the worker -------------------------------------------------------------
 
@@ -161,9 +202,7 @@ class SessionResume:
             finally:
                 self._is_prepared.set()
         elif self.layer_session is not None:
-            with self.layer_session.session.frames.published_at_once():
-                for frame in found:
-                    self._restore(self.layer_session, frame)
+            self._restore_group(self.layer_session, found)
 
     def _prepare(self, start: _Start) -> LayerSession:
         """Choose the labels layer, or make it, and bring back all but the frames."""
@@ -208,8 +247,22 @@ class SessionResume:
         self._workspace.viewer.add_layer(labels)
         return labels
 
+    def _restore_group(
+        self, layer_session: LayerSession, group: list[StoredFrame]
+    ) -> None:
+        """Bring frames back; that is no work, unless one has other labels by now."""
+        try:
+            with layer_session.session.frames.published_at_once():
+                for frame in group:
+                    self._restore(layer_session, frame)
+                are_same = all(frame.index in self.same for frame in group)
+                layer_session.is_finding = are_same
+        finally:
+            layer_session.is_finding = False
+
     def _restore(self, layer_session: LayerSession, frame: StoredFrame) -> None:
         frames, index = layer_session.session.frames, frame.index
+        self._taken.add(index)
         try:
             is_same = frames.restore(index, frame.records, frame.labels, frame.found)
         except (

@@ -339,21 +339,24 @@ class SavedSessions:
         self.changed.emit()
 
     def _stop_resuming(self) -> None:
-        """Resume no further; the session that was saved stays as it is."""
+        """Resume no further; the session that was saved is not begun anew."""
         resuming, self._resuming = self._resuming, None
         if resuming is not None:
-            resuming.close()
+            resuming.close(self._autosave_of(resuming))
             self._workspace.hold("")
+
+    def _autosave_of(self, resuming: SessionResume) -> Autosave | None:
+        layer_session = resuming.layer_session
+        return None if layer_session is None else self._autosaves.get(layer_session)
 
     def _on_resumed(self, report: str, tone: Tone) -> None:
         resuming, self._resuming = self._resuming, None
         if resuming is None:
             return
         self._workspace.hold("")
-        layer_session = resuming.layer_session
-        autosave = None if layer_session is None else self._autosaves.get(layer_session)
+        layer_session, autosave = resuming.layer_session, self._autosave_of(resuming)
         if tone is Tone.ERROR or autosave is None or layer_session is None:
-            resuming.close_store()
+            resuming.let_go(autosave)
         else:
             self._go_on(resuming, layer_session, autosave)
         self._workspace.show_message(report, tone)
@@ -364,6 +367,7 @@ class SavedSessions:
         self, resuming: SessionResume, layer_session: LayerSession, autosave: Autosave
     ) -> None:
         """Save on where the session was saved, but not what is there already."""
+        layer_session.is_touched = True
         store = resuming.store
         if store is None:  # it can be read, but not written: a new one is begun
             autosave.end()

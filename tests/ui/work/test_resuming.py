@@ -844,27 +844,34 @@ def test_a_session_along_one_axis_is_found_from_both(open_film, viewer, qtbot):
 def slow(monkeypatch):
     """Let a worker read saved frames only as long as this is set."""
     is_open, read = threading.Event(), stored_session.read_frame
+    look, looked_at = resuming._looked_at, []
 
     def read_frame(index, *args):
         if index:
             assert is_open.wait(WAIT_MS / 1000)
         return read(index, *args)
 
+    def slowly_looked_at(labels, frame):
+        looked_at.append(frame.index)
+        if len(looked_at) > 1:
+            assert is_open.wait(WAIT_MS / 1000)
+        return look(labels, frame)
+
     monkeypatch.setattr(stored_session, "read_frame", read_frame)
+    monkeypatch.setattr(resuming, "_looked_at", slowly_looked_at)
     monkeypatch.setattr(layer_session, "GROUP_SECONDS", 0)  # each frame is taken alone
     yield is_open
     is_open.set()
 
 
 def begin_resuming(qtbot, dock):
-    """Resume, until the first of the saved frames is there."""
+    """Resume, until the first of the saved frames is there, which is returned."""
     qtbot.waitUntil(lambda: dock.saved_sessions.offer is not None, timeout=WAIT_MS)
     dock.saved_sessions.resume()
-    qtbot.waitUntil(
-        lambda: bool(dock.workspace.session and dock.workspace.session.frames.known),
-        timeout=WAIT_MS,
-    )
+    back = dock.saved_sessions._resuming.same
+    qtbot.waitUntil(lambda: len(back) == 1, timeout=WAIT_MS)
     assert dock.saved_sessions.is_resuming
+    return back
 
 
 def test_nothing_is_begun_while_a_session_is_being_resumed(
@@ -918,6 +925,79 @@ def test_a_dock_that_is_closed_while_it_resumes_holds_nothing(
     dock.release()
     assert dock.workspace.held == ""
     assert sorted(file.name for file in folder.glob("frames/*")) == names
+
+
+def contents(folder):
+    """Read all files but the journal, which is written anew when it is opened."""
+    files = {file for file in folder.rglob("*") if file.is_file()}
+    return {file: file.read_bytes() for file in files if file.suffix != ".jsonl"}
+
+
+@pytest.fixture
+def worked_on(image_file, open_dock, qtbot, monkeypatch, on_disk):
+    """Work on labels in memory or on disk; return the folder that it is saved in."""
+    if on_disk:
+        monkeypatch.setattr(new_labels, "MEMORY_SHARE", 0)
+    monkeypatch.setattr(Job, "close", partialmethod(Job.close, 0.0))
+    dock = open_dock(image_file)
+    work(qtbot, dock)
+    folder = saved(qtbot, dock)
+    dock.release()
+    return folder
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_dock_that_is_closed_while_it_resumes_begins_no_other_session(
+    image_file, open_dock, qtbot, worked_on, slow
+):
+    before = contents(worked_on)
+    dock = open_dock(image_file)
+    begin_resuming(qtbot, dock)
+    dock.release()
+    slow.set()
+    assert contents(worked_on) == before
+    dock = open_dock(image_file)
+    assert [each.stored.path for each in dock.saved_sessions.sessions] == [worked_on]
+    resume(qtbot, dock)
+    assert "8 frames are back" in dock.workspace.message.text
+    counts = dock.workspace.session.frames.count
+    assert counts(FrameStatus.PREDICTED) + counts(FrameStatus.STALE) == LENGTH - 3
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_strokes_made_while_it_resumes_are_saved_where_it_was(
+    image_file, open_dock, qtbot, worked_on, slow, on_disk
+):
+    dock = open_dock(image_file)
+    (first,) = begin_resuming(qtbot, dock)
+    later = 7 if first == 4 else 4  # that is not back yet
+    for frame in (first, later):
+        dock.workspace.active.labels.layer.data_setitem(
+            (np.array([frame]), np.array([1]), np.array([2])), 9
+        )
+    dock.workspace.active.labels.flush()
+    dock.release()
+    slow.set()
+    assert len(list(worked_on.glob("frames/*.kept"))) == (0 if on_disk else 1)
+    dock = open_dock(image_file)
+    assert [each.stored.path for each in dock.saved_sessions.sessions] == [worked_on]
+    resume(qtbot, dock)
+    labels, frames = labels_of(dock).data, dock.workspace.session.frames
+    painted = {frame for frame in range(LENGTH) if labels[frame, 1, 2] == 9}
+    assert painted == {first, later}
+    assert {first, later, 2, 5, 6} == frames.protected
+    assert all(np.any(labels[frame]) for frame in range(LENGTH))
+
+
+def test_slices_of_a_session_that_is_back_are_a_persons_work(
+    image_file, open_dock, qtbot
+):
+    dock = open_dock(image_file)
+    work(qtbot, dock)
+    saved(qtbot, dock)
+    dock = open_dock(image_file)
+    resume(qtbot, dock)
+    assert dock.workspace.active.is_touched
 
 
 def test_a_session_that_is_opened_after_all_is_closed_is_let_go(
