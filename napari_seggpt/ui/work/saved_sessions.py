@@ -164,6 +164,8 @@ class SavedSessions:
         if autosave is None:
             return
         layer_session.runs.close()
+        if self._resuming is not None and self._resuming.layer_session is layer_session:
+            self._stop_resuming()
         self._again_at.pop(layer_session, None)
         autosave.look_for_folder()
         self._keep_saving(layer_session, autosave)
@@ -220,10 +222,10 @@ class SavedSessions:
             self._refused.pop(layer_session, None)
 
     def _is_resuming(self, layer_session: LayerSession) -> bool:
-        return self._resuming is not None and self._resuming.layer_session in (
-            None,
-            layer_session,
-        )
+        """Whether frames come back in a session, or may do so soon."""
+        if self._resuming is None:
+            return False
+        return layer_session is (self._resuming.layer_session or self._workspace.active)
 
     def _is_time(self, layer_session: LayerSession) -> bool:
         return time.monotonic() >= self._again_at.get(layer_session, 0.0)

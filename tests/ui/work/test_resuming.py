@@ -938,11 +938,11 @@ def worked_on(image_file, open_dock, qtbot, monkeypatch, on_disk):
     """Work on labels in memory or on disk; return the folder that it is saved in."""
     if on_disk:
         monkeypatch.setattr(new_labels, "MEMORY_SHARE", 0)
-    monkeypatch.setattr(Job, "close", partialmethod(Job.close, 0.0))
     dock = open_dock(image_file)
     work(qtbot, dock)
     folder = saved(qtbot, dock)
     dock.release()
+    monkeypatch.setattr(Job, "close", partialmethod(Job.close, 0.0))  # of a slow disk
     return folder
 
 
@@ -987,6 +987,54 @@ def test_strokes_made_while_it_resumes_are_saved_where_it_was(
     assert painted == {first, later}
     assert {first, later, 2, 5, 6} == frames.protected
     assert all(np.any(labels[frame]) for frame in range(LENGTH))
+
+
+@pytest.mark.parametrize("on_disk", [False])
+@pytest.mark.parametrize("removed", ["labels", "image"])
+def test_a_layer_that_is_removed_while_it_resumes_ends_that(
+    image_file, open_dock, viewer, qtbot, monkeypatch, worked_on, slow, removed
+):
+    warnings = []
+    monkeypatch.setattr(saved_sessions, "show_warning", warnings.append)
+    dock = open_dock(image_file)
+    begin_resuming(qtbot, dock)
+    choice = dock.workspace.choice
+    viewer.layers.remove(choice.labels if removed == "labels" else choice.image)
+    assert not dock.saved_sessions.is_resuming
+    assert dock.workspace.held == ""
+    slow.set()
+    settle(qtbot, dock)
+    assert warnings == []
+    assert "are back" not in hint(qtbot, dock)
+    if removed == "labels":
+        resume(qtbot, dock)
+        assert "8 frames are back" in hint(qtbot, dock)
+    assert [file.name for file in image_file.parent.glob("*.seggpt")] == [
+        worked_on.name
+    ]
+
+
+def test_labels_that_are_removed_before_any_frame_is_back_are_saved(
+    image_file, open_dock, viewer, qtbot, monkeypatch, slow
+):
+    slow.set()
+    dock = open_dock(image_file)
+    work(qtbot, dock)
+    folder = saved(qtbot, dock)
+    warnings = []
+    monkeypatch.setattr(saved_sessions, "show_warning", warnings.append)
+    dock = open_dock(image_file)
+    dock.workspace.make_labels()
+    settle(qtbot, dock)
+    slow.clear()
+    dock.saved_sessions.resume()
+    paint(dock, 1)
+    viewer.layers.remove(labels_of(dock))
+    slow.set()
+    settle(qtbot, dock)
+    assert warnings == []
+    new, old = dock.saved_sessions.sessions
+    assert (new.num_frames, old.stored.path) == (1, folder)
 
 
 def test_slices_of_a_session_that_is_back_are_a_persons_work(
