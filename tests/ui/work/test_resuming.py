@@ -1129,6 +1129,32 @@ def dock_on(dock_after, viewer):
     return lambda images: dock_after(lambda: viewer.add_image(images, **about))
 
 
+def test_a_session_of_channels_that_a_person_chose_is_pointed_to(
+    dock_after, viewer, qtbot
+):
+    images = pixels(0).reshape(LENGTH // 2, 2, SIDE, SIDE)
+
+    def opened():
+        return dock_after(lambda: viewer.add_image(images.copy(), name="made up"))
+
+    dock = opened()
+    choice = dock.workspace.choice.with_axis(0).with_channel_axis(1)
+    dock.workspace.choose(choice)
+    dock.workspace.make_labels()
+    settle(qtbot, dock)
+    labels_of(dock).paint((1, 0, 10, 10), 2)
+    folder = saved(qtbot, dock)
+    dock = opened()
+    assert dock.saved_sessions.offer is None
+    assert "You worked on other frames of this image before" in hint(qtbot, dock)
+    dock.hint_line.link_clicked.emit("part")
+    settle(qtbot, dock)
+    resume(qtbot, dock)
+    assert dock.workspace.choice.channel_axis == 1
+    assert dock.workspace.session.references.used_frames == [1]
+    assert saved(qtbot, dock) == folder
+
+
 def signature_of(folder):
     return StoredSession.read(folder).signature
 
