@@ -19,7 +19,7 @@ from napari_seggpt.session.store.stored_frames import frame_dtype
 from napari_seggpt.ui.layers.class_names import name_class
 from napari_seggpt.ui.layers.layer_choice import unwrapped
 from napari_seggpt.ui.layers.new_labels import DEFAULT_DTYPE, zarr_path
-from napari_seggpt.ui.work.about_layers import with_pictures
+from napari_seggpt.ui.work.about_layers import missing_layers, with_pictures
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.layer_session import in_groups
 from napari_seggpt.ui.work.messages import Tone
@@ -91,6 +91,7 @@ class SessionResume:
         self._others: list[int] = []
         self._damaged: list[int] = []
         self._failed: dict[int, str] = {}
+        self._missing: list[str] = []  # layers that were mixed with the image
         self._taken: set[int] = set()  # frames that are back, or cannot be
         self._is_prepared = threading.Event()
         self._is_closed = False
@@ -212,7 +213,8 @@ class SessionResume:
                 "other layers were chosen meanwhile. Choose "
                 f"{self._choice.image} again, then resume."
             )
-        choice = with_pictures(workspace.choice, about)
+        layers = [unwrapped(layer) for layer in workspace.viewer.layers]
+        choice = with_pictures(workspace.choice, about, layers)
         if self._stored.labels is not None:
             labels = self._open_labels(choice, self._stored.labels)
             workspace.choose(replace(choice, labels=labels))
@@ -227,6 +229,9 @@ class SessionResume:
             raise ValueError(f"Expected to resume the session, but {reason}")
         workspace.settings = start.state.settings.computing_as(workspace.settings)
         layer_session.session.restore_state(start.state)
+        self._missing = missing_layers(layer_session.choice, about)
+        if self._missing:  # what was predicted with them is out of date
+            layer_session.session.set_stack(layer_session.stack)
         for label, name in about.classes.items():
             name_class(layer_session.labels.layer, label, name)
         return layer_session
@@ -308,6 +313,12 @@ class SessionResume:
             report += (
                 f" {self._named([*self._failed])} could not be brought back, and stay "
                 f"in {self._stored.path}: {reason}"
+            )
+        if self._missing:
+            tone = Tone.WARNING
+            report += (
+                " What was predicted is out of date: it needs "
+                f"{', '.join(self._missing)} to be mixed with {self.image}."
             )
         if self.store is None:
             tone = Tone.WARNING

@@ -1,5 +1,6 @@
 """The dock saves what is done, and goes on with it when the image is opened again."""
 
+import json
 import re
 import shutil
 import threading
@@ -36,6 +37,7 @@ from napari_seggpt.ui.layers.labels_layer import LabelsLayer
 from napari_seggpt.ui.layers.layer_choice import LayerChoice, first_choice
 from napari_seggpt.ui.work import actions, layer_session, resuming, saved_sessions
 from napari_seggpt.ui.work.jobs import Job
+from napari_seggpt.ui.work.messages import Tone
 
 LENGTH, SIDE = 8, 24
 WAIT_MS = 20_000  # a busy machine is slow, not wrong
@@ -1153,6 +1155,83 @@ def test_a_session_of_channels_that_a_person_chose_is_pointed_to(
     assert dock.workspace.choice.channel_axis == 1
     assert dock.workspace.session.references.used_frames == [1]
     assert saved(qtbot, dock) == folder
+
+
+@pytest.fixture
+def dock_on_mixed(dock_after, viewer):
+    """Open a dock on pixels that are in no file, and others to mix with them."""
+
+    def opened(*names):
+        def add():
+            for name, seed in zip(("first", *names), range(3), strict=False):
+                viewer.add_image(pixels(seed), name=name, axis_labels=("t", "y", "x"))
+            viewer.layers.selection.active = viewer.layers["first"]
+
+        return dock_after(add)
+
+    return opened
+
+
+@pytest.fixture
+def mixed_folder(dock_on_mixed, viewer, qtbot):
+    """Work on two layers that are mixed; return where that is saved."""
+    dock = dock_on_mixed("second")
+    workspace = dock.workspace
+    workspace.choose(replace(workspace.choice, mixed=(viewer.layers["second"],)))
+    work(qtbot, dock)
+    actions.start_run(workspace, "all")
+    qtbot.waitUntil(lambda: not workspace.is_busy, timeout=WAIT_MS)
+    assert workspace.session.frames.count(FrameStatus.PREDICTED) == LENGTH - 3
+    return saved(qtbot, dock)
+
+
+def test_layers_that_were_mixed_are_mixed_again(
+    dock_on_mixed, mixed_folder, viewer, qtbot
+):
+    dock = dock_on_mixed("second")
+    resume(qtbot, dock)
+    assert dock.workspace.choice.mixed == (viewer.layers["second"],)
+    assert dock.workspace.session.frames.count(FrameStatus.PREDICTED) == LENGTH - 3
+    assert "out of date" not in dock.workspace.message.text
+
+
+def test_what_was_predicted_with_layers_that_are_gone_is_out_of_date(
+    dock_on_mixed, mixed_folder, qtbot
+):
+    dock = dock_on_mixed("another")
+    resume(qtbot, dock)
+    assert dock.workspace.choice.mixed == ()
+    assert dock.workspace.session.frames.count(FrameStatus.STALE) == LENGTH - 3
+    assert dock.workspace.session.frames.protected == {2, 5, 6}
+    assert "it needs second to be mixed with first" in dock.workspace.message.text
+
+
+def test_layers_are_mixed_as_they_were_not_as_they_are(dock_on_mixed, viewer, qtbot):
+    dock = dock_on_mixed("second")
+    work(qtbot, dock)
+    saved(qtbot, dock)
+    dock = dock_on_mixed("second")
+    workspace = dock.workspace
+    workspace.choose(replace(workspace.choice, mixed=(viewer.layers["second"],)))
+    settle(qtbot, dock)
+    resume(qtbot, dock)
+    assert workspace.choice.mixed == ()
+
+
+def test_a_session_that_says_nothing_of_mixed_layers_is_resumed(
+    dock_on_mixed, mixed_folder, viewer, qtbot
+):
+    """Earlier versions did not say it."""
+    viewer.layers.clear()
+    file = mixed_folder / "session.json"
+    content = json.loads(file.read_text())
+    assert content["about"].pop("mixed") == ["second"]
+    file.write_text(json.dumps(content))
+    dock = dock_on_mixed("second")
+    resume(qtbot, dock)
+    assert dock.workspace.choice.mixed == ()
+    assert "8 frames are back" in dock.workspace.message.text
+    assert dock.workspace.message.tone is Tone.GOOD
 
 
 def signature_of(folder):
