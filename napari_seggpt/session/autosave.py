@@ -45,6 +45,8 @@ class Autosave:
         Since when, on the clock of `time.monotonic`.
     is_touched : bool
         Whether anybody did anything; finding labels that were there does not count.
+    touched : set of int
+        The frames that it was done to.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Autosave:
         self.error: str | None = None
         self.failing_since: float | None = None
         self.is_touched = False
+        self.touched: set[int] = set()
         session.frames.records_changed.connect(self._on_records)
 
     @property
@@ -124,7 +127,9 @@ class Autosave:
     # -- as the work goes on ---------------------------------------------------------
 
     def _on_records(self, frames: tuple[int, ...]) -> None:
-        self.is_touched = self.is_touched or not self._is_scanning()
+        if not self._is_scanning():
+            self.is_touched = True
+            self.touched.update(frames)
         for frame in frames:
             self._changed.pop(frame, None)
             self._changed[frame] = None
@@ -263,6 +268,8 @@ class Autosave:
         is_saved = self.flush() if self._store is not None else not self.is_touched
         self.abandon()
         self.is_touched = not is_saved
+        if is_saved:
+            self.touched.clear()
         return is_saved
 
     def close(self) -> bool:

@@ -156,6 +156,9 @@ class About(Struct, frozen=True, kw_only=True):
         Those that the model was shown.
     level : int
         The level of resolution that the model was shown.
+    mixed : tuple of str or None
+        The names of further layers that were mixed with the image; None in sessions of
+        versions that did not say.
     labels_axes : LabelsAxes
         Where frames lie in the array of labels.
     """
@@ -168,6 +171,7 @@ class About(Struct, frozen=True, kw_only=True):
     classes: dict[int, str] = {}
     channels: tuple[AxisNumber, ...] = ()
     level: AxisNumber = 0
+    mixed: tuple[str, ...] | None = None
     labels_axes: LabelsAxes = LabelsAxes()
 
     @classmethod

@@ -39,10 +39,11 @@ the entry is left out, so that no damage beside the frames makes these unreadabl
     - ``tuned``: file of the tuned prompt that is used, or null.
     - ``about``: what the window knows: ``name`` of the image, ``labels_name`` of the
       layer, ``classes`` (label id to name), ``axis`` ("z" or "t"), ``pixel_size`` and
-      ``units`` of frames, rows and columns, ``channels``, ``level``, and
-      ``labels_axes``: the ``axis`` of frames in the array of labels, ``outer``, a
-      second one if they lie along two, how many ``times`` there are along that, and
-      the ``fixed`` [axis, index]. Frames are numbered along ``axis`` first.
+      ``units`` of frames, rows and columns, ``channels``, ``level``, ``mixed`` (the
+      names of further layers that the model was shown as channels; null if that is not
+      known), and ``labels_axes``: the ``axis`` of frames in the array of labels,
+      ``outer``, a second one if they lie along two, how many ``times`` there are along
+      that, and the ``fixed`` [axis, index]. Frames are numbered along ``axis`` first.
 
 ``frames/000123.tif``
     Labels of frame 123, counted from 0, in the smallest integer type, deflated; not

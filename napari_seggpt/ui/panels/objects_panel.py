@@ -25,11 +25,11 @@ from napari_seggpt.ui.panels.panel import NO_SESSION, Panel
 from napari_seggpt.ui.panels.task_row import TaskRow
 from napari_seggpt.ui.widgets.controls import allow, button, muted, row_of
 from napari_seggpt.ui.widgets.object_table import ObjectTable
+from napari_seggpt.ui.work.about_layers import about
 from napari_seggpt.ui.work.actions import carry_ids_on, go_to, is_left
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.object_survey import ObjectSurvey, survey
-from napari_seggpt.ui.work.resuming import about
 from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_seggpt.ui.work.about_layers import about
 from napari_seggpt.ui.work.jobs import Job
 from napari_seggpt.ui.work.messages import Tone
-from napari_seggpt.ui.work.resuming import about
 from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:

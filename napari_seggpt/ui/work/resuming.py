@@ -10,15 +10,16 @@ import numpy as np
 from napari.layers import Labels
 from psygnal import Signal
 
-from napari_seggpt.io.layout import StackError, normalize_unit
+from napari_seggpt.io.layout import StackError
 from napari_seggpt.session.frames.frame_labels import NO_LABELS, checksum
-from napari_seggpt.session.store.contents import About, LabelsAxes
+from napari_seggpt.session.frames.status import UNKNOWN, is_found
 from napari_seggpt.session.store.errors import SessionError, SessionInUseError
 from napari_seggpt.session.store.folder import SessionStore
 from napari_seggpt.session.store.stored_frames import frame_dtype
-from napari_seggpt.ui.layers.class_names import class_names, name_class
+from napari_seggpt.ui.layers.class_names import name_class
 from napari_seggpt.ui.layers.layer_choice import unwrapped
 from napari_seggpt.ui.layers.new_labels import DEFAULT_DTYPE, zarr_path
+from napari_seggpt.ui.work.about_layers import missing_layers, with_pictures
 from napari_seggpt.ui.work.jobs import Job, JobState
 from napari_seggpt.ui.work.layer_session import in_groups
 from napari_seggpt.ui.work.messages import Tone
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_seggpt.session import FrameLabels
+    from napari_seggpt.session.autosave import Autosave
     from napari_seggpt.session.frames.status import FrameRecord
     from napari_seggpt.session.store.signature import ImageSignature
     from napari_seggpt.session.store.state import SessionState
@@ -89,6 +91,8 @@ class SessionResume:
         self._others: list[int] = []
         self._damaged: list[int] = []
         self._failed: dict[int, str] = {}
+        self._missing: list[str] = []  # layers that were mixed with the image
+        self._taken: set[int] = set()  # frames that are back, or cannot be
         self._is_prepared = threading.Event()
         self._is_closed = False
         self._opening = threading.Lock()  # of the store, against closing meanwhile
@@ -106,20 +110,58 @@ class SessionResume:
         """Begin."""
         self._job.start()
 
-    def close(self) -> None:
-        """End early; the session that was saved stays as it is."""
+    def close(self, autosave: Autosave | None = None) -> None:
+        """End early; the session that was saved stays as it is, see `let_go`."""
         self._job.ended.disconnect(self._on_ended)
         with self._opening:
             self._is_closed = True
         self._is_prepared.set()
         self._job.close()  # which waits for no slow disk
-        self.close_store()
+        self.let_go(autosave)
 
-    def close_store(self) -> None:
-        """Let others write the session."""
-        if self.store is not None:
-            self.store.close()
-            self.store = None
+    def let_go(self, autosave: Autosave | None) -> None:
+        """Let others write the session, though not all of it is back.
+
+        What a person did meanwhile is saved in it first. A session of its own would
+        hold only the frames that are back, and be the one that is offered next.
+
+        Parameters
+        ----------
+        autosave : Autosave or None
+            What saves `layer_session`.
+        """
+        store, self.store = self.store, None
+        if store is None:
+            return
+        if autosave is not None and autosave.is_touched and autosave.store is None:
+            self._save_changed(store, autosave)
+        else:
+            store.close()
+
+    def _save_changed(self, store: SessionStore, autosave: Autosave) -> None:
+        """Save what a person did; frames that are not back stay as they were saved."""
+        assert self.layer_session is not None
+        frames = self.layer_session.session.frames
+        changed = {frame for frame in autosave.touched if self._is_changed(frame)}
+        for frame in changed - self._taken:
+            store.set_aside(frame, is_damaged=False)
+        others = (frame for frame in range(len(frames)) if frame not in changed)
+        autosave.begin(store, {frame: frames.record(frame) for frame in others})
+        autosave.leave()
+
+    def _is_changed(self, frame: int) -> bool:
+        """Whether a frame that was touched is another than was saved.
+
+        One that is not back yet, and was only painted, is none if labels are on disk:
+        its pixels are saved, and protect it when the session is resumed. Nobody could
+        tell it from one whose labels were only found there, which may be a run's.
+        """
+        assert self.layer_session is not None
+        record = self.layer_session.session.frames.record(frame)
+        if frame in self._taken:
+            return record != self.same.get(frame)
+        is_on_disk = self._stored.labels is not None
+        return not is_found(record) if is_on_disk else record != UNKNOWN
 
     # -- in the worker -------------------------------------------------------------
 
@@ -161,9 +203,7 @@ class SessionResume:
             finally:
                 self._is_prepared.set()
         elif self.layer_session is not None:
-            with self.layer_session.session.frames.published_at_once():
-                for frame in found:
-                    self._restore(self.layer_session, frame)
+            self._restore_group(self.layer_session, found)
 
     def _prepare(self, start: _Start) -> LayerSession:
         """Choose the labels layer, or make it, and bring back all but the frames."""
@@ -173,7 +213,8 @@ class SessionResume:
                 "other layers were chosen meanwhile. Choose "
                 f"{self._choice.image} again, then resume."
             )
-        choice = _with_pictures(workspace.choice, about)
+        layers = [unwrapped(layer) for layer in workspace.viewer.layers]
+        choice = with_pictures(workspace.choice, about, layers)
         if self._stored.labels is not None:
             labels = self._open_labels(choice, self._stored.labels)
             workspace.choose(replace(choice, labels=labels))
@@ -188,6 +229,9 @@ class SessionResume:
             raise ValueError(f"Expected to resume the session, but {reason}")
         workspace.settings = start.state.settings.computing_as(workspace.settings)
         layer_session.session.restore_state(start.state)
+        self._missing = missing_layers(layer_session.choice, about)
+        if self._missing:  # what was predicted with them is out of date
+            layer_session.session.set_stack(layer_session.stack)
         for label, name in about.classes.items():
             name_class(layer_session.labels.layer, label, name)
         return layer_session
@@ -208,8 +252,22 @@ class SessionResume:
         self._workspace.viewer.add_layer(labels)
         return labels
 
+    def _restore_group(
+        self, layer_session: LayerSession, group: list[StoredFrame]
+    ) -> None:
+        """Bring frames back; that is no work, unless one has other labels by now."""
+        try:
+            with layer_session.session.frames.published_at_once():
+                for frame in group:
+                    self._restore(layer_session, frame)
+                are_same = all(frame.index in self.same for frame in group)
+                layer_session.is_finding = are_same
+        finally:
+            layer_session.is_finding = False
+
     def _restore(self, layer_session: LayerSession, frame: StoredFrame) -> None:
         frames, index = layer_session.session.frames, frame.index
+        self._taken.add(index)
         try:
             is_same = frames.restore(index, frame.records, frame.labels, frame.found)
         except (
@@ -255,6 +313,12 @@ class SessionResume:
             report += (
                 f" {self._named([*self._failed])} could not be brought back, and stay "
                 f"in {self._stored.path}: {reason}"
+            )
+        if self._missing:
+            tone = Tone.WARNING
+            report += (
+                " What was predicted is out of date: it needs "
+                f"{', '.join(self._missing)} to be mixed with {self.image}."
             )
         if self.store is None:
             tone = Tone.WARNING
@@ -329,57 +393,3 @@ def _can_hold(now: NDArray[Any], stored: NDArray[Any]) -> bool:
         return False
     limits = np.iinfo(now.dtype)
     return limits.min <= int(stored.min()) and int(stored.max()) <= limits.max
-
-
-def _with_pictures(choice: LayerChoice, about: About) -> LayerChoice:
-    """Return a choice with the channels and the level that were worked with."""
-    chosen = replace(choice, level=about.level)
-    if about.channels and choice.channel_axis is not None:
-        chosen = replace(chosen, channels=about.channels)
-    try:
-        chosen.stack()
-    except ValueError:
-        return choice
-    return chosen
-
-
-def labels_path(layer_session: LayerSession) -> str | None:
-    """Return the zarr that labels are in; None if they are in memory."""
-    path = zarr_path(layer_session.labels.layer.data)
-    return None if path is None else str(path)
-
-
-def about(layer_session: LayerSession) -> About:
-    """Return what the window knows of a session."""
-    layer, axes, choice = (
-        layer_session.labels.layer,
-        layer_session.labels.axes,
-        layer_session.choice,
-    )
-    rows, columns = (at for at, x in enumerate(axes.index(0)) if isinstance(x, slice))
-    units = [normalize_unit(str(unit)) for unit in layer.units]
-    size = [abs(float(step)) for step in layer.scale]
-    return About(
-        name=str(layer_session.image.name),
-        labels_name=str(layer.name),
-        axis="t" if layer_session.frame_axis == "t" else "z",
-        pixel_size=(
-            size[axes.along[-1]] if axes.along else 1.0,
-            size[rows],
-            size[columns],
-        ),
-        units=(
-            units[axes.along[-1]] if axes.along else "",
-            units[rows],
-            units[columns],
-        ),
-        classes=class_names(layer),
-        channels=choice.channels,
-        level=choice.level,
-        labels_axes=LabelsAxes(
-            axis=axes.along[-1] if axes.along else None,
-            outer=axes.along[0] if len(axes.along) > 1 else None,
-            times=axes.lengths[0] if len(axes.along) > 1 else None,
-            fixed=axes.fixed,
-        ),
-    )

@@ -16,8 +16,9 @@ from napari_seggpt.session.store.errors import SessionError
 from napari_seggpt.session.store.places import session_bases
 from napari_seggpt.ui.layers.navigation import show_places
 from napari_seggpt.ui.layers.new_labels import image_path
+from napari_seggpt.ui.work.about_layers import about, labels_path
 from napari_seggpt.ui.work.messages import Tone
-from napari_seggpt.ui.work.resuming import SessionResume, about, labels_path
+from napari_seggpt.ui.work.resuming import SessionResume
 from napari_seggpt.ui.work.session_search import SessionSearch, choice_at
 
 if TYPE_CHECKING:
@@ -163,6 +164,8 @@ class SavedSessions:
         if autosave is None:
             return
         layer_session.runs.close()
+        if self._resuming is not None and self._resuming.layer_session is layer_session:
+            self._stop_resuming()
         self._again_at.pop(layer_session, None)
         autosave.look_for_folder()
         self._keep_saving(layer_session, autosave)
@@ -219,10 +222,10 @@ class SavedSessions:
             self._refused.pop(layer_session, None)
 
     def _is_resuming(self, layer_session: LayerSession) -> bool:
-        return self._resuming is not None and self._resuming.layer_session in (
-            None,
-            layer_session,
-        )
+        """Whether frames come back in a session, or may do so soon."""
+        if self._resuming is None:
+            return False
+        return layer_session is (self._resuming.layer_session or self._workspace.active)
 
     def _is_time(self, layer_session: LayerSession) -> bool:
         return time.monotonic() >= self._again_at.get(layer_session, 0.0)
@@ -338,21 +341,24 @@ class SavedSessions:
         self.changed.emit()
 
     def _stop_resuming(self) -> None:
-        """Resume no further; the session that was saved stays as it is."""
+        """Resume no further; the session that was saved is not begun anew."""
         resuming, self._resuming = self._resuming, None
         if resuming is not None:
-            resuming.close()
+            resuming.close(self._autosave_of(resuming))
             self._workspace.hold("")
+
+    def _autosave_of(self, resuming: SessionResume) -> Autosave | None:
+        layer_session = resuming.layer_session
+        return None if layer_session is None else self._autosaves.get(layer_session)
 
     def _on_resumed(self, report: str, tone: Tone) -> None:
         resuming, self._resuming = self._resuming, None
         if resuming is None:
             return
         self._workspace.hold("")
-        layer_session = resuming.layer_session
-        autosave = None if layer_session is None else self._autosaves.get(layer_session)
+        layer_session, autosave = resuming.layer_session, self._autosave_of(resuming)
         if tone is Tone.ERROR or autosave is None or layer_session is None:
-            resuming.close_store()
+            resuming.let_go(autosave)
         else:
             self._go_on(resuming, layer_session, autosave)
         self._workspace.show_message(report, tone)
@@ -363,6 +369,7 @@ class SavedSessions:
         self, resuming: SessionResume, layer_session: LayerSession, autosave: Autosave
     ) -> None:
         """Save on where the session was saved, but not what is there already."""
+        layer_session.is_touched = True
         store = resuming.store
         if store is None:  # it can be read, but not written: a new one is begun
             autosave.end()

@@ -209,15 +209,29 @@ def choice_at(choice: LayerChoice, place: str) -> LayerChoice | None:
         along = axes[0] if len(axes) == 1 else axes or None
         if along is not None and along not in dict(axis_titles(choice.image)).values():
             return None
-        there = choice.with_axis(along)
         fixed = tuple((int(at), int(index)) for at, index in pairs)
-        if dict(there.fixed).keys() != dict(fixed).keys():
+        there = _with_fixed_axes(choice.with_axis(along), set(dict(fixed)))
+        if there is None:
             return None
         there = replace(there, fixed=fixed)
         there.stack()
     except ValueError:
         return None
     return there
+
+
+def _with_fixed_axes(choice: LayerChoice, axes: set[int]) -> LayerChoice | None:
+    """Return a choice whose fixed axes are these; None if it cannot have them.
+
+    A person may have taken a fixed axis for that of channels, or the other way round.
+    """
+    fixed = set(dict(choice.fixed))
+    if fixed - axes:
+        at = min(fixed - axes)
+        choice = choice.with_channel_axis(at)
+    elif axes - fixed:
+        choice = choice.with_channel_axis(None)
+    return choice if set(dict(choice.fixed)) == axes else None
 
 
 _PLACE = re.compile(

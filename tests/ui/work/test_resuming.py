@@ -1,5 +1,6 @@
 """The dock saves what is done, and goes on with it when the image is opened again."""
 
+import json
 import re
 import shutil
 import threading
@@ -36,6 +37,7 @@ from napari_seggpt.ui.layers.labels_layer import LabelsLayer
 from napari_seggpt.ui.layers.layer_choice import LayerChoice, first_choice
 from napari_seggpt.ui.work import actions, layer_session, resuming, saved_sessions
 from napari_seggpt.ui.work.jobs import Job
+from napari_seggpt.ui.work.messages import Tone
 
 LENGTH, SIDE = 8, 24
 WAIT_MS = 20_000  # a busy machine is slow, not wrong
@@ -844,27 +846,34 @@ def test_a_session_along_one_axis_is_found_from_both(open_film, viewer, qtbot):
 def slow(monkeypatch):
     """Let a worker read saved frames only as long as this is set."""
     is_open, read = threading.Event(), stored_session.read_frame
+    look, looked_at = resuming._looked_at, []
 
     def read_frame(index, *args):
         if index:
             assert is_open.wait(WAIT_MS / 1000)
         return read(index, *args)
 
+    def slowly_looked_at(labels, frame):
+        looked_at.append(frame.index)
+        if len(looked_at) > 1:
+            assert is_open.wait(WAIT_MS / 1000)
+        return look(labels, frame)
+
     monkeypatch.setattr(stored_session, "read_frame", read_frame)
+    monkeypatch.setattr(resuming, "_looked_at", slowly_looked_at)
     monkeypatch.setattr(layer_session, "GROUP_SECONDS", 0)  # each frame is taken alone
     yield is_open
     is_open.set()
 
 
 def begin_resuming(qtbot, dock):
-    """Resume, until the first of the saved frames is there."""
+    """Resume, until the first of the saved frames is there, which is returned."""
     qtbot.waitUntil(lambda: dock.saved_sessions.offer is not None, timeout=WAIT_MS)
     dock.saved_sessions.resume()
-    qtbot.waitUntil(
-        lambda: bool(dock.workspace.session and dock.workspace.session.frames.known),
-        timeout=WAIT_MS,
-    )
+    back = dock.saved_sessions._resuming.same
+    qtbot.waitUntil(lambda: len(back) == 1, timeout=WAIT_MS)
     assert dock.saved_sessions.is_resuming
+    return back
 
 
 def test_nothing_is_begun_while_a_session_is_being_resumed(
@@ -918,6 +927,127 @@ def test_a_dock_that_is_closed_while_it_resumes_holds_nothing(
     dock.release()
     assert dock.workspace.held == ""
     assert sorted(file.name for file in folder.glob("frames/*")) == names
+
+
+def contents(folder):
+    """Read all files but the journal, which is written anew when it is opened."""
+    files = {file for file in folder.rglob("*") if file.is_file()}
+    return {file: file.read_bytes() for file in files if file.suffix != ".jsonl"}
+
+
+@pytest.fixture
+def worked_on(image_file, open_dock, qtbot, monkeypatch, on_disk):
+    """Work on labels in memory or on disk; return the folder that it is saved in."""
+    if on_disk:
+        monkeypatch.setattr(new_labels, "MEMORY_SHARE", 0)
+    dock = open_dock(image_file)
+    work(qtbot, dock)
+    folder = saved(qtbot, dock)
+    dock.release()
+    monkeypatch.setattr(Job, "close", partialmethod(Job.close, 0.0))  # of a slow disk
+    return folder
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_dock_that_is_closed_while_it_resumes_begins_no_other_session(
+    image_file, open_dock, qtbot, worked_on, slow
+):
+    before = contents(worked_on)
+    dock = open_dock(image_file)
+    begin_resuming(qtbot, dock)
+    dock.release()
+    slow.set()
+    assert contents(worked_on) == before
+    dock = open_dock(image_file)
+    assert [each.stored.path for each in dock.saved_sessions.sessions] == [worked_on]
+    resume(qtbot, dock)
+    assert "8 frames are back" in dock.workspace.message.text
+    counts = dock.workspace.session.frames.count
+    assert counts(FrameStatus.PREDICTED) + counts(FrameStatus.STALE) == LENGTH - 3
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_strokes_made_while_it_resumes_are_saved_where_it_was(
+    image_file, open_dock, qtbot, worked_on, slow, on_disk
+):
+    dock = open_dock(image_file)
+    (first,) = begin_resuming(qtbot, dock)
+    later = 7 if first == 4 else 4  # that is not back yet
+    for frame in (first, later):
+        dock.workspace.active.labels.layer.data_setitem(
+            (np.array([frame]), np.array([1]), np.array([2])), 9
+        )
+    dock.workspace.active.labels.flush()
+    dock.release()
+    slow.set()
+    assert len(list(worked_on.glob("frames/*.kept"))) == (0 if on_disk else 1)
+    dock = open_dock(image_file)
+    assert [each.stored.path for each in dock.saved_sessions.sessions] == [worked_on]
+    resume(qtbot, dock)
+    labels, frames = labels_of(dock).data, dock.workspace.session.frames
+    painted = {frame for frame in range(LENGTH) if labels[frame, 1, 2] == 9}
+    assert painted == {first, later}
+    assert {first, later, 2, 5, 6} == frames.protected
+    assert all(np.any(labels[frame]) for frame in range(LENGTH))
+
+
+@pytest.mark.parametrize("on_disk", [False])
+@pytest.mark.parametrize("removed", ["labels", "image"])
+def test_a_layer_that_is_removed_while_it_resumes_ends_that(
+    image_file, open_dock, viewer, qtbot, monkeypatch, worked_on, slow, removed
+):
+    warnings = []
+    monkeypatch.setattr(saved_sessions, "show_warning", warnings.append)
+    dock = open_dock(image_file)
+    begin_resuming(qtbot, dock)
+    choice = dock.workspace.choice
+    viewer.layers.remove(choice.labels if removed == "labels" else choice.image)
+    assert not dock.saved_sessions.is_resuming
+    assert dock.workspace.held == ""
+    slow.set()
+    settle(qtbot, dock)
+    assert warnings == []
+    assert "are back" not in hint(qtbot, dock)
+    if removed == "labels":
+        resume(qtbot, dock)
+        assert "8 frames are back" in hint(qtbot, dock)
+    assert [file.name for file in image_file.parent.glob("*.seggpt")] == [
+        worked_on.name
+    ]
+
+
+def test_labels_that_are_removed_before_any_frame_is_back_are_saved(
+    image_file, open_dock, viewer, qtbot, monkeypatch, slow
+):
+    slow.set()
+    dock = open_dock(image_file)
+    work(qtbot, dock)
+    folder = saved(qtbot, dock)
+    warnings = []
+    monkeypatch.setattr(saved_sessions, "show_warning", warnings.append)
+    dock = open_dock(image_file)
+    dock.workspace.make_labels()
+    settle(qtbot, dock)
+    slow.clear()
+    dock.saved_sessions.resume()
+    paint(dock, 1)
+    viewer.layers.remove(labels_of(dock))
+    slow.set()
+    settle(qtbot, dock)
+    assert warnings == []
+    new, old = dock.saved_sessions.sessions
+    assert (new.num_frames, old.stored.path) == (1, folder)
+
+
+def test_slices_of_a_session_that_is_back_are_a_persons_work(
+    image_file, open_dock, qtbot
+):
+    dock = open_dock(image_file)
+    work(qtbot, dock)
+    saved(qtbot, dock)
+    dock = open_dock(image_file)
+    resume(qtbot, dock)
+    assert dock.workspace.active.is_touched
 
 
 def test_a_session_that_is_opened_after_all_is_closed_is_let_go(
@@ -999,6 +1129,109 @@ def dock_on(dock_after, viewer):
     """Open a dock on pixels that are in no file, as in a napari just started."""
     about = {"name": "made up", "axis_labels": ("t", "y", "x")}
     return lambda images: dock_after(lambda: viewer.add_image(images, **about))
+
+
+def test_a_session_of_channels_that_a_person_chose_is_pointed_to(
+    dock_after, viewer, qtbot
+):
+    images = pixels(0).reshape(LENGTH // 2, 2, SIDE, SIDE)
+
+    def opened():
+        return dock_after(lambda: viewer.add_image(images.copy(), name="made up"))
+
+    dock = opened()
+    choice = dock.workspace.choice.with_axis(0).with_channel_axis(1)
+    dock.workspace.choose(choice)
+    dock.workspace.make_labels()
+    settle(qtbot, dock)
+    labels_of(dock).paint((1, 0, 10, 10), 2)
+    folder = saved(qtbot, dock)
+    dock = opened()
+    assert dock.saved_sessions.offer is None
+    assert "You worked on other frames of this image before" in hint(qtbot, dock)
+    dock.hint_line.link_clicked.emit("part")
+    settle(qtbot, dock)
+    resume(qtbot, dock)
+    assert dock.workspace.choice.channel_axis == 1
+    assert dock.workspace.session.references.used_frames == [1]
+    assert saved(qtbot, dock) == folder
+
+
+@pytest.fixture
+def dock_on_mixed(dock_after, viewer):
+    """Open a dock on pixels that are in no file, and others to mix with them."""
+
+    def opened(*names):
+        def add():
+            for name, seed in zip(("first", *names), range(3), strict=False):
+                viewer.add_image(pixels(seed), name=name, axis_labels=("t", "y", "x"))
+            viewer.layers.selection.active = viewer.layers["first"]
+
+        return dock_after(add)
+
+    return opened
+
+
+@pytest.fixture
+def mixed_folder(dock_on_mixed, viewer, qtbot):
+    """Work on two layers that are mixed; return where that is saved."""
+    dock = dock_on_mixed("second")
+    workspace = dock.workspace
+    workspace.choose(replace(workspace.choice, mixed=(viewer.layers["second"],)))
+    work(qtbot, dock)
+    actions.start_run(workspace, "all")
+    qtbot.waitUntil(lambda: not workspace.is_busy, timeout=WAIT_MS)
+    assert workspace.session.frames.count(FrameStatus.PREDICTED) == LENGTH - 3
+    return saved(qtbot, dock)
+
+
+def test_layers_that_were_mixed_are_mixed_again(
+    dock_on_mixed, mixed_folder, viewer, qtbot
+):
+    dock = dock_on_mixed("second")
+    resume(qtbot, dock)
+    assert dock.workspace.choice.mixed == (viewer.layers["second"],)
+    assert dock.workspace.session.frames.count(FrameStatus.PREDICTED) == LENGTH - 3
+    assert "out of date" not in dock.workspace.message.text
+
+
+def test_what_was_predicted_with_layers_that_are_gone_is_out_of_date(
+    dock_on_mixed, mixed_folder, qtbot
+):
+    dock = dock_on_mixed("another")
+    resume(qtbot, dock)
+    assert dock.workspace.choice.mixed == ()
+    assert dock.workspace.session.frames.count(FrameStatus.STALE) == LENGTH - 3
+    assert dock.workspace.session.frames.protected == {2, 5, 6}
+    assert "it needs second to be mixed with first" in dock.workspace.message.text
+
+
+def test_layers_are_mixed_as_they_were_not_as_they_are(dock_on_mixed, viewer, qtbot):
+    dock = dock_on_mixed("second")
+    work(qtbot, dock)
+    saved(qtbot, dock)
+    dock = dock_on_mixed("second")
+    workspace = dock.workspace
+    workspace.choose(replace(workspace.choice, mixed=(viewer.layers["second"],)))
+    settle(qtbot, dock)
+    resume(qtbot, dock)
+    assert workspace.choice.mixed == ()
+
+
+def test_a_session_that_says_nothing_of_mixed_layers_is_resumed(
+    dock_on_mixed, mixed_folder, viewer, qtbot
+):
+    """Earlier versions did not say it."""
+    viewer.layers.clear()
+    file = mixed_folder / "session.json"
+    content = json.loads(file.read_text())
+    assert content["about"].pop("mixed") == ["second"]
+    file.write_text(json.dumps(content))
+    dock = dock_on_mixed("second")
+    resume(qtbot, dock)
+    assert dock.workspace.choice.mixed == ()
+    assert "8 frames are back" in dock.workspace.message.text
+    assert dock.workspace.message.tone is Tone.GOOD
 
 
 def signature_of(folder):

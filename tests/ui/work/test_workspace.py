@@ -14,9 +14,9 @@ from napari_seggpt.settings import ContrastSettings
 from napari_seggpt.ui.layers.frame_axes import axis_pair
 from napari_seggpt.ui.layers.labels_watcher import ANY_FRAME_DELAY_MS
 from napari_seggpt.ui.work import actions
+from napari_seggpt.ui.work.about_layers import about
 from napari_seggpt.ui.work.messages import Tone
 from napari_seggpt.ui.work.preferences import Preferences
-from napari_seggpt.ui.work.resuming import about
 from napari_seggpt.ui.work.workspace import Workspace
 
 LENGTH, SIDE = 4, 12
