@@ -91,10 +91,9 @@ class RunPanel(Panel):
 
     def _lay_out(self) -> None:
         rows = FormRows()
-        frames = _beside(self.scope_box, self.region_box, self.range)
-        frames.layout().setStretchFactor(self.range, 2)  # of two boxes
-        rows.add("Frames", frames, _SCOPE)
+        rows.add("Frames", _beside(self.scope_box, self.region_box), _SCOPE)
         self.scope_box.setToolTip(_SCOPE)
+        self._range_row = rows.add("Range", self.range, _RANGE)
         self.rows.addLayout(rows)
         self.rows.addWidget(self.run_button)
         self.rows.addLayout(
@@ -186,7 +185,7 @@ class RunPanel(Panel):
     def refresh(self) -> None:
         """Show settings and what a run would do."""
         is_range = self._workspace.scope == "range"
-        self.range.setVisible(is_range)
+        self._range_row.set_visible(is_range)
         if is_range:  # a session or a task may have brought its own
             settings = self._workspace.settings.propagation
             self.range.show_frames(settings.start, settings.stop)
@@ -355,6 +354,7 @@ _REGION = (
     "are drawn in a shapes layer. A small region of large frames is predicted faster. "
     "Check, Suggest and Least sure look there only, too."
 )
+_RANGE = "The first and the last frame."
 _WHOLE_FRAMES = "Bridging by shape is not limited to a region."
 _YOURS = "You vouch for this frame: no run writes it."
 _NO_EXAMPLES = "Paint on a frame first: the model needs an example."

@@ -17,14 +17,15 @@ class FrameRange(QWidget):
         super().__init__()
         self.from_spin, self.to_spin = QSpinBox(), QSpinBox()
         self.from_spin.setPrefix("from ")
+        self.from_spin.setToolTip("The first frame of the range.")
         self.to_spin.setPrefix("to ")
+        self.to_spin.setToolTip("The last frame of the range.")
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(SPACING)
         for spin in (self.from_spin, self.to_spin):
             compact_spin(spin).setKeyboardTracking(False)
             spin.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)  # there is no room
-            spin.setToolTip("The first and the last frame.")
             spin.valueChanged.connect(lambda _: self.changed.emit())
             row.addWidget(spin, 1)
 
