@@ -121,6 +121,13 @@ class StoredSession:
         return {index: file for index, file in files.items() if index < length}
 
     @property
+    def frames_set_aside(self) -> list[int]:
+        """The frames of which other labels were kept, see `SessionStore.set_aside`."""
+        files = (self.path / FRAMES_FOLDER).glob("*.kept")
+        stems = {file.name.partition(".")[0] for file in files}
+        return sorted(int(stem) for stem in stems if stem.isdecimal())
+
+    @property
     def state(self) -> SessionState:
         """What was known beside the frames; what is damaged is left out."""
         content = self._content

@@ -91,6 +91,7 @@ class SessionResume:
         self._others: list[int] = []
         self._damaged: list[int] = []
         self._failed: dict[int, str] = {}
+        self._set_aside: list[int] = []  # frames, in an earlier session of napari
         self._missing: list[str] = []  # layers that were mixed with the image
         self._taken: set[int] = set()  # frames that are back, or cannot be
         self._is_prepared = threading.Event()
@@ -169,6 +170,7 @@ class SessionResume:
         stored, labels = self._stored, self._labels
         if not self._open_store():
             return
+        self._set_aside = stored.frames_set_aside
         fits = labels is not None and len(labels) == stored.signature.length
         if fits and labels is not None and stored.labels is None:
             fits = all(_is_like(labels, frame) for frame in stored.frames())
@@ -304,6 +306,11 @@ class SessionResume:
             )
             kept = f", and what was saved is kept in {self._stored.path}."
             report += kept if self._stored.labels is None else "."
+        if self._set_aside:
+            report += (
+                f" Of {self._named(self._set_aside)} other labels were kept before, as "
+                f"*.kept in {self._stored.path}."
+            )
         if self._damaged:
             tone = Tone.WARNING
             report += f" What was saved of {self._named(self._damaged)} cannot be read."
@@ -339,12 +346,9 @@ class SessionResume:
 
 
 def _opened(stored: StoredSession, signature: ImageSignature) -> SessionStore | None:
-    """Open a session to be written; None if it can only be read.
+    """Open a session to be written, unless another window does (SessionInUseError).
 
-    Raises
-    ------
-    SessionInUseError
-        If another window writes it.
+    None comes of one that can only be read.
     """
     labels = None if stored.labels is None else str(stored.labels)
     try:

@@ -987,6 +987,8 @@ def test_strokes_made_while_it_resumes_are_saved_where_it_was(
     labels, frames = labels_of(dock).data, dock.workspace.session.frames
     painted = {frame for frame in range(LENGTH) if labels[frame, 1, 2] == 9}
     assert painted == {first, later}
+    kept = f"Of frame {later} other labels were kept before"
+    assert (kept in dock.workspace.message.text) == (not on_disk)
     assert {first, later, 2, 5, 6} == frames.protected
     assert all(np.any(labels[frame]) for frame in range(LENGTH))
 
