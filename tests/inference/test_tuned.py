@@ -249,6 +249,8 @@ def test_a_weighing_changes_how_all_prompts_of_its_pass_are_read(
     # So does what comes from a file.
     saved = TunedPrompt.from_bytes(tuned_with(first).to_bytes())
     np.testing.assert_allclose(colors([], saved), alone, atol=0.02)
+    older = {name: np.atleast_1d(x) for name, x in first.items()}  # of single numbers
+    np.testing.assert_array_equal(colors([], tuned_with(older)), alone)
     # The same prompts beside it add nothing, since they are weighed alike.
     np.testing.assert_allclose(colors(prompts, tuned_with(first)), alone, atol=1e-5)
     # The network itself stays as it is.
