@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from napari_seggpt.frames import DAMAGE, FrameGrid, Frames, sample_frames
+from napari_seggpt.frames import FrameGrid, Frames, sample_frames
 from napari_seggpt.inference.chains import plan
-from napari_seggpt.inference.confidence import frame_confidence
+from napari_seggpt.inference.finished import FinishedFrames, read_finished
 from napari_seggpt.inference.linking import (
     RenamedFrame,
     StackLinker,
     frames_lie_along,
 )
-from napari_seggpt.inference.memory import SURE
 from napari_seggpt.inference.predictor import Predictor
 from napari_seggpt.inference.propagation import check_labelled, predict_chains
 from napari_seggpt.inference.references import read_references
 from napari_seggpt.inference.task_predictors import TaskPredictor, task_predictor
-from napari_seggpt.inference.watching import UnreadableFrame, read_frame
+from napari_seggpt.inference.watching import UnreadableFrame
 from napari_seggpt.io.array_labels import ArrayLabels
 from napari_seggpt.objects.new_ids import NewIds
 from napari_seggpt.preprocessing import measure_limits
@@ -37,9 +35,6 @@ if TYPE_CHECKING:
     from napari_seggpt.settings import PropagationSettings
 
     References = Mapping[int, NDArray[np.integer[Any]]]
-
-
-logger = logging.getLogger(__name__)
 
 
 class LabelsOutput(Frames, Protocol):
@@ -193,7 +188,9 @@ def _label_frames(
         memory=settings.propagation.memory,
         protected=kept,
         grid=lines,
-        known=lambda index: _remembered(stack, output, predictor, index),
+        known=FinishedFrames(
+            stack, output, predictor, settings.propagation.memory, lines
+        ),
         skip_unreadable=skip_unreadable,
     )
     if predictor.are_objects and settings.objects.linking.enabled:
@@ -235,7 +232,7 @@ def _make_linker(
     new_ids = NewIds(1, kinds=kinds)
     labelled = {*kept, *frames}
     for index in kept:
-        known = _read(output, index)
+        known = read_finished(output, index)
         if known is not None:
             new_ids.note(np.unique(known).tolist())
     return StackLinker(
@@ -245,7 +242,7 @@ def _make_linker(
         references=references,
         frames=frames,
         length=len(stack),
-        read=lambda index: _read(output, index) if index in labelled else None,
+        read=lambda index: read_finished(output, index) if index in labelled else None,
         new_ids=new_ids,
         direction=order.direction,
         step=order.step if grid is None else grid.spacing(order.step),
@@ -300,34 +297,8 @@ def labelled_frames(labels: Frames) -> set[int]:
 
 
 def _is_labelled(labels: Frames, index: int) -> bool:
-    found = _read(labels, index)
+    found = read_finished(labels, index)
     return found is None or bool(found.any())
-
-
-def _remembered(
-    stack: Frames, output: Frames, predictor: TaskPredictor, index: int
-) -> NDArray[Any] | None:
-    """Return the labels of a finished frame; None if they are worth no memory.
-
-    How sure the model was of them is not stored: it is asked again.
-    """
-    labels = _read(output, index)
-    if labels is None or not labels.any() or not predictor.has_calibrated_confidence:
-        return labels
-    frame = read_frame(stack, index)
-    if isinstance(frame, UnreadableFrame):
-        return None
-    margin = predictor.predict(frame, index=index).confidence
-    return labels if frame_confidence(labels, margin) >= SURE else None
-
-
-def _read(labels: Frames, index: int) -> NDArray[Any] | None:
-    """Return the labels (H, W) of a frame; None, with a warning, if it is damaged."""
-    try:
-        return labels[index]
-    except DAMAGE as error:
-        logger.warning("Frame %d of the output is left as it is: %s", index, error)
-        return None
 
 
 def frames_in_range(
