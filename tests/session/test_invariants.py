@@ -1021,8 +1021,8 @@ class Work(RuleBasedStateMachine):
             if facts.reference
         ]
         expected += [
-            (None, is_enabled, True, name, False)
-            for name, (_, is_enabled) in self.model.examples.items()
+            (None, is_enabled, mark != BLANK, name, False)
+            for name, (mark, is_enabled) in self.model.examples.items()
         ]
         for references in (self.session.references.all, self.shown_references):
             shown = [
