@@ -14,7 +14,7 @@ from napari_seggpt.palette import Palette
 from napari_seggpt.preprocessing import normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -204,9 +204,7 @@ def _with_weighing(
         )
     try:
         weighings = [
-            model.with_weighing(
-                {name: torch.from_numpy(x).to(device) for name, x in one.items()}
-            ).readout.weighing()
+            model.with_weighing(_tensors(one, model, device)).readout.weighing()
             for one in learned
         ]
     except ValueError as error:
@@ -216,3 +214,20 @@ def _with_weighing(
         for name in weighings[0]
     }
     return model.with_weighing(mean)
+
+
+def _tensors(
+    weighing: Mapping[str, NDArray[np.float32]], model: SegGPT, device: torch.device
+) -> dict[str, torch.Tensor]:
+    """Return a weighing as tensors.
+
+    Files of an earlier version have vectors where the network has single numbers.
+    """
+    own = model.readout.weighing()
+    single = {name for name, x in own.items() if x.ndim == 0}
+    return {
+        name: torch.from_numpy(
+            x.reshape(()) if name in single and x.shape == (1,) else x
+        ).to(device)
+        for name, x in weighing.items()
+    }

@@ -129,11 +129,6 @@ class SegGPT(nn.Module):
         other.readout = copy.deepcopy(self.readout)
         if weights is not None:
             own = {name: x.shape for name, x in self.readout.weighing().items()}
-            # Files of an earlier version have vectors for single numbers.
-            weights = {
-                name: x.reshape(()) if x.shape == (1,) and own.get(name) == () else x
-                for name, x in weights.items()
-            }
             if own != {name: x.shape for name, x in weights.items()}:
                 raise ValueError(
                     "Expected the weighing of this network's readout, got another."
