@@ -15,7 +15,7 @@ from napari_seggpt.ui.panels.panel import NO_SESSION
 from napari_seggpt.ui.widgets.controls import allow, button, row_of
 from napari_seggpt.ui.work.actions import is_left
 from napari_seggpt.ui.work.jobs import Job
-from napari_seggpt.ui.work.messages import Tone
+from napari_seggpt.ui.work.messages import MOST_LEFT_OUT, Tone
 from napari_seggpt.wording import count_of
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from napari_seggpt.inference.watching import UnreadableFrame
     from napari_seggpt.ui.work.layer_session import LayerSession
     from napari_seggpt.ui.work.workspace import Workspace
-
-MOST_LINES = 2  # about references that were left out
 
 
 class TaskFileButtons(QWidget):
@@ -87,7 +85,7 @@ class TaskFileButtons(QWidget):
                 yield task
 
         def tell(_: Task) -> None:
-            lines = unreadable_lines(unreadable, MOST_LINES, layer_session.name)
+            lines = unreadable_lines(unreadable, MOST_LEFT_OUT, layer_session.name)
             tone = Tone.WARNING if lines else Tone.GOOD
             text = " ".join([f"Saved as {path}.", *lines])
             self._workspace.show_message(text, tone)

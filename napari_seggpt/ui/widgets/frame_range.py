@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QSpinBox, QWidget
+from superqt.utils import signals_blocked
 
 from napari_seggpt.ui.widgets.controls import SPACING, compact_spin
 
@@ -48,7 +49,6 @@ class FrameRange(QWidget):
 
     def _fill(self, first: int, last: int, length: int) -> None:
         for spin, value in ((self.from_spin, first), (self.to_spin, last)):
-            spin.blockSignals(True)
-            spin.setRange(0, max(0, length - 1))
-            spin.setValue(value)
-            spin.blockSignals(False)
+            with signals_blocked(spin):
+                spin.setRange(0, max(0, length - 1))
+                spin.setValue(value)

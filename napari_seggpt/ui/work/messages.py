@@ -12,6 +12,8 @@ from napari_seggpt.untrusted import safe_message
 if TYPE_CHECKING:
     from typing import Self
 
+MOST_LEFT_OUT = 2  # references, of which a message tells one by one
+
 
 class Tone(StrEnum):
     """What kind of thing is said."""

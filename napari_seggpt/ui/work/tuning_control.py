@@ -11,7 +11,7 @@ from napari_seggpt.inference.watching import unreadable_lines
 from napari_seggpt.model.cards import model_config
 from napari_seggpt.ui.layers.class_names import class_names
 from napari_seggpt.ui.work.jobs import Job, JobState
-from napari_seggpt.ui.work.messages import Tone
+from napari_seggpt.ui.work.messages import MOST_LEFT_OUT, Tone
 from napari_seggpt.ui.work.previews import Preview, make_preview
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from napari_seggpt.session import Session
     from napari_seggpt.session.runs.prompt_tuning import PromptTuning
     from napari_seggpt.training.tuning import TuneStep
-
-MOST_LINES = 2  # about references that were left out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -172,7 +170,7 @@ class TuningControl:
     def _left_out(self) -> list[str]:
         """Say which references could not be learned from."""
         frames = self._tuning.unreadable if self._tuning is not None else []
-        return unreadable_lines(frames, MOST_LINES, self.session.grid.name)
+        return unreadable_lines(frames, MOST_LEFT_OUT, self.session.grid.name)
 
     def _compare(self, tuned: TunedPrompt) -> None:
         """Predict frames with and without the prompt, in the worker."""
